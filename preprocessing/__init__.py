@@ -1,0 +1,1 @@
+"""From video files to TFRecords: decoding, optical flow, data set catalogues, records."""

@@ -1,0 +1,86 @@
+"""Which frames and flow fields make a clip (SPEC section 1, Eqs. 13-14). All numbers are 0-based.
+
+NumPy only: a clip is planned from the number of frames alone, before anything is decoded.
+"""
+
+import numpy as np
+
+from preprocessing.errors import UserError
+
+
+def _fit(indices, num_video_frames, short_video):
+    """Turns positions that may lie behind the last frame into frames that exist."""
+    if num_video_frames < 1:
+        raise UserError(f"a video of {num_video_frames} frames has nothing to sample")
+    if indices[-1] < num_video_frames:
+        return indices
+    if short_video == "pad_last":
+        return np.minimum(indices, num_video_frames - 1)
+    if short_video == "loop":
+        return indices % num_video_frames
+    raise UserError(
+        f"a video of {num_video_frames} frames is shorter than the {len(indices)} of a clip; "
+        "use short_video=pad_last or loop to fill it"
+    )
+
+
+def test_indices(num_video_frames, num_frames, short_video="pad_last"):
+    """Frames of the test clip: 0, t, 2t, ... with t = floor(N / T) (Eqs. 13-14).
+
+    Args:
+        num_video_frames: N, frames in the video.
+        num_frames: T, frames in the clip.
+        short_video: `pad_last`, `loop` or `error`, for N < T.
+
+    Returns:
+        int64 array (T,), 0-based frame numbers.
+    """
+    interval = max(num_video_frames // num_frames, 1)
+    return _fit(np.arange(num_frames) * interval, num_video_frames, short_video)
+
+
+def train_indices(num_video_frames, num_frames, tau_range, rng, short_video="pad_last"):
+    """Frames of a random training clip: start, start + tau, start + 2 tau, ...
+
+    tau is a uniform integer in `tau_range`, both ends included, clamped to the largest interval
+    with which T frames fit (at least 1); the first frame is then uniform over those that fit.
+
+    Args:
+        num_video_frames: N, frames in the video.
+        num_frames: T, frames in the clip.
+        tau_range: (lowest, highest) interval in frames.
+        rng: numpy.random.Generator.
+        short_video: `pad_last`, `loop` or `error`, for N < T.
+
+    Returns:
+        int64 array (T,), 0-based frame numbers.
+    """
+    lowest, highest = tau_range
+    tau = int(rng.integers(lowest, highest, endpoint=True))
+    largest = (num_video_frames - 1) // max(num_frames - 1, 1)
+    tau = max(min(tau, largest), 1)
+    span = (num_frames - 1) * tau
+    start = int(rng.integers(0, max(num_video_frames - 1 - span, 0), endpoint=True))
+    return _fit(start + np.arange(num_frames) * tau, num_video_frames, short_video)
+
+
+def flow_indices(frame_indices, num_video_frames, flow_length):
+    """Flow fields stacked around each sampled frame.
+
+    Field k is the flow from frame k to frame k + 1. Frame t takes the L fields
+    t - L//2, ..., t - L//2 + L - 1, clamped to the fields that exist, [0, N - 2].
+
+    Args:
+        frame_indices: integer array (T,).
+        num_video_frames: N, frames in the video; at least 2.
+        flow_length: L.
+
+    Returns:
+        int64 array (T, L).
+    """
+    if num_video_frames < 2:
+        raise UserError(
+            f"a video of {num_video_frames} frame(s) has no optical flow; at least 2 are needed"
+        )
+    offsets = np.arange(flow_length) - flow_length // 2
+    return np.clip(np.asarray(frame_indices)[:, None] + offsets, 0, num_video_frames - 2)

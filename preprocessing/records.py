@@ -1,0 +1,311 @@
+"""The record set: its schema written and parsed here, and nowhere else.
+
+A folder holds TFRecord shards `stfnet-all.tfrecord-00000-of-0000K`, one `tf.train.Example` a video:
+
+| feature    | kind       | content                                                              |
+|------------|------------|----------------------------------------------------------------------|
+| `video_id` | bytes      | the video's name, UTF-8                                              |
+| `label`    | int64      | index into the classes                                               |
+| `frames`   | bytes list | N images, each H x W x 3, RGB                                        |
+| `flow`     | bytes list | N-1 gray images of 2H x W: the x plane above the y plane, 8 bit       |
+
+and a `metadata.json`, written last: its presence means that the set is finished.
+"""
+
+import dataclasses
+import json
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+
+from preprocessing import atomic
+from preprocessing.errors import UserError
+
+FORMAT = 1
+METADATA_FILE = "metadata.json"
+DATASET_NAME, SPLIT_NAME = "stfnet", "all"
+
+# A video's encoded images are held in memory up to this size, then on disk: a half-hour video
+# has about a gigabyte of them.
+_HELD_BYTES = 16 << 20
+_COPY_BYTES = 1 << 20
+# Protocol buffers read no message of 2 GiB or more.
+MAX_EXAMPLE_BYTES = (1 << 31) - 1
+
+
+def shard_file(index: int, count: int) -> str:
+    """File name of a shard, in the pattern of TensorFlow Datasets."""
+    return f"{DATASET_NAME}-{SPLIT_NAME}.tfrecord-{index:05d}-of-{count:05d}"
+
+
+class ExampleWriter:
+    """One video's `tf.train.Example`, built image by image without holding the images.
+
+    The wire format of protocol buffers puts each message behind its length, so the image lists
+    are spooled first and the message is put together when their sizes are known.
+
+    Args:
+        video_id: the video's name.
+        label: index of its class.
+        spool_folder: where images go that memory should not hold (None: the system's folder).
+    """
+
+    def __init__(self, video_id: str, label: int, spool_folder: Path | None = None):
+        self._video_id, self._label = video_id, label
+        self._frames, self._flow = (
+            tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=spool_folder)  # noqa: SIM115
+            for _ in range(2)
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._frames.close()
+        self._flow.close()
+
+    def add_frame(self, image: bytes):
+        """Appends one encoded frame."""
+        self._frames.write(_length_delimited(1, len(image)) + image)
+
+    def add_flow(self, image: bytes):
+        """Appends one encoded flow field."""
+        self._flow.write(_length_delimited(1, len(image)) + image)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the images so far, a little less than those of the whole message."""
+        return self._frames.tell() + self._flow.tell()
+
+    def serialized(self) -> bytes:
+        """The `tf.train.Example` as one string of bytes."""
+        return b"".join(self._pieces(self._entries()))
+
+    def write_record(self, file: BinaryIO) -> int:
+        """Writes the Example as one TFRecord and returns the record's length in bytes.
+
+        A TFRecord is the data's length (uint64), its masked CRC-32C, the data and the data's.
+        """
+        entries = self._entries()
+        features = sum(len(head) + size for head, size, _ in entries)
+        length = len(_length_delimited(1, features)) + features
+        header = struct.pack("<Q", length)
+        file.write(header + _masked_crc(google_crc32c.value(header)))
+        crc = 0
+        for piece in self._pieces(entries):
+            file.write(piece)
+            crc = google_crc32c.extend(crc, piece)
+        file.write(_masked_crc(crc))
+        return 8 + 4 + length + 4
+
+    def _entries(self) -> list[tuple[bytes, int, object]]:
+        # Feature{1: bytes list | 3: int64 list}; a list's items are its field 1.
+        video_id = self._video_id.encode()
+        label = _varint(self._label)
+        return [  # in the order of their names, as a deterministic serialiser writes a map
+            _list_entry("flow", 1, self._flow),
+            _list_entry("frames", 1, self._frames),
+            _list_entry("label", 3, _length_delimited(1, len(label)) + label),
+            _list_entry("video_id", 1, _length_delimited(1, len(video_id)) + video_id),
+        ]
+
+    def _pieces(self, entries) -> Iterator[bytes]:
+        # Example{1: Features{1: map entry{1: name, 2: Feature}}}
+        yield _length_delimited(1, sum(len(head) + size for head, size, _ in entries))
+        for head, _, body in entries:
+            yield head
+            if isinstance(body, bytes):
+                yield body
+                continue
+            body.seek(0)
+            while chunk := body.read(_COPY_BYTES):
+                yield chunk
+
+
+def _list_entry(name: str, kind: int, body) -> tuple[bytes, int, object]:
+    """(bytes before the list's body, size of the body, the body) of one entry of the map."""
+    size = len(body) if isinstance(body, bytes) else body.seek(0, 2)
+    feature = _length_delimited(kind, size)
+    key = _length_delimited(1, len(name)) + name.encode()
+    value = _length_delimited(2, len(feature) + size) + feature
+    return _length_delimited(1, len(key) + len(value) + size) + key + value, size, body
+
+
+def _length_delimited(field: int, size: int) -> bytes:
+    return _varint(field << 3 | 2) + _varint(size)
+
+
+def _varint(value: int) -> bytes:
+    groups = []
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+def _masked_crc(crc: int) -> bytes:
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def parse_example(serialized) -> dict:
+    """Parses one record inside a `tf.data` pipeline.
+
+    Args:
+        serialized: scalar string tensor, a `tf.train.Example`.
+
+    Returns:
+        `video_id` (scalar string), `label` (scalar int64), `frames` and `flow` (1-D strings of
+        N and N-1 encoded images, see the module's table).
+    """
+    import tensorflow as tf
+
+    return tf.io.parse_single_example(
+        serialized,
+        {
+            "video_id": tf.io.FixedLenFeature([], tf.string),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+            "frames": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
+            "flow": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
+        },
+    )
+
+
+def example_at(path, offset):
+    """The one record that begins at a byte of a shard, as a dataset of one element.
+
+    To read videos at random inside a pipeline:
+    `tf.data.Dataset.from_tensor_slices((paths, offsets)).flat_map(example_at)`.
+
+    Args:
+        path: scalar string, a shard.
+        offset: scalar int64, `RecordedVideo.offset`.
+    """
+    import tensorflow as tf
+
+    # The operation takes offsets; tf.data.TFRecordDataset does not pass them on.
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[path], compression_type="", buffer_size=_COPY_BYTES, byte_offsets=[offset]
+    )
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string)).take(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedVideo:
+    """One video of a record set.
+
+    Attributes:
+        id, label, class_name, group, splits: as in `preprocessing.datasets.catalogue.Video`.
+        num_frames: frames counted by decoding; there is one flow field less.
+        mean_motion: mean length of its flow vectors, in pixels of the stored size.
+        shard: index of its shard.
+        offset, length: where its TFRecord lies in the shard, in bytes.
+    """
+
+    id: str
+    label: int
+    class_name: str
+    group: str
+    splits: Mapping[str, str]
+    num_frames: int
+    mean_motion: float
+    shard: int
+    offset: int
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What `metadata.json` says of a record set.
+
+    Attributes:
+        folder: the record set's folder.
+        name: name of the catalogue it was made from.
+        clip: `num_frames`, `flow_length`, `image_size`, `resize`.
+        encoding: `flow_bound`, `image_format`, `jpeg_quality`.
+        flow: `algorithm`, `method`, `quality`.
+        classes: class names in label order.
+        counts: `videos`, `classes`, `frames`, `failed`, `shards`.
+        videos: the videos, in the order of the shards.
+        versions: the programs that made the set.
+    """
+
+    folder: Path
+    name: str
+    clip: Mapping
+    encoding: Mapping
+    flow: Mapping
+    classes: tuple[str, ...]
+    counts: Mapping[str, int]
+    videos: tuple[RecordedVideo, ...]
+    versions: Mapping[str, str]
+
+    @property
+    def shard_paths(self) -> tuple[Path, ...]:
+        """The shards' paths; `RecordedVideo.shard` indexes them."""
+        count = self.counts["shards"]
+        return tuple(self.folder / shard_file(index, count) for index in range(count))
+
+
+def write_metadata(metadata: Metadata):
+    """Writes `metadata.json` in one step, which declares the record set finished."""
+    values = {"format": FORMAT} | dataclasses.asdict(metadata)
+    del values["folder"]
+    for video in values["videos"]:
+        video["class"] = video.pop("class_name")
+    atomic.write_text(metadata.folder / METADATA_FILE, json.dumps(values, indent=1) + "\n")
+
+
+def load_metadata(folder: Path) -> Metadata:
+    """Reads the metadata of a finished record set.
+
+    Raises:
+        UserError: the folder is missing, unfinished, of another format, or a shard is missing or
+            of another size than the metadata say.
+    """
+    folder = Path(folder)
+    path = folder / METADATA_FILE
+    if not folder.is_dir():
+        raise UserError(f"records folder {folder} does not exist: make it with experiments.prepare")
+    if not path.is_file():
+        unfinished = (folder / "parts").is_dir()
+        raise UserError(
+            f"{folder} holds an unfinished preparation: run the same experiments.prepare again"
+            if unfinished
+            else f"{folder} has no {METADATA_FILE}, so it is no record set: make one with"
+            " experiments.prepare"
+        )
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}): prepare the records again") from error
+    if values.get("format") != FORMAT:
+        raise UserError(
+            f"{path} is of format {values.get('format')}, this program reads format {FORMAT}:"
+            " prepare the records again"
+        )
+    del values["format"]
+    for video in values["videos"]:
+        video["class_name"] = video.pop("class")
+    values["videos"] = tuple(RecordedVideo(**video) for video in values["videos"])
+    values["classes"] = tuple(values["classes"])
+    metadata = Metadata(folder=folder, **values)
+    _check_shards(metadata)
+    return metadata
+
+
+def _check_shards(metadata: Metadata):
+    needed = [0] * metadata.counts["shards"]
+    for video in metadata.videos:
+        needed[video.shard] += video.length
+    for path, size in zip(metadata.shard_paths, needed, strict=True):
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            state = "is missing" if found is None else f"has {found} bytes"
+            raise UserError(
+                f"shard {path} {state}, {METADATA_FILE} says {size} bytes: copy the whole folder"
+                " again or prepare the records again"
+            )

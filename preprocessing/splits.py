@@ -1,0 +1,121 @@
+"""Which videos train and which test: three protocols, and how much a split leaks.
+
+Videos are anything with `id`, `class_name`, `group` and `splits`: a catalogue's `Video` or a record
+set's `RecordedVideo`.
+"""
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from preprocessing.errors import UserError
+
+PROTOCOLS = ("official", "group", "paper")
+TRAIN_SHARE = 0.7
+
+
+def assign(videos: Iterable, protocol: str, fold: int | str = 1, seed: int = 0) -> dict[str, str]:
+    """Divides videos into training and test.
+
+    Args:
+        videos: the videos of a catalogue or a record set.
+        protocol: `official` follows the lists that came with the data set; `group` draws 7:3 by
+            whole groups within each class, so that no test clip has a sibling in training;
+            `paper` draws 7:3 over single clips, as Ou & Sun 2019 do, which leaks.
+        fold: the official list to follow. A video that the list leaves out is in neither part.
+        seed: of the drawing.
+
+    Returns:
+        video id -> `train` or `test`.
+
+    Raises:
+        UserError: the protocol is unknown, there is no such official list, or there are too few
+            groups to have both parts.
+    """
+    videos = sorted(videos, key=lambda video: video.id)
+    if protocol == "official":
+        return _official(videos, str(fold))
+    if protocol == "group":
+        return _by_group(videos, random.Random(seed))
+    if protocol == "paper":
+        return _by_clip(videos, random.Random(seed))
+    raise UserError(f"protocol {protocol!r} is unknown: it is one of {', '.join(PROTOCOLS)}")
+
+
+def leak(videos: Iterable, assignment: Mapping[str, str]) -> float:
+    """Share of test clips with a clip of the same class and group in training.
+
+    Such siblings were cut from one video, so that recognising them is not recognising the action.
+    """
+    trained = {_key(video) for video in videos if assignment.get(video.id) == "train"}
+    tested = [_key(video) for video in videos if assignment.get(video.id) == "test"]
+    return sum(key in trained for key in tested) / len(tested) if tested else 0.0
+
+
+def _key(video) -> tuple[str, str]:
+    return video.class_name, video.group
+
+
+def _official(videos, fold: str) -> dict[str, str]:
+    assignment = {video.id: video.splits[fold] for video in videos if fold in video.splits}
+    if assignment:
+        return assignment
+    known = sorted({name for video in videos for name in video.splits})
+    raise UserError(
+        f"there is no official split {fold}: the data set has {', '.join(known)}"
+        if known
+        else "the data set has no official split: choose --protocol=group or --protocol=paper"
+    )
+
+
+def _by_clip(videos, generator) -> dict[str, str]:
+    if len(videos) < 2:
+        raise UserError(f"{len(videos)} video cannot be divided into train and test")
+    shuffled = generator.sample(videos, len(videos))
+    trained = min(max(1, round(TRAIN_SHARE * len(videos))), len(videos) - 1)
+    return {
+        video.id: "train" if index < trained else "test" for index, video in enumerate(shuffled)
+    }
+
+
+def _by_group(videos, generator) -> dict[str, str]:
+    """Every class holds out 3 of 10 of its groups, and a group is on one side in all classes.
+
+    All classes go through the groups in one drawn order and hold out the first that they have,
+    until 3 of 10 are out; where classes share groups this is one choice for all of them.
+    """
+    classes_of = defaultdict(set)
+    for video in videos:
+        classes_of[video.group].add(video.class_name)
+    groups_of = defaultdict(set)
+    for group, classes in classes_of.items():
+        for name in classes:
+            groups_of[name].add(group)
+    for name, groups in sorted(groups_of.items()):
+        if len(groups) < 2:
+            raise UserError(
+                f"class {name} has {len(groups)} group, and two are needed to have one on each side"
+                " of the split: name groups in splits.csv, or choose --protocol=paper"
+            )
+    wanted = {
+        name: min(max(1, math.floor((1 - TRAIN_SHARE) * len(groups) + 0.5)), len(groups) - 1)
+        for name, groups in groups_of.items()
+    }
+    held_out = defaultdict(int)
+    tested = set()
+    for group in generator.sample(sorted(classes_of), len(classes_of)):
+        classes = classes_of[group]
+        lacking = any(held_out[name] < wanted[name] for name in classes)
+        spare = all(held_out[name] < len(groups_of[name]) - 1 for name in classes)
+        if lacking and spare:
+            tested.add(group)
+            for name in classes:
+                held_out[name] += 1
+    for name in sorted(groups_of):
+        if not held_out[name]:
+            raise UserError(
+                f"class {name} shares all its groups with classes that need them for training:"
+                " choose another --seed, or --protocol=paper"
+            )
+    return {video.id: "test" if video.group in tested else "train" for video in videos}

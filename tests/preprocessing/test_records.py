@@ -1,0 +1,129 @@
+import dataclasses
+
+import pytest
+import tensorflow as tf
+
+from preprocessing import records
+from preprocessing.errors import UserError
+
+# Beyond 127 and 16,383 bytes a length takes a second and a third varint byte.
+FRAMES = [b"a" * 5, b"b" * 200, b"c" * 20_000]
+FLOW = [b"", b"d" * 130]
+
+
+def _writer(video_id="v_Jump_g01_c01", label=3):
+    writer = records.ExampleWriter(video_id, label)
+    for image in FRAMES:
+        writer.add_frame(image)
+    for image in FLOW:
+        writer.add_flow(image)
+    return writer
+
+
+def _expected(video_id, label):
+    feature = tf.train.Feature
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                "video_id": feature(bytes_list=tf.train.BytesList(value=[video_id.encode()])),
+                "label": feature(int64_list=tf.train.Int64List(value=[label])),
+                "frames": feature(bytes_list=tf.train.BytesList(value=FRAMES)),
+                "flow": feature(bytes_list=tf.train.BytesList(value=FLOW)),
+            }
+        )
+    )
+
+
+@pytest.mark.parametrize("label", [0, 3, 300])
+def test_the_bytes_are_those_of_protocol_buffers(label):
+    with _writer("v_Über_g01_c01", label) as writer:
+        found = writer.serialized()
+    expected = _expected("v_Über_g01_c01", label)
+    assert tf.train.Example.FromString(found) == expected
+    assert found == expected.SerializeToString(deterministic=True)
+
+
+def test_images_spooled_to_disk_give_the_same_bytes(tmp_path, monkeypatch):
+    with _writer() as writer:
+        in_memory = writer.serialized()
+    monkeypatch.setattr(records, "_HELD_BYTES", 1000)
+    monkeypatch.setattr(records, "_COPY_BYTES", 700)
+    with _writer() as writer:
+        assert writer._frames._rolled
+        assert writer.serialized() == in_memory
+
+
+def test_tensorflow_reads_the_records_by_offset(tmp_path):
+    path = tmp_path / "one"
+    lengths = []
+    with path.open("wb") as file:
+        for name in ("v_a", "v_b"):
+            with _writer(name) as writer:
+                lengths.append(writer.write_record(file))
+    assert path.stat().st_size == sum(lengths)
+    whole = [record.numpy() for record in tf.data.TFRecordDataset([str(path)])]
+    assert len(whole) == 2
+    wanted = tf.data.Dataset.from_tensor_slices(
+        ([str(path)] * 3, tf.constant([lengths[0], 0, lengths[0]], tf.int64))
+    )
+    found = [record.numpy() for record in wanted.flat_map(records.example_at)]
+    assert found == [whole[1], whole[0], whole[1]]
+    second = found[0]
+    parsed = records.parse_example(second)
+    assert parsed["video_id"].numpy() == b"v_b"
+    assert parsed["label"].numpy() == 3
+    assert list(parsed["frames"].numpy()) == FRAMES
+    assert list(parsed["flow"].numpy()) == FLOW
+
+
+def _metadata(folder):
+    path = folder / records.shard_file(0, 1)
+    with path.open("wb") as file, _writer() as writer:
+        length = writer.write_record(file)
+    video = records.RecordedVideo(
+        "v_Jump_g01_c01", 3, "Jump", "Jump/g01", {"1": "test"}, 3, 0.5, 0, 0, length
+    )
+    return records.Metadata(
+        folder=folder,
+        name="jumps",
+        clip={"num_frames": 17, "flow_length": 4, "image_size": 64, "resize": "stretch"},
+        encoding={"flow_bound": 20.0, "image_format": "jpeg", "jpeg_quality": 95},
+        flow={"algorithm": "tvl1", "method": "opencv", "quality": "reference"},
+        classes=("A", "B", "C", "Jump"),
+        counts={"videos": 1, "classes": 4, "frames": 3, "failed": 0, "shards": 1},
+        videos=(video,),
+        versions={"opencv": "5"},
+    )
+
+
+def test_metadata_come_back_as_written(tmp_path):
+    metadata = _metadata(tmp_path)
+    records.write_metadata(metadata)
+    assert records.load_metadata(tmp_path) == metadata
+    assert [path.name for path in metadata.shard_paths] == ["stfnet-all.tfrecord-00000-of-00001"]
+    assert '"class": "Jump"' in (tmp_path / "metadata.json").read_text()
+
+
+def test_a_set_that_is_not_whole_is_refused(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        records.load_metadata(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no record set"):
+        records.load_metadata(tmp_path)
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(UserError, match="unfinished"):
+        records.load_metadata(tmp_path)
+
+    metadata = _metadata(tmp_path)
+    records.write_metadata(dataclasses.replace(metadata, versions={}))
+    shard = metadata.shard_paths[0]
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    with pytest.raises(UserError, match=f"has {len(whole) - 1} bytes, .* says {len(whole)}"):
+        records.load_metadata(tmp_path)
+    shard.unlink()
+    with pytest.raises(UserError, match="is missing"):
+        records.load_metadata(tmp_path)
+
+    (tmp_path / "metadata.json").write_text('{"format": 0}')
+    with pytest.raises(UserError, match="format 0, this program reads format 1"):
+        records.load_metadata(tmp_path)

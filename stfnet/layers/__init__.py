@@ -1,0 +1,18 @@
+"""The layers of STFNet, one a file, in Keras 3 alone: they run on every Keras backend."""
+
+from stfnet.layers.fusion import IdentitySum, InterleaveChannels, interleave_channels
+from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization
+from stfnet.layers.layer_norm_lstm import GateNormalization, LayerNormLSTM, LayerNormLSTMCell
+from stfnet.layers.vgg_stream import VGGStream
+
+__all__ = [
+    "FlowNormalization",
+    "GateNormalization",
+    "IdentitySum",
+    "InterleaveChannels",
+    "LayerNormLSTM",
+    "LayerNormLSTMCell",
+    "RGBNormalization",
+    "VGGStream",
+    "interleave_channels",
+]

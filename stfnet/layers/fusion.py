@@ -1,0 +1,53 @@
+"""Spatiotemporal fusion: interleave the streams' channels (Eq. 1), then convolve (Eq. 2)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def interleave_channels(a, b):
+    """Puts the channels of two feature maps alternately (Ou & Sun 2019, Eq. 1).
+
+    y[..., 2d] = a[..., d] and y[..., 2d + 1] = b[..., d].
+
+    Args:
+        a: tensor (B, ..., D); spatial features. Only B may be unknown.
+        b: tensor of the same shape; temporal features.
+
+    Returns:
+        Tensor (B, ..., 2D).
+    """
+    pairs = ops.stack([a, b], axis=-1)  # b ... d 2
+    return ops.reshape(pairs, (-1, *pairs.shape[1:-2], 2 * pairs.shape[-2]))  # b ... 2d
+
+
+@keras.saving.register_keras_serializable(package="stfnet")
+class InterleaveChannels(keras.layers.Layer):
+    """`interleave_channels` as a layer, called on a list of two feature maps."""
+
+    def call(self, inputs):
+        spatial, temporal = inputs
+        return interleave_channels(spatial, temporal)
+
+
+@keras.saving.register_keras_serializable(package="stfnet")
+class IdentitySum(keras.initializers.Initializer):
+    """Convolution kernel of stacked identities: the paper's example for Eq. 2.
+
+    Output channel d is the sum of the k = C_in / C_out input channels kd, ..., kd + k - 1 at the
+    kernel's centre. On interleaved streams (k = 2) this is spatial + temporal; on one stream
+    (k = 1) it is the identity.
+    """
+
+    def __call__(self, shape, dtype=None):
+        *window, inputs, outputs = shape
+        if inputs % outputs or not all(side % 2 for side in window):
+            raise ValueError(
+                f"IdentitySum cannot fill a kernel of shape {tuple(shape)}: it needs a window of "
+                "odd sides and input channels that are a multiple of the output channels"
+            )
+        kernel = np.zeros(shape)
+        centre = tuple(side // 2 for side in window)
+        channels = np.arange(inputs)
+        kernel[(*centre, channels, channels // (inputs // outputs))] = 1.0
+        return ops.convert_to_tensor(kernel, dtype or keras.config.floatx())

@@ -1,0 +1,79 @@
+"""From the bytes of frames and flow fields to the numbers that VGG-16 reads.
+
+These are the network's first layers, so that a trained, an exported and a served model cannot
+disagree on preprocessing. They compute in float32 and give the layer's compute dtype.
+"""
+
+import keras
+from keras import ops
+
+# ImageNet's mean in RGB order, as in keras.applications.
+IMAGENET_MEAN = (123.68, 116.779, 103.939)
+
+
+@keras.saving.register_keras_serializable(package="stfnet")
+class RGBNormalization(keras.layers.Layer):
+    """RGB bytes to network input.
+
+    Args:
+        mode: `imagenet` gives BGR minus the ImageNet mean, unscaled, as
+            `keras.applications.vgg16.preprocess_input`; `unit` gives RGB in [-1, 1].
+
+    Call arguments:
+        frames: uint8 (..., 3), RGB.
+
+    Returns:
+        Floating (..., 3).
+    """
+
+    def __init__(self, mode="imagenet", **kwargs):
+        super().__init__(**kwargs)
+        if mode not in ("imagenet", "unit"):
+            raise ValueError(f"mode={mode!r} is neither 'imagenet' nor 'unit'")
+        self.mode = mode
+
+    def call(self, frames):
+        frames = ops.cast(frames, "float32")
+        if self.mode == "imagenet":
+            frames = ops.flip(frames - ops.convert_to_tensor(IMAGENET_MEAN, "float32"), axis=-1)
+        else:
+            frames = frames / 127.5 - 1.0
+        return ops.cast(frames, self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}
+
+
+@keras.saving.register_keras_serializable(package="stfnet")
+class FlowNormalization(keras.layers.Layer):
+    """Encoded flow bytes to network input.
+
+    A byte v encodes a displacement of (v - 128) * bound / 127.5 pixels.
+
+    Args:
+        mode: `centered` gives v - 128, the two-stream convention, whose scale the ImageNet
+            filters expect; `pixels` gives the displacement in pixels.
+        bound: displacement in pixels at the ends of the 8-bit range.
+
+    Call arguments:
+        flow: uint8 (..., 2L).
+
+    Returns:
+        Floating (..., 2L).
+    """
+
+    def __init__(self, mode="centered", bound=20.0, **kwargs):
+        super().__init__(**kwargs)
+        if mode not in ("centered", "pixels"):
+            raise ValueError(f"mode={mode!r} is neither 'centered' nor 'pixels'")
+        self.mode = mode
+        self.bound = bound
+
+    def call(self, flow):
+        flow = ops.cast(flow, "float32") - 128.0
+        if self.mode == "pixels":
+            flow = flow * (self.bound / 127.5)
+        return ops.cast(flow, self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode, "bound": self.bound}

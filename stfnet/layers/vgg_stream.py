@@ -1,0 +1,67 @@
+"""One stream of the two: the convolutions of VGG-16 over every frame of a clip."""
+
+import keras
+from keras import ops
+
+# Channels of each block's convolutions (Simonyan & Zisserman 2015, configuration D).
+VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+@keras.saving.register_keras_serializable(package="stfnet")
+class VGGStream(keras.layers.Layer):
+    """VGG-16 from block1_conv1 to block5_conv3 after its ReLU, without pool5.
+
+    Time is folded into the batch, so that all frames of all clips pass in one convolution. The
+    13 convolutions are named as in keras.applications and found by name in `convolutions`.
+    They start from He's normal initialiser, with which a narrow stream trains from scratch.
+
+    Args:
+        width_divisor: every channel count is divided by this; 1 is VGG-16.
+
+    Call arguments:
+        clips: floating (B, T, H, W, C), any C. Only B may be unknown.
+
+    Returns:
+        Floating (B, T, H // 16, W // 16, 512 // width_divisor).
+    """
+
+    def __init__(self, width_divisor=1, **kwargs):
+        super().__init__(**kwargs)
+        self.width_divisor = width_divisor
+        self.convolutions = {}
+        for block, widths in enumerate(VGG16_BLOCKS, 1):
+            for number, width in enumerate(widths, 1):
+                name = f"block{block}_conv{number}"
+                self.convolutions[name] = keras.layers.Conv2D(
+                    width // width_divisor,
+                    3,
+                    padding="same",
+                    activation="relu",
+                    kernel_initializer="he_normal",
+                    dtype=self.dtype_policy,
+                    name=name,
+                )
+
+    def build(self, input_shape):
+        _, _, *size, channels = input_shape
+        shape = (None, *size, channels)
+        for convolution in self.convolutions.values():
+            convolution.build(shape)
+            shape = (None, *size, convolution.filters)
+
+    def call(self, clips):
+        _, frames, *size, channels = clips.shape
+        x = ops.reshape(clips, (-1, *size, channels))  # b t h w c -> (b t) h w c
+        for name, convolution in self.convolutions.items():
+            if name.endswith("conv1") and name != "block1_conv1":
+                x = ops.max_pool(x, 2, strides=2)
+            x = convolution(x)
+        return ops.reshape(x, (-1, frames, *x.shape[1:]))  # (b t) h w c -> b t h w c
+
+    def compute_output_shape(self, input_shape):
+        batch, frames, height, width, _ = input_shape
+        channels = VGG16_BLOCKS[-1][-1] // self.width_divisor
+        return (batch, frames, height // 16, width // 16, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "width_divisor": self.width_divisor}

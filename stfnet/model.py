@@ -1,0 +1,150 @@
+"""STFNet: two VGG-16 streams, their fusion, and three LSTMs (Ou & Sun 2019, section 2)."""
+
+import math
+
+import keras
+from keras import ops
+
+from stfnet import config as configuration
+from stfnet.layers.fusion import IdentitySum, InterleaveChannels
+from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization
+from stfnet.layers.layer_norm_lstm import LayerNormLSTM
+from stfnet.layers.vgg_stream import VGG16_BLOCKS, VGGStream
+
+MERGES = {
+    "concat": keras.layers.Concatenate,
+    "sum": keras.layers.Add,
+    "product": keras.layers.Multiply,
+}
+
+
+@keras.saving.register_keras_serializable(package="stfnet")
+class STFNet(keras.Model):
+    """The network as a functional model that keeps its configuration.
+
+    Inputs are a dictionary of bytes, `rgb` (B, T, H, W, 3) and `flow` (B, T, H, W, 2L), both uint8;
+    with `streams="rgb"` or `"flow"` only that one. Outputs are class probabilities (B, classes),
+    in float32 under any dtype policy. It saves to and loads from `.keras` files with no more than
+    `import stfnet`.
+
+    Example:
+        >>> model = STFNet(ModelConfig(num_classes=11))
+        >>> model({"rgb": frames, "flow": flow})  # (B, 11)
+
+    Args:
+        config: ModelConfig, kept as the attribute `config`.
+        dtype: dtype policy of the layers; None takes the global one.
+
+    Reference:
+        Ou & Sun, J. Electronic Imaging 28(2) 023009, 2019.
+    """
+
+    def __init__(self, config, dtype=None, name="stfnet", **kwargs):
+        policy = keras.dtype_policies.get(dtype) if dtype else keras.config.dtype_policy()
+        inputs = _inputs(config)
+        fused = _fuse(config, inputs, policy)
+        outputs = _classify(config, fused, policy)
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+        self.config = config
+        self.dtype_policy = policy
+
+    def get_config(self):
+        return {
+            "config": configuration.to_dict(self.config),
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        model_config = configuration.from_dict(configuration.ModelConfig, config["config"])
+        return cls(**{**config, "config": model_config})
+
+
+def build_stfnet(model_config):
+    """Builds the network with fresh weights, under the global dtype policy.
+
+    Args:
+        model_config: ModelConfig.
+
+    Returns:
+        keras.Model: see `STFNet`.
+    """
+    return STFNet(model_config)
+
+
+def _inputs(config):
+    clip = config.clip
+    channels = {"rgb": 3, "flow": 2 * clip.flow_length}
+    shape = (clip.num_frames, clip.image_size, clip.image_size)
+    return {
+        stream: keras.Input((*shape, channels[stream]), dtype="uint8", name=stream)
+        for stream in channels
+        if config.streams in ("both", stream)
+    }
+
+
+def _fuse(config, inputs, dtype):
+    """X_conv (B, T, H/16, W/16, 512): each stream's features, interleaved and convolved."""
+    normalizations = {
+        "rgb": RGBNormalization(config.rgb_input, dtype=dtype, name="rgb_normalization"),
+        "flow": FlowNormalization(
+            config.flow_input, config.clip.flow_bound, dtype=dtype, name="flow_normalization"
+        ),
+    }
+    features = [
+        VGGStream(config.width_divisor, dtype=dtype, name=f"{stream}_stream")(
+            normalizations[stream](inputs[stream])
+        )
+        for stream in inputs
+    ]
+    if len(features) == 2:
+        x = InterleaveChannels(dtype=dtype, name="interleave")(features)
+    else:
+        x = features[0]
+    initializer = IdentitySum() if config.fusion_init == "identity_sum" else config.fusion_init
+    return keras.layers.Conv3D(
+        VGG16_BLOCKS[-1][-1] // config.width_divisor,
+        3,
+        padding="same",
+        activation="relu" if config.fusion_relu else None,
+        kernel_initializer=initializer,
+        dtype=dtype,
+        name="fusion",
+    )(x)
+
+
+def _classify(config, fused, dtype):
+    """Class probabilities from X_conv, by way of X_fc and the three LSTMs (Eqs. 7-12)."""
+    layers = keras.layers
+    frames = config.clip.num_frames
+
+    def lstm(x, name, return_sequences):
+        x = LayerNormLSTM(
+            config.lstm_units,
+            return_sequences=return_sequences,
+            normalize=config.normalize,
+            statistics=config.lstm_statistics,
+            dtype=dtype,
+            name=f"lstm_{name}",
+        )(x)
+        return layers.Dropout(config.lstm_dropout, dtype=dtype, name=f"dropout_{name}")(x)
+
+    x_conv = layers.Reshape((frames, -1), dtype=dtype, name="flatten_conv")(fused)  # b t (h w c)
+    # Time folds into the batch because TensorFlow has no 3D pooling in float16 on CPUs. "same"
+    # keeps the one cell of a 16-pixel clip; on the 14 x 14 of 224 pixels it does nothing.
+    x_fc = ops.reshape(fused, (-1, *fused.shape[2:]))  # b t h w c -> (b t) h w c
+    x_fc = ops.max_pool(x_fc, 2, padding="same")
+    x_fc = ops.reshape(x_fc, (-1, frames, math.prod(x_fc.shape[1:])))  # b t (h/2 w/2 c)
+    x_fc = layers.Dense(config.fc6_units, activation="relu", dtype=dtype, name="fc6")(x_fc)
+    x_fc = layers.Dropout(config.fc6_dropout, dtype=dtype, name="dropout_fc6")(x_fc)
+
+    h_conv = lstm(x_conv, "conv", return_sequences=True)
+    h_fc = lstm(x_fc, "fc", return_sequences=True)
+    merged = MERGES[config.merge](dtype=dtype, name="merge")([h_conv, h_fc])
+    h = lstm(merged, "merged", return_sequences=False)
+    # A float64 network stays float64; a half-precision one gets a float32 softmax.
+    softmax_dtype = keras.backend.result_type(dtype.compute_dtype, "float32")
+    logits = layers.Dense(config.num_classes, dtype=softmax_dtype, name="logits")(h)
+    return layers.Softmax(dtype=softmax_dtype, name="probabilities")(logits)

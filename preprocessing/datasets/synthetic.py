@@ -31,12 +31,12 @@ from preprocessing.datasets.synthetic_scene import (
 )
 from preprocessing.errors import UserError
 
-RENDERER = 1  # raise it with any change to the frames, so that old and new clips never mix
+RENDERER = 2  # raise it with any change to the frames, so that old and new clips never mix
 _SETTINGS = "synthetic.json"
 _FILE_NAME = re.compile(r"v_(?P<class_name>[A-Za-z]+)_(?P<group>g\d+)_c\d+\.mp4")
 _PROPS = {
-    "PedalBackwards": "bicycle",
-    "PedalForwards": "bicycle",
+    "ClimbDown": "ladder",
+    "ClimbUp": "ladder",
     "PullCrate": "crate",
     "PullTrolley": "trolley",
     "PushCrate": "crate",
@@ -67,10 +67,11 @@ def render_clip(class_name: str, group: int, clip: int, seed: int = 0) -> np.nda
     poses = motion(class_name, look.body, rng)
     path = camera_path(scene, rng, len(poses))
     gain = rng.uniform(0.92, 1.08)
+    prop = _PROPS[class_name]
     frames = []
     for pose, corner in zip(poses, path, strict=True):
-        canvas = backdrop(scene, pose.travel)
-        draw_scene(Stage(canvas, scene.origin, scene.height), look, pose, _PROPS[class_name])
+        canvas = backdrop(scene, 0.0 if prop == "ladder" else pose.travel)
+        draw_scene(Stage(canvas, scene.origin, scene.height), look, pose, prop)
         frames.append(expose(scene, canvas, corner, gain, rng))
     return np.stack(frames)
 

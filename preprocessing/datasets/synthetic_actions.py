@@ -10,7 +10,7 @@ The classes come in pairs chosen so that neither frames nor flow alone can name 
 | SwingRacket / SwingBat | the implement; motion drawn from one distribution | frames |
 | PushTrolley / PushCrate, PullTrolley / PullCrate | what is pushed | frames |
 | PushTrolley / PullTrolley, PushCrate / PullCrate | direction of a periodic motion | flow |
-| PedalForwards / PedalBackwards | direction of a periodic motion | flow |
+| ClimbUp / ClimbDown | direction of a periodic motion | flow |
 | SitDown / StandUp | order of the same poses | either |
 | WaveTwice / WaveThenBow | the second half only | either, over long time |
 
@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 
 CLASSES = (
-    "PedalBackwards",
-    "PedalForwards",
+    "ClimbDown",
+    "ClimbUp",
     "PullCrate",
     "PullTrolley",
     "PushCrate",
@@ -38,7 +38,7 @@ CLASSES = (
     "WaveTwice",
 )
 REVERSED = {
-    "PedalBackwards": "PedalForwards",
+    "ClimbDown": "ClimbUp",
     "PullCrate": "PushCrate",
     "PullTrolley": "PushTrolley",
     "StandUp": "SitDown",
@@ -46,13 +46,10 @@ REVERSED = {
 NUM_FRAMES = (28, 40)  # fewest and most frames of a clip, both included
 
 ANKLE = 0.035  # height of the ankle above the floor
-CRANK_CENTRE = np.array((0.10, 0.20))
-CRANK_RADIUS = 0.085
 HANDLE = np.array((0.30, 0.56))  # where trolley and crate are held
-HANDLEBAR = np.array((0.30, 0.66))
-SADDLE = np.array((-0.12, 0.49))
 SEAT = np.array((-0.17, 0.27))  # hip when sitting
-STEP = 0.10  # half the length of a step
+STEP = 0.10  # half the length of a step, and half the way between two rungs
+RUNG_X, HAND_Y, FOOT_Y = 0.17, 0.87, 0.14  # where a climber's hands and feet hold on
 
 
 @dataclass(frozen=True)
@@ -77,16 +74,15 @@ class Pose:
         lean: angle of the torso from upright, radians, positive to the front.
         hands: near and far hand, each (x, y); a hand out of reach is pulled in by the drawing.
         feet: near and far ankle, each (x, y).
-        prop_angle: direction of the implement, or turn of the crank, radians, anticlockwise
-            with the figure looking right.
-        travel: distance walked, in figure heights; the floor scrolls by it.
+        angle: direction in which the implement points, radians, anticlockwise from ahead.
+        travel: distance walked or climbed, in figure heights.
     """
 
     hip: np.ndarray
     lean: float
     hands: np.ndarray
     feet: np.ndarray
-    prop_angle: float = 0.0
+    angle: float = 0.0
     travel: float = 0.0
 
 
@@ -149,6 +145,15 @@ def _walking_foot(phase: float) -> tuple[float, float]:
     return -STEP * np.cos(swing), ANKLE + 0.05 * np.sin(swing)
 
 
+def _climbing_limb(phase: float) -> np.ndarray:
+    """Hand or foot relative to its middle place; the first half of a cycle holds on to a rung."""
+    phase = phase % 1.0
+    if phase < 0.5:
+        return np.array((0.0, STEP * (1.0 - 4.0 * phase)))
+    swing = 2.0 * np.pi * (phase - 0.5)
+    return np.array((-0.05 * np.sin(swing), -STEP * np.cos(swing)))
+
+
 def _push(body: Body, rng: np.random.Generator, num_frames: int) -> list[Pose]:
     """Walks forwards behind a trolley or crate, the camera walking along."""
     lean = rng.uniform(0.08, 0.2)
@@ -158,20 +163,20 @@ def _push(body: Body, rng: np.random.Generator, num_frames: int) -> list[Pose]:
         hip = np.array((-0.02, ANKLE + 0.95 * (body.thigh + body.shin) + bob))
         feet = np.array((_walking_foot(phase), _walking_foot(phase + 0.5)))
         hands = np.array((HANDLE, HANDLE))
-        poses.append(Pose(hip, lean, hands, feet, prop_angle=0.0, travel=4.0 * STEP * phase))
+        poses.append(Pose(hip, lean, hands, feet, travel=4.0 * STEP * phase))
     return poses
 
 
-def _pedal(body: Body, rng: np.random.Generator, num_frames: int) -> list[Pose]:
-    """Sits on an exercise bicycle and turns its crank clockwise."""
-    lean = rng.uniform(0.25, 0.4)
+def _climb(body: Body, rng: np.random.Generator, num_frames: int) -> list[Pose]:
+    """Climbs an endless ladder, each hand moving with the other side's foot."""
+    lean = rng.uniform(0.02, 0.12)
+    hip = np.array((-0.03, 0.46))
     poses = []
     for phase in _turns(rng, num_frames):
-        angle = -2.0 * np.pi * phase
-        arm = CRANK_RADIUS * np.array((np.cos(angle), np.sin(angle)))
-        feet = np.array((CRANK_CENTRE + arm, CRANK_CENTRE - arm))
-        hands = np.array((HANDLEBAR, HANDLEBAR))
-        poses.append(Pose(SADDLE, lean, hands, feet, prop_angle=angle))
+        steps = np.array((_climbing_limb(phase), _climbing_limb(phase + 0.5)))
+        feet = np.array((RUNG_X - 0.02, FOOT_Y)) + steps
+        hands = np.array((RUNG_X, HAND_Y)) + steps[::-1]
+        poses.append(Pose(hip, lean, hands, feet, travel=4.0 * STEP * phase))
     return poses
 
 
@@ -209,13 +214,13 @@ def _swing(body: Body, rng: np.random.Generator, num_frames: int) -> list[Pose]:
         reach = 0.2 * np.array((np.cos(angle), np.sin(angle)))
         hand = shoulder(body, hip, lean) + reach
         grip = 0.035 * np.array((np.cos(angle), np.sin(angle)))
-        poses.append(Pose(hip, lean, np.array((hand + grip, hand)), feet, prop_angle=angle))
+        poses.append(Pose(hip, lean, np.array((hand + grip, hand)), feet, angle=angle))
     return poses
 
 
 def _wave(body: Body, rng: np.random.Generator, num_frames: int, bows: bool) -> list[Pose]:
     """Waves, lowers the arm, then waves again or bows."""
-    period, extent = rng.uniform(7.0, 10.0), rng.uniform(0.07, 0.09)
+    period, extent = rng.uniform(7.0, 10.0), rng.uniform(0.075, 0.09)
     middle = rng.uniform(0.44, 0.52)
     deepest = rng.uniform(0.9, 1.15)
     hip, feet = _standing(body)
@@ -228,14 +233,14 @@ def _wave(body: Body, rng: np.random.Generator, num_frames: int, bows: bool) -> 
         raised = first if bows else max(first, second)
         hands = _hanging(body, hip, lean)
         sway = extent * np.sin(2.0 * np.pi * frame / period)
-        waving = shoulder(body, hip, lean) + np.array((0.17 + sway, 0.19))
+        waving = shoulder(body, hip, lean) + np.array((0.185 + sway, 0.17))
         hands[0] += raised * (waving - hands[0])
         poses.append(Pose(hip, lean, hands, feet))
     return poses
 
 
 _PERFORM = {
-    "PedalForwards": _pedal,
+    "ClimbUp": _climb,
     "PushCrate": _push,
     "PushTrolley": _push,
     "SitDown": _sit_down,

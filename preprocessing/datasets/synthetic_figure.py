@@ -11,6 +11,9 @@ from preprocessing.datasets.synthetic_actions import Body, Pose
 Colour = tuple[float, float, float]
 _FRACTION_BITS = 4  # cv2 takes fixed-point coordinates: sixteenths of a canvas pixel
 
+# The spoked wheels slip, lest they seem to turn the wrong way on film.
+WHEEL_GEAR = 0.4
+
 _SKIN = ((244, 208, 177), (224, 172, 125), (180, 122, 80), (120, 78, 52))
 _HAIR = ((38, 28, 24), (92, 60, 32), (190, 150, 80), (120, 120, 125))
 _SHIRTS = (
@@ -163,17 +166,17 @@ def draw_scene(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
         stage: where to draw.
         look: of figure and prop.
         pose: of this frame.
-        prop: "racket", "bat", "trolley", "crate", "bicycle", "chair" or "none".
+        prop: "racket", "bat", "trolley", "crate", "ladder", "chair" or "none".
     """
     if prop == "chair":
         _draw_chair(stage, look)
-    if prop == "bicycle":
-        _draw_bicycle(stage, look, pose)
-    _draw_leg(stage, look, pose, 1, prop)
+    if prop == "ladder":
+        _draw_ladder(stage, look, pose)
+    _draw_leg(stage, look, pose, 1)
     _draw_arm(stage, look, pose, 1)
     if prop in ("trolley", "crate"):
         _draw_load(stage, look, pose, prop)
-    _draw_leg(stage, look, pose, 0, prop)
+    _draw_leg(stage, look, pose, 0)
     _draw_torso(stage, look, pose)
     _draw_head(stage, look, pose)
     if prop in ("racket", "bat"):
@@ -181,13 +184,10 @@ def draw_scene(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
     _draw_arm(stage, look, pose, 0)
 
 
-def _draw_leg(stage: Stage, look: Look, pose: Pose, side: int, prop: str) -> None:
+def _draw_leg(stage: Stage, look: Look, pose: Pose, side: int) -> None:
     body, wide = look.body, look.thickness
     tone = (1.0, 0.85)[side]
     knee, ankle = bend(pose.hip, pose.feet[side], (body.thigh, body.shin), side=1.0)
-    if prop == "bicycle":
-        crank = np.array((actions.CRANK_CENTRE, pose.feet[side] - (0.0, 0.02)))
-        stage.line(crank, 0.025, (60, 60, 60))
     trousers = shade(look.trousers, tone)
     stage.limb(pose.hip, knee, (0.105 * wide, 0.08 * wide), trousers)
     stage.limb(knee, ankle, (0.078 * wide, 0.055 * wide), trousers)
@@ -202,7 +202,7 @@ def _draw_arm(stage: Stage, look: Look, pose: Pose, side: int) -> None:
     elbow, hand = bend(root, pose.hands[side], (body.upper_arm, body.forearm), side=-1.0)
     stage.limb(root, elbow, (0.078 * wide, 0.06 * wide), shade(look.shirt, 0.88 * tone))
     stage.limb(elbow, hand, (0.056 * wide, 0.045 * wide), shade(look.skin, tone))
-    stage.disc(hand, 0.032, shade(look.skin, tone))
+    stage.disc(hand, 0.036, shade(look.skin, tone))
 
 
 def _draw_torso(stage: Stage, look: Look, pose: Pose) -> None:
@@ -247,7 +247,7 @@ def _draw_head(stage: Stage, look: Look, pose: Pose) -> None:
 
 def _draw_implement(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
     """Draws racket or bat; both fill the same outline, so that their flow is alike."""
-    along = np.array((np.cos(pose.prop_angle), np.sin(pose.prop_angle)))
+    along = np.array((np.cos(pose.angle), np.sin(pose.angle)))
     across = np.array((-along[1], along[0]))
     grip = pose.hands[1] - 0.03 * along
     turn = np.linspace(0.0, 2.0 * np.pi, 20, endpoint=False)
@@ -283,7 +283,7 @@ def _draw_implement(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
 
 def _draw_load(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
     """Draws a wire trolley or a wooden crate on the same two wheels and handle."""
-    left, right, bottom, top = 0.34, 0.68, 0.13, 0.46
+    left, right, bottom, top = 0.34, 0.68, 0.14, 0.46
     corners = np.array(((left, bottom), (right, bottom), (right, top), (left - 0.02, top)))
     metal = look.bright if prop == "trolley" else shade(look.wood, 0.8)
     stage.line(np.array((actions.HANDLE, (left, top))), 0.03, metal)
@@ -302,29 +302,29 @@ def _draw_load(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
             stage.line(np.array(((left, y), (right, y))), 0.01, (150, 160, 170))
         stage.line(corners, 0.03, look.bright, closed=True)
     for x in (left + 0.06, right - 0.06):
-        _draw_wheel(stage, np.array((x, 0.065)), 0.065, -pose.travel / 0.065 * 0.4, 3)
+        _draw_wheel(stage, np.array((x, 0.075)), 0.075, -WHEEL_GEAR * pose.travel / 0.075, 3)
 
 
 def _draw_wheel(stage: Stage, centre, radius: float, angle: float, spokes: int) -> None:
     stage.disc(centre, radius, (40, 40, 42))
-    stage.disc(centre, 0.78 * radius, (215, 215, 210))
+    stage.disc(centre, 0.82 * radius, (225, 225, 218))
     for spoke in range(spokes):
-        turn = angle + 2.0 * np.pi * spoke / spokes
-        tip = centre + 0.8 * radius * np.array((np.cos(turn), np.sin(turn)))
-        stage.line(np.array((centre, tip)), 0.3 * radius, (50, 50, 55))
+        turn = angle + 2.0 * np.pi * (spoke + np.array((-0.22, 0.22))) / spokes
+        rim = 0.85 * radius * np.stack((np.cos(turn), np.sin(turn)), axis=1)
+        stage.polygon(np.concatenate((centre[None], centre + rim)), (50, 50, 55))
 
 
-def _draw_bicycle(stage: Stage, look: Look, pose: Pose) -> None:
-    """Draws an exercise bicycle; its flywheel turns with the crank at a third of its speed."""
-    crank, saddle, bar = actions.CRANK_CENTRE, actions.SADDLE, actions.HANDLEBAR
-    flywheel = np.array((0.34, 0.19))
-    metal = look.bright
-    stage.line(np.array(((-0.22, 0.02), (0.48, 0.02))), 0.035, shade(metal, 0.6))
-    stage.line(np.array(((-0.16, 0.02), crank)), 0.03, shade(metal, 0.7))
-    _draw_wheel(stage, flywheel, 0.16, pose.prop_angle / 3.0, 5)
-    stage.line(np.array((crank, saddle - (0.03, 0.06))), 0.035, metal)
-    stage.line(np.array((crank, flywheel, bar)), 0.035, metal)
-    stage.limb(saddle - (0.09, 0.07), saddle - (-0.03, 0.06), (0.06, 0.04), (35, 35, 38))
+def _draw_ladder(stage: Stage, look: Look, pose: Pose) -> None:
+    """Draws a climbing machine: an endless ladder whose rungs run past the climber."""
+    left, right, bottom, top = actions.RUNG_X - 0.03, actions.RUNG_X + 0.25, 0.0, 1.12
+    spacing = 2.0 * actions.STEP
+    corners = np.array(((left, bottom), (right, bottom), (right, top), (left, top)))
+    stage.polygon(corners, (205, 205, 200))
+    first = (actions.FOOT_Y + actions.STEP - 0.03 - pose.travel - bottom) % spacing
+    for y in bottom + np.arange(first, top - bottom, spacing):
+        stage.line(np.array(((left, y), (right, y))), 0.075, (70, 70, 75))
+    for x in (left, right):
+        stage.line(np.array(((x, bottom), (x, top))), 0.04, look.bright)
 
 
 def _draw_chair(stage: Stage, look: Look) -> None:

@@ -43,14 +43,14 @@ class Scene:
 
 def random_scene(rng: np.random.Generator) -> Scene:
     """Draws wall, floor, light and camera style."""
-    ground = CANVAS_SIZE - MARGIN - rng.uniform(20.0, 28.0)
+    ground = CANVAS_SIZE - MARGIN - rng.uniform(16.0, 24.0)
     floor_height = round(CANVAS_SIZE - ground + rng.uniform(14.0, 22.0))
     return Scene(
         wall=_wall(rng),
         floor=_floor(rng, floor_height),
         light=_light(rng),
-        origin=(CANVAS_SIZE / 2 - rng.uniform(14.0, 24.0), ground),
-        height=rng.uniform(166.0, 182.0),
+        origin=(CANVAS_SIZE / 2 - rng.uniform(22.0, 32.0), ground),
+        height=rng.uniform(174.0, 190.0),
         sway=rng.uniform(0.0, 7.0),
         jitter=rng.uniform(0.0, 0.5),
         noise=rng.uniform(1.5, 5.0),
@@ -173,7 +173,7 @@ def _light(rng: np.random.Generator) -> np.ndarray:
     rows, columns = np.mgrid[0:FRAME_SIZE, 0:FRAME_SIZE] / FRAME_SIZE - 0.5
     turn = rng.uniform(0.0, 2.0 * np.pi)
     across = np.cos(turn) * columns + np.sin(turn) * rows
-    light = rng.uniform(0.85, 1.1) * (1.0 + rng.uniform(0.0, 0.5) * across)
+    light = rng.uniform(0.8, 1.0) * (1.0 + rng.uniform(0.0, 0.45) * across)
     if rng.random() < 0.5:
         turn = rng.uniform(-0.6, 0.6)
         edge = np.cos(turn) * columns + np.sin(turn) * rows - rng.uniform(-0.3, 0.3)

@@ -1,0 +1,88 @@
+"""Optical flow: TV-L1 and its 8-bit encoding.
+
+TV-L1 is Zach, Pock & Bischof, "A duality based approach for realtime TV-L1 optical flow", 2007.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+
+import cv2
+import numpy as np
+
+from preprocessing.errors import UserError
+
+METHODS = ("opencv", "keras")
+# Pairs that the accelerator computes at once.
+KERAS_BATCH = 32
+
+
+def encode(flow: np.ndarray, bound: float = 20.0) -> np.ndarray:
+    """Maps displacements of -bound..bound pixels linearly to 8 bits, clipping what is beyond.
+
+    128 + round(v * 127.5 / bound), so that 0 px is 128 exactly; one level is bound / 127.5 pixels.
+
+    Args:
+        flow: displacements in pixels, any shape.
+        bound: the displacement in pixels at the ends of the range.
+
+    Returns:
+        uint8 array of the same shape.
+    """
+    levels = np.rint(np.asarray(flow, np.float32) * np.float32(127.5 / bound)) + 128
+    return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+def decode(encoded: np.ndarray, bound: float = 20.0) -> np.ndarray:
+    """The displacements in pixels (float32) that `encode` stored, to half a level."""
+    return (np.asarray(encoded, np.float32) - 128) * np.float32(bound / 127.5)
+
+
+def tvl1(frames: np.ndarray, method: str = "opencv") -> np.ndarray:
+    """Flow between neighbouring frames.
+
+    Args:
+        frames: uint8 (N, H, W), grayscale.
+        method: `opencv` (the CPU implementation of OpenCV contrib) or `keras` (the same
+            equations on the accelerator).
+
+    Returns:
+        float32 (N-1, H, W, 2): field k holds, for each pixel of frame k, the x and y
+        displacement in pixels to frame k+1.
+    """
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 3:
+        raise ValueError(f"frames must be uint8 (N, H, W), not {frames.dtype} {frames.shape}")
+    fields = list(stream(frames, method))
+    return np.stack(fields) if fields else np.zeros((0, *frames.shape[1:], 2), np.float32)
+
+
+def stream(frames: Iterable[np.ndarray], method: str = "opencv") -> Iterator[np.ndarray]:
+    """As `tvl1`, a field at a time: takes frames (H, W) as they come and holds only a few."""
+    if method == "opencv":
+        solver = _opencv_solver()
+        for first, second in itertools.pairwise(frames):
+            yield solver.calc(first, second, None)
+    elif method == "keras":
+        from preprocessing import tvl1_keras
+
+        last = []
+        frames = iter(frames)
+        while chunk := list(itertools.islice(frames, KERAS_BATCH)):
+            chunk = last + chunk
+            if len(chunk) > 1:
+                yield from tvl1_keras.tvl1(np.stack(chunk), batch=KERAS_BATCH)
+            last = chunk[-1:]
+    else:
+        raise UserError(f"flow method {method!r} is unknown: it is one of {', '.join(METHODS)}")
+
+
+@functools.cache
+def _opencv_solver():
+    try:
+        return cv2.optflow.DualTVL1OpticalFlow_create()
+    except AttributeError as error:
+        raise UserError(
+            "this OpenCV has no TV-L1: install opencv-contrib-python-headless in place of"
+            " opencv-python"
+        ) from error

@@ -1,0 +1,170 @@
+"""Video decoding: frames one at a time, and a name for everything that can be wrong with a file."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from preprocessing import containers
+from preprocessing.errors import UserError
+
+EXTENSIONS = (".avi", ".mp4", ".mpg", ".mpeg", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".flv")
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
+RESIZE_MODES = ("stretch", "crop")
+
+# A decoder stops without a word at the first thing it cannot read, so a file that gives clearly
+# fewer frames than it declares was cut off. Some writers count frames that they dropped, so a
+# small difference is none.
+_LEAST_DECODED_SHARE = 0.9
+
+
+class VideoError(UserError):
+    """A video that cannot be used.
+
+    Attributes:
+        outcome: the kind of fault in one word, such as `truncated`.
+    """
+
+    def __init__(self, outcome: str, reason: str):
+        super().__init__(reason)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a video's header claims; only decoding tells the number of frames.
+
+    Attributes:
+        num_frames: frames (0 where the container does not say).
+        width, height: of the stored picture, in pixels.
+        fps: frames a second (0 where unknown).
+    """
+
+    num_frames: int
+    width: int
+    height: int
+    fps: float
+
+
+def probe(path: Path) -> Claim:
+    """Reads the header of a video file, or the first image of a folder of images.
+
+    Raises:
+        VideoError: it is no video.
+    """
+    path = Path(path)
+    if path.is_dir():
+        images = _image_files(path)
+        height, width, _ = _read_image(images[0]).shape
+        return Claim(len(images), width, height, 0.0)
+    capture = _open(path)
+    try:
+        return _claim(capture)
+    finally:
+        capture.release()
+
+
+def read_frames(path: Path) -> Iterator[np.ndarray]:
+    """Decodes a video file, or a folder of jpg or png images in the order of their names.
+
+    Every decoded frame comes once, whatever its time stamp, and upright where the file asks for
+    a rotation.
+
+    Args:
+        path: the file or the folder.
+
+    Yields:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        VideoError: the file is unreadable, or ends before its time (known only at the end).
+    """
+    path = Path(path)
+    if path.is_dir():
+        for image in _image_files(path):
+            yield cv2.cvtColor(_read_image(image), cv2.COLOR_BGR2RGB)
+        return
+    capture = _open(path)
+    try:
+        claimed = _claim(capture).num_frames
+        decoded = 0
+        while True:
+            there_is, frame = capture.read()
+            if not there_is:
+                break
+            decoded += 1
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    finally:
+        capture.release()
+    if not decoded:
+        raise VideoError("no_frames", f"{path} opens as a video, but no frame of it decodes")
+    if decoded < _LEAST_DECODED_SHARE * claimed and containers.counts_frames(path):
+        raise VideoError(
+            "truncated", f"{path} declares {claimed} frames, only {decoded} decode: it was cut off"
+        )
+
+
+def resize(frame: np.ndarray, size: int, mode: str = "stretch") -> np.ndarray:
+    """Brings a frame to size x size pixels.
+
+    Args:
+        frame: uint8 (H, W, 3) or (H, W).
+        size: side of the result, in pixels.
+        mode: `stretch` (straight to the square), or `crop` (short side to size * 256 / 224, then
+            the central square, the ImageNet habit).
+    """
+    if mode == "stretch":
+        return _scale(frame, size, size)
+    if mode != "crop":
+        raise UserError(f"resize mode {mode!r} is unknown: it is one of {', '.join(RESIZE_MODES)}")
+    height, width = frame.shape[:2]
+    short = max(size, round(size * 256 / 224))
+    scale = short / min(height, width)
+    frame = _scale(frame, max(short, round(width * scale)), max(short, round(height * scale)))
+    top, left = (frame.shape[0] - size) // 2, (frame.shape[1] - size) // 2
+    return np.ascontiguousarray(frame[top : top + size, left : left + size])
+
+
+def _scale(frame, width, height):
+    shrinks = width * height < frame.shape[0] * frame.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(frame, (width, height), interpolation=interpolation)
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    if not path.is_file():
+        raise VideoError("missing", f"{path} does not exist")
+    if not os.access(path, os.R_OK):
+        raise VideoError("unreadable", f"{path} may not be read: check its permissions")
+    # FFmpeg alone: OpenCV's other readers take names with digits or % for patterns. One thread:
+    # the workers share the machine already.
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    if not capture.isOpened():
+        raise VideoError(*containers.why_unreadable(path))
+    return capture
+
+
+def _claim(capture) -> Claim:
+    return Claim(
+        num_frames=max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))),
+        width=int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
+        height=int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+        fps=max(0.0, capture.get(cv2.CAP_PROP_FPS)),
+    )
+
+
+def _image_files(folder: Path) -> list[Path]:
+    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_EXTENSIONS)
+    if not images:
+        raise VideoError("no_frames", f"folder {folder} holds no jpg or png image")
+    return images
+
+
+def _read_image(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise VideoError("corrupt", f"{path} does not decode as an image")
+    return image

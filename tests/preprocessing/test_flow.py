@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from preprocessing import flow
+from preprocessing.errors import UserError
+
+
+def _moving_texture(velocity, num_frames=3, size=96):
+    """Frames of one smooth texture sampled at analytically translated points."""
+    generator = np.random.default_rng(0)
+    waves = generator.uniform(0.05, 0.6, (24, 2)) * generator.choice([-1, 1], (24, 2))
+    phases = generator.uniform(0, 2 * np.pi, 24)
+    y, x = np.mgrid[:size, :size]
+    frames = []
+    for t in range(num_frames):
+        # What stood at p stands at p + t * velocity: the picture there is the texture at p.
+        points = np.stack([x - t * velocity[0], y - t * velocity[1]], -1)
+        values = np.cos(points @ waves.T + phases).sum(-1)
+        frames.append(np.clip(128 + 18 * values, 0, 255).round().astype(np.uint8))
+    return np.stack(frames)
+
+
+def test_zero_motion_is_128_and_the_range_ends_at_the_bound():
+    encoded = flow.encode(np.array([0.0, 20.0, -20.0, 35.0, -35.0, 0.07, 0.09, -0.09]))
+    # 127.5 levels for 20 px: 0.07 px is 0.45 levels, 0.09 px is 0.57.
+    assert encoded.dtype == np.uint8
+    assert encoded.tolist() == [128, 255, 0, 255, 0, 128, 129, 127]
+
+
+@pytest.mark.parametrize("bound", [5.0, 20.0])
+def test_decoding_gives_back_the_displacement_to_half_a_level(bound):
+    pixels = np.linspace(-bound, bound * 127 / 127.5, 4001)
+    back = flow.decode(flow.encode(pixels, bound), bound)
+    assert back.dtype == np.float32
+    assert np.abs(back - pixels).max() <= 0.5 * bound / 127.5 * 1.0001
+    levels = np.arange(256, dtype=np.uint8)
+    assert (flow.encode(flow.decode(levels, bound), bound) == levels).all()
+
+
+@pytest.mark.parametrize("velocity", [(1.5, 0.0), (-0.6, 2.0)])
+def test_tvl1_measures_an_analytic_translation(velocity):
+    fields = flow.tvl1(_moving_texture(velocity))
+    assert fields.shape == (2, 96, 96, 2) and fields.dtype == np.float32
+    inner = fields[:, 16:-16, 16:-16]
+    assert np.abs(inner - np.array(velocity)).mean() < 0.1
+    # x and y stand in this order, and the sign is that of the motion.
+    np.testing.assert_allclose(inner.mean((0, 1, 2)), velocity, atol=0.1)
+
+
+def test_one_frame_has_no_flow_and_colour_is_refused():
+    assert flow.tvl1(np.zeros((1, 8, 8), np.uint8)).shape == (0, 8, 8, 2)
+    with pytest.raises(ValueError, match="frames must be uint8"):
+        flow.tvl1(np.zeros((2, 8, 8, 3), np.uint8))
+    with pytest.raises(UserError, match="'magic' is unknown"):
+        flow.tvl1(np.zeros((2, 8, 8), np.uint8), method="magic")
+
+
+def test_frames_stream_one_pair_at_a_time():
+    asked = []
+
+    def frames():
+        for index, frame in enumerate(_moving_texture((1, 0), num_frames=4, size=32)):
+            asked.append(index)
+            yield frame
+
+    fields = flow.stream(frames())
+    next(fields)
+    assert asked == [0, 1]
+    next(fields)
+    assert asked == [0, 1, 2]

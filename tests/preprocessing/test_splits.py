@@ -1,0 +1,136 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from preprocessing import splits
+from preprocessing.datasets.catalogue import Video
+from preprocessing.errors import UserError
+
+CLIPS_PER_GROUP = Path(__file__).parent / "data" / "ucf101_clips_per_group.txt"
+# UCF101's official test groups: g01-g07, g08-g14, g15-g21.
+OFFICIAL_TEST_GROUPS = {"1": range(1, 8), "2": range(8, 15), "3": range(15, 22)}
+
+
+def _video(class_name, group, clip, split=None, shared=False):
+    return Video(
+        id=f"v_{class_name}_g{group:02d}_c{clip:02d}",
+        path=Path("unused"),
+        label=0,
+        class_name=class_name,
+        group=f"g{group:02d}" if shared else f"{class_name}/g{group:02d}",
+        splits=split or {},
+    )
+
+
+@pytest.fixture(scope="module")
+def ucf101():
+    videos = []
+    for line in CLIPS_PER_GROUP.read_text().splitlines()[1:]:
+        class_name, counts = line.split()
+        for group, count in enumerate(map(int, counts), start=1):
+            split = {
+                fold: "test" if group in tested else "train"
+                for fold, tested in OFFICIAL_TEST_GROUPS.items()
+            }
+            videos += [_video(class_name, group, c + 1, split) for c in range(count)]
+    return videos
+
+
+def test_the_group_structure_is_ucf101s(ucf101):
+    assert len(ucf101) == 13_320
+    assert len({video.class_name for video in ucf101}) == 101
+    assert len({video.group for video in ucf101}) == 2_525
+
+
+def test_a_random_split_of_ucf101_leaks_and_the_official_ones_do_not(ucf101):
+    leaks = []
+    for seed in range(40):
+        paper = splits.assign(ucf101, "paper", seed=seed)
+        assert list(paper.values()).count("test") == 13_320 - 9_324  # 7:3
+        leaks.append(splits.leak(ucf101, paper))
+    # One draw lies within about 0.35 points of the mean. A clip does not leak when its n - 1
+    # siblings are all drawn for test, too: 1 - sum(n * 0.3^(n-1)) / 13320 = 98.96 %.
+    assert sum(leaks) / len(leaks) == pytest.approx(0.989, abs=0.0015)
+    assert all(0.975 < leak < 1 for leak in leaks)
+    # The published sizes of train/testlist01-03.
+    sizes = {"1": (9_537, 3_783), "2": (9_586, 3_734), "3": (9_624, 3_696)}
+    for fold, (trained, tested) in sizes.items():
+        official = splits.assign(ucf101, "official", fold=fold)
+        assert list(official.values()).count("train") == trained
+        assert list(official.values()).count("test") == tested
+        assert splits.leak(ucf101, official) == 0
+
+
+def test_the_group_split_holds_out_whole_groups_of_every_class(ucf101):
+    assignment = splits.assign(ucf101, "group", seed=3)
+    sides = {}
+    for video in ucf101:
+        sides.setdefault((video.class_name, video.group), set()).add(assignment[video.id])
+    assert all(len(side) == 1 for side in sides.values())
+    for name in {video.class_name for video in ucf101}:
+        held = [s for (c, _), s in sides.items() if c == name and s == {"test"}]
+        assert len(held) == 8  # 30 % of 25, rounded half up
+    assert splits.leak(ucf101, assignment) == 0
+
+
+def test_groups_shared_by_classes_are_on_one_side_in_all_of_them():
+    videos = [
+        _video(name, group, clip, shared=True)
+        for name in ("Push", "Pull", "Wave")
+        for group in range(10)
+        for clip in range(2)
+    ]
+    assignment = splits.assign(videos, "group")
+    sides = {}
+    for video in videos:
+        sides.setdefault(video.group, set()).add(assignment[video.id])
+    assert all(len(side) == 1 for side in sides.values())
+    assert sum(side == {"test"} for side in sides.values()) == 3
+
+
+def test_groups_shared_by_some_classes_leave_each_class_on_both_sides():
+    # Scenes as in real footage: some seen in one class, some in two.
+    videos = [_video("A", group, 1, shared=True) for group in (1, 2, 3, 4, 5)]
+    videos += [_video("B", group, 1, shared=True) for group in (4, 5, 6, 7)]
+    for seed in range(20):
+        assignment = splits.assign(videos, "group", seed=seed)
+        for name in ("A", "B"):
+            sides = {assignment[v.id] for v in videos if v.class_name == name}
+            assert sides == {"train", "test"}
+
+
+def test_leak_by_hand():
+    videos = [_video("A", 1, 1), _video("A", 1, 2), _video("A", 2, 1), _video("B", 1, 1)]
+    assignment = dict(
+        zip([video.id for video in videos], ["train", "test", "test", "test"], strict=True)
+    )
+    # Of three test clips one has a sibling (same class and group) in training.
+    assert splits.leak(videos, assignment) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("protocol", ["group", "paper"])
+def test_a_seed_gives_one_split_whatever_the_order_of_the_videos(ucf101, protocol):
+    videos = ucf101[:600]
+    first = splits.assign(videos, protocol, seed=5)
+    assert splits.assign(videos[::-1], protocol, seed=5) == first
+    assert splits.assign(videos, protocol, seed=6) != first
+
+
+def test_a_video_outside_the_official_list_is_in_neither_part():
+    videos = [_video("A", 1, 1, {"1": "train"}), _video("A", 2, 1, {"1": "test"})]
+    videos.append(_video("A", 3, 1))
+    assert splits.assign(videos, "official") == {videos[0].id: "train", videos[1].id: "test"}
+
+
+def test_impossible_splits_are_refused():
+    videos = [_video("A", 1, 1), _video("A", 1, 2)]
+    with pytest.raises(UserError, match="no official split: choose --protocol=group"):
+        splits.assign(videos, "official")
+    listed = [dataclasses.replace(video, splits={"1": "test"}) for video in videos]
+    with pytest.raises(UserError, match="no official split 4: the data set has 1"):
+        splits.assign(listed, "official", fold=4)
+    with pytest.raises(UserError, match="class A has 1 group"):
+        splits.assign(videos, "group")
+    with pytest.raises(UserError, match="'random' is unknown"):
+        splits.assign(videos, "random")

@@ -15,7 +15,13 @@ PROTOCOLS = ("official", "group", "paper")
 TRAIN_SHARE = 0.7
 
 
-def assign(videos: Iterable, protocol: str, fold: int | str = 1, seed: int = 0) -> dict[str, str]:
+def assign(
+    videos: Iterable,
+    protocol: str,
+    fold: int | str = 1,
+    seed: int = 0,
+    test_share: float = 1 - TRAIN_SHARE,
+) -> dict[str, str]:
     """Divides videos into training and test.
 
     Args:
@@ -25,6 +31,7 @@ def assign(videos: Iterable, protocol: str, fold: int | str = 1, seed: int = 0) 
             `paper` draws 7:3 over single clips, as Ou & Sun 2019 do, which leaks.
         fold: the official list to follow. A video that the list leaves out is in neither part.
         seed: of the drawing.
+        test_share: of the groups or clips, where they are drawn.
 
     Returns:
         video id -> `train` or `test`.
@@ -37,9 +44,9 @@ def assign(videos: Iterable, protocol: str, fold: int | str = 1, seed: int = 0) 
     if protocol == "official":
         return _official(videos, str(fold))
     if protocol == "group":
-        return _by_group(videos, random.Random(seed))
+        return _by_group(videos, random.Random(seed), test_share)
     if protocol == "paper":
-        return _by_clip(videos, random.Random(seed))
+        return _by_clip(videos, random.Random(seed), test_share)
     raise UserError(f"protocol {protocol!r} is unknown: it is one of {', '.join(PROTOCOLS)}")
 
 
@@ -69,17 +76,17 @@ def _official(videos, fold: str) -> dict[str, str]:
     )
 
 
-def _by_clip(videos, generator) -> dict[str, str]:
+def _by_clip(videos, generator, test_share) -> dict[str, str]:
     if len(videos) < 2:
         raise UserError(f"{len(videos)} video cannot be divided into train and test")
     shuffled = generator.sample(videos, len(videos))
-    trained = min(max(1, round(TRAIN_SHARE * len(videos))), len(videos) - 1)
+    trained = min(max(1, round((1 - test_share) * len(videos))), len(videos) - 1)
     return {
         video.id: "train" if index < trained else "test" for index, video in enumerate(shuffled)
     }
 
 
-def _by_group(videos, generator) -> dict[str, str]:
+def _by_group(videos, generator, test_share) -> dict[str, str]:
     """Every class holds out 3 of 10 of its groups, and a group is on one side in all classes.
 
     All classes go through the groups in one drawn order and hold out the first that they have,
@@ -99,7 +106,7 @@ def _by_group(videos, generator) -> dict[str, str]:
                 " of the split: name groups in splits.csv, or choose --protocol=paper"
             )
     wanted = {
-        name: min(max(1, math.floor((1 - TRAIN_SHARE) * len(groups) + 0.5)), len(groups) - 1)
+        name: min(max(1, math.floor(test_share * len(groups) + 0.5)), len(groups) - 1)
         for name, groups in groups_of.items()
     }
     held_out = defaultdict(int)

@@ -13,6 +13,7 @@ import numpy as np
 from preprocessing.errors import UserError
 
 METHODS = ("opencv", "keras")
+QUALITIES = ("reference", "fast")
 # Pairs that the accelerator computes at once.
 KERAS_BATCH = 32
 
@@ -57,10 +58,12 @@ def tvl1(frames: np.ndarray, method: str = "opencv") -> np.ndarray:
     return np.stack(fields) if fields else np.zeros((0, *frames.shape[1:], 2), np.float32)
 
 
-def stream(frames: Iterable[np.ndarray], method: str = "opencv") -> Iterator[np.ndarray]:
+def stream(
+    frames: Iterable[np.ndarray], method: str = "opencv", quality: str = "reference"
+) -> Iterator[np.ndarray]:
     """As `tvl1`, a field at a time: takes frames (H, W) as they come and holds only a few."""
     if method == "opencv":
-        solver = _opencv_solver()
+        solver = _opencv_solver(quality)
         for first, second in itertools.pairwise(frames):
             yield solver.calc(first, second, None)
     elif method == "keras":
@@ -78,7 +81,7 @@ def stream(frames: Iterable[np.ndarray], method: str = "opencv") -> Iterator[np.
 
 
 @functools.cache
-def _opencv_solver():
+def _opencv_solver(quality: str):
     try:
         return cv2.optflow.DualTVL1OpticalFlow_create()
     except AttributeError as error:

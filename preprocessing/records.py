@@ -1,6 +1,6 @@
 """The record set: its schema written and parsed here, and nowhere else.
 
-A folder holds TFRecord shards `stfnet-all.tfrecord-00000-of-0000K`, one `tf.train.Example` a video:
+A folder holds TFRecord shards `stfnet-videos.tfrecord-00000-of-0000K`, one Example a video:
 
 | feature    | kind       | content                                                              |
 |------------|------------|----------------------------------------------------------------------|
@@ -27,7 +27,8 @@ from preprocessing.errors import UserError
 
 FORMAT = 1
 METADATA_FILE = "metadata.json"
-DATASET_NAME, SPLIT_NAME = "stfnet", "all"
+# TensorFlow Datasets keeps the split name `all` for the union of all splits.
+DATASET_NAME, SPLIT_NAME = "stfnet", "videos"
 
 # A video's encoded images are held in memory up to this size, then on disk: a half-hour video
 # has about a gigabyte of them.
@@ -230,6 +231,7 @@ class Metadata:
         classes: class names in label order.
         counts: `videos`, `classes`, `frames`, `failed`, `shards`.
         videos: the videos, in the order of the shards.
+        failed: ids of the videos that could not be used (`failures.jsonl` has the reasons).
         versions: the programs that made the set.
     """
 
@@ -241,6 +243,7 @@ class Metadata:
     classes: tuple[str, ...]
     counts: Mapping[str, int]
     videos: tuple[RecordedVideo, ...]
+    failed: tuple[str, ...]
     versions: Mapping[str, str]
 
     @property
@@ -291,7 +294,7 @@ def load_metadata(folder: Path) -> Metadata:
     for video in values["videos"]:
         video["class_name"] = video.pop("class")
     values["videos"] = tuple(RecordedVideo(**video) for video in values["videos"])
-    values["classes"] = tuple(values["classes"])
+    values["classes"], values["failed"] = tuple(values["classes"]), tuple(values["failed"])
     metadata = Metadata(folder=folder, **values)
     _check_shards(metadata)
     return metadata

@@ -92,6 +92,7 @@ def _metadata(folder):
         classes=("A", "B", "C", "Jump"),
         counts={"videos": 1, "classes": 4, "frames": 3, "failed": 0, "shards": 1},
         videos=(video,),
+        failed=("v_Jump_g01_c02",),
         versions={"opencv": "5"},
     )
 
@@ -100,7 +101,7 @@ def test_metadata_come_back_as_written(tmp_path):
     metadata = _metadata(tmp_path)
     records.write_metadata(metadata)
     assert records.load_metadata(tmp_path) == metadata
-    assert [path.name for path in metadata.shard_paths] == ["stfnet-all.tfrecord-00000-of-00001"]
+    assert [path.name for path in metadata.shard_paths] == ["stfnet-videos.tfrecord-00000-of-00001"]
     assert '"class": "Jump"' in (tmp_path / "metadata.json").read_text()
 
 

@@ -1,0 +1,123 @@
+"""Turns videos into records: frames and TV-L1 optical flow, resized and encoded.
+
+  python -m experiments.prepare --source=folder:VIDEOS --output=RECORDS
+
+Sources:
+  synthetic         ten or more rendered actions, written as mp4 files first
+  folder:DIR        a folder of class folders with videos, with an optional splits.csv
+  ucf101:DIR        UCF101 and its official split lists
+
+Stopped at any moment, the same command goes on where it was. Videos that cannot be used are listed
+in RECORDS/failures.jsonl; more of them than --allow_failures make the exit status 1.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from absl import flags
+from tqdm import tqdm
+
+from experiments import program
+from preprocessing import conversion, flow, preparation, sources, video
+from preprocessing.errors import UserError
+
+_SOURCE = flags.DEFINE_string("source", None, "what to prepare, see above", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "folder for the records", required=True)
+_WORKERS = flags.DEFINE_integer(
+    "workers", None, "processes (default: one for each core)", lower_bound=1
+)
+_IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size", 224, "side of the stored frames and flow fields in pixels"
+)
+_NUM_FRAMES = flags.DEFINE_integer("num_frames", 17, "frames T that a clip samples", lower_bound=1)
+_FLOW_LENGTH = flags.DEFINE_integer(
+    "flow_length", 4, "flow fields L stacked around each sampled frame", lower_bound=1
+)
+_RESIZE = flags.DEFINE_enum(
+    "resize", "stretch", video.RESIZE_MODES, "straight to the square, or short side then centre"
+)
+_IMAGE_FORMAT = flags.DEFINE_enum(
+    "image_format", "jpeg", conversion.IMAGE_FORMATS, "encoding of frames and flow"
+)
+_JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "1 to 100")
+_FLOW_METHOD = flags.DEFINE_enum(
+    "flow_method", "opencv", flow.METHODS, "TV-L1 on the CPU, or on the accelerator"
+)
+_LIMIT = flags.DEFINE_integer(
+    "limit_per_class", None, "take this many videos of each class only", lower_bound=1
+)
+_ALLOWED = flags.DEFINE_integer(
+    "allow_failures", 0, "videos that may fail before the exit status is 1", lower_bound=0
+)
+_TIME_LIMIT = flags.DEFINE_float(
+    "time_limit", 300, "seconds without a frame after which a video is given up", lower_bound=1
+)
+_VIDEOS = flags.DEFINE_string(
+    "videos", None, "synthetic: folder for the rendered videos (default: OUTPUT-videos)"
+)
+_SEED = flags.DEFINE_integer("seed", 0, "synthetic: what is drawn")
+_GROUPS = flags.DEFINE_integer(
+    "synthetic_groups", 12, "synthetic: groups (figure, background, camera)", lower_bound=2
+)
+_CLIPS = flags.DEFINE_integer("synthetic_clips", 2, "synthetic: clips of a group and class")
+
+
+def main(argv):
+    del argv
+    settings = conversion.Settings(
+        image_size=_IMAGE_SIZE.value,
+        resize=_RESIZE.value,
+        image_format=_IMAGE_FORMAT.value,
+        jpeg_quality=_JPEG_QUALITY.value,
+        flow_method=_FLOW_METHOD.value,
+    )
+    workers = _WORKERS.value or len(os.sched_getaffinity(0))
+    output = Path(_OUTPUT.value)
+    catalogue = sources.load(
+        _SOURCE.value,
+        videos_folder=Path(_VIDEOS.value or f"{output}-videos"),
+        seed=_SEED.value,
+        groups=_GROUPS.value,
+        clips_per_group=_CLIPS.value,
+        workers=workers,
+    )
+    if _LIMIT.value:
+        catalogue = sources.limit_per_class(catalogue, _LIMIT.value)
+    print(f"{catalogue.name}: {len(catalogue.videos)} videos of {len(catalogue.classes)} classes")
+    shown_every = 0.5 if sys.stderr.isatty() else 60
+    with tqdm(unit=" pairs", smoothing=0.1, mininterval=shown_every) as bar:
+        prepared = preparation.prepare(
+            catalogue,
+            output,
+            settings,
+            {"num_frames": _NUM_FRAMES.value, "flow_length": _FLOW_LENGTH.value},
+            preparation.local_runner(workers, _TIME_LIMIT.value, bar.update),
+        )
+    _report(prepared)
+
+
+def _report(prepared: preparation.Prepared):
+    counts = prepared.metadata.counts
+    state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
+    print(
+        f"{prepared.metadata.folder}: {counts['videos']} videos, {counts['frames']} frames,"
+        f" {len(prepared.failures)} failed ({state})"
+    )
+    if len(prepared.failures) > _ALLOWED.value:
+        raise UserError(
+            f"{len(prepared.failures)} of {counts['videos'] + len(prepared.failures)} videos could"
+            f" not be used, {_ALLOWED.value} allowed: the first because"
+            f" {prepared.failures[0]['reason']}. The records hold the others;"
+            f" {prepared.metadata.folder / preparation.FAILURES_FILE} lists all. Mend them and run"
+            f" the same command again, or set --allow_failures={len(prepared.failures)}"
+        )
+
+
+def cli():
+    """Entry point of `stfnet-prepare`."""
+    program.run(main)
+
+
+if __name__ == "__main__":
+    cli()

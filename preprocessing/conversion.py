@@ -1,0 +1,136 @@
+"""One video to one `tf.train.Example`: decode, resize, TV-L1, encode; a pure function of the file.
+
+Runners differ in where this runs (`preprocessing.runner`, `preprocessing.beam_runner`), never in
+what it gives.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from preprocessing import flow, records, video
+from preprocessing.errors import UserError
+
+IMAGE_FORMATS = ("jpeg", "png")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the stored bytes depend on.
+
+    Attributes:
+        image_size: side of the stored frames and flow fields, in pixels.
+        resize: `stretch` or `crop` (see `preprocessing.video.resize`).
+        image_format: `jpeg` or `png` (lossless).
+        jpeg_quality: 1 to 100.
+        flow_bound: displacement in pixels at the ends of the 8-bit range.
+        flow_method: `opencv` or `keras` (see `preprocessing.flow.tvl1`).
+        flow_quality: `reference` or `fast`.
+    """
+
+    image_size: int = 224
+    resize: str = "stretch"
+    image_format: str = "jpeg"
+    jpeg_quality: int = 95
+    flow_bound: float = 20.0
+    flow_method: str = "opencv"
+    flow_quality: str = "reference"
+
+    def __post_init__(self):
+        for name, choices in (
+            ("resize", video.RESIZE_MODES),
+            ("image_format", IMAGE_FORMATS),
+            ("flow_method", flow.METHODS),
+            ("flow_quality", flow.QUALITIES),
+        ):
+            value = getattr(self, name)
+            if value not in choices:
+                raise UserError(f"{name}={value!r} is not one of {', '.join(choices)}")
+        if self.image_size < 16:
+            raise UserError(f"image_size={self.image_size} is below 16 pixels, the least possible")
+        if not 1 <= self.jpeg_quality <= 100:
+            raise UserError(f"jpeg_quality={self.jpeg_quality} is not within 1 to 100")
+        if not self.flow_bound > 0:
+            raise UserError(f"flow_bound={self.flow_bound} must be above 0 pixels")
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What converting a video tells about it.
+
+    Attributes:
+        num_frames: frames that decoded.
+        mean_motion: mean length of the flow vectors, in pixels of the stored size.
+    """
+
+    num_frames: int
+    mean_motion: float
+
+
+def example(path: Path, video_id: str, label: int, settings: Settings) -> bytes:
+    """The serialised `tf.train.Example` of a video (`preprocessing.records` has the schema).
+
+    Raises:
+        VideoError: the video cannot be used.
+    """
+    with records.ExampleWriter(video_id, label) as writer:
+        convert(path, writer, settings)
+        return writer.serialized()
+
+
+def convert(
+    path: Path,
+    writer: records.ExampleWriter,
+    settings: Settings,
+    report: Callable[[int], None] = lambda pairs: None,
+) -> Facts:
+    """Fills `writer` with a video's frames and flow, holding only a few frames at a time.
+
+    Args:
+        path: video file or folder of images.
+        writer: takes the encoded images.
+        settings: sizes and encodings.
+        report: called with 1 after every pair of frames.
+
+    Raises:
+        VideoError: the video cannot be used.
+    """
+    num_frames = 0
+
+    def gray_frames():
+        nonlocal num_frames
+        for frame in video.read_frames(path):
+            small = video.resize(frame, settings.image_size, settings.resize)
+            writer.add_frame(_image(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), settings))
+            num_frames += 1
+            if writer.size > records.MAX_EXAMPLE_BYTES - (1 << 20):
+                raise video.VideoError(
+                    "too_long",
+                    f"{path} fills a record's 2 GiB after {num_frames} frames: cut it into clips",
+                )
+            yield cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+
+    motion = 0.0
+    for field in flow.stream(gray_frames(), settings.flow_method, settings.flow_quality):
+        planes = flow.encode(field, settings.flow_bound)
+        # (H, W, 2) -> (2H, W): the x plane above the y plane
+        writer.add_flow(_image(np.concatenate([planes[..., 0], planes[..., 1]]), settings))
+        motion += float(np.hypot(field[..., 0], field[..., 1]).mean())
+        report(1)
+    if num_frames < 2:
+        raise video.VideoError(
+            "too_short", f"{path} has {num_frames} frame, and flow needs two: leave it out"
+        )
+    return Facts(num_frames, round(motion / (num_frames - 1), 4))
+
+
+def _image(image: np.ndarray, settings: Settings) -> bytes:
+    if settings.image_format == "png":
+        _, encoded = cv2.imencode(".png", image)
+    else:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
+        _, encoded = cv2.imencode(".jpg", image, quality)
+    return encoded.tobytes()

@@ -1,0 +1,122 @@
+"""Anyone's own videos: a folder with a sub-folder for each class."""
+
+import collections
+import csv
+import re
+from pathlib import Path
+
+from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.errors import UserError
+from preprocessing.video import EXTENSIONS, IMAGE_EXTENSIONS
+
+SPLITS_FILE = "splits.csv"
+_UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
+
+
+def load(folder: Path) -> Catalogue:
+    """Reads `FOLDER/<class>/<video>`; sub-folders without videos are no classes.
+
+    A clip may also be a folder of jpg or png frames. An optional `splits.csv` with columns
+    `video` (path from FOLDER) and any of `class`, `group`, `split` (train or test: official split
+    "1") says more. Without groups, names in the way of UCF101 (`..._g07_c03`) give them, and
+    else each video is a group of its own.
+
+    Raises:
+        UserError: the folder is missing, has no videos, or `splits.csv` does not fit it.
+    """
+    folder = Path(folder)
+    paths = {
+        path.name: find_videos(path)
+        for path in sorted(existing(folder).iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    }
+    classes = tuple(name for name, videos in paths.items() if videos)
+    if not classes:
+        raise UserError(
+            f"{folder} has no videos in class folders: it needs {folder}/<class>/<video>, with"
+            f" videos ending in {', '.join(EXTENSIONS)}"
+        )
+    rows = _read_splits(folder)
+    ids = unique_ids(folder, [path for name in classes for path in paths[name]])
+    videos = []
+    for label, name in enumerate(classes):
+        for path in paths[name]:
+            row = rows.pop(path.relative_to(folder).as_posix(), {})
+            if row.get("class", name) != name:
+                raise UserError(
+                    f"{folder / SPLITS_FILE} puts {row['video']} into class {row['class']}, its"
+                    f" folder into {name}: mend one of them"
+                )
+            match = _UCF_NAME.search(path.stem)
+            group = row.get("group") or f"{name}/{match[1] if match else path.stem}"
+            splits = {"1": row["split"]} if row.get("split") else {}
+            videos.append(Video(ids[path], path, label, name, group, splits))
+    if rows:
+        raise UserError(
+            f"{folder / SPLITS_FILE} lists {len(rows)} videos that are not there, such as"
+            f" {min(rows)}: copy them or remove their lines"
+        )
+    return Catalogue(folder.resolve().name, classes, tuple(videos))
+
+
+def existing(folder: Path) -> Path:
+    """The folder itself, if it is one.
+
+    Raises:
+        UserError: it is missing or a file.
+    """
+    if not folder.is_dir():
+        state = "is not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"video folder {folder} {state}")
+    return folder
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """Video files below a folder, and folders of images that stand for a video, sorted."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            inner = find_videos(path)
+            images = not inner and any(
+                image.suffix.lower() in IMAGE_EXTENSIONS for image in path.iterdir()
+            )
+            found += [path] if images else inner
+        elif path.suffix.lower() in EXTENSIONS:
+            found.append(path)
+    return found
+
+
+def unique_ids(folder: Path, paths: list[Path]) -> dict[Path, str]:
+    """Names for videos: the file name without its ending, or the path where that is not unique."""
+    counts = collections.Counter(path.stem for path in paths)
+    return {
+        path: path.stem if counts[path.stem] == 1 else path.relative_to(folder).as_posix()
+        for path in paths
+    }
+
+
+def _read_splits(folder: Path) -> dict[str, dict[str, str]]:
+    """Path from the folder -> its row of splits.csv, empty if there is none."""
+    path = folder / SPLITS_FILE
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if "video" not in (reader.fieldnames or ()):
+            raise UserError(
+                f"{path} has columns {', '.join(reader.fieldnames or ())}: it needs `video` and any"
+                " of `class`, `group`, `split`"
+            )
+        rows = {}
+        for row in reader:
+            if row.get("split") not in (None, "", "train", "test"):
+                raise UserError(
+                    f"{path} line {reader.line_num} has split {row['split']!r}: it is train, test"
+                    " or empty"
+                )
+            if row["video"] in rows:
+                raise UserError(f"{path} lists {row['video']} twice: remove one line")
+            rows[row["video"]] = row
+    return rows

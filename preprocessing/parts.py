@@ -1,0 +1,232 @@
+"""A preparation in progress: what is done stays done, whatever kills it.
+
+`RECORDS/parts/` holds `plan.json` (what is being made), and for video number 123 of the plan
+`000123.tfrecord` (its record) and then `000123.json` (its facts: once this is there, the video is
+done). When all are done, each shard is the concatenation of its parts, written under a temporary
+name; parts go only when their shard is whole. So killing at any moment loses at most the video
+that each worker has in hand, and the final bytes do not depend on it.
+"""
+
+import dataclasses
+import json
+import math
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from preprocessing import atomic, conversion, records
+from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.errors import UserError
+
+FOLDER = "parts"
+_PLAN_FILE = "plan.json"
+_VIDEOS_PER_SHARD = 128
+_COPY_BYTES = 4 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A record set to be made.
+
+    Attributes:
+        folder: the record set's folder.
+        name, classes: of the catalogue.
+        videos: in the order of the shards, which mixes the classes and depends on ids alone.
+        settings: what the bytes depend on.
+    """
+
+    folder: Path
+    name: str
+    classes: tuple[str, ...]
+    videos: tuple[Video, ...]
+    settings: conversion.Settings
+
+    @property
+    def num_shards(self) -> int:
+        return math.ceil(len(self.videos) / _VIDEOS_PER_SHARD)
+
+    def shard_of(self, number: int) -> int:
+        """The shard that video `number` belongs to."""
+        return number * self.num_shards // len(self.videos)
+
+    def shard_path(self, shard: int) -> Path:
+        return self.folder / records.shard_file(shard, self.num_shards)
+
+    def part_path(self, number: int) -> Path:
+        return self.folder / FOLDER / f"{number:06d}.tfrecord"
+
+    def facts_path(self, number: int) -> Path:
+        return self.folder / FOLDER / f"{number:06d}.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Facts of a video that is done, and the length of its record in bytes."""
+
+    facts: conversion.Facts
+    length: int
+
+
+def plan(catalogue: Catalogue, folder: Path, settings: conversion.Settings) -> Plan:
+    """Orders a catalogue's videos for the shards."""
+    videos = sorted(catalogue.videos, key=lambda video: video.id)
+    random.Random(0).shuffle(videos)
+    return Plan(Path(folder), catalogue.name, tuple(catalogue.classes), tuple(videos), settings)
+
+
+def identity(made: Plan) -> dict:
+    """What a preparation must share with the one it goes on with."""
+    return {
+        "name": made.name,
+        "settings": dataclasses.asdict(made.settings),
+        "labels": {video.id: video.label for video in made.videos},
+    }
+
+
+def begin(made: Plan):
+    """Makes the folder of parts, or checks that the one there is of the same plan.
+
+    Raises:
+        UserError: the folder holds a preparation of another source or other settings.
+    """
+    path = made.folder / FOLDER / _PLAN_FILE
+    wanted = identity(made)
+    if path.is_file():
+        found = json.loads(path.read_text())
+        check_same(made.folder, found, wanted)
+    else:
+        strangers = sorted(made.folder.glob(f"{records.DATASET_NAME}-*"))
+        if strangers and not (made.folder / records.METADATA_FILE).is_file():
+            raise UserError(
+                f"{made.folder} holds {strangers[0].name} of a set without metadata: empty the"
+                " folder or choose another --output"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(path, json.dumps(wanted, indent=1))
+    atomic.remove_partial(path.parent)
+    atomic.remove_partial(made.folder)
+
+
+def check_same(folder: Path, found: dict, wanted: dict):
+    """Compares what a folder holds with what is asked: `name`, `settings`, `labels`.
+
+    Raises:
+        UserError: names the first difference, with both values.
+    """
+    way_out = "ask for the same, or choose another --output"
+    for key, value in wanted["settings"].items():
+        if found["settings"][key] != value:
+            raise UserError(
+                f"{folder} was prepared with {key}={found['settings'][key]}, now {key}={value} is"
+                f" asked: {way_out}"
+            )
+    if found["name"] != wanted["name"]:
+        raise UserError(
+            f"{folder} was prepared from {found['name']}, now {wanted['name']} is asked: {way_out}"
+        )
+    if found["labels"] != wanted["labels"]:
+        one = min(set(found["labels"].items()) ^ set(wanted["labels"].items()))[0]
+        raise UserError(
+            f"{folder} was prepared from {len(found['labels'])} videos of {found['name']}, now it"
+            f" has {len(wanted['labels'])} (a difference: {one}): {way_out}"
+        )
+
+
+def load_parts(made: Plan) -> dict[int, Part]:
+    """Video number -> part, of the videos that are done."""
+    loaded = {number: _load_part(made, number) for number in range(len(made.videos))}
+    return {number: part for number, part in loaded.items() if part}
+
+
+def _load_part(made: Plan, number: int) -> Part | None:
+    try:
+        values = json.loads(made.facts_path(number).read_text())
+    except FileNotFoundError:
+        return None
+    part = Part(conversion.Facts(**values["facts"]), values["length"])
+    path = made.part_path(number)
+    if path.is_file() and path.stat().st_size == part.length:
+        return part
+    return part if made.shard_path(made.shard_of(number)).is_file() else None
+
+
+def _write_facts(made: Plan, number: int, part: Part):
+    atomic.write_text(made.facts_path(number), json.dumps(dataclasses.asdict(part)))
+
+
+def make_part(task: tuple[Plan, int], report=lambda amount: None) -> Part:
+    """Converts video `number` of the plan into its part.
+
+    Raises:
+        VideoError: the video cannot be used.
+    """
+    made, number = task
+    video = made.videos[number]
+    path = made.part_path(number)
+    with records.ExampleWriter(video.id, video.label, path.parent) as writer:
+        facts = conversion.convert(video.path, writer, made.settings, report)
+        with atomic.writing(path) as file:
+            part = Part(facts, writer.write_record(file))
+    _write_facts(made, number, part)
+    return part
+
+
+def join_shard(made: Plan, shard: int, done: dict[int, Part]):
+    """Concatenates the parts of a shard, unless it is whole, and then removes them."""
+    numbers = [number for number in sorted(done) if made.shard_of(number) == shard]
+    path = made.shard_path(shard)
+    length = sum(done[number].length for number in numbers)
+    if not path.is_file() or path.stat().st_size != length:
+        with atomic.writing(path) as file:
+            for number in numbers:
+                with made.part_path(number).open("rb") as part:
+                    shutil.copyfileobj(part, file, _COPY_BYTES)
+    for number in numbers:
+        made.part_path(number).unlink(missing_ok=True)
+
+
+def reopen(made: Plan, finished: records.Metadata, mended: Sequence[int]):
+    """Takes shards of a finished set apart again, so that mended videos can join them.
+
+    The metadata go last: killed before, the set is still the finished one it was.
+    """
+    changed = {made.shard_of(number) for number in mended}
+    number_of = {video.id: number for number, video in enumerate(made.videos)}
+    for video in finished.videos:
+        number = number_of[video.id]
+        facts = conversion.Facts(video.num_frames, video.mean_motion)
+        if video.shard in changed:
+            with (
+                finished.shard_paths[video.shard].open("rb") as shard,
+                atomic.writing(made.part_path(number)) as part,
+            ):
+                shard.seek(video.offset)
+                part.write(shard.read(video.length))
+        _write_facts(made, number, Part(facts, video.length))
+    (made.folder / records.METADATA_FILE).unlink()
+    for shard in changed:
+        made.shard_path(shard).unlink()
+
+
+def recorded_videos(made: Plan, done: dict[int, Part]) -> tuple[records.RecordedVideo, ...]:
+    """Where each video that is done lies in the shards."""
+    recorded, offsets = [], [0] * made.num_shards
+    for number in sorted(done):
+        video, part, shard = made.videos[number], done[number], made.shard_of(number)
+        recorded.append(
+            records.RecordedVideo(
+                id=video.id,
+                label=video.label,
+                class_name=video.class_name,
+                group=video.group,
+                splits=dict(video.splits),
+                num_frames=part.facts.num_frames,
+                mean_motion=part.facts.mean_motion,
+                shard=shard,
+                offset=offsets[shard],
+                length=part.length,
+            )
+        )
+        offsets[shard] += part.length
+    return tuple(recorded)

@@ -1,0 +1,228 @@
+"""A catalogue of video files to a finished record set, by whichever runner."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from preprocessing import atomic, parts, records, runner, tfds_export
+from preprocessing.conversion import Settings
+from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.errors import UserError
+
+FAILURES_FILE = "failures.jsonl"
+
+# Takes (plan, numbers of the videos to do) and yields (number, Part or Failure) as they end.
+Runner = Callable[[parts.Plan, list[int]], Iterable[tuple[int, Any]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What `prepare` did.
+
+    Attributes:
+        metadata: of the finished set.
+        failures: one mapping with `id`, `path`, `outcome`, `reason` for each video left out.
+        converted: videos converted in this run; the others were done before.
+    """
+
+    metadata: records.Metadata
+    failures: tuple[Mapping[str, str], ...]
+    converted: int
+
+
+def local_runner(
+    workers: int, time_limit: float, progress: Callable[[int], None] = lambda pairs: None
+) -> Runner:
+    """Runs on this machine's cores; see `preprocessing.runner.run`."""
+
+    def run(made: parts.Plan, numbers: list[int]) -> Iterator[tuple[int, Any]]:
+        tasks = [(made, number) for number in numbers]
+        for (_, number), result in runner.run(
+            parts.make_part, tasks, workers, time_limit, progress
+        ):
+            yield number, result
+
+    return run
+
+
+def prepare(
+    catalogue: Catalogue,
+    folder: Path,
+    settings: Settings,
+    clip: Mapping[str, int],
+    run: Runner,
+) -> Prepared:
+    """Makes a record set, or goes on with one that was interrupted.
+
+    A video that cannot be used goes to `failures.jsonl` with its reason, and the set is made of
+    the others. The same call on a finished set tries those videos again, and does nothing if
+    there are none; with another `clip` it only rewrites the metadata.
+
+    Args:
+        catalogue: the videos.
+        folder: where the records go.
+        settings: what the stored bytes depend on.
+        clip: `num_frames` and `flow_length` that the set is meant for.
+        run: the runner, such as `local_runner(...)`.
+
+    Raises:
+        UserError: the folder holds another set, another process is writing it, the disk is full,
+            or no video could be used.
+    """
+    folder = Path(folder)
+    made = parts.plan(catalogue, folder, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        finished = _finished(made)
+        if finished and not finished.failed:
+            return Prepared(_renewed(made, finished, clip), (), 0)
+        return _prepare(made, finished, clip, run)
+
+
+def _prepare(made: parts.Plan, finished: records.Metadata | None, clip, run: Runner) -> Prepared:
+    parts.begin(made)
+    done = parts.load_parts(made)
+    recorded = {video.id for video in finished.videos} if finished else set()
+    waiting = [
+        number
+        for number, video in enumerate(made.videos)
+        if number not in done and video.id not in recorded
+    ]
+    failures = []
+    (made.folder / FAILURES_FILE).unlink(missing_ok=True)
+    for number, result in run(made, waiting):
+        if isinstance(result, runner.Failure):
+            failures.append(_failure(made.videos[number], result))
+            with (made.folder / FAILURES_FILE).open("a") as file:
+                file.write(json.dumps(failures[-1]) + "\n")
+        else:
+            done[number] = result
+    failures.sort(key=lambda failure: failure["id"])
+    if failures:
+        lines = "".join(json.dumps(failure) + "\n" for failure in failures)
+        atomic.write_text(made.folder / FAILURES_FILE, lines)
+    if not done and not recorded:
+        raise UserError(
+            f"none of the {len(made.videos)} videos could be used, the first because"
+            f" {failures[0]['reason']} ({made.folder / FAILURES_FILE} lists them all)"
+        )
+    mended = [number for number in done if made.videos[number].id not in recorded]
+    if finished and mended:
+        parts.reopen(made, finished, mended)
+        done = parts.load_parts(made)
+    if finished and not mended:
+        metadata = _renewed(made, finished, clip)
+    else:
+        metadata = _join(made, done, clip, tuple(failure["id"] for failure in failures))
+    return Prepared(metadata, tuple(failures), len(waiting) - len(failures))
+
+
+def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Metadata:
+    for shard in range(made.num_shards):
+        parts.join_shard(made, shard, done)
+    videos = parts.recorded_videos(made, done)
+    settings = made.settings
+    metadata = records.Metadata(
+        folder=made.folder,
+        name=made.name,
+        clip={**clip, "image_size": settings.image_size, "resize": settings.resize},
+        encoding={
+            "flow_bound": settings.flow_bound,
+            "image_format": settings.image_format,
+            "jpeg_quality": settings.jpeg_quality,
+        },
+        flow={
+            "algorithm": "tvl1",
+            "method": settings.flow_method,
+            "quality": settings.flow_quality,
+        },
+        classes=made.classes,
+        counts={
+            "videos": len(videos),
+            "classes": len(made.classes),
+            "frames": sum(video.num_frames for video in videos),
+            "failed": len(failed),
+            "shards": made.num_shards,
+        },
+        videos=videos,
+        failed=failed,
+        versions={
+            "python": platform.python_version(),
+            "opencv": cv2.__version__,
+            "numpy": np.__version__,
+        },
+    )
+    tfds_export.write(metadata)
+    records.write_metadata(metadata)
+    shutil.rmtree(made.folder / parts.FOLDER)
+    return metadata
+
+
+def _finished(made: parts.Plan) -> records.Metadata | None:
+    """The metadata of the finished set in the folder, if there is one, and of the same plan."""
+    if not (made.folder / records.METADATA_FILE).is_file():
+        return None
+    metadata = records.load_metadata(made.folder)
+    wanted = parts.identity(made)
+    labels = {video.id: video.label for video in metadata.videos}
+    labels |= {name: wanted["labels"].get(name, -1) for name in metadata.failed}
+    settings = {
+        "image_size": metadata.clip["image_size"],
+        "resize": metadata.clip["resize"],
+        **metadata.encoding,
+        "flow_method": metadata.flow["method"],
+        "flow_quality": metadata.flow["quality"],
+    }
+    found = {"name": metadata.name, "settings": settings, "labels": labels}
+    parts.check_same(made.folder, found, wanted)
+    return metadata
+
+
+def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Metadata:
+    """The finished set for another clip configuration, other groups or other split lists."""
+    sources = {video.id: video for video in made.videos}
+    videos = tuple(
+        dataclasses.replace(
+            video, group=sources[video.id].group, splits=dict(sources[video.id].splits)
+        )
+        for video in finished.videos
+    )
+    renewed = dataclasses.replace(finished, clip={**finished.clip, **clip}, videos=videos)
+    if renewed != finished:
+        records.write_metadata(renewed)
+    shutil.rmtree(made.folder / parts.FOLDER, ignore_errors=True)
+    return renewed
+
+
+def _failure(video: Video, failure: runner.Failure) -> dict[str, str]:
+    return {
+        "id": video.id,
+        "path": str(video.path),
+        "outcome": failure.outcome,
+        "reason": failure.reason,
+    }
+
+
+@contextlib.contextmanager
+def _locked(folder: Path):
+    """Keeps two preparations out of one folder; the system frees it when the process ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UserError(
+            f"another preparation is writing {folder}: wait for it or choose another --output"
+        ) from error
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,56 @@
+"""The `--source` of a preparation: a name, and for collections on disk a folder."""
+
+import collections
+import dataclasses
+from pathlib import Path
+
+from preprocessing.datasets import folder, synthetic, ucf101
+from preprocessing.datasets.catalogue import Catalogue
+from preprocessing.errors import UserError
+
+_COLLECTIONS = {"folder": folder.load, "ucf101": ucf101.load}
+
+
+def load(
+    source: str, videos_folder: Path, seed: int, groups: int, clips_per_group: int, workers: int
+) -> Catalogue:
+    """The catalogue of a source.
+
+    Args:
+        source: `synthetic`, or `folder:DIR` and the like.
+        videos_folder: where `synthetic` writes its videos.
+        seed, groups, clips_per_group, workers: for `synthetic`, see `synthetic.write_dataset`.
+
+    Raises:
+        UserError: the source is unknown, or its folder is missing or holds no videos.
+    """
+    kind, _, place = source.partition(":")
+    if kind == "synthetic" and not place:
+        return synthetic.write_dataset(
+            videos_folder,
+            seed=seed,
+            groups=groups,
+            clips_per_group=clips_per_group,
+            workers=workers,
+        )
+    if kind not in _COLLECTIONS or not place:
+        known = ", ".join(["synthetic", *(f"{name}:DIR" for name in _COLLECTIONS)])
+        raise UserError(f"source {source!r} is unknown: it is one of {known}")
+    return _COLLECTIONS[kind](Path(place).expanduser())
+
+
+def limit_per_class(catalogue: Catalogue, limit: int) -> Catalogue:
+    """The first `limit` videos of each class, taken from as many groups as possible."""
+    rank_in_group = collections.Counter()
+    ranked = []
+    for video in sorted(catalogue.videos, key=lambda video: video.id):
+        key = video.class_name, video.group
+        ranked.append((rank_in_group[key], video.id, video))
+        rank_in_group[key] += 1
+    taken = collections.Counter()
+    kept = []
+    for *_, video in sorted(ranked, key=lambda entry: entry[:2]):
+        if taken[video.label] < limit:
+            taken[video.label] += 1
+            kept.append(video)
+    return dataclasses.replace(catalogue, videos=tuple(kept))

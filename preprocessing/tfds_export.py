@@ -1,0 +1,48 @@
+"""Metadata of TensorFlow Datasets, so that `tfds.builder_from_directory` loads a record set."""
+
+from preprocessing import records
+
+
+def write(metadata: records.Metadata):
+    """Writes `dataset_info.json`, `features.json` and the label names beside the shards.
+
+    The set has one split, `videos`, of features `video_id`, `label`, `frames` (uint8 N x H x W x 3)
+    and `flow` (uint8 (N-1) x 2H x W x 1: the x plane above the y plane).
+    """
+    import tensorflow_datasets as tfds
+
+    size = metadata.clip["image_size"]
+    image_format = metadata.encoding["image_format"]
+    lengths = [0] * metadata.counts["shards"]
+    for video in metadata.videos:
+        lengths[video.shard] += 1
+    tfds.folder_dataset.write_metadata(
+        data_dir=metadata.folder,
+        features=tfds.features.FeaturesDict(
+            {
+                "video_id": tfds.features.Text(),
+                "label": tfds.features.ClassLabel(names=list(metadata.classes)),
+                "frames": tfds.features.Sequence(
+                    tfds.features.Image(shape=(size, size, 3), encoding_format=image_format)
+                ),
+                "flow": tfds.features.Sequence(
+                    tfds.features.Image(shape=(2 * size, size, 1), encoding_format=image_format)
+                ),
+            }
+        ),
+        split_infos=[
+            tfds.core.SplitInfo(
+                name=records.SPLIT_NAME,
+                shard_lengths=lengths,
+                num_bytes=sum(video.length for video in metadata.videos),
+                filename_template=tfds.core.ShardedFileTemplate(
+                    data_dir=metadata.folder,
+                    dataset_name=records.DATASET_NAME,
+                    split=records.SPLIT_NAME,
+                    filetype_suffix="tfrecord",
+                ),
+            )
+        ],
+        description=f"{metadata.name}: frames and TV-L1 optical flow of whole videos.",
+        check_data=False,
+    )

@@ -107,6 +107,124 @@ class ModelConfig:
         _check_choice("model.merge", self.merge, ("concat", "sum", "product"))
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How the network is trained (SPEC section 3).
+
+    Stage k trains at `learning_rates[k]` for at most `max_epochs[k]` epochs, from the best
+    weights of stage k - 1, and ends early when validation has not improved for `patience` epochs.
+
+    Attributes:
+        learning_rates, max_epochs: one value a stage, two stages in the paper.
+        patience: epochs without a better validation accuracy (at equal accuracy: loss) that end
+            a stage, as the paper's "until the accuracy is steady".
+        batch_size: clips an optimiser step, over all devices.
+        accumulation_steps: parts in which each device computes its share of the batch, one after
+            the other, to save memory.
+        optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
+        weight_decay: decoupled weight decay of `adamw`.
+        warmup_epochs: epochs at the start of a stage with a linearly rising learning rate.
+        schedule: `constant`, or `cosine` to zero over the stage.
+        clip_norm: gradients are scaled down to this global norm; 0 leaves them alone.
+        label_smoothing: share of each label that is spread over all classes.
+        tau_range: lowest and highest interval between sampled frames, both included.
+        clips_per_video: clips drawn from each training video in an epoch.
+        balanced: draw every class equally often, whatever its share of the videos.
+        augmentation: `none` (the paper's: random start and interval only), `flip` (mirrored
+            clips with the x flow turned) or `flip_crop`.
+        validation_fraction: share of the training groups held back for validation.
+        weights: VGG-16 weights to start both streams from: a file, `imagenet` or empty.
+        temporal_conv1: `random` (the paper's) or `cross_modality`.
+        fc6_init: `random`, or `imagenet` for VGG-16's own fc1.
+        frozen_blocks: VGG blocks kept at their initial weights, for each stage: 0 none (the
+            paper's), 5 the whole streams.
+        ema: decay of the running mean of the weights that is evaluated and kept; 0 for none.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16` (with loss scaling).
+        remat: compute the streams' activations again in the backward pass instead of keeping them.
+        jit_compile: compile the training step with XLA.
+        cache: `none`, `memory` or `disk`: keep the encoded records of the split there.
+        checkpoint_minutes: longest time between two checkpoints; one is written after each epoch.
+        seed: of initial weights, dropout, data order and sampling.
+    """
+
+    learning_rates: tuple = (1e-5, 1e-6)
+    max_epochs: tuple = (140, 46)
+    patience: int = 10
+    batch_size: int = 1
+    accumulation_steps: int = 1
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    warmup_epochs: float = 0.0
+    schedule: str = "constant"
+    clip_norm: float = 0.0
+    label_smoothing: float = 0.0
+    tau_range: tuple = (2, 10)
+    clips_per_video: int = 1
+    balanced: bool = False
+    augmentation: str = "none"
+    validation_fraction: float = 0.15
+    weights: str = ""
+    temporal_conv1: str = "random"
+    fc6_init: str = "random"
+    frozen_blocks: tuple = (0, 0)
+    ema: float = 0.0
+    precision: str = "float32"
+    remat: bool = False
+    jit_compile: bool = False
+    cache: str = "none"
+    checkpoint_minutes: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self):
+        stages = len(self.learning_rates)
+        for name in ("max_epochs", "frozen_blocks"):
+            if len(getattr(self, name)) != stages:
+                raise UserError(
+                    f"training.{name}={getattr(self, name)} has {len(getattr(self, name))} "
+                    f"values, but training.learning_rates has {stages}: one a stage is needed"
+                )
+        for name in ("batch_size", "accumulation_steps", "clips_per_video", "patience"):
+            _check_at_least(f"training.{name}", getattr(self, name), 1)
+        if len(self.tau_range) != 2 or not 1 <= self.tau_range[0] <= self.tau_range[1]:
+            raise UserError(f"training.tau_range={self.tau_range} is not (lowest, highest) >= 1")
+        if not 0 <= self.validation_fraction < 1:
+            raise UserError(
+                f"training.validation_fraction={self.validation_fraction} is not in [0, 1)"
+            )
+        _check_choice("training.optimizer", self.optimizer, ("adam", "adamw", "sgd"))
+        _check_choice("training.schedule", self.schedule, ("constant", "cosine"))
+        _check_choice("training.augmentation", self.augmentation, ("none", "flip", "flip_crop"))
+        _check_choice("training.temporal_conv1", self.temporal_conv1, ("random", "cross_modality"))
+        _check_choice("training.fc6_init", self.fc6_init, ("random", "imagenet"))
+        _check_choice(
+            "training.precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16")
+        )
+        _check_choice("training.cache", self.cache, ("none", "memory", "disk"))
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything a run was made with; `config.json` in its folder.
+
+    Attributes:
+        name: name of the data set.
+        classes: class names, in the order of the softmax.
+        protocol, fold, split_seed: the split of the videos (see `preprocessing.splits`).
+        model, training: the two configurations.
+    """
+
+    name: str
+    classes: tuple
+    model: ModelConfig
+    training: TrainingConfig
+    protocol: str = "group"
+    fold: int = 1
+    split_seed: int = 0
+
+    def __post_init__(self):
+        _check_choice("protocol", self.protocol, ("official", "group", "paper"))
+
+
 def to_dict(config) -> dict:
     """The dataclass as nested dictionaries of JSON values."""
     return dataclasses.asdict(config)

@@ -1,0 +1,26 @@
+# make demo: the whole road on rendered videos, from nothing.  make test: linter and tests.
+PYTHON ?= python3.11
+VENV ?= .venv
+DEVICE ?= cpu
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed-$(DEVICE)
+
+.PHONY: demo test ablation install clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE),test]'
+	touch $@
+
+demo: install
+	$(BIN)/python -m experiments.demo --output=runs/demo
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info

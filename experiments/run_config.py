@@ -1,0 +1,37 @@
+"""From a configuration file and a record set to the configuration of a run."""
+
+from preprocessing.errors import UserError
+from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig, from_dict
+
+
+def make_run_config(config, metadata) -> RunConfig:
+    """Joins a configuration with the classes of the records.
+
+    Args:
+        config: ml_collections.ConfigDict of a file in experiments/configs: `model` (with `clip`),
+            `training`, `protocol`, `fold`, `split_seed`.
+        metadata: of the records.
+
+    Returns:
+        RunConfig.
+
+    Raises:
+        UserError: a setting is unknown or out of range.
+    """
+    values = config.to_dict()
+    model = {**values.pop("model", {}), "num_classes": len(metadata.classes)}
+    model["clip"] = from_dict(ClipConfig, model.get("clip", {}))
+    training = from_dict(TrainingConfig, values.pop("training", {}))
+    known = {"protocol", "fold", "split_seed"}
+    if set(values) - known:
+        raise UserError(
+            f"the configuration has unknown settings {sorted(set(values) - known)}; beside model "
+            f"and training it may have {sorted(known)}"
+        )
+    return RunConfig(
+        name=metadata.name,
+        classes=tuple(metadata.classes),
+        model=from_dict(ModelConfig, model),
+        training=training,
+        **values,
+    )

@@ -1,0 +1,64 @@
+r"""Trains STFNet on prepared records.
+
+    python -m experiments.train --config=experiments/configs/ucf101.py \
+        --records=RECORDS --workdir=RUN
+
+The same command goes on with a run that was stopped. Any setting of the configuration can be given
+on the command line, such as --config.training.batch_size=4 or --config.model.streams=rgb.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import program
+
+FLAGS = flags.FLAGS
+config_flags.DEFINE_config_file("config", None, "Configuration file, one of experiments/configs.")
+flags.DEFINE_string("records", None, "Folder of the prepared records.")
+flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, logs and the best model.")
+flags.mark_flags_as_required(["config", "records", "workdir"])
+
+
+def main(_):
+    from experiments.run_config import make_run_config
+    from preprocessing import records
+    from stfnet import evaluation, input_pipeline, training
+    from stfnet.tensorboard import TensorBoard
+
+    metadata = records.load_metadata(FLAGS.records)
+    config = make_run_config(FLAGS.config, metadata)
+    input_pipeline.check_records(metadata, config)
+    training.open_run(config, FLAGS.workdir)
+    workdir = Path(FLAGS.workdir)
+    trainer = training.Trainer(
+        config, metadata, workdir, callbacks=[TensorBoard(workdir / "tensorboard")]
+    )
+    counts = {name: len(part) for name, part in trainer.parts.items()}
+    print(
+        f"{config.name}: {counts['train']} training, {counts['val']} validation and "
+        f"{counts['test']} test videos of {len(config.classes)} classes (protocol "
+        f"{config.protocol}); {trainer.model.count_params():,} parameters"
+    )
+    try:
+        progress = trainer.train()
+    except training.Preempted as stop:
+        print(stop, file=sys.stderr)
+        return training.PREEMPTED
+    evaluation.draw_curves(progress.history, workdir / "curves.png")
+    best = progress.best
+    print(
+        f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "
+        f"{best['val_accuracy']:.3f}; kept as {workdir / 'best.keras'}"
+    )
+    return 0
+
+
+def cli():
+    program.run(main)
+
+
+if __name__ == "__main__":
+    cli()

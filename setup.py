@@ -1,0 +1,48 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PROGRAMS = ("prepare", "train", "evaluate", "export", "predict", "inspect", "report", "benchmark")
+
+setup(
+    name="stfnet",
+    version="0.1.0",
+    description=(
+        "Spatiotemporal information deep fusion network with frame attention (Ou & Sun 2019) "
+        "for video action recognition, in TensorFlow and Keras 3"
+    ),
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["stfnet*", "preprocessing*", "experiments*"]),
+    package_data={"stfnet": ["*.html.jinja"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "google-crc32c>=1.5",
+        "h5py>=3.10",
+        "jinja2>=3.1",
+        "keras>=3.15,<4",
+        "matplotlib>=3.8",
+        "ml_collections>=1.0",
+        "numpy>=1.26",
+        # TV-L1 lives in the contrib wheel; it holds all of opencv-python, which must not be
+        # installed beside it.
+        "opencv-contrib-python-headless>=4.10",
+        "pebble>=5.0",
+        "tensorboard>=2.20",
+        "tensorflow-datasets>=4.9.10",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        # One of the two: the same program, without and with CUDA.
+        "cpu": ["tensorflow-cpu>=2.21,<2.22"],
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "beam": ["apache-beam>=2.77"],
+        "peers": ["torch>=2.6"],
+        "test": ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.6"],
+    },
+    entry_points={
+        "console_scripts": [f"stfnet-{name}=experiments.{name}:cli" for name in PROGRAMS]
+    },
+)

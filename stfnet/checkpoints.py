@@ -1,0 +1,92 @@
+"""Checkpoints: one .npz file each, written under a temporary name and renamed.
+
+A .npz is a zip archive, whose members carry CRCs, so a truncated or damaged file is found out when
+it is read, and the one before it is used.
+"""
+
+import json
+import logging
+import os
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from preprocessing.errors import UserError
+
+KEPT = 2
+_NAME = re.compile(r"checkpoint-(\d{9})\.npz")
+
+
+def write_atomically(path, write):
+    """Calls `write(temporary path)` and renames the result to `path` once it is on disk."""
+    path = Path(path)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path, value):
+    """Writes `value` as indented JSON, atomically."""
+    text = json.dumps(value, indent=1) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def _existing(folder):
+    """The folder's checkpoints, newest first."""
+    found = [path for path in Path(folder).glob("checkpoint-*.npz") if _NAME.fullmatch(path.name)]
+    return sorted(found, reverse=True)
+
+
+def save(folder, step, arrays, state):
+    """Writes `checkpoint-<step>.npz` and removes all but the newest two.
+
+    Args:
+        folder: of the checkpoints; made if missing.
+        step: optimiser steps done.
+        arrays: dict of name -> numpy array.
+        state: JSON value with everything else that the run needs to go on.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(path):
+        with open(path, "wb") as file:
+            np.savez(file, __state__=np.array(json.dumps(state)), **arrays)
+
+    write_atomically(folder / f"checkpoint-{step:09d}.npz", write)
+    for path in _existing(folder)[KEPT:]:
+        path.unlink()
+
+
+def load_latest(folder):
+    """Reads the newest checkpoint that is whole.
+
+    Returns:
+        (arrays, state), or None where there is no checkpoint.
+
+    Raises:
+        UserError: there are checkpoints, but all are damaged.
+    """
+    paths = _existing(folder)
+    for path in paths:
+        try:
+            with np.load(path) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            state = json.loads(str(arrays.pop("__state__")))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            logging.warning("%s is damaged (%s); using the one before it", path, error)
+            continue
+        return arrays, state
+    if paths:
+        raise UserError(
+            f"{folder}: all {len(paths)} checkpoints are damaged; remove the folder to start anew"
+        )
+    return None

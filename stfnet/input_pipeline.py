@@ -1,0 +1,296 @@
+"""From records to batches of clips.
+
+Every epoch is planned before it is read: which videos, in which order, which of their frames and
+flow fields, which of them mirrored. The plan is a pure function of the seed, the stage and the
+epoch, so a run that stops in the middle of an epoch goes on at the very clip where it was,
+and workers take their share of one and the same plan. Only the images of the plan are decoded.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from preprocessing import records, splits
+from preprocessing.errors import UserError
+from stfnet import sampling
+from stfnet.config import ClipConfig, RunConfig, TrainingConfig
+
+PARALLEL_READS = 4
+SMALLEST_CROP = 0.75  # of the side, for augmentation="flip_crop"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipPlan:
+    """M clips to be read.
+
+    Attributes:
+        video: int64 (M,), positions in `metadata.videos`.
+        frames: int64 (M, T), frame numbers.
+        flow: int64 (M, T, L), flow field numbers.
+        flip: bool (M,), whether the clip is mirrored left to right.
+        crop: float32 (M, 3), top, left and side of the part that is kept, as shares of the side.
+        weight: float32 (M,), 1, or 0 for a clip that only fills the last batch.
+    """
+
+    video: np.ndarray
+    frames: np.ndarray
+    flow: np.ndarray
+    flip: np.ndarray
+    crop: np.ndarray
+    weight: np.ndarray
+
+    def __len__(self):
+        return len(self.video)
+
+    def __getitem__(self, rows):
+        return ClipPlan(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
+
+
+def check_records(metadata, config: RunConfig):
+    """Compares a record set with a run's configuration where the two meet.
+
+    Raises:
+        UserError: T, L, image size, resize mode, flow bound or the classes differ; the message
+            names both values and the way out.
+    """
+    clip = config.model.clip
+    stored = {**metadata.clip, "flow_bound": metadata.encoding["flow_bound"]}
+    again = {
+        "num_frames": "only metadata.json is rewritten",
+        "flow_length": "only metadata.json is rewritten",
+    }
+    for name in ("num_frames", "flow_length", "image_size", "resize", "flow_bound"):
+        if stored[name] != getattr(clip, name):
+            raise UserError(
+                f"{metadata.folder}: records were made with {name}={stored[name]}, but the model "
+                f"has clip.{name}={getattr(clip, name)}. Set --config.model.clip.{name}="
+                f"{stored[name]} when training, or prepare again with --{name}="
+                f"{getattr(clip, name)} ({again.get(name, 'into another folder')})"
+            )
+    if tuple(metadata.classes) != tuple(config.classes):
+        raise UserError(
+            f"{metadata.folder}: its {len(metadata.classes)} classes "
+            f"({', '.join(metadata.classes[:3])}, ...) are not the {len(config.classes)} the "
+            f"model was trained on ({', '.join(config.classes[:3])}, ...)"
+        )
+
+
+def split_videos(metadata, config: RunConfig) -> dict[str, np.ndarray]:
+    """Positions in `metadata.videos` of the `train`, `val` and `test` parts.
+
+    The protocol divides train from test; validation is then cut from the training part by whole
+    groups, `training.validation_fraction` of them, so that choosing an epoch leaks nothing.
+    With fraction 0 the validation part is the test part (the paper's way; said in the results).
+
+    Raises:
+        UserError: a part would be empty.
+    """
+    assigned = splits.assign(metadata.videos, config.protocol, config.fold, config.split_seed)
+    parts = {"train": [], "val": [], "test": []}
+    for position, video in enumerate(metadata.videos):
+        if video.id in assigned:
+            parts[assigned[video.id]].append(position)
+    fraction = config.training.validation_fraction
+    if fraction:
+        training = [metadata.videos[k] for k in parts["train"]]
+        held = splits.assign(training, "group", seed=config.split_seed, test_share=fraction)
+        parts["val"] = [k for k in parts["train"] if held[metadata.videos[k].id] == "test"]
+        parts["train"] = [k for k in parts["train"] if held[metadata.videos[k].id] == "train"]
+    else:
+        parts["val"] = parts["test"]
+    for name, positions in parts.items():
+        if not positions:
+            raise UserError(
+                f"{metadata.folder}: the {name} part of the split (protocol {config.protocol}, "
+                f"fold {config.fold}) is empty; more videos or another protocol are needed"
+            )
+    return {name: np.array(positions, np.int64) for name, positions in parts.items()}
+
+
+def _plan(metadata, clip: ClipConfig, positions, choose):
+    frames, flow = [], []
+    for position in positions:
+        count = metadata.videos[position].num_frames
+        try:
+            chosen = choose(count)
+        except UserError as error:
+            raise UserError(f"{metadata.videos[position].id}: {error}") from error
+        frames.append(chosen)
+        flow.append(sampling.flow_indices(chosen, count, clip.flow_length))
+    size = len(positions)
+    return ClipPlan(
+        video=np.asarray(positions, np.int64),
+        frames=np.array(frames, np.int64).reshape(size, clip.num_frames),
+        flow=np.array(flow, np.int64).reshape(size, clip.num_frames, clip.flow_length),
+        flip=np.zeros(size, bool),
+        crop=np.tile(np.float32([0, 0, 1]), (size, 1)),
+        weight=np.ones(size, np.float32),
+    )
+
+
+def plan_training(metadata, positions, clip: ClipConfig, training: TrainingConfig, stage, epoch):
+    """One epoch's clips in a new random order; whole batches only.
+
+    Args:
+        metadata: of the records.
+        positions: videos of the training part.
+        clip, training: the configurations.
+        stage, epoch: 0-based numbers that, with `training.seed`, fix every random choice.
+
+    Returns:
+        ClipPlan of k * `training.batch_size` clips, k >= 1.
+    """
+    rng = np.random.default_rng([training.seed, stage, epoch])
+    size = len(positions) * training.clips_per_video
+    if training.balanced:
+        labels = np.array([metadata.videos[k].label for k in positions])
+        present = np.unique(labels)
+        drawn = rng.permutation(np.resize(present, size))
+        order = np.array([rng.choice(positions[labels == label]) for label in drawn])
+    else:
+        order = rng.permutation(np.repeat(positions, training.clips_per_video))
+    batches = max(size // training.batch_size, 1)
+    order = np.resize(order, batches * training.batch_size)
+    plan = _plan(
+        metadata,
+        clip,
+        order,
+        lambda count: sampling.train_indices(
+            count, clip.num_frames, training.tau_range, rng, clip.short_video
+        ),
+    )
+    if training.augmentation != "none":
+        plan = dataclasses.replace(plan, flip=rng.random(len(plan)) < 0.5)
+    if training.augmentation == "flip_crop":
+        side = rng.uniform(SMALLEST_CROP, 1, len(plan))
+        corner = rng.uniform(0, 1, (2, len(plan))) * (1 - side)
+        plan = dataclasses.replace(plan, crop=np.stack([*corner, side], 1).astype(np.float32))
+    return plan
+
+
+def plan_evaluation(metadata, positions, clip: ClipConfig, batch_size):
+    """The test clip of each video in order (Eqs. 13-14), filled up to whole batches.
+
+    Returns:
+        ClipPlan whose length is a multiple of `batch_size`; filling clips have weight 0.
+    """
+    plan = _plan(
+        metadata,
+        clip,
+        positions,
+        lambda count: sampling.test_indices(count, clip.num_frames, clip.short_video),
+    )
+    size = -(-len(plan) // batch_size) * batch_size
+    filled = plan[np.minimum(np.arange(size), len(plan) - 1)]
+    return dataclasses.replace(filled, weight=(np.arange(size) < len(plan)).astype(np.float32))
+
+
+def decode_clip(frames, flow, image_size, image_format="jpeg"):
+    """Decodes one clip's images.
+
+    Args:
+        frames: string tensor (T,), encoded RGB frames.
+        flow: string tensor (T, L), encoded flow fields, x plane above y plane.
+        image_size: side of the frames in pixels.
+        image_format: `jpeg` or `png`.
+
+    Returns:
+        (rgb, flow): uint8 (T, H, W, 3) and uint8 (T, H, W, 2L), channels x1, y1, x2, y2, ...
+    """
+    length, depth = flow.shape
+
+    def decode(image, channels):
+        if image_format == "png":
+            return tf.io.decode_png(image, channels=channels)
+        return tf.io.decode_jpeg(image, channels=channels, dct_method="INTEGER_ACCURATE")
+
+    # Unrolled: T and L are fixed, and separate operations decode side by side.
+    rgb = tf.stack([decode(frames[t], 3) for t in range(length)])
+    planes = [decode(flow[t, k], 1) for t in range(length) for k in range(depth)]
+    planes = tf.reshape(tf.stack(planes), (length, depth, 2, image_size, image_size))
+    planes = tf.transpose(planes, (0, 3, 4, 1, 2))  # t h w l xy
+    return (
+        tf.ensure_shape(rgb, (length, image_size, image_size, 3)),
+        tf.reshape(planes, (length, image_size, image_size, 2 * depth)),
+    )
+
+
+def mirror(rgb, flow):
+    """Mirrors a clip left to right; the x flow, in the even channels, turns its sign.
+
+    Zero displacement is 128, so v becomes 256 - v (0, the clipped end, becomes 255).
+    """
+    rgb, flow = rgb[:, :, ::-1], flow[:, :, ::-1]
+    turned = tf.cast(tf.minimum(256 - tf.cast(flow, tf.int32), 255), tf.uint8)
+    across = tf.constant([True, False] * (flow.shape[-1] // 2))
+    return rgb, tf.where(across, turned, flow)
+
+
+def crop_and_enlarge(rgb, flow, crop):
+    """Keeps the square `crop` (top, left, side; shares of the side) at the full size again.
+
+    Flow is in pixels, so enlarging by 1 / side enlarges it too.
+    """
+    top, left, side = crop[0], crop[1], crop[2]
+    box = tf.tile([[top, left, top + side, left + side]], (rgb.shape[0], 1))
+    index = tf.range(rgb.shape[0])
+    size = rgb.shape[1:3]
+    rgb = tf.image.crop_and_resize(tf.cast(rgb, tf.float32), box, index, size)
+    flow = tf.image.crop_and_resize(tf.cast(flow, tf.float32), box, index, size)
+    flow = 128 + (flow - 128) / side
+    return (
+        tf.saturate_cast(tf.round(rgb), tf.uint8),
+        tf.saturate_cast(tf.round(flow), tf.uint8),
+    )
+
+
+def clip_dataset(metadata, plan: ClipPlan, clip: ClipConfig, batch_size, augmentation="none"):
+    """Reads the clips of a plan, in its order.
+
+    Args:
+        metadata: of the records.
+        plan: the clips; its length is a multiple of `batch_size`.
+        clip: the clip configuration.
+        batch_size: clips a batch.
+        augmentation: what the plan may ask for (`none`, `flip`, `flip_crop`).
+
+    Returns:
+        tf.data.Dataset of dictionaries: `rgb` uint8 (B, T, H, W, 3), `flow` uint8
+        (B, T, H, W, 2L), `label` int64 (B,), `weight` float32 (B,), `video` int64 (B,).
+    """
+    videos = [metadata.videos[k] for k in plan.video]
+    shards = metadata.shard_paths
+    rows = {
+        "path": [str(shards[video.shard]) for video in videos],
+        "offset": np.array([video.offset for video in videos], np.int64),
+        "label": np.array([video.label for video in videos], np.int64),
+        **{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)},
+    }
+    image_format = metadata.encoding["image_format"]
+
+    def read(row):
+        record = records.example_at(row["path"], row["offset"])
+        return record.map(lambda serialized: (row, serialized))
+
+    def decode(row, serialized):
+        example = records.parse_example(serialized)
+        rgb, flow = decode_clip(
+            tf.gather(example["frames"], row["frames"]),
+            tf.gather(example["flow"], row["flow"]),
+            clip.image_size,
+            image_format,
+        )
+        if augmentation != "none":
+            rgb, flow = tf.cond(row["flip"], lambda: mirror(rgb, flow), lambda: (rgb, flow))
+        if augmentation == "flip_crop":
+            rgb, flow = crop_and_enlarge(rgb, flow, row["crop"])
+        kept = {name: row[name] for name in ("label", "weight", "video")}
+        return {"rgb": rgb, "flow": flow, **kept}
+
+    dataset = tf.data.Dataset.from_tensor_slices(rows)
+    dataset = dataset.interleave(
+        read, cycle_length=PARALLEL_READS, num_parallel_calls=PARALLEL_READS, deterministic=True
+    )
+    dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,141 @@
+"""One step of training or of validation on every device, and its learning rate and optimiser."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from stfnet.config import TrainingConfig
+
+
+def learning_rate(training: TrainingConfig, stage, step, steps_per_epoch):
+    """Learning rate of a stage's step (0-based): constant, or warm-up then cosine to zero."""
+    peak = training.learning_rates[stage]
+    warmup = training.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    if training.schedule == "constant":
+        return peak
+    total = training.max_epochs[stage] * steps_per_epoch
+    share = min((step - warmup) / max(total - warmup, 1), 1.0)
+    return peak * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def make_optimizer(training: TrainingConfig, rate):
+    """The optimiser of one stage at its first learning rate."""
+    ema = {"use_ema": True, "ema_momentum": training.ema} if training.ema else {}
+    if training.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, **ema)
+    elif training.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, **ema)
+    else:
+        optimizer = keras.optimizers.Adam(rate, **ema)
+    if training.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+class DistributedSteps:
+    """Compiled steps of one stage: each replica computes its share, the sums come back.
+
+    Args:
+        model: network with a `logits` layer, made in the strategy's scope.
+        optimizer: of the stage.
+        training: TrainingConfig.
+        strategy: tf.distribute strategy.
+    """
+
+    def __init__(self, model, optimizer, training: TrainingConfig, strategy):
+        self.optimizer, self.training, self.strategy = optimizer, training, strategy
+        self.replicas = strategy.num_replicas_in_sync
+        with strategy.scope():
+            # The loss is computed on logits: a softmax that underflows has no gradient.
+            self.model = keras.Model(model.input, model.get_layer("logits").output)
+            self.optimizer.build(self.model.trainable_variables)
+        self.train = tf.function(self._distributed(self._train_on_replica))
+        self.test = tf.function(self._distributed(self._test_on_replica))
+
+    def _distributed(self, step):
+        compiled = tf.function(step, jit_compile=True) if self.training.jit_compile else step
+
+        def run(batch):
+            results = self.strategy.run(compiled, args=(batch,))
+            return {
+                name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
+                for name, value in results.items()
+            }
+
+        return run
+
+    def _losses(self, batch, training):
+        """Cross entropy and correctness of each clip, float32 (B,)."""
+        inputs = {name: batch[name] for name in self.model.input}
+        logits = tf.cast(self.model(inputs, training=training), tf.float32)
+        labels = tf.one_hot(batch["label"], logits.shape[-1])
+        smoothing = self.training.label_smoothing if training else 0.0
+        labels = labels * (1 - smoothing) + smoothing / logits.shape[-1]
+        losses = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
+        correct = tf.cast(tf.argmax(logits, -1) == batch["label"], tf.float32)
+        return losses, correct
+
+    def _gradients(self, batch):
+        """Gradients of the sum of the clips' losses over the global batch size."""
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            losses, correct = self._losses(batch, training=True)
+            loss = tf.reduce_sum(losses) / self.training.batch_size
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, variables)
+        return gradients, loss, tf.reduce_sum(correct)
+
+    def _accumulated(self, batch):
+        """`_gradients`, computed part by part so that one part's activations are held at a time."""
+        parts = self.training.accumulation_steps
+        if parts == 1:
+            return self._gradients(batch)
+        stacked = {
+            name: tf.reshape(value, (parts, -1, *value.shape[1:])) for name, value in batch.items()
+        }
+
+        def body(k, sums):
+            found = self._gradients({name: value[k] for name, value in stacked.items()})
+            return k + 1, tf.nest.map_structure(tf.add, sums, found)
+
+        zeros = [tf.zeros_like(v.value) for v in self.model.trainable_variables]
+        start = (zeros, tf.constant(0.0), tf.constant(0.0))
+        _, sums = tf.while_loop(
+            lambda k, _: k < parts,
+            body,
+            (0, start),
+            maximum_iterations=parts,
+            parallel_iterations=1,
+        )
+        return sums
+
+    def _train_on_replica(self, batch):
+        gradients, loss, correct = self._accumulated(batch)
+        if self.replicas > 1:
+            # Summed here so that norm and clipping see the whole batch's gradient; the
+            # optimiser's own sum over the replicas then needs shares.
+            gradients = tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.SUM, gradients
+            )
+        norm = tf.linalg.global_norm(gradients)
+        if self.training.precision == "mixed_float16":
+            norm /= tf.cast(self.optimizer.dynamic_scale, tf.float32)
+        scale = 1.0 / self.replicas
+        if self.training.clip_norm:
+            scale *= tf.minimum(1.0, self.training.clip_norm / (norm + 1e-12))
+        if self.replicas > 1 or self.training.clip_norm:
+            gradients = [gradient * tf.cast(scale, gradient.dtype) for gradient in gradients]
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        return {"loss": loss, "correct": correct, "gradient_norm": norm / self.replicas}
+
+    def _test_on_replica(self, batch):
+        losses, correct = self._losses(batch, training=False)
+        weight = batch["weight"]
+        return {
+            "loss": tf.reduce_sum(losses * weight),
+            "correct": tf.reduce_sum(correct * weight),
+            "count": tf.reduce_sum(weight),
+        }

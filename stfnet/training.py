@@ -1,0 +1,425 @@
+"""The training loop: one for every tf.distribute strategy, and repeatable from any checkpoint."""
+
+import csv
+import dataclasses
+import logging
+import math
+import signal
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from preprocessing.errors import UserError
+from stfnet import checkpoints, input_pipeline
+from stfnet.config import RunConfig, read_json, to_dict
+from stfnet.layers.vgg_stream import VGGStream
+from stfnet.model import build_stfnet
+from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
+from stfnet.transfer import load_vgg16_weights
+
+PREEMPTED = 143  # exit status after SIGTERM: 128 + 15, saved and ready to go on
+STEP_FIELDS = ("step", "stage", "epoch", "loss", "accuracy", "learning_rate", "gradient_norm")
+
+
+class Preempted(Exception):
+    """SIGTERM came; the run was saved and the same command goes on with it."""
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run is; with the variables, all that a checkpoint holds.
+
+    Attributes:
+        stage, epoch: 0-based; the epoch counts within its stage.
+        batch: batches done in this epoch.
+        step: optimiser steps done in all.
+        loss_sum, correct_sum: over the batches done in this epoch.
+        best: `val_accuracy`, `val_loss`, `stage`, `epoch` of the best epoch so far.
+        waited: epochs of this stage since the best one.
+        history: one dictionary an epoch, the rows of history.csv.
+        finished: whether every stage is done.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    correct_sum: float = 0.0
+    best: dict | None = None
+    waited: int = 0
+    history: list = dataclasses.field(default_factory=list)
+    finished: bool = False
+
+
+def make_model(config: RunConfig):
+    """Builds the network of a run, with VGG-16 weights where its configuration names some."""
+    training = config.training
+    keras.utils.set_random_seed(training.seed)
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(training.precision)
+    try:
+        if training.remat:
+            with keras.RematScope(mode="full"):
+                model = build_stfnet(config.model)
+        else:
+            model = build_stfnet(config.model)
+    finally:
+        keras.config.set_dtype_policy(previous)
+    if training.weights:
+        load_vgg16_weights(
+            model,
+            training.weights,
+            temporal_conv1=training.temporal_conv1,
+            fc6_init=training.fc6_init,
+        )
+    return model
+
+
+class Trainer:
+    """Trains one run in its folder, from the start or from its last checkpoint.
+
+    Args:
+        config: RunConfig.
+        metadata: of the records, already checked against the configuration.
+        workdir: folder of the run.
+        strategy: tf.distribute strategy; None for one device.
+        callbacks: more Keras callbacks.
+    """
+
+    def __init__(self, config: RunConfig, metadata, workdir, strategy=None, callbacks=()):
+        self.config, self.metadata = config, metadata
+        self.training, self.clip = config.training, config.model.clip
+        self.workdir = Path(workdir)
+        self.strategy = strategy or tf.distribute.get_strategy()
+        self.replicas = self.strategy.num_replicas_in_sync
+        share = self.training.batch_size / (self.replicas * self.training.accumulation_steps)
+        if share != int(share):
+            raise UserError(
+                f"training.batch_size={self.training.batch_size} cannot be shared by "
+                f"{self.replicas} device(s) x accumulation_steps="
+                f"{self.training.accumulation_steps}; it must be a multiple of their product"
+            )
+        resolver = getattr(self.strategy, "cluster_resolver", None)
+        self.chief = resolver is None or resolver.task_type == "chief" or not resolver.task_id
+        self.parts = input_pipeline.split_videos(metadata, config)
+        self.progress = Progress()
+        self.stopping = False
+        with self.strategy.scope():
+            self.model = make_model(config)
+        self.user_callbacks = list(callbacks)
+
+    # Files ---------------------------------------------------------------------------------
+
+    def _arrays(self):
+        variables = [*self.model.variables, *self.optimizer.variables]
+        return {f"{k:04d}": np.asarray(variable) for k, variable in enumerate(variables)}
+
+    def save_checkpoint(self):
+        if self.chief:
+            state = dataclasses.asdict(self.progress)
+            checkpoints.save(
+                self.workdir / "checkpoints", self.progress.step, self._arrays(), state
+            )
+        self.saved_at = time.monotonic()
+
+    def _restore(self):
+        found = checkpoints.load_latest(self.workdir / "checkpoints")
+        if found is None:
+            return
+        arrays, state = found
+        self.progress = Progress(**state)
+        self._start_stage()
+        variables = [*self.model.variables, *self.optimizer.variables]
+        for k, variable in enumerate(variables):
+            variable.assign(arrays[f"{k:04d}"])
+        logging.info("going on from step %d", self.progress.step)
+
+    def _write_history(self):
+        if not self.chief:
+            return
+        rows = self.progress.history
+
+        def write(path):
+            with open(path, "w", newline="") as file:
+                writer = csv.DictWriter(file, rows[0])
+                writer.writeheader()
+                writer.writerows(rows)
+
+        checkpoints.write_atomically(self.workdir / "history.csv", write)
+
+    def _open_steps(self):
+        """Opens steps.csv behind the last step of the checkpoint."""
+        path, kept = self.workdir / "steps.csv", []
+        if path.exists():
+            with open(path, newline="") as file:
+                kept = [
+                    row
+                    for row in csv.DictReader(file)
+                    if None not in row.values() and int(row["step"]) < self.progress.step
+                ]
+        file = open(path, "w", newline="", buffering=1)  # noqa: SIM115 - closed by train()
+        writer = csv.DictWriter(file, STEP_FIELDS)
+        writer.writeheader()
+        writer.writerows(kept)
+        return file, writer
+
+    def _start_stage(self):
+        """A fresh optimiser and compiled steps for the stage that the progress names."""
+        stage = self.progress.stage
+        frozen = self.training.frozen_blocks[stage]
+        with self.strategy.scope():
+            for layer in self.model.layers:
+                if isinstance(layer, VGGStream):
+                    for name, convolution in layer.convolutions.items():
+                        convolution.trainable = int(name[len("block")]) > frozen
+            self.optimizer = make_optimizer(self.training, self.training.learning_rates[stage])
+        self.model.compile(optimizer=self.optimizer)
+        self.steps = DistributedSteps(self.model, self.optimizer, self.training, self.strategy)
+
+    # Epochs --------------------------------------------------------------------------------
+
+    def _dataset(self, plan, augmentation="none"):
+        """This worker's share of a plan, as one batch a replica."""
+        size = self.training.batch_size
+
+        def make(context):
+            workers, worker = context.num_input_pipelines, context.input_pipeline_id
+            rows = np.arange(len(plan)).reshape(-1, workers, size // workers)[:, worker].ravel()
+            return input_pipeline.clip_dataset(
+                self.metadata, plan[rows], self.clip, size // self.replicas, augmentation
+            )
+
+        return self.strategy.distribute_datasets_from_function(make)
+
+    def _check_finite(self, loss, plan, batch):
+        if math.isfinite(loss):
+            return
+        size = self.training.batch_size
+        rows = plan.video[batch * size : (batch + 1) * size]
+        names = ", ".join(self.metadata.videos[k].id for k in rows)
+        raise UserError(
+            f"the loss of step {self.progress.step} is {loss}; its videos: {names}. A lower "
+            "learning rate, training.clip_norm or precision=float32 may help; the last "
+            "checkpoint is untouched"
+        )
+
+    def _train_epoch(self, steps):
+        progress, size = self.progress, self.training.batch_size
+        plan = input_pipeline.plan_training(
+            self.metadata,
+            self.parts["train"],
+            self.clip,
+            self.training,
+            progress.stage,
+            progress.epoch,
+        )
+        batches = len(plan) // size
+        rest = plan[np.arange(progress.batch * size, len(plan))]
+        done_before = progress.batch
+        waited, start = 0.0, time.monotonic()
+        bar = tqdm(
+            total=batches,
+            initial=done_before,
+            desc=f"stage {progress.stage + 1} epoch {progress.epoch + 1}",
+            unit="batch",
+            disable=not self.chief,
+            mininterval=0.5,
+            leave=False,
+        )
+        iterator = iter(self._dataset(rest, self.training.augmentation)) if len(rest) else None
+        while progress.batch < batches:
+            before = time.monotonic()
+            batch = next(iterator)
+            waited += time.monotonic() - before
+            rate = learning_rate(
+                self.training, progress.stage, progress.epoch * batches + progress.batch, batches
+            )
+            self.optimizer.learning_rate = rate
+            self.callbacks.on_train_batch_begin(progress.batch)
+            found = {name: float(value) for name, value in self.steps.train(batch).items()}
+            self._check_finite(found["loss"], plan, progress.batch)
+            logs = {
+                "loss": found["loss"],
+                "accuracy": found["correct"] / size,
+                "learning_rate": rate,
+                "gradient_norm": found["gradient_norm"],
+                "step": progress.step,
+                "stage": progress.stage + 1,
+                "epoch": progress.epoch + 1,
+            }
+            steps.writerow(logs)
+            progress.loss_sum += found["loss"]
+            progress.correct_sum += found["correct"]
+            self.callbacks.on_train_batch_end(progress.batch, logs)
+            progress.batch += 1
+            progress.step += 1
+            elapsed = time.monotonic() - start
+            clips = (progress.batch - done_before) * size
+            bar.set_postfix_str(
+                f"loss {progress.loss_sum / progress.batch:.3f}, "
+                f"accuracy {progress.correct_sum / progress.batch / size:.3f}, "
+                f"{clips / elapsed:.1f} clips/s, {waited / elapsed:.0%} waiting for input",
+                refresh=False,
+            )
+            bar.update()
+            self._save_if_due()
+        bar.close()
+        elapsed = max(time.monotonic() - start, 1e-9)
+        return {
+            "stage": progress.stage + 1,
+            "epoch": progress.epoch + 1,
+            "learning_rate": float(self.optimizer.learning_rate),
+            "loss": progress.loss_sum / batches,
+            "accuracy": progress.correct_sum / batches / size,
+            "clips_per_second": (batches - done_before) * size / elapsed,
+            "input_wait": waited / elapsed,
+        }
+
+    def _save_if_due(self):
+        if self.stopping:
+            self.save_checkpoint()
+            raise Preempted(f"saved at step {self.progress.step}; the same command goes on")
+        if time.monotonic() - self.saved_at >= self.training.checkpoint_minutes * 60:
+            self.save_checkpoint()
+
+    def _validate(self):
+        plan = input_pipeline.plan_evaluation(
+            self.metadata, self.parts["val"], self.clip, self.training.batch_size
+        )
+        sums = {"loss": 0.0, "correct": 0.0, "count": 0.0}
+        for batch in self._dataset(plan):
+            for name, value in self.steps.test(batch).items():
+                sums[name] += float(value)
+        return {
+            "val_loss": sums["loss"] / sums["count"],
+            "val_accuracy": sums["correct"] / sums["count"],
+        }
+
+    def _keep_if_best(self, logs):
+        """Saves best.keras where validation accuracy (at equality, loss) is the best so far."""
+        best, progress = self.progress.best, self.progress
+        rank = (logs["val_accuracy"], -logs["val_loss"])
+        if best is not None and rank <= (best["val_accuracy"], -best["val_loss"]):
+            progress.waited += 1
+            return
+        progress.waited = 0
+        progress.best = {
+            "val_accuracy": logs["val_accuracy"],
+            "val_loss": logs["val_loss"],
+            "stage": progress.stage + 1,
+            "epoch": progress.epoch + 1,
+        }
+        if self.chief:
+            # Keras takes the format from the ending, which the temporary name keeps.
+            checkpoints.write_atomically(self.workdir / "best.keras", self.model.save)
+
+    def _end_epoch(self, logs):
+        self.callbacks.on_test_begin()
+        logs.update(self._validate())
+        self._keep_if_best(logs)
+        self.callbacks.on_test_end(logs)
+        progress = self.progress
+        self.callbacks.on_epoch_end(len(progress.history), logs)
+        progress.history.append(logs)
+        self._write_history()
+        if self.chief:
+            print(
+                f"stage {logs['stage']} epoch {logs['epoch']:3d}: loss {logs['loss']:.4f} "
+                f"accuracy {logs['accuracy']:.3f} | validation loss {logs['val_loss']:.4f} "
+                f"accuracy {logs['val_accuracy']:.3f} | {logs['clips_per_second']:.1f} clips/s, "
+                f"{logs['input_wait']:.0%} waiting",
+                flush=True,
+            )
+        progress.epoch += 1
+        progress.batch, progress.loss_sum, progress.correct_sum = 0, 0.0, 0.0
+        stage_over = (
+            progress.epoch >= self.training.max_epochs[progress.stage]
+            or progress.waited >= self.training.patience
+        )
+        if stage_over:
+            self._next_stage()
+        self.save_checkpoint()
+
+    def _next_stage(self):
+        progress = self.progress
+        progress.stage, progress.epoch, progress.waited = progress.stage + 1, 0, 0
+        if progress.stage == len(self.training.learning_rates):
+            progress.finished = True
+            return
+        self.model.load_weights(self.workdir / "best.keras")
+        self._start_stage()
+        self.callbacks.set_model(self.model)
+
+    def train(self):
+        """Runs every stage to its end.
+
+        Returns:
+            Progress, with `best` and `history`.
+
+        Raises:
+            Preempted: SIGTERM came; the run is saved.
+            UserError: the loss is no longer finite.
+        """
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        callbacks = list(self.user_callbacks)
+        if self.training.ema:
+            callbacks.append(keras.callbacks.SwapEMAWeights())
+        self._start_stage()
+        self._restore()
+        if self.progress.finished:
+            return self.progress
+        self.callbacks = keras.callbacks.CallbackList(callbacks, model=self.model)
+        previous = signal.signal(signal.SIGTERM, self._stop_soon)
+        file, steps = self._open_steps()
+        self.saved_at = time.monotonic()
+        try:
+            self.callbacks.on_train_begin()
+            while not self.progress.finished:
+                self.callbacks.on_epoch_begin(len(self.progress.history))
+                self._end_epoch(self._train_epoch(steps))
+            self.callbacks.on_train_end()
+        finally:
+            file.close()
+            signal.signal(signal.SIGTERM, previous)
+        return self.progress
+
+    def _stop_soon(self, *_):
+        self.stopping = True
+
+
+def open_run(config: RunConfig, workdir):
+    """Makes the run's folder and its config.json, or checks them against what is there.
+
+    Raises:
+        UserError: the folder holds a run of another configuration; the message names what differs.
+    """
+    workdir = Path(workdir)
+    path = workdir / "config.json"
+    if not path.exists():
+        workdir.mkdir(parents=True, exist_ok=True)
+        checkpoints.write_json(path, to_dict(config))
+        return
+    there = read_json(RunConfig, path)
+    if there == config:
+        return
+
+    def flat(value, prefix=""):
+        if not isinstance(value, dict):
+            return {prefix: value}
+        return {
+            k: v
+            for name, inner in value.items()
+            for k, v in flat(inner, f"{prefix}.{name}".lstrip(".")).items()
+        }
+
+    old, new = flat(to_dict(there)), flat(to_dict(config))
+    changed = [f"{k}: {old.get(k)} there, {new[k]} now" for k in new if old.get(k) != new[k]]
+    raise UserError(
+        f"{workdir} holds a run of another configuration ({'; '.join(changed[:3])}). Use "
+        "another --workdir, or the same settings to go on with that run"
+    )

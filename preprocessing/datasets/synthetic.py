@@ -182,7 +182,7 @@ def _write_clip(folder: Path, seed: int, clip: tuple[str, int, int]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = render_clip(*clip, seed)
     fps = _group_style(seed, clip[1])[1].fps
-    partial_path = path.with_name(f".{os.getpid()}.{path.name}")
+    partial_path = path.with_name(f".partial.{path.name}")
     size = frames.shape[2], frames.shape[1]
     writer = cv2.VideoWriter(str(partial_path), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
     if not writer.isOpened():

@@ -253,7 +253,7 @@ def _draw_implement(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
     turn = np.linspace(0.0, 2.0 * np.pi, 20, endpoint=False)
     half_length, half_width = 0.125, 0.082
     centre = grip + (0.15 + half_length) * along
-    square = 0.8 if prop == "bat" else 1.0  # exponent of the outline: a bat is a little squarer
+    square = 0.85 if prop == "bat" else 1.0  # exponent of the outline: a bat is a little squarer
     x = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** square
     y = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** square
     outline = centre + half_length * x[:, None] * along + half_width * y[:, None] * across
@@ -261,6 +261,7 @@ def _draw_implement(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
     if prop == "bat":
         stage.line(handle, 0.04, shade(look.wood, 0.7))
         stage.polygon(outline, look.wood)
+        stage.line(outline, 0.03, shade(look.wood, 0.85), closed=True)
         for offset in (-0.4, 0.0, 0.4):
             middle = centre + offset * half_width * across
             grain = np.array(

@@ -135,7 +135,7 @@ def _classify(config, fused, dtype):
     # Time folds into the batch because TensorFlow has no 3D pooling in float16 on CPUs. "same"
     # keeps the one cell of a 16-pixel clip; on the 14 x 14 of 224 pixels it does nothing.
     x_fc = ops.reshape(fused, (-1, *fused.shape[2:]))  # b t h w c -> (b t) h w c
-    x_fc = ops.max_pool(x_fc, 2, padding="same")
+    x_fc = ops.max_pool(x_fc, 2, strides=2, padding="same")
     x_fc = ops.reshape(x_fc, (-1, frames, math.prod(x_fc.shape[1:])))  # b t (h/2 w/2 c)
     x_fc = layers.Dense(config.fc6_units, activation="relu", dtype=dtype, name="fc6")(x_fc)
     x_fc = layers.Dropout(config.fc6_dropout, dtype=dtype, name="dropout_fc6")(x_fc)
@@ -144,7 +144,8 @@ def _classify(config, fused, dtype):
     h_fc = lstm(x_fc, "fc", return_sequences=True)
     merged = MERGES[config.merge](dtype=dtype, name="merge")([h_conv, h_fc])
     h = lstm(merged, "merged", return_sequences=False)
-    # A float64 network stays float64; a half-precision one gets a float32 softmax.
+    # A float64 network stays float64; a half-precision one gets a float32 softmax. The logits are a
+    # layer of their own, because training takes its cross entropy from them.
     softmax_dtype = keras.backend.result_type(dtype.compute_dtype, "float32")
     logits = layers.Dense(config.num_classes, dtype=softmax_dtype, name="logits")(h)
     return layers.Softmax(dtype=softmax_dtype, name="probabilities")(logits)

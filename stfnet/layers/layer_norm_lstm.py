@@ -1,6 +1,7 @@
 """The layer-normalised LSTM of Ou & Sun 2019 (Eqs. 3-6 inside an LSTM)."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -84,9 +85,9 @@ class ForgetBias(keras.initializers.Initializer):
         self.value = value
 
     def __call__(self, shape, dtype=None):
-        rows = ops.arange(shape[0])[:, None]
-        forget = ops.cast(rows == 1, dtype or keras.config.floatx())
-        return ops.broadcast_to(forget * self.value, shape)
+        bias = np.zeros(shape)
+        bias[1] = self.value
+        return ops.convert_to_tensor(bias, dtype or keras.config.floatx())
 
     def get_config(self):
         return {"value": self.value}

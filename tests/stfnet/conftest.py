@@ -1,0 +1,101 @@
+"""Float64 NumPy statements of the network's parts, written from the paper's equations."""
+
+import numpy as np
+import pytest
+
+EPSILON = 1e-3
+
+
+def _sigmoid(x):
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+def _layer_norm(x, gamma, beta):
+    """Eqs. 3-6 for the rows of x (B, units)."""
+    out = np.empty_like(x)
+    for row, values in enumerate(x):
+        mu = values.sum() / values.size
+        s2 = ((values - mu) ** 2).sum() / values.size
+        out[row] = gamma * (values - mu) / np.sqrt(s2 + EPSILON) + beta
+    return out
+
+
+def _lstm(x, weights, normalize):
+    """All hidden states (B, T, units) of LN_LSTM on x (B, T, F), one gate at a time.
+
+    `weights` maps the cell's weight paths, such as "kernel" and "gate_normalization/gamma", to
+    arrays; columns and rows of the gates are in the order i, f, o, g.
+    """
+    units = weights["recurrent_kernel"].shape[0]
+    gamma, beta = (weights[f"gate_normalization/{name}"] for name in ("gamma", "beta"))
+    h = c = np.zeros((len(x), units))
+    states = []
+    for t in range(x.shape[1]):
+        z = {}
+        for position, gate in enumerate("ifog"):
+            columns = slice(position * units, (position + 1) * units)
+            z[gate] = x[:, t] @ weights["kernel"][:, columns]
+            z[gate] = z[gate] + h @ weights["recurrent_kernel"][:, columns]
+            if position < len(gamma):
+                z[gate] = _layer_norm(z[gate], gamma[position], beta[position])
+        if normalize == "gates":
+            z["g"] = z["g"] + weights["candidate_bias"]
+        c = _sigmoid(z["f"]) * c + _sigmoid(z["i"]) * np.tanh(z["g"])
+        shown = c
+        if normalize == "all":
+            state = (weights[f"state_normalization/{name}"] for name in ("gamma", "beta"))
+            shown = _layer_norm(c, *state)
+        h = _sigmoid(z["o"]) * np.tanh(shown)
+        states.append(h)
+    return np.stack(states, axis=1)
+
+
+def _convolve(x, kernel, bias):
+    """'Same' correlation of x (N, *size, C) with kernel (*window, C, D) of odd sides, plus bias."""
+    size, window = x.shape[1:-1], kernel.shape[:-2]
+    padded = np.pad(x, [(0, 0), *((side // 2, side // 2) for side in window), (0, 0)])
+    out = np.zeros((*x.shape[:-1], kernel.shape[-1])) + bias
+    for offset in np.ndindex(*window):
+        crop = tuple(slice(o, o + n) for o, n in zip(offset, size, strict=True))
+        out += padded[(slice(None), *crop)] @ kernel[offset]
+    return out
+
+
+def _randomize(layer, seed=0):
+    """Gives every weight, scales and biases included, a random value around its first one."""
+    rng = np.random.default_rng(seed)
+    for weight in layer.weights:
+        weight.assign(weight.numpy() + rng.normal(0, 0.3, weight.shape))
+
+
+def _weights_of(layer):
+    """The layer's weights as float64 arrays by their path below the layer."""
+    return {
+        weight.path.split(f"{layer.name}/", 1)[1]: np.asarray(weight.numpy(), "float64")
+        for weight in layer.weights
+    }
+
+
+@pytest.fixture(scope="session")
+def numpy_layer_norm():
+    return _layer_norm
+
+
+@pytest.fixture(scope="session")
+def numpy_lstm():
+    return _lstm
+
+
+@pytest.fixture(scope="session")
+def numpy_convolution():
+    return _convolve
+
+
+@pytest.fixture(scope="session")
+def randomize():
+    return _randomize
+
+
+@pytest.fixture(scope="session")
+def weights_of():
+    return _weights_of

@@ -1,0 +1,39 @@
+"""A stream against a float64 NumPy statement; that it is VGG-16 is tested with its weights."""
+
+import keras
+import numpy as np
+
+from stfnet.layers import VGGStream
+
+CONVOLUTIONS = (2, 2, 3, 3, 3)
+
+
+def _numpy_stream(frames, stream, convolve):
+    x = frames
+    for block, count in enumerate(CONVOLUTIONS, 1):
+        if block > 1:
+            n, height, width, channels = x.shape
+            x = x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+        for number in range(1, count + 1):
+            layer = stream.convolutions[f"block{block}_conv{number}"]
+            x = np.maximum(convolve(x, layer.kernel.numpy(), layer.bias.numpy()), 0)
+    return x
+
+
+def test_stream_passes_every_frame_through_vgg16(numpy_convolution, randomize):
+    clips = np.random.default_rng(0).normal(size=(2, 3, 32, 16, 5))
+    stream = VGGStream(width_divisor=32, dtype="float64")
+    stream.build(clips.shape)
+    randomize(stream)
+    features = np.asarray(stream(clips))
+    assert features.shape == stream.compute_output_shape(clips.shape) == (2, 3, 2, 1, 16)
+    want = _numpy_stream(clips.reshape(6, 32, 16, 5), stream, numpy_convolution)
+    np.testing.assert_allclose(features.reshape(want.shape), want, rtol=1e-9, atol=1e-12)
+
+
+def test_features_keep_their_scale_at_first():
+    """He's initialiser: 13 layers neither extinguish nor blow up what a narrow stream sees."""
+    keras.utils.set_random_seed(0)
+    clips = np.random.default_rng(0).normal(size=(1, 2, 32, 32, 3)).astype("float32")
+    features = np.asarray(VGGStream(width_divisor=4)(clips))
+    assert 0.1 < np.sqrt(np.mean(features**2)) < 30

@@ -1,5 +1,6 @@
 """Evaluation of a run on one part of a split: top-1, top-5, per class, confusion matrix."""
 
+import csv
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tqdm import tqdm
 
 from preprocessing import splits
 from preprocessing.errors import UserError
-from stfnet import input_pipeline
+from stfnet import checkpoints, input_pipeline
 from stfnet.config import RunConfig
 
 matplotlib.use("Agg")
@@ -126,6 +127,28 @@ def evaluate(model, metadata, config: RunConfig, protocol=None, fold=None, split
         "seconds": round(time.monotonic() - started, 1),
     }
     return results, probabilities, positions
+
+
+def write_results(folder, results, probabilities, positions, metadata):
+    """Writes results.json, predictions.csv and confusion.png into a folder.
+
+    predictions.csv has a line a video: id, true class, predicted class, its probability and the
+    true class's.
+    """
+    folder = Path(folder)
+    rows = [("video", "class", "predicted", "probability", "probability_of_class")]
+    for position, row in zip(positions, probabilities, strict=True):
+        video, best = metadata.videos[position], int(row.argmax())
+        named = (video.id, video.class_name, metadata.classes[best])
+        rows.append((*named, f"{row[best]:.6f}", f"{row[video.label]:.6f}"))
+
+    def write_rows(path):
+        with open(path, "w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    checkpoints.write_atomically(folder / "predictions.csv", write_rows)
+    draw_confusion(results["confusion"], metadata.classes, folder / "confusion.png")
+    checkpoints.write_json(folder / "results.json", results)
 
 
 def draw_confusion(confusion, classes, path):

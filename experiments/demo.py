@@ -1,0 +1,113 @@
+"""The whole road on rendered videos: prepare, train, evaluate, export, predict, report.
+
+    python -m experiments.demo --output=runs/demo
+
+Every step is one of the project's programs, and its command line is printed before it runs. A
+demonstration that was stopped goes on where it was. Ends with results.json: top-1 on unseen groups
+of the two-stream network and, as the ablation, of each stream alone.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+
+from experiments import program
+from preprocessing.errors import UserError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("output", "runs/demo", "Folder for everything that the demonstration makes.")
+flags.DEFINE_integer("groups", 24, "Groups (figure, background, camera) rendered.", lower_bound=4)
+flags.DEFINE_bool("ablation", True, "Also train each stream alone.")
+
+CONFIG = Path(__file__).with_name("configs") / "synthetic.py"
+
+
+def step(name, *arguments):
+    """Runs one program of the project and stops the demonstration where it fails."""
+    arguments = [str(argument) for argument in arguments]
+    print(f"\n$ python -m experiments.{name} {' '.join(arguments)}", flush=True)
+    status = subprocess.run([sys.executable, "-m", f"experiments.{name}", *arguments]).returncode
+    if status:
+        raise UserError(f"the demonstration stopped: experiments.{name} ended with status {status}")
+
+
+def train_and_evaluate(streams, records, workdir):
+    """Trains a run with the streams named and returns its results on the test groups."""
+    step(
+        "train",
+        f"--config={CONFIG}",
+        f"--config.model.streams={streams}",
+        f"--records={records}",
+        f"--workdir={workdir}",
+    )
+    step("evaluate", f"--workdir={workdir}", f"--records={records}")
+    return json.loads((workdir / "results.json").read_text())
+
+
+def held_out_video(workdir, videos):
+    """An mp4 of the test part, from the list that the evaluation wrote."""
+    name = (workdir / "predictions.csv").read_text().splitlines()[1].split(",")[0]
+    return next(Path(videos).rglob(f"{name}.mp4"))
+
+
+def main(_):
+    from preprocessing import atomic
+
+    started = time.monotonic()
+    output = Path(FLAGS.output)
+    records, videos, run = output / "records", output / "videos", output / "run"
+    step(
+        "prepare",
+        "--source=synthetic",
+        f"--output={records}",
+        f"--videos={videos}",
+        f"--synthetic_groups={FLAGS.groups}",
+        "--synthetic_clips=1",
+        "--image_size=64",
+        "--num_frames=6",
+    )
+    results = {"both": train_and_evaluate("both", records, run)}
+    if FLAGS.ablation:
+        for streams in ("rgb", "flow"):
+            results[streams] = train_and_evaluate(streams, records, output / f"run-{streams}")
+    video = held_out_video(run, videos)
+    step("export", f"--workdir={run}", f"--output={output / 'export'}")
+    step("predict", f"--model={output / 'export'}", f"--video={video}", f"--output={output}/predict")
+    both = results["both"]
+    summary = {
+        **{name: both[name] for name in ("dataset", "protocol", "top1", "top5", "chance")},
+        "num_test": both["num_test"],
+        "ablation": {name: found["top1"] for name, found in results.items()},
+        "seconds": round(time.monotonic() - started),
+    }
+    atomic.write_text(output / "results.json", json.dumps(summary, indent=1) + "\n")
+    step(
+        "report",
+        f"--workdir={run}",
+        f"--records={records}",
+        f"--ablation={output / 'results.json'}",
+        f"--output={output / 'report'}",
+    )
+    print(f"\n{json.dumps(summary, indent=1)}\n")
+    for what, path in (
+        ("rendered videos", videos),
+        ("records", records),
+        ("run", run),
+        ("SavedModel", output / "export"),
+        ("prediction and annotated mp4", output / "predict"),
+        ("report", output / "report" / "report.html"),
+        ("results", output / "results.json"),
+    ):
+        print(f"{what:30s} {path}")
+
+
+def cli():
+    program.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -12,6 +12,7 @@ from preprocessing import flow, video
 from preprocessing.errors import UserError
 from stfnet import sampling
 from stfnet.config import ClipConfig, RunConfig, read_json, to_dict
+from stfnet.export import is_export, load_export
 
 UNKNOWN_FPS = 25.0
 
@@ -51,6 +52,18 @@ def load_run(folder):
             "holds; restore the file that belongs to it or train the run again"
         )
     return model, config
+
+
+def load_model(folder):
+    """Loads a run's best network or an exported one, whichever the folder holds.
+
+    Returns:
+        (keras.Model or ExportedModel, RunConfig): both have `predict_on_batch`.
+
+    Raises:
+        UserError: as `load_run` and `stfnet.export.load_export`.
+    """
+    return load_export(folder) if is_export(folder) else load_run(folder)
 
 
 def read_clip(path, clip: ClipConfig, streams="both"):

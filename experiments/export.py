@@ -1,0 +1,37 @@
+"""Writes the best network of a run as a SavedModel.
+
+    python -m experiments.export --workdir=RUN --output=DIR
+
+TensorFlow alone loads it: tf.saved_model.load(DIR).signatures["serving_default"] takes uint8 rgb
+(B, T, H, W, 3) and flow (B, T, H, W, 2L) and returns the probabilities; DIR/classes.txt names them.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments import program
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Folder of the run.")
+flags.DEFINE_string("output", None, "Folder for the SavedModel.")
+flags.mark_flags_as_required(["workdir", "output"])
+
+
+def main(_):
+    from stfnet import export, prediction
+
+    model, config = prediction.load_run(FLAGS.workdir)
+    output = Path(FLAGS.output)
+    export.export_saved_model(model, config, output)
+    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    print(f"written: {output} ({size / 1e6:.1f} MB, {len(config.classes)} classes)")
+    return 0
+
+
+def cli():
+    program.run(main)
+
+
+if __name__ == "__main__":
+    cli()

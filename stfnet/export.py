@@ -1,0 +1,107 @@
+"""The network as a SavedModel, for processes that have TensorFlow alone."""
+
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from preprocessing.errors import UserError
+from stfnet.checkpoints import write_json
+from stfnet.config import RunConfig, read_json, to_dict
+
+CONFIG_FILE, CLASSES_FILE = "config.json", "classes.txt"
+
+
+class ExportedModel:
+    """An exported network, called as a Keras one.
+
+    Args:
+        folder: of the SavedModel.
+    """
+
+    def __init__(self, folder):
+        self._loaded = tf.saved_model.load(str(folder))  # owns the variables
+        self.signatures = self._loaded.signatures
+
+    def predict_on_batch(self, inputs):
+        """Class probabilities float32 (B, C) of uint8 `rgb` and `flow`, as the network has them."""
+        tensors = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+        return self.signatures["serving_default"](**tensors)["probabilities"].numpy()
+
+
+def is_export(folder) -> bool:
+    """Whether the folder holds a SavedModel."""
+    return (Path(folder) / "saved_model.pb").is_file()
+
+
+def load_export(folder):
+    """Loads what `export_saved_model` wrote.
+
+    Returns:
+        (ExportedModel, RunConfig).
+
+    Raises:
+        UserError: the folder is damaged or was not written by this program.
+    """
+    config = read_json(RunConfig, Path(folder) / CONFIG_FILE)
+    try:
+        return ExportedModel(folder), config
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{folder} does not load ({reason}); export the run again") from error
+
+
+def export_saved_model(model, config: RunConfig, folder):
+    """Writes a SavedModel with the configuration and the class names beside it.
+
+    The signature `serving_default` takes uint8 `rgb` (B, T, H, W, 3) and `flow` (B, T, H, W, 2L),
+    or the one of them that the network reads, and returns `probabilities`, float32 (B, C).
+    The folder appears when everything in it is written; an export that is there is replaced.
+
+    Args:
+        model: network that `stfnet.build_stfnet` made.
+        config: RunConfig.
+        folder: to write.
+
+    Raises:
+        UserError: the folder holds something else than an export.
+    """
+    folder = Path(folder)
+    if folder.exists() and not is_export(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} holds something else than an export; give another --output")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
+    try:
+        _write(model, config, temporary)
+        _replace(folder, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(model, config, folder):
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    inputs = [
+        tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in model.input.items()
+    ]
+    names = list(model.input)
+
+    def classify(*tensors):
+        batch = dict(zip(names, tensors, strict=True))
+        return {"probabilities": model(batch, training=False)}
+
+    archive.add_endpoint("serving_default", classify, input_signature=inputs)
+    archive.write_out(str(folder), verbose=False)
+    write_json(folder / CONFIG_FILE, to_dict(config))
+    (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in config.classes))
+
+
+def _replace(folder, temporary):
+    """Renames `temporary` to `folder`, by way of a third name for what is there."""
+    old = folder.with_name(f".{os.getpid()}.{folder.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    temporary.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

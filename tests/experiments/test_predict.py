@@ -1,0 +1,49 @@
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+
+from stfnet import prediction
+
+
+def _run(program, *arguments):
+    command = [sys.executable, "-m", f"experiments.{program}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_an_exported_run_names_the_action_of_a_video(tiny_run, moving_square, tmp_path):
+    exported, output = tmp_path / "export", tmp_path / "output"
+    done = _run("export", f"--workdir={tiny_run}", f"--output={exported}")
+    assert done.returncode == 0, done.stderr
+    done = _run(
+        "predict",
+        f"--model={exported}",
+        f"--video={moving_square}",
+        f"--output={output}",
+        "--top=2",
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in output.iterdir()} == {"prediction.json", "annotated.mp4"}
+    result = json.loads((output / "prediction.json").read_text())
+    model, config = prediction.load_run(tiny_run)
+    probabilities, _ = prediction.predict_video(model, config, moving_square)
+    order = np.argsort(-probabilities)[:2]
+    assert [row["class"] for row in result["top"]] == [config.classes[k] for k in order]
+    found = [row["probability"] for row in result["top"]]
+    np.testing.assert_allclose(found, probabilities[order], atol=1e-5)
+    assert done.stdout.startswith(config.classes[order[0]])
+    assert result["frame_numbers"] == [0, 3, 6]
+    assert cv2.VideoCapture(str(output / "annotated.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 11
+
+
+def test_a_mistake_is_one_line_and_leaves_nothing(tiny_run, tmp_path):
+    video, output = tmp_path / "text.mp4", tmp_path / "output"
+    video.write_text("I am a text.")
+    done = _run("predict", f"--model={tiny_run}", f"--video={video}", f"--output={output}")
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and "text.mp4 is no video, whatever its extension" in errors[0]
+    assert "Traceback" not in done.stderr
+    assert not output.exists()

@@ -1,0 +1,93 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from preprocessing.errors import UserError
+from stfnet import export, prediction
+
+# What a server does: TensorFlow, NumPy and the folder, no line of this project.
+SERVER = """
+import sys
+import numpy as np
+import tensorflow as tf
+folder, inputs, outputs = sys.argv[1:]
+loaded = tf.saved_model.load(folder)
+classify = loaded.signatures["serving_default"]
+found = classify(**{name: tf.constant(value) for name, value in np.load(inputs).items()})
+assert set(found) == {"probabilities"}, found
+assert not {"stfnet", "preprocessing"} & set(sys.modules)
+np.save(outputs, found["probabilities"].numpy())
+"""
+
+
+def _random_clips(count, config):
+    rng = np.random.default_rng(0)
+    clip = config.model.clip
+    shape = (count, clip.num_frames, clip.image_size, clip.image_size)
+    channels = {"rgb": 3, "flow": 2 * clip.flow_length}
+    return {name: rng.integers(0, 256, (*shape, c), np.uint8) for name, c in channels.items()}
+
+
+def _serve(folder, inputs, tmp_path):
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    program = [sys.executable, "-c", SERVER, folder, tmp_path / "inputs.npz", tmp_path / "out.npy"]
+    subprocess.run(program, check=True, cwd=tmp_path)
+    return np.load(tmp_path / "out.npy")
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run, tmp_path_factory):
+    """(model, RunConfig, folder of its export, which was written over an older one)."""
+    folder = tmp_path_factory.mktemp("exported") / "export"
+    folder.mkdir()
+    for name in ("saved_model.pb", "left_over"):
+        (folder / name).touch()
+    model, config = prediction.load_run(tiny_run)
+    export.export_saved_model(model, config, folder)
+    return model, config, folder
+
+
+def test_plain_tensorflow_gives_the_probabilities_of_keras(exported, tmp_path):
+    model, config, folder = exported
+    inputs = _random_clips(2, config)
+    found = _serve(folder, inputs, tmp_path)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, model.predict_on_batch(inputs), atol=1e-5)
+
+
+def test_an_export_carries_its_classes_and_replaces_an_older_one(exported):
+    _, config, folder = exported
+    assert (folder / "classes.txt").read_text().split() == ["Bow", "Jump", "Wave"]
+    assert json.loads((folder / "config.json").read_text())["name"] == "tiny"
+    assert prediction.load_model(folder)[1] == config
+    assert not (folder / "left_over").exists()
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_one_stream_takes_one_input(make_run, tmp_path):
+    model, config = prediction.load_run(make_run(streams="rgb"))
+    export.export_saved_model(model, config, tmp_path / "export")
+    inputs = {"rgb": _random_clips(1, config)["rgb"]}
+    loaded, _ = prediction.load_model(tmp_path / "export")
+    np.testing.assert_allclose(
+        loaded.predict_on_batch(inputs), model.predict_on_batch(inputs), atol=1e-5
+    )
+
+
+def test_a_folder_of_something_else_is_left_alone(exported, tmp_path):
+    model, config, _ = exported
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="holds something else than an export"):
+        export.export_saved_model(model, config, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_damaged_export_is_named(exported, tmp_path):
+    folder = shutil.copytree(exported[2], tmp_path / "export")
+    (folder / "saved_model.pb").write_bytes(b"no graph")
+    with pytest.raises(UserError, match="export does not load"):
+        prediction.load_model(folder)

@@ -44,5 +44,5 @@ def test_a_wrong_value_is_named(make, message):
 
 
 def test_a_missing_file_names_the_folder(tmp_path):
-    with pytest.raises(UserError, match="is missing: is .* the folder of a run"):
+    with pytest.raises(UserError, match=r"is missing: is .* the folder of a run"):
         read_json(RunConfig, tmp_path / "config.json")

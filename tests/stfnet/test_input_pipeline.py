@@ -1,0 +1,163 @@
+"""The input pipeline against OpenCV's decoding of the same records, image by image."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from preprocessing import splits
+from preprocessing.errors import UserError
+from stfnet import ClipConfig, ModelConfig, input_pipeline, sampling
+from stfnet.config import RunConfig, TrainingConfig
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+
+
+@pytest.fixture(scope="module")
+def config(tiny_records):
+    training = TrainingConfig(batch_size=4, tau_range=(1, 3), validation_fraction=0.2)
+    model = ModelConfig(3, CLIP)
+    return RunConfig("tiny", tiny_records.classes, model, training)
+
+
+def _stored(metadata, video):
+    """All images of a record, read with TensorFlow's own reader and decoded with OpenCV."""
+    raw = metadata.shard_paths[video.shard].read_bytes()[video.offset + 12 :]
+    example = tf.train.Example.FromString(raw[: video.length - 16]).features.feature
+
+    def images(name, flag):
+        stored = example[name].bytes_list.value
+        return [cv2.imdecode(np.frombuffer(image, np.uint8), flag) for image in stored]
+
+    frames = [image[..., ::-1] for image in images("frames", cv2.IMREAD_COLOR)]
+    flow = [(image[:32], image[32:]) for image in images("flow", cv2.IMREAD_GRAYSCALE)]
+    return frames, flow
+
+
+def test_a_test_clip_is_its_frames_and_its_flow_stacks(tiny_records):
+    positions = np.arange(len(tiny_records.videos))[:5]
+    plan = input_pipeline.plan_evaluation(tiny_records, positions, CLIP, batch_size=2)
+    batches = list(input_pipeline.clip_dataset(tiny_records, plan, CLIP, 2))
+    assert [batch["weight"].numpy().tolist() for batch in batches] == [[1, 1], [1, 1], [1, 0]]
+    clips = [
+        {name: value[k].numpy() for name, value in b.items()} for b in batches for k in range(2)
+    ]
+    for position, clip in zip(positions, clips, strict=False):
+        video = tiny_records.videos[position]
+        assert clip["label"] == video.label
+        frames, flow = _stored(tiny_records, video)
+        numbers = sampling.test_indices(video.num_frames, 3)
+        # Two JPEG decoders may differ by a rounding.
+        wanted = np.stack([frames[t] for t in numbers]).astype(int)
+        assert np.abs(clip["rgb"].astype(int) - wanted).max() <= 3
+        for row, t in enumerate(numbers):
+            for place, k in enumerate((t - 2, t - 1, t, t + 1)):
+                x, y = flow[min(max(k, 0), video.num_frames - 2)]
+                stack = clip["flow"][row].astype(int)
+                assert np.abs(stack[..., 2 * place] - x).max() <= 2
+                assert np.abs(stack[..., 2 * place + 1] - y).max() <= 2
+
+
+def test_flow_of_a_square_moving_right_is_above_128(tiny_records):
+    for name, low, high in (("Right", 2, 20), ("Left", -20, -2), ("Still", -2, 2)):
+        label = tiny_records.classes.index(name)
+        positions = [k for k, v in enumerate(tiny_records.videos) if v.label == label]
+        plan = input_pipeline.plan_evaluation(tiny_records, positions, CLIP, 1)
+        for batch in input_pipeline.clip_dataset(tiny_records, plan, CLIP, 1):
+            x = batch["flow"].numpy()[0, 1, 10:22, 8:24, 0::2].astype(int) - 128
+            assert low <= np.median(x) <= high  # 1 px a frame at 32 pixels is 6.4 levels
+
+
+def test_an_epoch_is_fixed_by_its_seed_stage_and_number(tiny_records, config):
+    positions = np.arange(20)
+
+    def plan(stage, epoch, seed=0):
+        training = dataclasses.replace(config.training, seed=seed)
+        return input_pipeline.plan_training(tiny_records, positions, CLIP, training, stage, epoch)
+
+    first, again = plan(0, 3), plan(0, 3)
+    for field in dataclasses.fields(first):
+        np.testing.assert_array_equal(getattr(first, field.name), getattr(again, field.name))
+    assert sorted(first.video) == positions.tolist()
+    for other in (plan(0, 4), plan(1, 3), plan(0, 3, seed=1)):
+        assert (other.video != first.video).any()
+        assert (other.frames != first.frames).any()
+
+
+def test_balanced_epochs_draw_every_class_equally(tiny_records, config):
+    labels = np.array([video.label for video in tiny_records.videos])
+    positions = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:2]])
+    training = dataclasses.replace(config.training, balanced=True, batch_size=1)
+    plan = input_pipeline.plan_training(tiny_records, positions, CLIP, training, 0, 0)
+    assert np.bincount(labels[plan.video]).tolist() == [5, 5]
+
+
+def test_a_part_of_an_epoch_is_read_as_in_the_whole(tiny_records, config):
+    plan = input_pipeline.plan_training(
+        tiny_records, np.arange(20), CLIP, config.training, stage=0, epoch=0
+    )
+    whole = list(input_pipeline.clip_dataset(tiny_records, plan, CLIP, 4))
+    rest = list(input_pipeline.clip_dataset(tiny_records, plan[np.arange(8, 20)], CLIP, 4))
+    assert len(whole) == 5
+    for ours, theirs in zip(rest, whole[2:], strict=True):
+        for name in ours:
+            np.testing.assert_array_equal(ours[name].numpy(), theirs[name].numpy())
+
+
+def test_mirroring_turns_the_picture_and_the_x_flow():
+    rgb = np.arange(1 * 2 * 3 * 3, dtype=np.uint8).reshape(1, 2, 3, 3)
+    flow = np.zeros((1, 2, 3, 2), np.uint8)
+    flow[..., 0] = [[0, 128, 255], [1, 130, 200]]
+    flow[..., 1] = [[7, 8, 9], [1, 2, 3]]
+    mirrored, turned = input_pipeline.mirror(tf.constant(rgb), tf.constant(flow))
+    np.testing.assert_array_equal(mirrored[0, 0, 0], rgb[0, 0, 2])
+    assert turned[0, :, :, 0].numpy().tolist() == [[1, 128, 255], [56, 126, 255]]
+    assert turned[0, :, :, 1].numpy().tolist() == [[9, 8, 7], [3, 2, 1]]
+
+
+def test_enlarging_a_crop_enlarges_its_flow():
+    rgb = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    flow = np.full((2, 32, 32, 8), 138, np.uint8)  # 10 levels
+    crop = tf.constant([0.0, 0.0, 0.5])
+    _, enlarged = input_pipeline.crop_and_enlarge(tf.constant(rgb), tf.constant(flow), crop)
+    assert np.unique(enlarged).tolist() == [148]
+    kept, same = input_pipeline.crop_and_enlarge(rgb, flow, tf.constant([0.0, 0.0, 1.0]))
+    np.testing.assert_array_equal(kept, rgb)
+    np.testing.assert_array_equal(same, flow)
+
+
+def test_validation_groups_are_in_no_other_part(tiny_records, config):
+    parts = input_pipeline.split_videos(tiny_records, config)
+    groups = {
+        name: {tiny_records.videos[k].group for k in positions} for name, positions in parts.items()
+    }
+    assert sum(map(len, parts.values())) == len(tiny_records.videos)
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        assert groups[one] and not groups[one] & groups[other]
+    assigned = splits.assign(tiny_records.videos, "group")
+    tested = {video_id for video_id, part in assigned.items() if part == "test"}
+    assert {tiny_records.videos[k].id for k in parts["test"]} == tested
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_frames": 5}, "num_frames=3, but the model has clip.num_frames=5.*metadata.json"),
+        ({"flow_length": 2}, "flow_length=4.*--config.model.clip.flow_length=4"),
+        ({"image_size": 64}, "image_size=32.*another folder"),
+        ({"flow_bound": 15.0}, "flow_bound=20.0"),
+    ],
+)
+def test_records_of_another_clip_are_refused(tiny_records, config, changes, message):
+    clip = dataclasses.replace(CLIP, **changes)
+    model = dataclasses.replace(config.model, clip=clip)
+    with pytest.raises(UserError, match=message):
+        input_pipeline.check_records(tiny_records, dataclasses.replace(config, model=model))
+
+
+def test_records_of_other_classes_are_refused(tiny_records, config):
+    other = dataclasses.replace(config, classes=("Right", "Left", "Still"))
+    with pytest.raises(UserError, match="its 3 classes"):
+        input_pipeline.check_records(tiny_records, other)

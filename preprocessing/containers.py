@@ -20,8 +20,8 @@ _AUDIO_FILES = {
     "Ogg": (0, b"OggS"),
     "FLAC": (0, b"fLaC"),
 }
-# Their headers hold the number of frames; others give a guess from duration and rate.
-_COUNTING = ("MP4", "AVI")
+# What their headers declare; of the others the decoder only guesses.
+_DECLARED = {"MP4": "frames", "AVI": "frames", "Matroska": "duration"}
 _SEARCHED_BYTES = 64 << 20
 
 
@@ -35,9 +35,9 @@ def container(path: Path) -> str | None:
     return None
 
 
-def counts_frames(path: Path) -> bool:
-    """Whether the file's header says how many frames it holds."""
-    return container(path) in _COUNTING
+def declares(path: Path) -> str | None:
+    """What the file's header tells of its length: `frames`, `duration` or nothing."""
+    return _DECLARED.get(container(path))
 
 
 def why_unreadable(path: Path) -> tuple[str, str]:

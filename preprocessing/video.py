@@ -5,23 +5,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# FFmpeg writes its complaints about damaged files to the terminal; here they become outcomes.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-
 import cv2
 import numpy as np
 
 from preprocessing import containers
 from preprocessing.errors import UserError
 
+# FFmpeg and OpenCV write their complaints about damaged files to the terminal; here they become
+# outcomes.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 EXTENSIONS = (".avi", ".mp4", ".mpg", ".mpeg", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".flv")
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
 RESIZE_MODES = ("stretch", "crop")
 
 # A decoder stops without a word at the first thing it cannot read, so a file that gives clearly
-# fewer frames than it declares was cut off. Some writers count frames that they dropped, so a
-# small difference is none.
+# less than it declares was cut off. Some writers count frames that they dropped, so a small
+# difference is none.
 _LEAST_DECODED_SHARE = 0.9
 
 
@@ -93,22 +94,38 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
         return
     capture = _open(path)
     try:
-        claimed = _claim(capture).num_frames
-        decoded = 0
+        claim = _claim(capture)
+        decoded, seconds = 0, 0.0
         while True:
             there_is, frame = capture.read()
             if not there_is:
                 break
             decoded += 1
+            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
     if not decoded:
         raise VideoError("no_frames", f"{path} opens as a video, but no frame of it decodes")
-    if decoded < _LEAST_DECODED_SHARE * claimed and containers.counts_frames(path):
+    _check_whole(path, claim, decoded, seconds)
+
+
+def _check_whole(path: Path, claim: Claim, decoded: int, seconds: float):
+    """Refuses a file that was cut off, where its container tells."""
+    declares = containers.declares(path)
+    if declares == "frames" and decoded < _LEAST_DECODED_SHARE * claim.num_frames:
         raise VideoError(
-            "truncated", f"{path} declares {claimed} frames, only {decoded} decode: it was cut off"
+            "truncated",
+            f"{path} declares {claim.num_frames} frames, only {decoded} decode: it was cut off",
         )
+    if declares == "duration" and claim.fps:
+        # OpenCV's count is the declared duration times the rate here.
+        declared, covered = claim.num_frames / claim.fps, seconds + 1 / claim.fps
+        if covered < _LEAST_DECODED_SHARE * declared:
+            raise VideoError(
+                "truncated",
+                f"{path} declares {declared:.1f} s, only {covered:.1f} s decode: it was cut off",
+            )
 
 
 def resize(frame: np.ndarray, size: int, mode: str = "stretch") -> np.ndarray:

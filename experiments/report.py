@@ -1,0 +1,44 @@
+"""Writes a page about a run that was evaluated: figures, curves, mistakes and settings.
+
+    python -m experiments.report --workdir=RUN --records=RECORDS --output=DIR
+
+DIR/report.html holds its pictures inside itself. Without --records it shows no example clips.
+"""
+
+from absl import flags
+
+from experiments import program
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Folder of the run, evaluated before.")
+flags.DEFINE_string("records", None, "Folder of its records, for pictures of example clips.")
+flags.DEFINE_string("ablation", None, "JSON file whose `ablation` maps streams to top-1.")
+flags.DEFINE_string("output", None, "Folder for report.html.")
+flags.mark_flags_as_required(["workdir", "output"])
+
+
+def main(_):
+    from experiments import paper
+    from preprocessing import records
+    from stfnet import report
+    from stfnet.config import RunConfig, read_json
+
+    metadata = records.load_metadata(FLAGS.records) if FLAGS.records else None
+    name = read_json(RunConfig, f"{FLAGS.workdir}/config.json").name
+    path = report.write_report(
+        FLAGS.workdir,
+        FLAGS.output,
+        metadata,
+        ablation=FLAGS.ablation,
+        published=paper.ACCURACY.get(name),
+    )
+    print(f"written: {path}")
+    return 0
+
+
+def cli():
+    program.run(main)
+
+
+if __name__ == "__main__":
+    cli()

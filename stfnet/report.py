@@ -1,0 +1,228 @@
+"""One HTML page about a run: what was trained, how well it does, and on which clips it errs."""
+
+import base64
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import cv2
+import jinja2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from preprocessing import flow
+from preprocessing.errors import UserError
+from preprocessing.flow_colors import flow_to_color
+from stfnet import input_pipeline
+from stfnet.checkpoints import write_atomically
+from stfnet.config import ModelConfig, RunConfig, TrainingConfig, read_json, to_dict
+from stfnet.rendering import scale_of
+
+REPORT_FILE = "report.html"
+SHOWN_FRAMES, CELL = 6, 132  # of an example clip; side of a picture in pixels
+PROTOCOLS = {
+    "official": "the official split of the data set",
+    "group": "7:3 by whole groups, so that no test clip shares its source with a training clip",
+    "paper": "the paper's random 7:3 split over clips, which puts clips of one source on both "
+    "sides: figures on it say little about new videos",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A test clip as the report shows it.
+
+    Attributes:
+        name, truth, predicted: the video and its classes.
+        probability: of the predicted class.
+        picture: data URL of its frames above their flow; empty without records.
+    """
+
+    name: str
+    truth: str
+    predicted: str
+    probability: float
+    picture: str
+
+
+def _read_results(workdir):
+    path = workdir / "results.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is missing: run experiments.evaluate --workdir={workdir} first"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not JSON ({error}): evaluate the run again") from error
+
+
+def _read_ablation(path):
+    """Top-1 of each choice of streams, from a JSON file with the key `ablation`."""
+    try:
+        return json.loads(Path(path).read_text())["ablation"]
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist: leave --ablation out or name its file") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no JSON file with an `ablation` of top-1 figures") from error
+
+
+def choose_examples(rows, count):
+    """Picks the most confident mistakes, and as many sure successes of different classes.
+
+    Args:
+        rows: dictionaries of predictions.csv.
+        count: of each kind, at most.
+
+    Returns:
+        (wrong, right): two lists of rows.
+    """
+    ranked = sorted(rows, key=lambda row: -float(row["probability"]))
+    wrong = [row for row in ranked if row["class"] != row["predicted"]]
+    right = {}
+    for row in ranked:
+        if row["class"] == row["predicted"]:
+            right.setdefault(row["class"], row)
+    return wrong[:count], list(right.values())[:count]
+
+
+def draw_clip(rgb, encoded, clip):
+    """Draws a clip: sampled frames in time, and under each the flow from it to the next frame.
+
+    Args:
+        rgb: uint8 (T, H, W, 3).
+        encoded: uint8 (T, H, W, 2L).
+        clip: ClipConfig.
+
+    Returns:
+        uint8 (2 CELL, K CELL, 3), RGB, of at most SHOWN_FRAMES frames spread over the clip.
+    """
+    shown = np.unique(np.linspace(0, len(rgb) - 1, SHOWN_FRAMES).round().astype(int))
+    start = 2 * (clip.flow_length // 2)
+    displacements = flow.decode(encoded[shown][..., start : start + 2], clip.flow_bound)
+    colored = flow_to_color(displacements, scale_of(displacements))
+
+    def row(images):
+        cells = [cv2.resize(i, (CELL, CELL), interpolation=cv2.INTER_CUBIC) for i in images]
+        return np.concatenate(cells, axis=1)
+
+    return np.concatenate([row(rgb[shown]), row(colored)])
+
+
+def _data_url(path_or_image):
+    """A PNG file, or an RGB image as JPEG, as text that stands in for its address."""
+    if isinstance(path_or_image, Path):
+        kind, content = "png", path_or_image.read_bytes()
+    else:
+        bgr = cv2.cvtColor(path_or_image, cv2.COLOR_RGB2BGR)
+        kind = "jpeg"
+        content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _read_examples(workdir, metadata, config, count):
+    path = workdir / "predictions.csv"
+    if not path.is_file():
+        return [], []
+    with open(path, newline="") as file:
+        chosen = choose_examples(list(csv.DictReader(file)), count)
+    pictures = {}
+    if metadata is not None:
+        input_pipeline.check_records(metadata, config)
+        wanted = {row["video"] for rows in chosen for row in rows}
+        positions = [k for k, video in enumerate(metadata.videos) if video.id in wanted]
+        clip = config.model.clip
+        plan = input_pipeline.plan_evaluation(metadata, positions, clip, 1)
+        clips = input_pipeline.clip_dataset(metadata, plan, clip, 1).as_numpy_iterator()
+        for position, batch in zip(positions, clips, strict=True):
+            picture = draw_clip(batch["rgb"][0], batch["flow"][0], clip)
+            pictures[metadata.videos[position].id] = _data_url(picture)
+    return tuple(
+        [
+            Example(
+                name=row["video"],
+                truth=row["class"],
+                predicted=row["predicted"],
+                probability=float(row["probability"]),
+                picture=pictures.get(row["video"], ""),
+            )
+            for row in rows
+        ]
+        for rows in chosen
+    )
+
+
+def _settings(config: RunConfig):
+    """Settings other than the paper's: rows of (name, value, the paper's)."""
+    paper = {
+        "model": to_dict(ModelConfig(num_classes=config.model.num_classes)),
+        "training": to_dict(TrainingConfig()),
+    }
+    rows = []
+
+    def compare(name, value, default):
+        if isinstance(value, dict):
+            for key in value:
+                compare(f"{name}.{key}", value[key], default[key])
+        elif value != default:
+            rows.append((name, value, default))
+
+    for part, default in paper.items():
+        compare(part, to_dict(getattr(config, part)), default)
+    return rows
+
+
+def write_report(workdir, folder, metadata=None, ablation=None, published=None, count=4):
+    """Writes `report.html`, a page that needs no other file.
+
+    Args:
+        workdir: folder of an evaluated run.
+        folder: to write the page to.
+        metadata: of the records, for pictures of example clips; None for none.
+        ablation: JSON file whose key `ablation` maps streams to top-1; None for none.
+        published: method -> recognition rate in percent, to stand beside the run's.
+        count: examples of each kind.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        UserError: the run was not evaluated, or the records are not its own.
+    """
+    workdir, folder = Path(workdir), Path(folder)
+    config = read_json(RunConfig, workdir / "config.json")
+    results = _read_results(workdir)
+    wrong, right = _read_examples(workdir, metadata, config, count)
+    pictures = {
+        name: _data_url(workdir / f"{name}.png")
+        for name in ("curves", "confusion")
+        if (workdir / f"{name}.png").is_file()
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.jinja").render(
+        config=config,
+        results=results,
+        protocol=PROTOCOLS[results["protocol"]],
+        per_class=sorted(results["per_class"].items(), key=lambda row: row[1]),
+        ablation=_read_ablation(ablation) if ablation else None,
+        published=sorted((published or {}).items(), key=lambda row: row[1]),
+        pictures=pictures,
+        wrong=wrong,
+        right=right,
+        settings=_settings(config),
+        configuration=json.dumps(to_dict(config), indent=1),
+        workdir=workdir,
+        records=metadata.folder if metadata else "RECORDS",
+        versions={"TensorFlow": tf.__version__, "Keras": keras.__version__},
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / REPORT_FILE
+    write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    return path

@@ -75,8 +75,9 @@ def main(_):
         for streams in ("rgb", "flow"):
             results[streams] = train_and_evaluate(streams, records, output / f"run-{streams}")
     video = held_out_video(run, videos)
-    step("export", f"--workdir={run}", f"--output={output / 'export'}")
-    step("predict", f"--model={output / 'export'}", f"--video={video}", f"--output={output}/predict")
+    step("export", f"--workdir={run}", f"--output={output}/export")
+    exported = output / "export"
+    step("predict", f"--model={exported}", f"--video={video}", f"--output={output}/predict")
     both = results["both"]
     summary = {
         **{name: both[name] for name in ("dataset", "protocol", "top1", "top5", "chance")},

@@ -1,0 +1,29 @@
+"""The count of multiply-adds against the specification's and a case worked by hand."""
+
+import pytest
+
+from stfnet import ClipConfig, ModelConfig
+from stfnet.complexity import forward_multiply_adds
+
+
+def test_the_paper_network_takes_574_g_multiply_adds():
+    assert forward_multiply_adds(ModelConfig(num_classes=11)) == pytest.approx(574e9, rel=1e-3)
+
+
+def test_a_tiny_network_by_hand():
+    # 16 pixels, one frame, all widths / 64: 1, 1, 2, 2, 4, 4, 4, 8 x 6; one cell behind block 5.
+    clip = ClipConfig(num_frames=1, flow_length=1, image_size=16)
+    config = ModelConfig(
+        2, clip, lstm_units=3, fc6_units=5, width_divisor=64, streams="rgb", merge="sum"
+    )
+    stream = 9 * (
+        256 * (3 * 1 + 1 * 1)
+        + 64 * (1 * 2 + 2 * 2)
+        + 16 * (2 * 4 + 4 * 4 + 4 * 4)
+        + 4 * (4 * 8 + 8 * 8 + 8 * 8)
+        + 1 * (3 * 8 * 8)
+    )
+    fusion = 27 * 8 * 8
+    fc6 = 8 * 5
+    lstms = 12 * ((8 + 3) + (5 + 3) + (3 + 3))
+    assert forward_multiply_adds(config) == stream + fusion + fc6 + lstms + 3 * 2

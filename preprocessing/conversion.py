@@ -28,7 +28,7 @@ class Settings:
         jpeg_quality: 1 to 100.
         flow_bound: displacement in pixels at the ends of the 8-bit range.
         flow_method: `opencv` or `keras` (see `preprocessing.flow.tvl1`).
-        flow_quality: `reference` or `fast`.
+        flow_quality: of `opencv`, `reference` or `fast`.
     """
 
     image_size: int = 224
@@ -49,6 +49,8 @@ class Settings:
             value = getattr(self, name)
             if value not in choices:
                 raise UserError(f"{name}={value!r} is not one of {', '.join(choices)}")
+        if self.flow_quality == "fast" and self.flow_method != "opencv":
+            raise UserError(f"flow_quality=fast is of flow_method=opencv, not {self.flow_method}")
         if self.image_size < 16:
             raise UserError(f"image_size={self.image_size} is below 16 pixels, the least possible")
         if not 1 <= self.jpeg_quality <= 100:

@@ -39,13 +39,15 @@ def decode(encoded: np.ndarray, bound: float = 20.0) -> np.ndarray:
     return (np.asarray(encoded, np.float32) - 128) * np.float32(bound / 127.5)
 
 
-def tvl1(frames: np.ndarray, method: str = "opencv") -> np.ndarray:
+def tvl1(frames: np.ndarray, method: str = "opencv", quality: str = "reference") -> np.ndarray:
     """Flow between neighbouring frames.
 
     Args:
         frames: uint8 (N, H, W), grayscale.
         method: `opencv` (the CPU implementation of OpenCV contrib) or `keras` (the same
             equations on the accelerator).
+        quality: of `opencv`: `reference` (OpenCV itself) or `fast` (the same steps compiled into
+            one pass, see `preprocessing.tvl1_compiled`).
 
     Returns:
         float32 (N-1, H, W, 2): field k holds, for each pixel of frame k, the x and y
@@ -54,7 +56,7 @@ def tvl1(frames: np.ndarray, method: str = "opencv") -> np.ndarray:
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 3:
         raise ValueError(f"frames must be uint8 (N, H, W), not {frames.dtype} {frames.shape}")
-    fields = list(stream(frames, method))
+    fields = list(stream(frames, method, quality))
     return np.stack(fields) if fields else np.zeros((0, *frames.shape[1:], 2), np.float32)
 
 
@@ -63,9 +65,9 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """As `tvl1`, a field at a time: takes frames (H, W) as they come and holds only a few."""
     if method == "opencv":
-        solver = _opencv_solver(quality)
+        calc = _fast_solver() if quality == "fast" else _opencv_solver()
         for first, second in itertools.pairwise(frames):
-            yield solver.calc(first, second, None)
+            yield calc(first, second)
     elif method == "keras":
         from preprocessing import tvl1_keras
 
@@ -81,11 +83,22 @@ def stream(
 
 
 @functools.cache
-def _opencv_solver(quality: str):
+def _opencv_solver():
     try:
-        return cv2.optflow.DualTVL1OpticalFlow_create()
+        solver = cv2.optflow.DualTVL1OpticalFlow_create()
     except AttributeError as error:
         raise UserError(
             "this OpenCV has no TV-L1: install opencv-contrib-python-headless in place of"
             " opencv-python"
         ) from error
+    return lambda first, second: solver.calc(first, second, None)
+
+
+def _fast_solver():
+    try:
+        from preprocessing import tvl1_compiled
+    except ImportError as error:
+        raise UserError(
+            f"fast flow needs Numba ({error}): pip install numba, or take the reference quality"
+        ) from error
+    return tvl1_compiled.calc

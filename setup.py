@@ -25,11 +25,11 @@ setup(
         "keras>=3.15,<4",
         "matplotlib>=3.8",
         "ml_collections>=1.0",
+        "numba>=0.61",
         "numpy>=1.26",
         # TV-L1 lives in the contrib wheel; it holds all of opencv-python, which must not be
         # installed beside it.
         "opencv-contrib-python-headless>=4.10",
-        "pebble>=5.0",
         "tensorboard>=2.20",
         "tensorflow-datasets>=4.9.10",
         "tqdm>=4.66",

@@ -7,7 +7,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from preprocessing import tvl1_keras
 from preprocessing.errors import UserError
+from stfnet import raw_frames
 from stfnet.checkpoints import write_json
 from stfnet.config import RunConfig, read_json, to_dict
 
@@ -53,17 +55,22 @@ def load_export(folder):
         raise UserError(f"{folder} does not load ({reason}); export the run again") from error
 
 
-def export_saved_model(model, config: RunConfig, folder):
+def export_saved_model(model, config: RunConfig, folder, jit_compile=False):
     """Writes a SavedModel with the configuration and the class names beside it.
 
     The signature `serving_default` takes uint8 `rgb` (B, T, H, W, 3) and `flow` (B, T, H, W, 2L),
     or the one of them that the network reads, and returns `probabilities`, float32 (B, C).
+    The signature `classify_frames` takes whole videos as uint8 RGB `frames` (B, N, H, W, 3) of any
+    N >= 2, H and W, and returns the same with `class_names`, string (C,), and `frame_numbers`, the
+    0-based numbers of the sampled frames, int32 (T,).
     The folder appears when everything in it is written; an export that is there is replaced.
 
     Args:
         model: network that `stfnet.build_stfnet` made.
         config: RunConfig.
         folder: to write.
+        jit_compile: whether XLA compiles the flow solver of `classify_frames` when it is first
+            called, which every TensorFlow from pip can, but not every server.
 
     Raises:
         UserError: the folder holds something else than an export.
@@ -74,25 +81,38 @@ def export_saved_model(model, config: RunConfig, folder):
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
     try:
-        _write(model, config, temporary)
+        _write(model, config, temporary, jit_compile)
         _replace(folder, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write(model, config, folder):
+def _write(model, config, folder, jit_compile):
     archive = keras.export.ExportArchive()
     archive.track(model)
     inputs = [
         tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in model.input.items()
     ]
     names = list(model.input)
+    clip, streams = config.model.clip, config.model.streams
+    # A function of its own, or its loops would be traced once for each call of it.
+    solver = tf.function(tvl1_keras.solve, jit_compile=jit_compile or None)
 
     def classify(*tensors):
         batch = dict(zip(names, tensors, strict=True))
         return {"probabilities": model(batch, training=False)}
 
+    def classify_frames(frames):
+        batch, numbers = raw_frames.make_clip(frames, clip, streams, solver)
+        return {
+            "probabilities": model(batch, training=False),
+            "class_names": tf.constant(config.classes),
+            "frame_numbers": numbers,
+        }
+
     archive.add_endpoint("serving_default", classify, input_signature=inputs)
+    frames = tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")
+    archive.add_endpoint("classify_frames", classify_frames, input_signature=[frames])
     archive.write_out(str(folder), verbose=False)
     write_json(folder / CONFIG_FILE, to_dict(config))
     (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in config.classes))

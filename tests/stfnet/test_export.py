@@ -6,8 +6,10 @@ import sys
 import numpy as np
 import pytest
 
+from preprocessing import video
 from preprocessing.errors import UserError
 from stfnet import export, prediction
+from stfnet.config import ClipConfig
 
 # What a server does: TensorFlow, NumPy and the folder, no line of this project.
 SERVER = """
@@ -16,11 +18,14 @@ import numpy as np
 import tensorflow as tf
 folder, inputs, outputs = sys.argv[1:]
 loaded = tf.saved_model.load(folder)
-classify = loaded.signatures["serving_default"]
-found = classify(**{name: tf.constant(value) for name, value in np.load(inputs).items()})
-assert set(found) == {"probabilities"}, found
+inputs = {name: tf.constant(value) for name, value in np.load(inputs).items()}
+whole = loaded.signatures["classify_frames"](frames=inputs.pop("frames"))
+clips = loaded.signatures["serving_default"](**inputs)
+assert set(clips) == {"probabilities"}, clips
 assert not {"stfnet", "preprocessing"} & set(sys.modules)
-np.save(outputs, found["probabilities"].numpy())
+found = {f"frames_{name}": value.numpy() for name, value in whole.items()}
+found["frames_class_names"] = found["frames_class_names"].astype("S")
+np.savez(outputs, clips=clips["probabilities"].numpy(), **found)
 """
 
 
@@ -34,29 +39,37 @@ def _random_clips(count, config):
 
 def _serve(folder, inputs, tmp_path):
     np.savez(tmp_path / "inputs.npz", **inputs)
-    program = [sys.executable, "-c", SERVER, folder, tmp_path / "inputs.npz", tmp_path / "out.npy"]
+    program = [sys.executable, "-c", SERVER, folder, tmp_path / "inputs.npz", tmp_path / "out.npz"]
     subprocess.run(program, check=True, cwd=tmp_path)
-    return np.load(tmp_path / "out.npy")
+    return np.load(tmp_path / "out.npz")
 
 
 @pytest.fixture(scope="module")
-def exported(tiny_run, tmp_path_factory):
+def exported(make_run, tmp_path_factory):
     """(model, RunConfig, folder of its export, which was written over an older one)."""
     folder = tmp_path_factory.mktemp("exported") / "export"
     folder.mkdir()
     for name in ("saved_model.pb", "left_over"):
         (folder / name).touch()
-    model, config = prediction.load_run(tiny_run)
+    # Of 20 pixels, so that the flow solver has two scales to be traced and not four.
+    clip = ClipConfig(num_frames=3, flow_length=4, image_size=20)
+    model, config = prediction.load_run(make_run(clip=clip))
     export.export_saved_model(model, config, folder)
     return model, config, folder
 
 
-def test_plain_tensorflow_gives_the_probabilities_of_keras(exported, tmp_path):
+def test_plain_tensorflow_gives_the_probabilities_of_keras(exported, moving_square, tmp_path):
     model, config, folder = exported
     inputs = _random_clips(2, config)
-    found = _serve(folder, inputs, tmp_path)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, model.predict_on_batch(inputs), atol=1e-5)
+    frames = np.stack(list(video.read_frames(moving_square)))[None]
+    found = _serve(folder, inputs | {"frames": frames}, tmp_path)
+    assert found["clips"].dtype == np.float32
+    np.testing.assert_allclose(found["clips"], model.predict_on_batch(inputs), atol=1e-5)
+
+    probabilities, clip = prediction.predict_video(model, config, moving_square)
+    np.testing.assert_allclose(found["frames_probabilities"], [probabilities], atol=1e-3)
+    assert found["frames_class_names"].astype(str).tolist() == list(config.classes)
+    np.testing.assert_array_equal(found["frames_frame_numbers"], clip["frame_numbers"])
 
 
 def test_an_export_carries_its_classes_and_replaces_an_older_one(exported):
@@ -73,6 +86,9 @@ def test_one_stream_takes_one_input(make_run, tmp_path):
     export.export_saved_model(model, config, tmp_path / "export")
     inputs = {"rgb": _random_clips(1, config)["rgb"]}
     loaded, _ = prediction.load_model(tmp_path / "export")
+    frames = np.stack([inputs["rgb"][0]] * 2)  # T frames of the network's size are the clip
+    whole = loaded.signatures["classify_frames"](frames=frames)["probabilities"]
+    np.testing.assert_allclose(whole[0], model.predict_on_batch(inputs)[0], atol=1e-5)
     np.testing.assert_allclose(
         loaded.predict_on_batch(inputs), model.predict_on_batch(inputs), atol=1e-5
     )

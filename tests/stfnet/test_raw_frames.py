@@ -1,0 +1,88 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from preprocessing import flow, video
+from preprocessing.errors import UserError
+from stfnet import prediction, raw_frames, sampling
+from stfnet.config import ClipConfig
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=20)
+
+
+@pytest.mark.parametrize("mode", ["stretch", "crop"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (96, 128),  # by area, fractions of pixels
+        (64, 64),  # by area, whole pixels, halves to be rounded up
+        (30, 31),  # enlarged
+        (32, 32),  # kept
+        (20, 300),  # by area, but one side grows
+        (300, 20),
+    ],
+)
+def test_frames_are_resized_as_by_opencv(size, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
+    found = raw_frames.resize(noise, 32, mode).numpy()
+    expected = np.stack([video.resize(frame, 32, mode) for frame in noise])
+    difference = np.abs(found.astype(int) - expected)
+    assert difference.max() <= 1
+    # Sums in another order may fall on the other side of a half.
+    assert (difference > 0).mean() < 0.02
+
+
+def test_gray_is_opencvs():
+    colors = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    np.testing.assert_array_equal(
+        raw_frames.grayscale(colors), cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)
+    )
+
+
+def test_flow_is_encoded_as_in_the_records():
+    field = np.random.default_rng(0).normal(0, 15, (50, 50, 2)).astype(np.float32)
+    np.testing.assert_array_equal(raw_frames.encode(field, 20.0), flow.encode(field, 20.0))
+
+
+@pytest.mark.parametrize("short_video", ["pad_last", "loop"])
+def test_the_graph_samples_what_numpy_samples(short_video):
+    clip = ClipConfig(num_frames=6, flow_length=5, short_video=short_video)
+    for count in range(2, 40):
+        frames, fields = raw_frames.sample(tf.constant(count), clip)
+        expected = sampling.test_indices(count, 6, short_video)
+        np.testing.assert_array_equal(frames, expected)
+        np.testing.assert_array_equal(fields, sampling.flow_indices(expected, count, 5))
+
+
+def test_a_short_video_is_refused_where_the_clip_says_so():
+    clip = dataclasses.replace(CLIP, short_video="error")
+    with pytest.raises(UserError):
+        sampling.test_indices(2, 3, "error")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="takes 3 frames"):
+        raw_frames.sample(tf.constant(2), clip)
+
+
+def test_a_batch_of_videos_gives_the_clips_of_the_files(tmp_path):
+    rng = np.random.default_rng(0)
+    wall = cv2.GaussianBlur(rng.integers(0, 256, (60, 100, 3), np.uint8), (0, 0), 4)
+    wall = cv2.normalize(wall, None, 0, 255, cv2.NORM_MINMAX)
+    frames = np.stack([wall[:, 30 - 3 * k : 90 - 3 * k] for k in range(11)])  # moves right
+    for k, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / f"{k:02d}.png"), frame[..., ::-1])
+    spec = tf.TensorSpec((None, None, None, None, 3), tf.uint8)
+    make_clip = tf.function(lambda frames: raw_frames.make_clip(frames, CLIP), [spec])
+    inputs, numbers = make_clip(np.stack([frames, frames[:, :, ::-1]]))
+    expected = prediction.read_clip(tmp_path, CLIP)
+    np.testing.assert_array_equal(numbers, expected["frame_numbers"])
+    rgb = np.abs(inputs["rgb"][0].numpy().astype(int) - expected["rgb"])
+    assert rgb.max() <= 1 and rgb.mean() < 0.01
+    encoded = np.abs(inputs["flow"][0].numpy().astype(int) - expected["flow"])
+    assert encoded.shape == (3, 20, 20, 8)
+    assert np.mean(encoded <= 1) > 0.99
+    # One pixel of 20 a frame, 6.4 levels; and the mirrored video moves left.
+    across = inputs["flow"].numpy()[..., ::2].astype(int) - 128
+    assert abs(np.median(across[0]) - 6) <= 1
+    assert abs(np.median(across[1]) + 6) <= 1

@@ -31,7 +31,7 @@ from preprocessing.datasets.synthetic_scene import (
 )
 from preprocessing.errors import UserError
 
-RENDERER = 2  # raise it with any change to the frames, so that old and new clips never mix
+RENDERER = 3  # raise it with any change to the frames, so that old and new clips never mix
 _SETTINGS = "synthetic.json"
 _FILE_NAME = re.compile(r"v_(?P<class_name>[A-Za-z]+)_(?P<group>g\d+)_c\d+\.mp4")
 _PROPS = {

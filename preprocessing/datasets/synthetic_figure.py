@@ -22,7 +22,7 @@ _SHIRTS = (
 )  # fmt: skip
 _TROUSERS = ((30, 35, 60), (60, 60, 65), (70, 45, 30), (25, 70, 60), (90, 30, 45), (45, 60, 110))
 _SHOES = ((20, 20, 20), (235, 235, 235), (150, 30, 30))
-_WOOD = ((96, 58, 28), (78, 44, 20), (112, 70, 36))
+_WOOD = ((118, 72, 36), (98, 58, 28), (130, 82, 44))
 _BRIGHT = ((240, 50, 60), (250, 215, 40), (40, 200, 240), (90, 220, 70))
 _CHAIRS = ((90, 60, 40), (40, 60, 80), (120, 110, 95))
 
@@ -251,7 +251,7 @@ def _draw_implement(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
     across = np.array((-along[1], along[0]))
     grip = pose.hands[1] - 0.03 * along
     turn = np.linspace(0.0, 2.0 * np.pi, 20, endpoint=False)
-    half_length, half_width = 0.125, 0.082
+    half_length, half_width = 0.135, 0.088
     centre = grip + (0.15 + half_length) * along
     square = 0.85 if prop == "bat" else 1.0  # exponent of the outline: a bat is a little squarer
     x = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** square

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -102,19 +103,30 @@ def test_a_killed_writer_leaves_no_file_of_the_final_name(tmp_path):
 import os, signal, sys
 from preprocessing.datasets import synthetic
 
-class Killed(synthetic.cv2.VideoWriter):
+class Killed:  # wraps the writer: OpenCV 5.0 crashes once a subclass of its types is freed
     written = 0
+    def __init__(self, *arguments):
+        self.writer = VideoWriter(*arguments)
+        self.isOpened, self.release = self.writer.isOpened, self.writer.release
     def write(self, frame):
-        super().write(frame)
+        self.writer.write(frame)
         Killed.written += 1
         if Killed.written == 60:  # in the second or third clip
             os.kill(os.getpid(), signal.SIGKILL)
 
+VideoWriter = synthetic.cv2.VideoWriter
 synthetic.cv2.VideoWriter = Killed
 synthetic.write_dataset(sys.argv[1], groups=4, classes=("WaveTwice",), workers=1)
 """
-    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
-    assert ended.returncode == -signal.SIGKILL
+    root = Path(synthetic.__file__).parents[2]
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=root,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
     whole = synthetic.catalogue(tmp_path).videos
     assert 1 <= len(whole) < 4
     assert len(list((tmp_path / "WaveTwice").iterdir())) == len(whole) + 1  # and the half one

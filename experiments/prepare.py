@@ -1,29 +1,47 @@
 """Turns videos into records: frames and TV-L1 optical flow, resized and encoded.
 
   python -m experiments.prepare --source=folder:VIDEOS --output=RECORDS
+  python -m experiments.prepare --verify=RECORDS
 
 Sources:
-  synthetic         ten or more rendered actions, written as mp4 files first
+  synthetic         twelve rendered actions, written as mp4 files first
   folder:DIR        a folder of class folders with videos, with an optional splits.csv
+                    (columns video and any of class, group, split)
   ucf101:DIR        UCF101 and its official split lists
+  ucf11:DIR         UCF11 (YouTube Action)
+  ucf_sports:DIR    UCF Sports
+  tfds:NAME         a video data set of TensorFlow Datasets
+DIR may also be, or hold, the .zip and .rar files as they were downloaded.
 
 Stopped at any moment, the same command goes on where it was. Videos that cannot be used are listed
-in RECORDS/failures.jsonl; more of them than --allow_failures make the exit status 1.
+in RECORDS/failures.jsonl; more of them than --allow_failures make the exit status 1. Once they are
+mended, the same command adds them.
 """
 
+import contextlib
 import os
-import sys
 from pathlib import Path
 
 from absl import flags
-from tqdm import tqdm
 
-from experiments import program
-from preprocessing import conversion, flow, preparation, sources, video
+from experiments import preparation_report, program
+from preprocessing import (
+    conversion,
+    flow,
+    preparation,
+    records,
+    sources,
+    survey,
+    verification,
+    video,
+)
 from preprocessing.errors import UserError
 
-_SOURCE = flags.DEFINE_string("source", None, "what to prepare, see above", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "folder for the records", required=True)
+_SOURCE = flags.DEFINE_string("source", None, "what to prepare, see above")
+_OUTPUT = flags.DEFINE_string("output", None, "folder for the records")
+_VERIFY = flags.DEFINE_string(
+    "verify", None, "read this record set back, and say what is damaged, instead of preparing one"
+)
 _WORKERS = flags.DEFINE_integer(
     "workers", None, "processes (default: one for each core)", lower_bound=1
 )
@@ -61,7 +79,7 @@ _TIME_LIMIT = flags.DEFINE_float(
     "time_limit", 300, "seconds without a frame after which a video is given up", lower_bound=1
 )
 _VIDEOS = flags.DEFINE_string(
-    "videos", None, "synthetic: folder for the rendered videos (default: OUTPUT-videos)"
+    "videos", None, "synthetic and tfds: folder for the videos (default: OUTPUT-videos)"
 )
 _SEED = flags.DEFINE_integer("seed", 0, "synthetic: what is drawn")
 _GROUPS = flags.DEFINE_integer(
@@ -72,6 +90,15 @@ _CLIPS = flags.DEFINE_integer("synthetic_clips", 2, "synthetic: clips of a group
 
 def main(argv):
     del argv
+    workers = _WORKERS.value or len(os.sched_getaffinity(0))
+    if _VERIFY.value:
+        metadata = records.load_metadata(Path(_VERIFY.value))
+        with preparation_report.progress_bar(" videos", len(metadata.videos)) as bar:
+            faults = verification.verify(metadata, workers, _TIME_LIMIT.value, bar.update)
+        return preparation_report.show_faults(metadata, faults)
+    for flag in (_SOURCE, _OUTPUT):
+        if not flag.value:
+            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
     settings = conversion.Settings(
         image_size=_IMAGE_SIZE.value,
         resize=_RESIZE.value,
@@ -80,9 +107,8 @@ def main(argv):
         flow_method=_FLOW_METHOD.value,
         flow_quality=_FLOW_QUALITY.value,
     )
-    workers = _WORKERS.value or len(os.sched_getaffinity(0))
     output = Path(_OUTPUT.value)
-    catalogue = sources.load(
+    source = sources.load(
         _SOURCE.value,
         videos_folder=Path(_VIDEOS.value or f"{output}-videos"),
         seed=_SEED.value,
@@ -90,36 +116,30 @@ def main(argv):
         clips_per_group=_CLIPS.value,
         workers=workers,
     )
+    catalogue = source.catalogue
+    print(f"{catalogue.name}: {len(catalogue.videos)} videos of {len(catalogue.classes)} classes")
+    preparation_report.show_differences(source.differences, output)
     if _LIMIT.value:
         catalogue = sources.limit_per_class(catalogue, _LIMIT.value)
-    print(f"{catalogue.name}: {len(catalogue.videos)} videos of {len(catalogue.classes)} classes")
-    shown_every = 0.5 if sys.stderr.isatty() else 60
-    with tqdm(unit=" pairs", smoothing=0.1, mininterval=shown_every) as bar:
+
+    with contextlib.ExitStack() as bars:
+        bar = None
+
+        def announce(videos):
+            nonlocal bar
+            forecast = survey.survey(videos, settings, workers, _TIME_LIMIT.value)
+            print(*survey.table(forecast), sep="\n", flush=True)
+            bar = bars.enter_context(preparation_report.progress_bar(" pairs", forecast.pairs))
+
         prepared = preparation.prepare(
             catalogue,
             output,
             settings,
             {"num_frames": _NUM_FRAMES.value, "flow_length": _FLOW_LENGTH.value},
-            preparation.local_runner(workers, _TIME_LIMIT.value, bar.update),
+            preparation.local_runner(workers, _TIME_LIMIT.value, lambda pairs: bar.update(pairs)),
+            announce,
         )
-    _report(prepared)
-
-
-def _report(prepared: preparation.Prepared):
-    counts = prepared.metadata.counts
-    state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
-    print(
-        f"{prepared.metadata.folder}: {counts['videos']} videos, {counts['frames']} frames,"
-        f" {len(prepared.failures)} failed ({state})"
-    )
-    if len(prepared.failures) > _ALLOWED.value:
-        raise UserError(
-            f"{len(prepared.failures)} of {counts['videos'] + len(prepared.failures)} videos could"
-            f" not be used, {_ALLOWED.value} allowed: the first because"
-            f" {prepared.failures[0]['reason']}. The records hold the others;"
-            f" {prepared.metadata.folder / preparation.FAILURES_FILE} lists all. Mend them and run"
-            f" the same command again, or set --allow_failures={len(prepared.failures)}"
-        )
+    preparation_report.show_prepared(prepared, _ALLOWED.value)
 
 
 def cli():

@@ -5,6 +5,7 @@ what it gives.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def convert(
     writer: records.ExampleWriter,
     settings: Settings,
     report: Callable[[int], None] = lambda pairs: None,
+    frame_limit: int | None = None,
 ) -> Facts:
     """Fills `writer` with a video's frames and flow, holding only a few frames at a time.
 
@@ -96,6 +98,7 @@ def convert(
         writer: takes the encoded images.
         settings: sizes and encodings.
         report: called with 1 after every pair of frames.
+        frame_limit: stop after this many frames (None: all).
 
     Raises:
         VideoError: the video cannot be used.
@@ -104,7 +107,7 @@ def convert(
 
     def gray_frames():
         nonlocal num_frames
-        for frame in video.read_frames(path):
+        for frame in itertools.islice(video.read_frames(path), frame_limit):
             small = video.resize(frame, settings.image_size, settings.resize)
             writer.add_frame(_image(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), settings))
             num_frames += 1

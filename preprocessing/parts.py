@@ -206,7 +206,7 @@ def reopen(made: Plan, finished: records.Metadata, mended: Sequence[int]):
         _write_facts(made, number, Part(facts, video.length))
     (made.folder / records.METADATA_FILE).unlink()
     for shard in changed:
-        made.shard_path(shard).unlink()
+        made.shard_path(shard).unlink(missing_ok=True)
 
 
 def recorded_videos(made: Plan, done: dict[int, Part]) -> tuple[records.RecordedVideo, ...]:

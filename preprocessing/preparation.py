@@ -61,6 +61,7 @@ def prepare(
     settings: Settings,
     clip: Mapping[str, int],
     run: Runner,
+    announce: Callable[[list[Video]], None] = lambda videos: None,
 ) -> Prepared:
     """Makes a record set, or goes on with one that was interrupted.
 
@@ -74,6 +75,7 @@ def prepare(
         settings: what the stored bytes depend on.
         clip: `num_frames` and `flow_length` that the set is meant for.
         run: the runner, such as `local_runner(...)`.
+        announce: called with the videos still to do, before they are done.
 
     Raises:
         UserError: the folder holds another set, another process is writing it, the disk is full,
@@ -86,10 +88,12 @@ def prepare(
         finished = _finished(made)
         if finished and not finished.failed:
             return Prepared(_renewed(made, finished, clip), (), 0)
-        return _prepare(made, finished, clip, run)
+        return _prepare(made, finished, clip, run, announce)
 
 
-def _prepare(made: parts.Plan, finished: records.Metadata | None, clip, run: Runner) -> Prepared:
+def _prepare(
+    made: parts.Plan, finished: records.Metadata | None, clip, run: Runner, announce
+) -> Prepared:
     parts.begin(made)
     done = parts.load_parts(made)
     recorded = {video.id for video in finished.videos} if finished else set()
@@ -98,6 +102,8 @@ def _prepare(made: parts.Plan, finished: records.Metadata | None, clip, run: Run
         for number, video in enumerate(made.videos)
         if number not in done and video.id not in recorded
     ]
+    if waiting:
+        announce([made.videos[number] for number in waiting])
     failures = []
     (made.folder / FAILURES_FILE).unlink(missing_ok=True)
     for number, result in run(made, waiting):
@@ -172,7 +178,7 @@ def _finished(made: parts.Plan) -> records.Metadata | None:
     """The metadata of the finished set in the folder, if there is one, and of the same plan."""
     if not (made.folder / records.METADATA_FILE).is_file():
         return None
-    metadata = records.load_metadata(made.folder)
+    metadata = _without_lost_shards(records.read_metadata(made.folder))
     wanted = parts.identity(made)
     labels = {video.id: video.label for video in metadata.videos}
     labels |= {name: wanted["labels"].get(name, -1) for name in metadata.failed}
@@ -186,6 +192,21 @@ def _finished(made: parts.Plan) -> records.Metadata | None:
     found = {"name": metadata.name, "settings": settings, "labels": labels}
     parts.check_same(made.folder, found, wanted)
     return metadata
+
+
+def _without_lost_shards(metadata: records.Metadata) -> records.Metadata:
+    """Counts the videos of shards that are missing or cut off as failed, so they are made anew."""
+    sizes = records.shard_sizes(metadata)
+    whole = [
+        path.is_file() and path.stat().st_size == size
+        for path, size in zip(metadata.shard_paths, sizes, strict=True)
+    ]
+    lost = tuple(video.id for video in metadata.videos if not whole[video.shard])
+    return dataclasses.replace(
+        metadata,
+        videos=tuple(video for video in metadata.videos if whole[video.shard]),
+        failed=metadata.failed + lost,
+    )
 
 
 def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Metadata:

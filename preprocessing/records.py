@@ -14,15 +14,12 @@ and a `metadata.json`, written last: its presence means that the set is finished
 
 import dataclasses
 import json
-import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-import google_crc32c
-
-from preprocessing import atomic
+from preprocessing import atomic, tfrecord
 from preprocessing.errors import UserError
 
 FORMAT = 1
@@ -71,11 +68,11 @@ class ExampleWriter:
 
     def add_frame(self, image: bytes):
         """Appends one encoded frame."""
-        self._frames.write(_length_delimited(1, len(image)) + image)
+        self._frames.write(tfrecord.length_delimited(1, len(image)) + image)
 
     def add_flow(self, image: bytes):
         """Appends one encoded flow field."""
-        self._flow.write(_length_delimited(1, len(image)) + image)
+        self._flow.write(tfrecord.length_delimited(1, len(image)) + image)
 
     @property
     def size(self) -> int:
@@ -87,36 +84,26 @@ class ExampleWriter:
         return b"".join(self._pieces(self._entries()))
 
     def write_record(self, file: BinaryIO) -> int:
-        """Writes the Example as one TFRecord and returns the record's length in bytes.
-
-        A TFRecord is the data's length (uint64), its masked CRC-32C, the data and the data's.
-        """
+        """Writes the Example as one TFRecord and returns the record's length in bytes."""
         entries = self._entries()
         features = sum(len(head) + size for head, size, _ in entries)
-        length = len(_length_delimited(1, features)) + features
-        header = struct.pack("<Q", length)
-        file.write(header + _masked_crc(google_crc32c.value(header)))
-        crc = 0
-        for piece in self._pieces(entries):
-            file.write(piece)
-            crc = google_crc32c.extend(crc, piece)
-        file.write(_masked_crc(crc))
-        return 8 + 4 + length + 4
+        length = len(tfrecord.length_delimited(1, features)) + features
+        return tfrecord.write(file, length, self._pieces(entries))
 
     def _entries(self) -> list[tuple[bytes, int, object]]:
         # Feature{1: bytes list | 3: int64 list}; a list's items are its field 1.
         video_id = self._video_id.encode()
-        label = _varint(self._label)
+        label = tfrecord.varint(self._label)
         return [  # in the order of their names, as a deterministic serialiser writes a map
             _list_entry("flow", 1, self._flow),
             _list_entry("frames", 1, self._frames),
-            _list_entry("label", 3, _length_delimited(1, len(label)) + label),
-            _list_entry("video_id", 1, _length_delimited(1, len(video_id)) + video_id),
+            _list_entry("label", 3, tfrecord.length_delimited(1, len(label)) + label),
+            _list_entry("video_id", 1, tfrecord.length_delimited(1, len(video_id)) + video_id),
         ]
 
     def _pieces(self, entries) -> Iterator[bytes]:
         # Example{1: Features{1: map entry{1: name, 2: Feature}}}
-        yield _length_delimited(1, sum(len(head) + size for head, size, _ in entries))
+        yield tfrecord.length_delimited(1, sum(len(head) + size for head, size, _ in entries))
         for head, _, body in entries:
             yield head
             if isinstance(body, bytes):
@@ -130,26 +117,10 @@ class ExampleWriter:
 def _list_entry(name: str, kind: int, body) -> tuple[bytes, int, object]:
     """(bytes before the list's body, size of the body, the body) of one entry of the map."""
     size = len(body) if isinstance(body, bytes) else body.seek(0, 2)
-    feature = _length_delimited(kind, size)
-    key = _length_delimited(1, len(name)) + name.encode()
-    value = _length_delimited(2, len(feature) + size) + feature
-    return _length_delimited(1, len(key) + len(value) + size) + key + value, size, body
-
-
-def _length_delimited(field: int, size: int) -> bytes:
-    return _varint(field << 3 | 2) + _varint(size)
-
-
-def _varint(value: int) -> bytes:
-    groups = []
-    while value > 0x7F:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*groups, value])
-
-
-def _masked_crc(crc: int) -> bytes:
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+    feature = tfrecord.length_delimited(kind, size)
+    key = tfrecord.length_delimited(1, len(name)) + name.encode()
+    value = tfrecord.length_delimited(2, len(feature) + size) + feature
+    return tfrecord.length_delimited(1, len(key) + len(value) + size) + key + value, size, body
 
 
 def parse_example(serialized) -> dict:
@@ -173,6 +144,23 @@ def parse_example(serialized) -> dict:
             "flow": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
         },
     )
+
+
+def read_example(data: bytes) -> dict:
+    """As `parse_example` for bytes in memory, without TensorFlow: plain values, lists of bytes."""
+    ((_, features),) = tfrecord.fields(data)
+    example = {}
+    for _, entry in tfrecord.fields(features):
+        (_, name), (_, feature) = tfrecord.fields(entry)
+        ((kind, values),) = tfrecord.fields(feature)
+        values = [bytes(value) for _, value in tfrecord.fields(values)]
+        example[bytes(name).decode()] = values if kind == 1 else tfrecord.varints(values[0])
+    return {
+        "video_id": example["video_id"][0].decode(),
+        "label": example["label"][0],
+        "frames": example["frames"],
+        "flow": example["flow"],
+    }
 
 
 def example_at(path, offset):
@@ -270,6 +258,21 @@ def load_metadata(folder: Path) -> Metadata:
         UserError: the folder is missing, unfinished, of another format, or a shard is missing or
             of another size than the metadata say.
     """
+    metadata = read_metadata(folder)
+    for shard, size in enumerate(shard_sizes(metadata)):
+        path = metadata.shard_paths[shard]
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            state = "is missing" if found is None else f"has {found} bytes"
+            raise UserError(
+                f"shard {path} {state}, {METADATA_FILE} says {size} bytes: copy the whole folder"
+                " again, or run the same experiments.prepare to make its videos anew"
+            )
+    return metadata
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """As `load_metadata`, without a look at the shards."""
     folder = Path(folder)
     path = folder / METADATA_FILE
     if not folder.is_dir():
@@ -296,20 +299,12 @@ def load_metadata(folder: Path) -> Metadata:
         video["class_name"] = video.pop("class")
     values["videos"] = tuple(RecordedVideo(**video) for video in values["videos"])
     values["classes"], values["failed"] = tuple(values["classes"]), tuple(values["failed"])
-    metadata = Metadata(folder=folder, **values)
-    _check_shards(metadata)
-    return metadata
+    return Metadata(folder=folder, **values)
 
 
-def _check_shards(metadata: Metadata):
-    needed = [0] * metadata.counts["shards"]
+def shard_sizes(metadata: Metadata) -> list[int]:
+    """Bytes that each shard must have."""
+    sizes = [0] * metadata.counts["shards"]
     for video in metadata.videos:
-        needed[video.shard] += video.length
-    for path, size in zip(metadata.shard_paths, needed, strict=True):
-        found = path.stat().st_size if path.is_file() else None
-        if found != size:
-            state = "is missing" if found is None else f"has {found} bytes"
-            raise UserError(
-                f"shard {path} {state}, {METADATA_FILE} says {size} bytes: copy the whole folder"
-                " again or prepare the records again"
-            )
+        sizes[video.shard] += video.length
+    return sizes

@@ -4,21 +4,44 @@ import collections
 import dataclasses
 from pathlib import Path
 
-from preprocessing.datasets import folder, synthetic, ucf101
+from preprocessing.datasets import (
+    archives,
+    folder,
+    synthetic,
+    tfds_video,
+    totals,
+    ucf11,
+    ucf101,
+    ucf_sports,
+)
 from preprocessing.datasets.catalogue import Catalogue
 from preprocessing.errors import UserError
 
-_COLLECTIONS = {"folder": folder.load, "ucf101": ucf101.load}
+_COLLECTIONS = {
+    "folder": folder.load,
+    "ucf101": ucf101.load,
+    "ucf11": ucf11.load,
+    "ucf_sports": ucf_sports.load,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A catalogue, and how it differs from the published collection, a line each."""
+
+    catalogue: Catalogue
+    differences: tuple[str, ...] = ()
 
 
 def load(
     source: str, videos_folder: Path, seed: int, groups: int, clips_per_group: int, workers: int
-) -> Catalogue:
+) -> Source:
     """The catalogue of a source.
 
     Args:
-        source: `synthetic`, or `folder:DIR` and the like.
-        videos_folder: where `synthetic` writes its videos.
+        source: `synthetic`, `tfds:NAME`, or `folder:DIR` and the like, where DIR may hold or be
+            an archive.
+        videos_folder: where `synthetic` and `tfds` write their videos.
         seed, groups, clips_per_group, workers: for `synthetic`, see `synthetic.write_dataset`.
 
     Raises:
@@ -26,17 +49,23 @@ def load(
     """
     kind, _, place = source.partition(":")
     if kind == "synthetic" and not place:
-        return synthetic.write_dataset(
-            videos_folder,
-            seed=seed,
-            groups=groups,
-            clips_per_group=clips_per_group,
-            workers=workers,
+        return Source(
+            synthetic.write_dataset(
+                videos_folder,
+                seed=seed,
+                groups=groups,
+                clips_per_group=clips_per_group,
+                workers=workers,
+            )
         )
+    if kind == "tfds" and place:
+        return Source(tfds_video.load(place, videos_folder))
     if kind not in _COLLECTIONS or not place:
-        known = ", ".join(["synthetic", *(f"{name}:DIR" for name in _COLLECTIONS)])
+        known = ", ".join(["synthetic", "tfds:NAME", *(f"{name}:DIR" for name in _COLLECTIONS)])
         raise UserError(f"source {source!r} is unknown: it is one of {known}")
-    return _COLLECTIONS[kind](Path(place).expanduser())
+    root = archives.unpacked(Path(place).expanduser())
+    catalogue = _COLLECTIONS[kind](root)
+    return Source(catalogue, tuple(totals.differences(catalogue, root)))
 
 
 def limit_per_class(catalogue: Catalogue, limit: int) -> Catalogue:

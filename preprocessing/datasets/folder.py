@@ -3,6 +3,7 @@
 import collections
 import csv
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing.datasets.catalogue import Catalogue, Video
@@ -69,6 +70,22 @@ def existing(folder: Path) -> Path:
         state = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"video folder {folder} {state}")
     return folder
+
+
+def find_root(folder: Path, names: Iterable[str]) -> Path:
+    """The folder that has sub-folders of the given names: itself, or one at most three below.
+
+    Raises:
+        UserError: there is none.
+    """
+    names = set(names)
+    level = [existing(folder)]
+    for _ in range(4):
+        for candidate in level:
+            if names & {path.name for path in candidate.iterdir() if path.is_dir()}:
+                return candidate
+        level = [path for parent in level for path in sorted(parent.iterdir()) if path.is_dir()]
+    raise UserError(f"{folder} has none of the folders {', '.join(sorted(names))}")
 
 
 def find_videos(folder: Path) -> list[Path]:

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import tensorflow as tf
 
-from preprocessing import records
+from preprocessing import records, tfrecord
 from preprocessing.errors import UserError
 
 # Beyond 127 and 16,383 bytes a length takes a second and a third varint byte.
@@ -128,3 +128,23 @@ def test_a_set_that_is_not_whole_is_refused(tmp_path):
     (tmp_path / "metadata.json").write_text('{"format": 0}')
     with pytest.raises(UserError, match="format 0, this program reads format 1"):
         records.load_metadata(tmp_path)
+
+
+def test_an_example_reads_back_without_tensorflow_and_damage_is_noticed(tmp_path):
+    path = tmp_path / "one"
+    with path.open("wb") as file, _writer("v_Über", 300) as writer:
+        writer.write_record(file)
+    whole = path.read_bytes()
+    assert records.read_example(tfrecord.data_of(whole)) == {
+        "video_id": "v_Über",
+        "label": 300,
+        "frames": FRAMES,
+        "flow": FLOW,
+    }
+    for position in (0, 9, 12, len(whole) // 2, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[position] ^= 4
+        with pytest.raises(ValueError, match=r"checksum|header says"):
+            tfrecord.data_of(bytes(damaged))
+    with pytest.raises(ValueError, match=r"header says"):
+        tfrecord.data_of(whole[:-3])

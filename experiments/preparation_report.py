@@ -1,0 +1,70 @@
+"""What `experiments.prepare` tells the person at the terminal."""
+
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from preprocessing import atomic, preparation, records, verification
+from preprocessing.errors import UserError
+
+DIFFERENCES_FILE = "differences.txt"
+_SHOWN_DIFFERENCES = 20
+
+
+def progress_bar(unit: str, total: int) -> tqdm:
+    """A bar with rate and time left."""
+    # A log file gets a line a minute.
+    shown_every = 0.5 if sys.stderr.isatty() else 60
+    return tqdm(total=total, unit=unit, smoothing=0.1, mininterval=shown_every, leave=False)
+
+
+def show_differences(differences, output: Path):
+    """Prints how a catalogue differs from the published collection, and writes all of it down."""
+    for line in differences[:_SHOWN_DIFFERENCES]:
+        print(line)
+    if differences:
+        output.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(output / DIFFERENCES_FILE, "\n".join(differences) + "\n")
+        print(f"{output / DIFFERENCES_FILE} lists every difference from the published collection")
+
+
+def show_prepared(prepared: preparation.Prepared, allowed: int):
+    """Prints what was prepared.
+
+    Raises:
+        UserError: more videos failed than are allowed.
+    """
+    counts = prepared.metadata.counts
+    failed = len(prepared.failures)
+    state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
+    print(
+        f"{prepared.metadata.folder}: {counts['videos']} videos, {counts['frames']} frames,"
+        f" {failed} failed ({state})"
+    )
+    if failed > allowed:
+        raise UserError(
+            f"{failed} of {counts['videos'] + failed} videos could not be used,"
+            f" {allowed} allowed: the first because {prepared.failures[0]['reason']}."
+            f" The records hold the others; {prepared.metadata.folder / preparation.FAILURES_FILE}"
+            " lists all. Mend them and run the same command again, or set"
+            f" --allow_failures={failed}"
+        )
+
+
+def show_faults(metadata: records.Metadata, faults: list[verification.Fault]):
+    """Prints what reading a set back found.
+
+    Raises:
+        UserError: there are faults.
+    """
+    for fault in faults:
+        print(f"{fault.shard} {fault.video_id}: {fault.reason}")
+    if faults:
+        shards = sorted({fault.shard for fault in faults})
+        raise UserError(
+            f"{len(faults)} of {len(metadata.videos)} videos are damaged: delete"
+            f" {', '.join(shards)} in {metadata.folder} and run the same experiments.prepare again,"
+            " which makes only their videos anew"
+        )
+    print(f"{metadata.folder}: {len(metadata.videos)} videos read back, all whole")

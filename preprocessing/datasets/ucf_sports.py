@@ -1,0 +1,76 @@
+"""UCF Sports: Rodriguez, Ahmed & Shah, 2008. 150 clips of 10 actions.
+
+https://www.crcv.ucf.edu/data/UCF_Sports_Action.php gives ucf_sports_actions.zip.
+"""
+
+import collections
+from pathlib import Path
+
+from preprocessing.datasets import folder as folders
+from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.errors import UserError
+from preprocessing.video import IMAGE_EXTENSIONS
+
+# Folder: (class, clips).
+FOLDERS = {
+    "Diving-Side": ("Diving", 14),
+    "Golf-Swing-Back": ("Golf-Swing", 5),
+    "Golf-Swing-Front": ("Golf-Swing", 8),
+    "Golf-Swing-Side": ("Golf-Swing", 5),
+    "Kicking-Front": ("Kicking", 10),
+    "Kicking-Side": ("Kicking", 10),
+    "Lifting": ("Lifting", 6),
+    "Riding-Horse": ("Riding-Horse", 12),
+    "Run-Side": ("Run", 13),
+    "SkateBoarding-Front": ("SkateBoarding", 12),
+    "Swing-Bench": ("Swing-Bench", 20),
+    "Swing-SideAngle": ("Swing-Side", 13),
+    "Walk-Front": ("Walk", 22),
+}
+CLASSES = tuple(dict.fromkeys(name for name, _ in FOLDERS.values()))
+CLIPS = collections.Counter()
+for _class_name, _count in FOLDERS.values():
+    CLIPS[_class_name] += _count
+
+
+def load(folder: Path) -> Catalogue:
+    """Reads `<one of 13 folders>/<clip>/`, each clip a folder with an .avi, jpgs or both.
+
+    Split "1" tests on the first third of each class in the order of names, rounded down: 103 and
+    47 clips, the sizes of Lan, Wang & Mori, 2011. Splits "clip001" to "clip150" hold out one
+    clip. The clips have no groups, so each is its own.
+
+    Raises:
+        UserError: the folder has no such clips.
+    """
+    root = folders.find_root(Path(folder), FOLDERS)
+    found = []
+    for name, (class_name, _) in FOLDERS.items():
+        clips = sorted(path for path in (root / name).glob("*") if path.is_dir())
+        for clip in clips:
+            if path := _video_of(clip):
+                found.append((f"{name}_{clip.name}", path, class_name))
+    if not found:
+        raise UserError(f"{root} has no clips: each is a folder with an .avi or jpgs")
+    counts = collections.Counter(class_name for *_, class_name in found)
+    rank = collections.Counter()
+    videos = []
+    for number, (video_id, path, class_name) in enumerate(found):
+        tests = rank[class_name] < counts[class_name] // 3
+        rank[class_name] += 1
+        splits = {"1": "test" if tests else "train"}
+        splits |= {
+            f"clip{k + 1:03d}": "test" if k == number else "train" for k in range(len(found))
+        }
+        group = f"{class_name}/{video_id}"
+        label = CLASSES.index(class_name)
+        videos.append(Video(video_id, path, label, class_name, group, splits))
+    return Catalogue("ucf_sports", CLASSES, tuple(videos))
+
+
+def _video_of(clip: Path) -> Path | None:
+    """The clip's .avi, or the folder of its jpgs where there is none."""
+    inside = sorted(path for path in clip.rglob("*") if not path.name.startswith("."))
+    films = [path for path in inside if path.suffix.lower() == ".avi"]
+    images = [path.parent for path in inside if path.suffix.lower() in IMAGE_EXTENSIONS]
+    return next(iter(films + images), None)

@@ -1,0 +1,113 @@
+"""What a preparation has before it: videos, frames, and the hours and disk they will take."""
+
+import collections
+import dataclasses
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from preprocessing import conversion, records, runner, video
+from preprocessing.datasets import catalogue
+
+# Pairs of the first videos that are timed; the first pair warms up.
+_MEASURED_PAIRS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """The work ahead. Frames are those that headers claim; the decoder will count them.
+
+    Attributes:
+        frames: class name -> frames claimed by each of its readable videos.
+        unreadable: videos whose header does not open.
+        pairs_per_second: of all workers together, 0 if no video could be timed.
+        bytes_per_frame: of a frame and its flow field in the records.
+    """
+
+    frames: dict[str, list[int]]
+    unreadable: int
+    pairs_per_second: float
+    bytes_per_frame: float
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of neighbouring frames, each with a flow field."""
+        return sum(max(0, count - 1) for counts in self.frames.values() for count in counts)
+
+
+def survey(
+    videos: Sequence[catalogue.Video],
+    settings: conversion.Settings,
+    workers: int,
+    time_limit: float,
+) -> Forecast:
+    """Reads every header and times the first pairs of one video for each worker."""
+    claims = dict(runner.run(_probe, [video.path for video in videos], workers, time_limit))
+    frames = collections.defaultdict(list)
+    for listed in videos:
+        claim = claims[listed.path]
+        if not isinstance(claim, runner.Failure):
+            frames[listed.class_name].append(claim.num_frames)
+    readable = [v for v in videos if not isinstance(claims[v.path], runner.Failure)]
+    samples = [(v.path, settings) for v in readable[:workers]]
+    measured = [
+        result
+        for _, result in runner.run(_measure, samples, workers, time_limit)
+        if not isinstance(result, runner.Failure)
+    ]
+    rates = [rate for rate, _ in measured if rate]
+    return Forecast(
+        frames=dict(frames),
+        unreadable=len(videos) - len(readable),
+        # Fewer videos than workers were timed where fewer are readable; they share alike.
+        pairs_per_second=statistics.mean(rates) * min(workers, len(readable)) if rates else 0.0,
+        bytes_per_frame=statistics.mean(size for _, size in measured) if measured else 0.0,
+    )
+
+
+def table(forecast: Forecast) -> list[str]:
+    """The forecast as lines for the terminal."""
+    rows = [(name, frames) for name, frames in sorted(forecast.frames.items())]
+    everything = [count for _, frames in rows for count in frames]
+    width = max([5, *(len(name) for name, _ in rows)])
+    lines = [f"{'class':<{width}}  videos    frames  shortest  longest"]
+    for name, frames in [*rows, ("total", everything)]:
+        if frames:
+            lines.append(
+                f"{name:<{width}}  {len(frames):>6}  {sum(frames):>8}  {min(frames):>8}"
+                f"  {max(frames):>7}"
+            )
+    if forecast.unreadable:
+        lines.append(f"{forecast.unreadable} videos do not open and will be listed as failed")
+    if forecast.pairs_per_second:
+        hours = forecast.pairs / forecast.pairs_per_second / 3600
+        gigabytes = sum(everything) * forecast.bytes_per_frame / 1e9
+        lines.append(
+            f"about {hours:.2f} hours at {forecast.pairs_per_second:.1f} pairs/s, {gigabytes:.2f}"
+            " GB of disk (frames as the headers claim, rate of the first videos)"
+        )
+    return lines
+
+
+def _probe(path: Path, report) -> video.Claim:
+    claim = video.probe(path)
+    report(1)
+    return claim
+
+
+def _measure(task: tuple[Path, conversion.Settings], report) -> tuple[float, float]:
+    """(pairs a second, bytes a frame) over the first frames of a video, which are dropped."""
+    path, settings = task
+    times = []
+
+    def note(pairs):
+        times.append(time.monotonic())
+        report(pairs)
+
+    with records.ExampleWriter("", 0) as writer:
+        limit = _MEASURED_PAIRS + 2
+        facts = conversion.convert(path, writer, settings, note, frame_limit=limit)
+        size = writer.size / facts.num_frames
+    rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+    return rate, size

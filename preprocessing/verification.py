@@ -1,0 +1,100 @@
+"""Reads a record set back: checksums, counts, and that every image decodes."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from preprocessing import records, runner, tfrecord
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What is wrong with one video's record.
+
+    Attributes:
+        video_id: the video.
+        shard: file name of its shard.
+        reason: one line.
+    """
+
+    video_id: str
+    shard: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    path: Path
+    image_size: int
+    video: records.RecordedVideo
+
+
+def verify(
+    metadata: records.Metadata,
+    workers: int,
+    time_limit: float = 300.0,
+    progress: Callable[[int], None] = lambda videos: None,
+) -> list[Fault]:
+    """Checks every record of a finished set.
+
+    A shard with faults is mended by deleting it and preparing again: that makes its videos anew.
+
+    Args:
+        metadata: of the set.
+        workers: processes.
+        time_limit: seconds after which a record that is still being checked is given up.
+        progress: called with the number of videos checked.
+
+    Returns:
+        The faults found, in the order of the shards.
+    """
+    size = metadata.clip["image_size"]
+    tasks = [_Task(metadata.shard_paths[v.shard], size, v) for v in metadata.videos]
+    faults = {}
+    for task, result in runner.run(_check, tasks, workers, time_limit, progress):
+        if isinstance(result, runner.Failure):
+            result = f"{result.outcome}: {result.reason}"
+        if result:
+            faults[task.video.id] = Fault(task.video.id, task.path.name, result)
+    return [faults[video.id] for video in metadata.videos if video.id in faults]
+
+
+def _check(task: _Task, report) -> str | None:
+    """What is wrong with a record, or None."""
+    report(1)
+    video = task.video
+    with task.path.open("rb") as file:
+        file.seek(video.offset)
+        record = file.read(video.length)
+    try:
+        example = records.read_example(tfrecord.data_of(record))
+    except ValueError as error:
+        return str(error)
+    if (example["video_id"], example["label"]) != (video.id, video.label):
+        return (
+            f"holds {example['video_id']} of label {example['label']}, the metadata say {video.id}"
+            f" of label {video.label}"
+        )
+    frames, flow = example["frames"], example["flow"]
+    if (len(frames), len(flow)) != (video.num_frames, video.num_frames - 1):
+        return (
+            f"holds {len(frames)} frames and {len(flow)} flow fields, the metadata say"
+            f" {video.num_frames} frames"
+        )
+    size = task.image_size
+    return _check_images("frame", frames, (size, size, 3)) or _check_images(
+        "flow field", flow, (2 * size, size)
+    )
+
+
+def _check_images(kind: str, images: list[bytes], shape: tuple[int, ...]) -> str | None:
+    for index, image in enumerate(images):
+        decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)
+        if decoded is None:
+            return f"{kind} {index} does not decode"
+        if decoded.shape != shape:
+            return f"{kind} {index} is of shape {decoded.shape}, needed is {shape}"
+    return None

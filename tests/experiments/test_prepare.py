@@ -1,0 +1,104 @@
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocessing import records
+
+
+def _run(*arguments):
+    command = [sys.executable, "-m", "experiments.prepare", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def actions(tmp_path_factory):
+    """Two classes of two short clips each."""
+    folder = tmp_path_factory.mktemp("data") / "actions"
+    for name, step in (("Left", -3), ("Right", 3)):
+        for group in (1, 2):
+            path = folder / name / f"v_{name}_g{group:02d}_c01.avi"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (48, 32))
+            noise = np.random.default_rng(group).integers(0, 255, (32, 96, 3), np.uint8)
+            for index in range(4 + group):
+                left = 24 + step * index
+                writer.write(np.ascontiguousarray(noise[:, left : left + 48]))
+            writer.release()
+    return folder
+
+
+def test_from_a_folder_to_verified_records(actions, tmp_path):
+    output = tmp_path / "records"
+    command = [f"--source=folder:{actions}", f"--output={output}", "--image_size=16"]
+    done = _run(*command, "--workers=1")
+    assert done.returncode == 0, done.stderr
+    assert "actions: 4 videos of 2 classes" in done.stdout
+    assert "Left        2        11         5        6" in done.stdout  # the table before work
+    assert "pairs/s" in done.stdout
+    assert "4 videos, 22 frames, 0 failed (4 converted now)" in done.stdout
+    assert records.load_metadata(output).counts["videos"] == 4
+
+    again = _run(*command, "--num_frames=3")
+    assert again.returncode == 0
+    assert "(finished before)" in again.stdout
+    assert records.load_metadata(output).clip["num_frames"] == 3
+
+    other = _run(*command, "--image_format=png")
+    assert other.returncode == 1 and other.stderr.count("\n") == 1
+    assert "prepared with image_format=jpeg, now image_format=png is asked" in other.stderr
+
+    assert "4 videos read back, all whole" in _run(f"--verify={output}", "--workers=1").stdout
+    shard = records.load_metadata(output).shard_paths[0]
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    shard.write_bytes(damaged)
+    verified = _run(f"--verify={output}", "--workers=1")
+    assert verified.returncode == 1
+    assert f"delete {shard.name} in {output} and run the same" in verified.stderr
+
+
+def test_failures_make_the_exit_status_unless_they_are_allowed(actions, tmp_path):
+    videos = tmp_path / "some"
+    (videos / "Left").mkdir(parents=True)
+    for path in (actions / "Left").iterdir():
+        (videos / "Left" / path.name).write_bytes(path.read_bytes())
+    (videos / "Left" / "cut.mp4").write_bytes(b"\0\0\0\x1cftypisom" + bytes(500))
+    output = tmp_path / "records"
+    command = [f"--source=folder:{videos}", f"--output={output}", "--image_size=16", "--workers=1"]
+    done = _run(*command)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: 1 of 3 videos could not be used, 0")
+    assert "Traceback" not in done.stderr
+    (row,) = map(json.loads, (output / "failures.jsonl").read_text().splitlines())
+    assert row["id"] == "cut" and row["outcome"] == "truncated"
+    assert records.load_metadata(output).counts == {
+        "videos": 2,
+        "classes": 1,
+        "frames": 11,
+        "failed": 1,
+        "shards": 1,
+    }
+    assert _run(*command, "--allow_failures=1").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--source=folder:/nowhere", "--output=/tmp/x"], "video folder /nowhere does not exist"),
+        (["--output=/tmp/x"], "--source is missing"),
+        (
+            ["--source=magic", "--output=/tmp/x"],
+            "source 'magic' is unknown: it is one of synthetic",
+        ),
+        (["--verify=/nowhere"], "records folder /nowhere does not exist"),
+        (["--source=synthetic", "--output=/tmp/x", "--jpeg_quality=0"], "jpeg_quality=0 is not"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message):
+    done = _run(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1

@@ -1,0 +1,321 @@
+import io
+import shutil
+import subprocess
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocessing import sources, splits, video
+from preprocessing.datasets import archives, folder, ucf11, ucf101, ucf_sports
+from preprocessing.errors import UserError
+
+
+def _load(source, tmp_path):
+    return sources.load(source, tmp_path / "videos", seed=0, groups=2, clips_per_group=1, workers=1)
+
+
+def _by_id(catalogue):
+    return {video.id: video for video in catalogue.videos}
+
+
+def _touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+@pytest.fixture
+def own(tmp_path):
+    for name in (
+        "Bow/v_Bow_g01_c01.mp4",
+        "Bow/v_Bow_g01_c02.AVI",
+        "Wave/deep/a.webm",
+        "Wave/b.mpg",
+    ):
+        _touch(tmp_path / "own" / name)
+    for name in ("Bow/.hidden.mp4", "Bow/notes.txt", "Empty/readme.md", "top.mp4"):
+        _touch(tmp_path / "own" / name)
+    return tmp_path / "own"
+
+
+def test_a_folder_of_class_folders(own):
+    catalogue = folder.load(own)
+    assert catalogue.name == "own" and catalogue.classes == ("Bow", "Wave")
+    videos = _by_id(catalogue)
+    assert set(videos) == {"v_Bow_g01_c01", "v_Bow_g01_c02", "a", "b"}
+    assert videos["v_Bow_g01_c01"].group == videos["v_Bow_g01_c02"].group == "Bow/g01"
+    assert videos["a"].group == "Wave/a" and videos["a"].splits == {}
+    assert [videos[name].label for name in ("v_Bow_g01_c01", "b")] == [0, 1]
+
+
+def test_equal_file_names_are_told_apart(tmp_path):
+    for name in ("Bow/1.mp4", "Wave/1.mp4", "Wave/2.mp4"):
+        _touch(tmp_path / name)
+    assert set(_by_id(folder.load(tmp_path))) == {"Bow/1.mp4", "Wave/1.mp4", "2"}
+
+
+def test_a_folder_of_images_counts_as_a_video(tmp_path):
+    for name in ("Bow/clip1/001.jpg", "Bow/clip1/002.jpg", "Bow/film.mp4"):
+        _touch(tmp_path / name)
+    assert [v.path.name for v in folder.load(tmp_path).videos] == ["clip1", "film.mp4"]
+
+
+def test_splits_csv_gives_groups_and_the_official_split(own):
+    (own / "splits.csv").write_text(
+        "video,class,group,split\n"
+        "Bow/v_Bow_g01_c01.mp4,Bow,street,train\n"
+        "Wave/deep/a.webm,Wave,street,test\n"
+        "Wave/b.mpg,Wave,,\n"
+    )
+    catalogue = folder.load(own)
+    videos = _by_id(catalogue)
+    assert videos["v_Bow_g01_c01"].group == videos["a"].group == "street"
+    assert videos["b"].group == "Wave/b"
+    assert splits.assign(catalogue.videos, "official") == {"v_Bow_g01_c01": "train", "a": "test"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "video,split\nBow/gone.mp4,train\n",
+            "lists 1 videos that are not there, such as Bow/gone",
+        ),
+        ("video,class\nWave/b.mpg,Bow\n", "puts Wave/b.mpg into class Bow, its folder into Wave"),
+        ("video,split\nWave/b.mpg,validation\n", "line 2 has split 'validation'"),
+        ("video\nWave/b.mpg\nWave/b.mpg\n", "lists Wave/b.mpg twice"),
+        ("name,split\nWave/b.mpg,test\n", "has columns name, split: it needs `video`"),
+    ],
+)
+def test_a_splits_csv_that_does_not_fit_is_refused(own, text, message):
+    (own / "splits.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        folder.load(own)
+
+
+def test_missing_folders_and_sources_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere does not exist"):
+        _load(f"folder:{tmp_path / 'nowhere'}", tmp_path)
+    _touch(tmp_path / "flat" / "a.mp4")
+    with pytest.raises(UserError, match="no videos in class folders: it needs"):
+        _load(f"folder:{tmp_path / 'flat'}", tmp_path)
+    for source in ("kinetics:DIR", "folder", "ucf101:"):
+        with pytest.raises(UserError, match="is unknown: it is one of synthetic"):
+            _load(source, tmp_path)
+
+
+@pytest.fixture
+def ucf101_miniature(tmp_path, write_video):
+    """Two classes of three groups, the official lists' spelling different from a file's."""
+    root = tmp_path / "UCF"
+    clips = [
+        f"{name}/v_{spelt}_g{group:02d}_c0{clip}.avi"
+        for name, spelt in (("Archery", "Archery"), ("HandstandPushups", "HandStandPushups"))
+        for group in (1, 2, 3)
+        for clip in (1, 2)
+    ]
+    for index, clip in enumerate(clips):
+        write_video(root / "UCF-101" / clip, 3, fourcc="XVID", seed=index)
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 Archery\n2 HandstandPushups\n\n")
+    for fold in (1, 2, 3):
+        held = [clip for clip in clips if f"_g{fold:02d}_" in clip]
+        lines = [clip.replace("v_HandStand", "v_Handstand") for clip in held]
+        (lists / f"testlist0{fold}.txt").write_text("\n".join(lines) + "\n")
+        lines = [f"{clip} {1 + ('Push' in clip)}" for clip in clips if clip not in held]
+        (lists / f"trainlist0{fold}.txt").write_text("\r\n".join(lines) + "\r\n")
+    return root
+
+
+def test_ucf101(ucf101_miniature, tmp_path):
+    catalogue = ucf101.load(ucf101_miniature)
+    assert catalogue.name == "ucf101" and catalogue.classes == ("Archery", "HandstandPushups")
+    assert len(catalogue.videos) == 12
+    one = _by_id(catalogue)["v_HandStandPushups_g02_c01"]
+    assert (one.label, one.class_name, one.group) == (1, "HandstandPushups", "HandstandPushups/g02")
+    assert one.splits == {"1": "train", "2": "test", "3": "train"}
+    assignment = splits.assign(catalogue.videos, "official", fold=2)
+    assert sorted(assignment.values()) == ["test"] * 4 + ["train"] * 8
+    assert splits.leak(catalogue.videos, assignment) == 0
+
+
+def test_ucf101_names_what_is_missing_or_strange(ucf101_miniature, tmp_path):
+    clips = ucf101_miniature / "UCF-101" / "Archery"
+    (clips / "v_Archery_g03_c02.avi").rename(clips / "v_Archery_g09_c02.avi")
+    source = _load(f"ucf101:{ucf101_miniature}", tmp_path)
+    assert source.differences == (
+        "ucf101: 12 clips found, 13320 published",
+        "missing: v_archery_g03_c02",
+        "in no official list: v_archery_g09_c02",
+    )
+    _touch(clips / "v_Juggling_g01_c01.avi")
+    with pytest.raises(UserError, match=r"v_Juggling_g01_c01.avi is of no class"):
+        ucf101.load(ucf101_miniature)
+    shutil.rmtree(ucf101_miniature / "ucfTrainTestlist")
+    with pytest.raises(UserError, match=r"has no classInd.txt: unpack UCF101's split lists"):
+        ucf101.load(ucf101_miniature)
+
+
+def test_ucf11(tmp_path, write_video):
+    root = tmp_path / "UCF11_updated_mpg"
+    for group in (1, 7, 25):
+        for clip in (1, 2):
+            name = f"v_walk_dog_{group:02d}"
+            write_video(root / "walking" / name / f"{name}_0{clip}.mpg", 4, fourcc="mpg1")
+    write_video(root / "swing" / "v_swing_03" / "v_swing_03_01.mpg", 4, fourcc="mpg1")
+    _touch(root / "walking" / "Annotation" / "v_walk_dog_01_01.xgtf")
+    source = _load(f"ucf11:{tmp_path}", tmp_path)
+    catalogue = source.catalogue
+    assert len(catalogue.classes) == 11 and sum(ucf11.CLIPS.values()) == 1600
+    assert len(catalogue.videos) == 7
+    one = _by_id(catalogue)["v_walk_dog_07_02"]
+    assert one.class_name == "walking" and one.group == "walking/g07"
+    assert one.label == catalogue.classes.index("walking")
+    # Five folds of five groups: g07 is in the second; and each group held out once.
+    assert [one.splits[str(fold)] for fold in range(1, 6)] == ["train", "test"] + ["train"] * 3
+    held = [name for name, side in one.splits.items() if side == "test"]
+    assert held == ["2", "group07"]
+    assert sum(1 for _ in video.read_frames(one.path)) == 4
+    assert "class walking: 6 clips found, 123 published" in source.differences
+    assert "class diving: 0 clips found, 156 published" in source.differences
+
+
+def test_ucf_sports(tmp_path, write_video):
+    root = tmp_path / "ucf_sports_actions" / "ucf action"
+    for number in range(1, 8):
+        clip = root / "Walk-Front" / f"{number:03d}"
+        write_video(clip / f"{number}-film.avi", 4, fourcc="XVID")
+        _touch(clip / "gt" / "boxes.txt")
+    clip = root / "Golf-Swing-Back" / "001"
+    clip.mkdir(parents=True)
+    for index in range(3):
+        cv2.imwrite(str(clip / f"frame{index}.jpg"), np.full((8, 8, 3), 50 * index, np.uint8))
+    source = _load(f"ucf_sports:{tmp_path}", tmp_path)
+    catalogue = source.catalogue
+    assert len(catalogue.classes) == 10
+    assert sum(count for _, count in ucf_sports.FOLDERS.values()) == 150
+    videos = _by_id(catalogue)
+    golf = videos["Golf-Swing-Back_001"]
+    assert golf.class_name == "Golf-Swing" and golf.path.is_dir()
+    assert sum(1 for _ in video.read_frames(golf.path)) == 3
+    # The first third of each class, rounded down, is the test part; and each clip once alone.
+    assert [v.id for v in catalogue.videos if v.splits["1"] == "test"] == [
+        "Walk-Front_001",
+        "Walk-Front_002",
+    ]
+    assert [v.id for v in catalogue.videos if v.splits["clip002"] == "test"] == ["Walk-Front_001"]
+    assert "class Walk: 7 clips found, 22 published" in source.differences
+
+
+def test_the_first_thirds_of_ucf_sports_are_the_103_and_47_of_the_literature():
+    assert sum(count // 3 for count in ucf_sports.CLIPS.values()) == 47
+
+
+def test_a_tfds_video_data_set(tmp_path):
+    import tensorflow_datasets as tfds
+
+    class TinyActions(tfds.core.GeneratorBasedBuilder):
+        """Grey clips whose brightness tells the class."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "video": tfds.features.Video(shape=(None, 16, 16, 3)),
+                "label": tfds.features.ClassLabel(names=["Dark", "Light"]),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(3), "test": self._generate_examples(2)}
+
+        def _generate_examples(self, count):
+            for index in range(count):
+                label = index % 2
+                frames = np.full((4 + index, 16, 16, 3), 200 * label, np.uint8)
+                frames[:, :, :, 0] += np.arange(4 + index, dtype=np.uint8)[:, None, None]
+                yield index, {"video": frames, "label": label}
+
+    builder = TinyActions(data_dir=tmp_path / "tfds")
+    builder.download_and_prepare()
+    source = _load(f"tfds:{builder.data_dir}", tmp_path)
+    assert source.catalogue.classes == ("Dark", "Light")
+    videos = source.catalogue.videos
+    assert sorted(v.splits["1"] for v in videos) == ["test"] * 2 + ["train"] * 3
+    for listed in videos:
+        frames = list(video.read_frames(listed.path))
+        assert frames[0].tolist() == np.full((16, 16, 3), 200 * listed.label).tolist()
+        assert frames[-1][0, 0].tolist() == [
+            200 * listed.label + len(frames) - 1,
+            *[200 * listed.label] * 2,
+        ]
+    assert _load(f"tfds:{builder.data_dir}", tmp_path) == source
+    with pytest.raises(UserError, match="tensorflow_datasets cannot prepare no_such_set"):
+        _load("tfds:no_such_set", tmp_path)
+
+
+def _zip(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_zip_archives_are_unpacked_once(tmp_path, write_video):
+    content = write_video(tmp_path / "a.mp4").read_bytes()
+    archive = _zip(tmp_path / "actions.zip", {"Bow/a.mp4": content, "Wave/b.mp4": content})
+    catalogue = _load(f"folder:{archive}", tmp_path).catalogue
+    assert [v.path.relative_to(tmp_path).as_posix() for v in catalogue.videos] == [
+        "actions/Bow/a.mp4",
+        "actions/Wave/b.mp4",
+    ]
+    (tmp_path / "actions" / "Bow" / "a.mp4").unlink()
+    assert archives.unpacked(archive) == tmp_path / "actions"
+    assert not (tmp_path / "actions" / "Bow" / "a.mp4").exists()  # not unpacked again
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.mp4", "/etc/outside.mp4", "Bow/../../outside.mp4", "..\\outside.mp4"]
+)
+def test_a_member_that_would_land_outside_is_refused(tmp_path, name):
+    folder_of_archive = tmp_path / "downloads"
+    folder_of_archive.mkdir()
+    archive = _zip(folder_of_archive / "evil.zip", {"Bow/a.mp4": b"", name: b"evil"})
+    with pytest.raises(UserError, match="would land outside: it is not unpacked"):
+        archives.unpacked(folder_of_archive)
+    assert sorted(tmp_path.rglob("*")) == [folder_of_archive, archive]
+
+
+def test_damaged_and_unreadable_archives_are_refused(tmp_path, monkeypatch):
+    buffer = io.BytesIO()
+    _zip(buffer, {"Bow/a.mp4": b"x" * 5000})
+    (tmp_path / "cut.zip").write_bytes(buffer.getvalue()[:-40])
+    with pytest.raises(UserError, match=r"cut.zip is damaged"):
+        archives.unpacked(tmp_path / "cut.zip")
+    (tmp_path / "films.rar").write_bytes(b"Rar!\x1a\x07\x01\x00")
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    with pytest.raises(UserError, match=r"films.rar needs bsdtar .* or unar"):
+        archives.unpacked(tmp_path / "films.rar")
+    with pytest.raises(UserError, match="neither a folder nor"):
+        archives.unpacked(_touch(tmp_path / "film.mp4"))
+
+
+def test_rar_goes_through_bsdtar(tmp_path):
+    if not shutil.which("bsdtar"):
+        pytest.skip("bsdtar is not installed")
+    # bsdtar reads any archive by its content, and nothing free writes rar.
+    _touch(tmp_path / "in" / "Bow" / "a.mp4")
+    (tmp_path / "in" / "link").symlink_to("/etc")
+    command = ["bsdtar", "-cf", tmp_path / "films.rar", "-C", tmp_path / "in", "Bow"]
+    subprocess.run(command, check=True)
+    assert (archives.unpacked(tmp_path / "films.rar") / "Bow" / "a.mp4").is_file()
+    command = ["bsdtar", "-cf", tmp_path / "evil.rar", "-C", tmp_path / "in", "Bow", "link"]
+    subprocess.run(command, check=True)
+    with pytest.raises(UserError, match="holds the link 'link' to a place outside"):
+        archives.unpacked(tmp_path / "evil.rar")
+    assert not (tmp_path / "evil").exists()

@@ -1,0 +1,262 @@
+"""TV-L1 on this machine, pairs a second: OpenCV and every Keras backend, beside the bound.
+
+    python -m experiments.benchmark flow [--size=224] [--batches=8,32] [--video=FILE]
+
+Each backend runs in a process of its own, on the device that it takes by default. Compilation,
+once per process and shape, is told apart.
+
+The bound. Nothing can be computed faster than its numbers can be moved. An iteration is at best
+two kernels, for the dual update needs the new flow of the neighbours, and the stopping test the
+sum over the image:
+
+    flow update   reads gx, gy, residual, u1, u2, p11, p12, p21, p22; writes u1, u2      11 planes
+    dual update   reads u1, u2, p11, p12, p21, p22; writes p11, p12, p21, p22            10 planes
+
+that is 21 float32 or 84 bytes a pixel. The iterations of all scales and warps of a pair come to
+as many pixels as SWEEPS iterations over the full image (the mean of real clips), so
+
+    pairs a second <= bandwidth / (84 bytes x SWEEPS x H x W)
+
+Warping, medians and the pyramid come on top, and a batch goes on until its last pair stands still;
+so the bound is not reached. It can be passed only where planes stay in cache: the pairs of one
+small batch do. The bandwidth is measured with the same backend by adding one to a large array.
+"""
+
+import concurrent.futures
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from absl import flags
+
+from experiments import program
+from preprocessing import flow as optical_flow
+from preprocessing.errors import UserError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("size", 224, "Height and width of the frames, pixels.", lower_bound=16)
+flags.DEFINE_list("batches", ["8", "32"], "Pairs that the Keras solver takes at a time.")
+flags.DEFINE_integer("repeats", 1, "Timed repetitions; the best is told.", lower_bound=1)
+flags.DEFINE_string("video", None, "Video to measure on; without, two moving textures.")
+flags.DEFINE_string("output", None, "JSON file for the figures.")
+
+BYTES_PER_PIXEL = 84
+# Counted on one pair each of 17 real clips of basketball, tennis and street scenes at 224 x 224:
+# 76 to 486, in 125 to 965 iterations.
+SWEEPS = 280
+BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # backend: its package
+BANDWIDTH_FLOATS = 2**26
+
+
+def moving_textures(count, size):
+    """Grey uint8 (count, size, size): a textured square crosses a drifting textured wall."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (2, 2 * size, 2 * size), np.uint8)
+    wall, square = (
+        cv2.normalize(cv2.GaussianBlur(n, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX) for n in noise
+    )
+    side, frames = size // 3, []
+    for t in range(count):
+        drift = np.float32([[1, 0, -0.4 * t], [0, 1, -0.2 * t]])
+        frame = cv2.warpAffine(wall, drift, (size, size), borderMode=cv2.BORDER_WRAP)
+        left = (size // 8 + 2 * t) % (size - side)
+        frame[side : 2 * side, left : left + side] = square[:side, :side]
+        frames.append(frame)
+    return np.stack(frames)
+
+
+def video_frames(path, count, size):
+    """The first `count` frames of a video, grey uint8 (count, size, size)."""
+    from preprocessing import video
+
+    frames = []
+    for frame in video.read_frames(path):
+        grey = cv2.cvtColor(video.resize(frame, size), cv2.COLOR_RGB2GRAY)
+        frames.append(grey)
+        if len(frames) == count:
+            return np.stack(frames)
+    raise UserError(f"{path} has {len(frames)} frames; these batches need {count}")
+
+
+def _best_seconds(work, repeats):
+    found = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
+def opencv_speed(frames, cores, repeats=1, quality="reference"):
+    """Pairs a second of the CPU's solver, `cores` pairs at a time, each on one core."""
+    pairs = [frames[k : k + 2] for k in range(len(frames) - 1)]
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        list(optical_flow.stream(frames[:2], quality=quality))  # compiles, where it has to
+
+        def work():
+            with concurrent.futures.ThreadPoolExecutor(cores) as pool:
+                list(pool.map(lambda pair: list(optical_flow.stream(pair, quality=quality)), pairs))
+
+        return len(pairs) / _best_seconds(work, repeats)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def keras_speeds(frames, batches, repeats=1):
+    """Speeds of the Keras solver on this process's backend.
+
+    Returns:
+        dict: `backend`, `device`, `bandwidth` (bytes/s) and `batches`, a list of dicts with
+        `batch`, `pairs_per_second` and `first_seconds` (the first call, with compilation).
+    """
+    import keras
+    from keras import ops
+
+    from preprocessing import tvl1_keras
+
+    backend = keras.backend.backend()
+    figures = {"backend": backend, "device": _device(backend), "batches": []}
+    for batch in batches:
+
+        def work(batch=batch):
+            tvl1_keras.tvl1(frames, batch=batch)
+
+        first = _best_seconds(work, 1)
+        speed = (len(frames) - 1) / _best_seconds(work, repeats)
+        figures["batches"].append(
+            {"batch": batch, "pairs_per_second": speed, "first_seconds": first}
+        )
+    array = ops.zeros(BANDWIDTH_FLOATS)
+
+    def add():
+        # One number is fetched, so that no device answers before it is done.
+        ops.convert_to_numpy((array + 1.0)[:1])
+
+    add()
+    figures["bandwidth"] = 2 * 4 * BANDWIDTH_FLOATS / _best_seconds(add, 5)
+    return figures
+
+
+def _device(backend):
+    if backend == "torch":
+        import torch
+
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    import keras
+
+    return keras.distribution.list_devices()[0].split(":")[0]
+
+
+CHILD = """
+import json, sys
+import numpy as np
+from experiments import benchmark_flow
+frames, settings = np.load(sys.argv[1]), json.loads(sys.argv[2])
+print(json.dumps(benchmark_flow.keras_speeds(frames, **settings)))
+"""
+
+
+def _other_process(backend, frames, **settings):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frames.npy"
+        np.save(path, frames)
+        command = [sys.executable, "-c", CHILD, str(path), json.dumps(settings)]
+        environment = os.environ | {
+            "KERAS_BACKEND": backend,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise UserError(f"the Keras solver failed on {backend}: {lines[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def flow(frames, batches=(8, 32), repeats=1, backends=None):
+    """Measures every solver on the same frames.
+
+    Args:
+        frames: grey uint8 (N, H, W).
+        batches: pairs that the Keras solver takes at a time, one row each.
+        repeats: timed repetitions, the best of which counts.
+        backends: Keras backends; by default all that are installed.
+
+    Returns:
+        list of dicts, a row of the table each: `solver`, `device`, `batch`, `pairs_per_second`,
+        `ratio` (to OpenCV on one core), `first_seconds` and `bound` (pairs/s), None where it has
+        no meaning.
+    """
+    if backends is None:
+        backends = [name for name, package in BACKENDS.items() if importlib.util.find_spec(package)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rows = []
+
+    def add(solver, device, batch, speed, first=None, bound=None):
+        ratio = speed / rows[0]["pairs_per_second"] if rows else 1.0
+        names = ("solver", "device", "batch", "pairs_per_second", "ratio", "first_seconds", "bound")
+        rows.append(
+            dict(zip(names, (solver, device, batch, speed, ratio, first, bound), strict=True))
+        )
+
+    add("opencv", "cpu, 1 core", 1, opencv_speed(frames, 1, repeats))
+    add("opencv", f"cpu, {cores} cores", cores, opencv_speed(frames, cores, repeats))
+    if importlib.util.find_spec("numba"):
+        add("fast (Numba)", "cpu, 1 core", 1, opencv_speed(frames, 1, repeats, "fast"))
+    pixels = frames.shape[1] * frames.shape[2]
+    for backend in backends:
+        found = _other_process(backend, frames, batches=list(batches), repeats=repeats)
+        bound = found["bandwidth"] / (BYTES_PER_PIXEL * SWEEPS * pixels)
+        device = f"cpu, {cores} cores" if found["device"] == "cpu" else found["device"]
+        for row in found["batches"]:
+            speed, first = row["pairs_per_second"], row["first_seconds"]
+            add(f"keras ({found['backend']})", device, row["batch"], speed, first, bound)
+    return rows
+
+
+def table(rows):
+    """The rows as text."""
+    lines = [
+        f"{'solver':<20}{'device':<16}{'batch':>6}{'pairs/s':>10}{'ratio':>8}"
+        f"{'first call, s':>15}{'bound, pairs/s':>16}"
+    ]
+    for row in rows:
+        first = f"{row['first_seconds']:.1f}" if row["first_seconds"] else "-"
+        bound = f"{row['bound']:.0f}" if row["bound"] else "-"
+        lines.append(
+            f"{row['solver']:<20}{row['device']:<16}{row['batch']:>6}"
+            f"{row['pairs_per_second']:>10.2f}{row['ratio']:>8.2f}{first:>15}{bound:>16}"
+        )
+    if all(row["device"].startswith("cpu") for row in rows):
+        lines.append("No Keras backend sees a GPU here: the figures for one are missing.")
+    return "\n".join(lines)
+
+
+def main(_):
+    try:
+        batches = [int(batch) for batch in FLAGS.batches]
+    except ValueError as error:
+        raise UserError(f"--batches={','.join(FLAGS.batches)}: write numbers, as 8,32") from error
+    if not batches or min(batches) < 1:
+        raise UserError(f"--batches={','.join(FLAGS.batches)}: name at least one, each at least 1")
+    count = max(batches) + 1
+    if FLAGS.video:
+        frames = video_frames(FLAGS.video, count, FLAGS.size)
+    else:
+        frames = moving_textures(count, FLAGS.size)
+    rows = flow(frames, batches, FLAGS.repeats)
+    print(table(rows))
+    if FLAGS.output:
+        Path(FLAGS.output).write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,9 +1,14 @@
-"""Names the action in a video.
+"""Names the action in a video, or what happens on a camera as it happens.
 
     python -m experiments.predict --model=RUN --video=FILE --output=DIR
+    python -m experiments.predict --model=RUN --live=0
 
 --model is the folder of a run or of an export. Prints the most probable classes and writes
 prediction.json and annotated.mp4 (or annotated.webm, which browsers play) to the output folder.
+
+--live takes the number of a camera, the address of a stream, or a file, and prints the label of the
+last seconds again and again, with frames a second and latency, until the stream ends or Ctrl-C;
+with --output it also writes the annotated video.
 """
 
 from pathlib import Path
@@ -11,28 +16,60 @@ from pathlib import Path
 from absl import flags
 
 from experiments import program
+from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "Folder of a run (--workdir of training) or of an export.")
 flags.DEFINE_string("video", None, "Video file, or folder of images.")
+flags.DEFINE_string("live", None, "Camera number, address of a stream, or file.")
 flags.DEFINE_string("output", None, "Folder for prediction.json and the annotated video.")
 flags.DEFINE_integer("top", 5, "Classes to list.", lower_bound=1)
 flags.DEFINE_enum("video_format", "mp4", ["mp4", "webm"], "Container of the annotated video.")
-flags.mark_flags_as_required(["model", "video", "output"])
+flags.DEFINE_enum(
+    "flow_quality",
+    None,
+    ["reference", "fast"],
+    "OpenCV's TV-L1 (of --video by default) or the same compiled, faster (of --live by default).",
+)
+flags.DEFINE_integer(
+    "interval",
+    0,
+    "Frames between the sampled frames of --live; 0: the middle of those trained with.",
+    lower_bound=0,
+)
+flags.mark_flags_as_required(["model"])
 
 
 def main(_):
-    from stfnet import checkpoints, prediction, rendering
+    if bool(FLAGS.video) == bool(FLAGS.live):
+        raise UserError("one of --video=FILE and --live=CAMERA is needed")
+    if FLAGS.video and not FLAGS.output:
+        raise UserError("--output is missing: the folder for prediction.json and annotated video")
+
+    from stfnet import prediction
 
     model, config = prediction.load_model(FLAGS.model)
-    probabilities, clip = prediction.predict_video(model, config, FLAGS.video)
+    return watch(model, config) if FLAGS.live else predict(model, config)
+
+
+def annotated_file():
+    """Makes the output folder and names the annotated video in it."""
+    output = Path(FLAGS.output)
+    output.mkdir(parents=True, exist_ok=True)
+    return output / f"annotated.{FLAGS.video_format}"
+
+
+def predict(model, config):
+    from stfnet import checkpoints, prediction, rendering
+
+    probabilities, clip = prediction.predict_video(
+        model, config, FLAGS.video, FLAGS.flow_quality or "reference"
+    )
     ranking = prediction.rank(probabilities, config.classes, FLAGS.top)
     width = max(len(name) for name, _ in ranking)
     for name, probability in ranking:
         print(f"{name:<{width}}  {probability:6.1%}")
-    output = Path(FLAGS.output)
-    output.mkdir(parents=True, exist_ok=True)
-    annotated = output / f"annotated.{FLAGS.video_format}"
+    annotated = annotated_file()
     rendering.write_annotated(annotated, FLAGS.video, clip, config.model.clip, ranking)
     result = {
         "video": str(FLAGS.video),
@@ -43,8 +80,28 @@ def main(_):
         "frame_numbers": clip["frame_numbers"].tolist(),
         "fps": clip["fps"],
     }
-    checkpoints.write_json(output / "prediction.json", result)
-    print(f"written: {output / 'prediction.json'}, {annotated}")
+    path = annotated.with_name("prediction.json")
+    checkpoints.write_json(path, result)
+    print(f"written: {path}, {annotated}")
+    return 0
+
+
+def watch(model, config):
+    from stfnet import live, streams
+
+    stream = streams.open_stream(FLAGS.live)
+    annotated = annotated_file() if FLAGS.output else None
+    live.watch(
+        model,
+        config,
+        stream,
+        annotated,
+        FLAGS.interval,
+        FLAGS.flow_quality or "fast",
+        show=lambda line: print(line, flush=True),
+    )
+    if annotated:
+        print(f"written: {annotated}")
     return 0
 
 

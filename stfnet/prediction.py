@@ -13,8 +13,7 @@ from preprocessing.errors import UserError
 from stfnet import sampling
 from stfnet.config import ClipConfig, RunConfig, read_json, to_dict
 from stfnet.export import is_export, load_export
-
-UNKNOWN_FPS = 25.0
+from stfnet.streams import usual_fps
 
 
 def load_run(folder):
@@ -66,7 +65,7 @@ def load_model(folder):
     return load_export(folder) if is_export(folder) else load_run(folder)
 
 
-def read_clip(path, clip: ClipConfig, streams="both"):
+def read_clip(path, clip: ClipConfig, streams="both", quality="reference"):
     """Reads the test clip of a video (Eqs. 13-14) as the network takes it.
 
     The video is decoded twice, first to count its frames, since headers may lie: only the clip's
@@ -76,6 +75,7 @@ def read_clip(path, clip: ClipConfig, streams="both"):
         path: video file, or folder of images.
         clip: the clip configuration.
         streams: `both`, `rgb` or `flow`: what to read.
+        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.tvl1`).
 
     Returns:
         Dictionary of `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L) as far as asked for,
@@ -91,15 +91,14 @@ def read_clip(path, clip: ClipConfig, streams="both"):
         fields = sampling.flow_indices(frame_numbers, num_frames, clip.flow_length)  # t l
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    fps = video.probe(path).fps
     found = {
         "frame_numbers": frame_numbers,
         "num_frames": num_frames,
-        "fps": fps if 1 <= fps <= 240 else UNKNOWN_FPS,
+        "fps": usual_fps(video.probe(path).fps),
     }
     wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
     wanted_fields = set() if streams == "rgb" else set(fields.ravel().tolist())
-    frames, planes = _read(path, clip, wanted_frames, wanted_fields)
+    frames, planes = _read(path, clip, wanted_frames, wanted_fields, quality)
     if wanted_frames:
         found["rgb"] = np.stack([frames[k] for k in frame_numbers.tolist()])
     if wanted_fields:
@@ -110,7 +109,7 @@ def read_clip(path, clip: ClipConfig, streams="both"):
     return found
 
 
-def _read(path, clip, wanted_frames, wanted_fields):
+def _read(path, clip, wanted_frames, wanted_fields, quality):
     """Decodes the video up to the last thing wanted.
 
     Returns:
@@ -127,7 +126,7 @@ def _read(path, clip, wanted_frames, wanted_fields):
         if number in wanted_gray:
             gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
             if number - 1 in wanted_fields:
-                field = flow.tvl1(np.stack([previous, gray]))[0]
+                field = flow.tvl1(np.stack([previous, gray]), quality=quality)[0]
                 planes[number - 1] = flow.encode(field, clip.flow_bound)
             previous = gray
         if number == last:
@@ -155,18 +154,19 @@ def predict_clip(model, clip_inputs):
     return probabilities
 
 
-def predict_video(model, config: RunConfig, path):
+def predict_video(model, config: RunConfig, path, quality="reference"):
     """Class probabilities of a video file, and the clip that they were found from.
 
     Args:
         model: a network or an `ExportedModel`.
         config: RunConfig.
         path: video file, or folder of images.
+        quality: of the flow, `reference` or `fast`.
 
     Returns:
         (float32 (C,), dictionary of `read_clip`).
     """
-    clip = read_clip(path, config.model.clip, config.model.streams)
+    clip = read_clip(path, config.model.clip, config.model.streams, quality)
     return predict_clip(model, clip), clip
 
 

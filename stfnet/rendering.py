@@ -131,8 +131,15 @@ def draw_panel(height, ranking, notes=()):
     return panel
 
 
-def draw_timeline(width, num_frames, sampled, number):
+def draw_timeline(width, num_frames, sampled, number, label=None):
     """The video as a line with the sampled frames as ticks and a mark at frame `number`.
+
+    Args:
+        width: in pixels.
+        num_frames: frames of the video.
+        sampled: numbers of the sampled frames.
+        number: of the frame shown, 0-based.
+        label: text at the end; None for "number / num_frames", 1-based.
 
     Returns:
         uint8 (TIMELINE, width, 3), RGB.
@@ -150,8 +157,8 @@ def draw_timeline(width, num_frames, sampled, number):
         x = position(frame)
         strip[middle - 8 : middle + 8, x - 1 : x + 2] = ACCENT if frame <= number else MUTED
     cv2.circle(strip, (position(number), middle), 6, TEXT, -1, cv2.LINE_AA)
-    count = f"{number + 1} / {num_frames}"
-    draw_text(strip, count, width - MARGIN - 90, middle + 5, 14, MUTED, width=90, right=True)
+    label = label or f"{number + 1} / {num_frames}"
+    draw_text(strip, label, width - MARGIN - 90, middle + 5, 14, MUTED, width=90, right=True)
     return strip
 
 

@@ -41,7 +41,7 @@ def test_an_exported_run_names_the_action_of_a_video(tiny_run, moving_square, tm
 def test_a_mistake_is_one_line_and_leaves_nothing(tiny_run, tmp_path):
     video, output = tmp_path / "text.mp4", tmp_path / "output"
     video.write_text("I am a text.")
-    done = _run("predict", f"--model={tiny_run}", f"--video={video}", f"--output={output}")
+    done = _run("predict", f"--model={tiny_run}", f"--live={video}", f"--output={output}")
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and "text.mp4 is no video, whatever its extension" in errors[0]

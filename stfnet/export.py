@@ -87,6 +87,13 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _trace_solver(clip, jit_compile):
+    """TV-L1 as a graph of its own: it is large, and would be traced anew with all around it."""
+    pair = tf.TensorSpec((raw_frames.PAIRS, clip.image_size, clip.image_size), tf.float32)
+    solver = tf.function(tvl1_keras.solve, jit_compile=jit_compile or None)
+    return solver.get_concrete_function(pair, pair)
+
+
 def _write(model, config, folder, jit_compile):
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -95,8 +102,7 @@ def _write(model, config, folder, jit_compile):
     ]
     names = list(model.input)
     clip, streams = config.model.clip, config.model.streams
-    # A function of its own, or its loops would be traced once for each call of it.
-    solver = tf.function(tvl1_keras.solve, jit_compile=jit_compile or None)
+    solver = _trace_solver(clip, jit_compile) if streams != "rgb" else None
 
     def classify(*tensors):
         batch = dict(zip(names, tensors, strict=True))

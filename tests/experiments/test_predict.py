@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from stfnet import prediction
+from stfnet.config import ClipConfig
 
 
 def _run(program, *arguments):
@@ -13,9 +14,11 @@ def _run(program, *arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_an_exported_run_names_the_action_of_a_video(tiny_run, moving_square, tmp_path):
+def test_an_exported_run_names_the_action_of_a_video(make_run, moving_square, tmp_path):
+    # Of 16 pixels, so that the flow solver has one scale to be traced and not four.
+    run = make_run(clip=ClipConfig(num_frames=3, flow_length=4, image_size=16))
     exported, output = tmp_path / "export", tmp_path / "output"
-    done = _run("export", f"--workdir={tiny_run}", f"--output={exported}")
+    done = _run("export", f"--workdir={run}", f"--output={exported}")
     assert done.returncode == 0, done.stderr
     done = _run(
         "predict",
@@ -27,7 +30,7 @@ def test_an_exported_run_names_the_action_of_a_video(tiny_run, moving_square, tm
     assert done.returncode == 0, done.stderr
     assert {path.name for path in output.iterdir()} == {"prediction.json", "annotated.mp4"}
     result = json.loads((output / "prediction.json").read_text())
-    model, config = prediction.load_run(tiny_run)
+    model, config = prediction.load_run(run)
     probabilities, _ = prediction.predict_video(model, config, moving_square)
     order = np.argsort(-probabilities)[:2]
     assert [row["class"] for row in result["top"]] == [config.classes[k] for k in order]

@@ -51,8 +51,8 @@ def exported(make_run, tmp_path_factory):
     folder.mkdir()
     for name in ("saved_model.pb", "left_over"):
         (folder / name).touch()
-    # Of 20 pixels, so that the flow solver has two scales to be traced and not four.
-    clip = ClipConfig(num_frames=3, flow_length=4, image_size=20)
+    # Of 16 pixels, so that the flow solver has one scale to be traced and not four.
+    clip = ClipConfig(num_frames=3, flow_length=4, image_size=16)
     model, config = prediction.load_run(make_run(clip=clip))
     export.export_saved_model(model, config, folder)
     return model, config, folder

@@ -69,6 +69,7 @@ def main(_):
         "--synthetic_clips=1",
         "--image_size=64",
         "--num_frames=6",
+        "--flow_quality=fast",
     )
     results = {"both": train_and_evaluate("both", records, run)}
     if FLAGS.ablation:

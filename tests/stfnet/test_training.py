@@ -1,0 +1,199 @@
+"""The training loop on real records: it learns, stops, goes on and says what is wrong."""
+
+import csv
+import dataclasses
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from preprocessing.errors import UserError
+from stfnet import ClipConfig, ModelConfig, training
+from stfnet.config import RunConfig, TrainingConfig
+from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+MODEL = ModelConfig(
+    num_classes=3,
+    clip=CLIP,
+    width_divisor=32,
+    fc6_units=8,
+    lstm_units=8,
+    rgb_input="unit",
+    flow_input="pixels",
+    normalize="all",
+    fc6_dropout=0.1,
+    lstm_dropout=0.1,
+)
+TRAINING = TrainingConfig(
+    learning_rates=(3e-3, 1e-3),
+    max_epochs=(2, 1),
+    batch_size=4,
+    tau_range=(1, 3),
+    validation_fraction=0.2,
+)
+
+
+def _config(metadata, model=None, **changes):
+    return RunConfig(
+        metadata.name,
+        metadata.classes,
+        dataclasses.replace(MODEL, **(model or {})),
+        dataclasses.replace(TRAINING, **changes),
+    )
+
+
+def _rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class _StopAt(keras.callbacks.Callback):
+    """Breaks the run off in the middle of the step of a given number."""
+
+    def __init__(self, step, how):
+        super().__init__()
+        self.step, self.how = step, how
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(logs["step"]) == self.step:
+            self.how()
+
+
+def _kill():
+    raise InterruptedError("killed")
+
+
+def test_a_network_learns_direction_from_real_records(tiny_records, tmp_path):
+    config = _config(
+        tiny_records,
+        model={"streams": "flow", "width_divisor": 16, "fc6_dropout": 0.0, "lstm_dropout": 0.0},
+        learning_rates=(3e-3,),
+        max_epochs=(40,),
+        frozen_blocks=(0,),
+        patience=40,
+    )
+    progress = training.Trainer(config, tiny_records, tmp_path).train()
+    assert progress.history[0]["loss"] > 0.9  # near ln 3: nothing known
+    assert min(row["loss"] for row in progress.history) < 0.5
+
+
+def test_a_run_that_was_stopped_equals_one_that_was_not(tiny_records, tmp_path):
+    config = _config(tiny_records, checkpoint_minutes=0.0)
+    whole = training.Trainer(config, tiny_records, tmp_path / "whole").train()
+    folder = tmp_path / "stopped"
+    for step in (1, 5, 9):  # within an epoch, in the next one, in the second stage
+        with pytest.raises(InterruptedError):
+            training.Trainer(config, tiny_records, folder, callbacks=[_StopAt(step, _kill)]).train()
+    resumed = training.Trainer(config, tiny_records, folder).train()
+    assert _rows(folder / "steps.csv") == _rows(tmp_path / "whole" / "steps.csv")
+    timing = ("clips_per_second", "input_wait")
+    for ours, theirs in zip(resumed.history, whole.history, strict=True):
+        assert {k: v for k, v in ours.items() if k not in timing} == {
+            k: v for k, v in theirs.items() if k not in timing
+        }
+    assert resumed.best == whole.best
+
+
+def test_sigterm_saves_and_the_run_goes_on(tiny_records, tmp_path):
+    config = _config(tiny_records)
+
+    def terminate():
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(training.Preempted, match="saved at step 2"):
+        training.Trainer(config, tiny_records, tmp_path, callbacks=[_StopAt(1, terminate)]).train()
+    trainer = training.Trainer(config, tiny_records, tmp_path)
+    assert trainer.train().finished
+    assert [int(row["step"]) for row in _rows(tmp_path / "steps.csv")] == list(range(12))
+
+
+def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
+    config = _config(tiny_records, learning_rates=(3e-3, 0.0))
+    trainer = training.Trainer(config, tiny_records, tmp_path)
+    progress = trainer.train()
+    kept = keras.saving.load_model(tmp_path / "best.keras", compile=False)
+    for ours, best in zip(trainer.model.trainable_variables, kept.trainable_variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(best))
+    assert [row["stage"] for row in progress.history] == [1, 1, 2]
+
+
+def test_a_plateau_ends_a_stage(tiny_records, tmp_path):
+    config = _config(
+        tiny_records, learning_rates=(0.0,), max_epochs=(50,), frozen_blocks=(0,), patience=3
+    )
+    progress = training.Trainer(config, tiny_records, tmp_path).train()
+    assert len(progress.history) == 4  # the first is the best; three more without a better one
+
+
+def test_frozen_streams_keep_their_weights(tiny_records, tmp_path):
+    config = _config(tiny_records, max_epochs=(1, 1), frozen_blocks=(5, 2))
+    trainer = training.Trainer(config, tiny_records, tmp_path)
+    stream = trainer.model.get_layer("rgb_stream").convolutions
+    before = {name: np.asarray(layer.kernel) for name, layer in stream.items()}
+    trainer.train()
+    changed = {name for name in stream if (np.asarray(stream[name].kernel) != before[name]).any()}
+    assert {name[: len("block1")] for name in changed} == {"block3", "block4", "block5"}
+
+
+def test_accumulated_gradients_equal_the_whole_batch(tiny_records):
+    rng = np.random.default_rng(0)
+    batch = {
+        "rgb": tf.constant(rng.integers(0, 256, (6, 3, 32, 32, 3), np.uint8)),
+        "flow": tf.constant(rng.integers(100, 156, (6, 3, 32, 32, 8), np.uint8)),
+        "label": tf.constant([0, 1, 2, 0, 1, 2], tf.int64),
+        "weight": tf.ones(6),
+    }
+    weights = []
+    for parts in (1, 3):
+        config = _config(
+            tiny_records,
+            model={"fc6_dropout": 0.0, "lstm_dropout": 0.0},
+            batch_size=6,
+            accumulation_steps=parts,
+            optimizer="sgd",
+        )
+        model = training.make_model(config)
+        optimizer = make_optimizer(config.training, 0.1)
+        steps = DistributedSteps(model, optimizer, config.training, tf.distribute.get_strategy())
+        for _ in range(3):
+            steps.train(batch)
+        weights.append([np.asarray(variable) for variable in model.trainable_variables])
+    for one, three in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, three, atol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_names_the_videos(tiny_records, tmp_path):
+    config = _config(tiny_records, optimizer="sgd", learning_rates=(1e30, 1e30))
+    with pytest.raises(UserError, match=r"the loss of step \d+ is (nan|inf); its videos: v_.*_g0"):
+        training.Trainer(config, tiny_records, tmp_path).train()
+
+
+def test_warm_up_rises_and_cosine_falls():
+    config = TrainingConfig(
+        learning_rates=(1.0,),
+        max_epochs=(10,),
+        frozen_blocks=(0,),
+        warmup_epochs=2,
+        schedule="cosine",
+    )
+    rates = [learning_rate(config, 0, step, steps_per_epoch=4) for step in range(41)]
+    np.testing.assert_allclose(rates[:8], np.arange(1, 9) / 8)
+    assert rates[8] == 1.0
+    np.testing.assert_allclose(rates[24], 0.5)  # half of the 32 steps behind the warm-up
+    np.testing.assert_allclose(rates[40], 0.0, atol=1e-12)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tiny_records, tmp_path):
+    config = _config(tiny_records, batch_size=4, accumulation_steps=3)
+    with pytest.raises(UserError, match="must be a multiple of their product"):
+        training.Trainer(config, tiny_records, tmp_path)
+
+
+def test_a_folder_of_another_run_is_refused(tiny_records, tmp_path):
+    training.open_run(_config(tiny_records), tmp_path)
+    training.open_run(_config(tiny_records), tmp_path)
+    with pytest.raises(UserError, match=r"training.batch_size: 4 there, 2 now"):
+        training.open_run(_config(tiny_records, batch_size=2), tmp_path)

@@ -29,7 +29,7 @@ setup(
         "numpy>=1.26",
         # TV-L1 lives in the contrib wheel; it holds all of opencv-python, which must not be
         # installed beside it.
-        "opencv-contrib-python-headless>=4.10",
+        "opencv-contrib-python-headless>=5.0",
         "tensorboard>=2.20",
         "tensorflow-datasets>=4.9.10",
         "tqdm>=4.66",

@@ -142,20 +142,25 @@ def solve(previous, following):
     return ops.stack([u1, u2], axis=-1)
 
 
-@functools.cache
-def compiled_solve():
-    """`solve` compiled as a whole where the backend can; PyTorch's runs as it is."""
+def compile_whole(function):
+    """`function` of tensors, compiled as a whole where the backend can; PyTorch's runs as it is."""
     match keras.backend.backend():
         case "tensorflow":
             import tensorflow as tf
 
-            return tf.function(solve, jit_compile=True)
+            return tf.function(function, jit_compile=True)
         case "jax":
             import jax
 
-            return jax.jit(solve)
+            return jax.jit(function)
         case _:
-            return solve
+            return function
+
+
+@functools.cache
+def compiled_solve():
+    """`solve`, compiled once a process for each shape that it meets."""
+    return compile_whole(solve)
 
 
 def tvl1(frames, batch=16):

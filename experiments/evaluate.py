@@ -22,6 +22,7 @@ flags.mark_flags_as_required(["workdir", "records"])
 
 
 def main(_):
+    program.start_tensorflow()
     from experiments import paper
     from preprocessing import records
     from stfnet import evaluation

@@ -25,6 +25,7 @@ flags.mark_flags_as_required(["workdir", "output"])
 
 
 def main(_):
+    program.start_tensorflow()
     from stfnet import export, prediction
 
     model, config = prediction.load_run(FLAGS.workdir)

@@ -45,7 +45,7 @@ def main(_):
         raise UserError("one of --video=FILE and --live=CAMERA is needed")
     if FLAGS.video and not FLAGS.output:
         raise UserError("--output is missing: the folder for prediction.json and annotated video")
-
+    program.start_tensorflow()
     from stfnet import prediction
 
     model, config = prediction.load_model(FLAGS.model)

@@ -7,7 +7,7 @@ import sys
 from absl import app, flags
 
 # TensorFlow's C++ start-up notes drown a program's own lines; set before anything imports it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from preprocessing.errors import UserError
 
@@ -29,6 +29,21 @@ def run(main):
         print(_help(main))
         sys.exit(0)
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def start_tensorflow():
+    """Imports TensorFlow without the start-up notes that no setting of its own turns off."""
+    kept = os.dup(2)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 2)
+    try:
+        import tensorflow as tf
+
+        tf.constant(0)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(silent)
 
 
 def _guarded(main, argv):

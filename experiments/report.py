@@ -18,6 +18,7 @@ flags.mark_flags_as_required(["workdir", "output"])
 
 
 def main(_):
+    program.start_tensorflow()
     from experiments import paper
     from preprocessing import records
     from stfnet import report

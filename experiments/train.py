@@ -23,6 +23,7 @@ flags.mark_flags_as_required(["config", "records", "workdir"])
 
 
 def main(_):
+    program.start_tensorflow()
     from experiments.run_config import make_run_config
     from preprocessing import records
     from stfnet import evaluation, input_pipeline, training

@@ -31,6 +31,7 @@ from preprocessing import (
     preparation,
     records,
     sources,
+    splits,
     survey,
     verification,
     video,
@@ -121,6 +122,7 @@ def main(argv):
     preparation_report.show_differences(source.differences, output)
     if _LIMIT.value:
         catalogue = sources.limit_per_class(catalogue, _LIMIT.value)
+    print(*splits.table(splits.divisions(catalogue.videos)), sep="\n")
 
     with contextlib.ExitStack() as bars:
         bar = None

@@ -163,6 +163,17 @@ def read_example(data: bytes) -> dict:
     }
 
 
+def read_record(path: Path, offset: int, length: int) -> dict:
+    """As `read_example`, of the TFRecord at a byte of a shard.
+
+    Raises:
+        ValueError: the record is damaged.
+    """
+    with Path(path).open("rb") as file:
+        file.seek(offset)
+        return read_example(tfrecord.data_of(file.read(length)))
+
+
 def example_at(path, offset):
     """The one record that begins at a byte of a shard, as a dataset of one element.
 

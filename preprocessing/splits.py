@@ -4,6 +4,7 @@ Videos are anything with `id`, `class_name`, `group` and `splits`: a catalogue's
 set's `RecordedVideo`.
 """
 
+import dataclasses
 import math
 import random
 from collections import defaultdict
@@ -58,6 +59,57 @@ def leak(videos: Iterable, assignment: Mapping[str, str]) -> float:
     trained = {_key(video) for video in videos if assignment.get(video.id) == "train"}
     tested = [_key(video) for video in videos if assignment.get(video.id) == "test"]
     return sum(key in trained for key in tested) / len(tested) if tested else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Division:
+    """What a protocol makes of the videos.
+
+    Attributes:
+        protocol: its name, with the fold where the data set has several official lists.
+        train, test: number of videos on either side.
+        leak: see `leak`.
+        impossible: why the protocol cannot divide these videos; empty where it can.
+    """
+
+    protocol: str
+    train: int = 0
+    test: int = 0
+    leak: float = 0.0
+    impossible: str = ""
+
+
+def divisions(videos: Iterable, seed: int = 0) -> list[Division]:
+    """Every protocol on the same videos, so that their leaks can be compared.
+
+    Of the official lists the numbered folds are told, not the many that hold out one clip or one
+    group each.
+    """
+    videos = list(videos)
+    folds = sorted({fold for video in videos for fold in video.splits if fold.isdigit()}, key=int)
+    asked = [("official", fold) for fold in folds or ["1"]] + [("group", "1"), ("paper", "1")]
+    found = []
+    for protocol, fold in asked:
+        name = f"{protocol} {fold}" if protocol == "official" and len(folds) > 1 else protocol
+        try:
+            assignment = assign(videos, protocol, fold, seed)
+        except UserError as error:
+            found.append(Division(name, impossible=str(error)))
+            continue
+        sides = list(assignment.values())
+        found.append(
+            Division(name, sides.count("train"), sides.count("test"), leak(videos, assignment))
+        )
+    return found
+
+
+def table(divided: Iterable[Division]) -> list[str]:
+    """Divisions as lines for the terminal."""
+    lines = ["protocol     train    test     leak  (test clips with a sibling in training)"]
+    for one in divided:
+        figures = one.impossible or f"{one.train:>7} {one.test:>7} {100 * one.leak:>7.1f} %"
+        lines.append(f"{one.protocol:<10} {figures}")
+    return lines
 
 
 def _key(video) -> tuple[str, str]:

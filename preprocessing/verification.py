@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from preprocessing import records, runner, tfrecord
+from preprocessing import records, runner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +66,8 @@ def _check(task: _Task, report) -> str | None:
     """What is wrong with a record, or None."""
     report(1)
     video = task.video
-    with task.path.open("rb") as file:
-        file.seek(video.offset)
-        record = file.read(video.length)
     try:
-        example = records.read_example(tfrecord.data_of(record))
+        example = records.read_record(task.path, video.offset, video.length)
     except ValueError as error:
         return str(error)
     if (example["video_id"], example["label"]) != (video.id, video.label):

@@ -39,6 +39,7 @@ def test_from_a_folder_to_verified_records(actions, tmp_path):
     assert "actions: 4 videos of 2 classes" in done.stdout
     assert "Left        2        11         5        6" in done.stdout  # the table before work
     assert "pairs/s" in done.stdout
+    assert "group            2       2     0.0 %" in done.stdout  # the leak of each protocol
     assert "4 videos, 22 frames, 0 failed (4 converted now)" in done.stdout
     assert records.load_metadata(output).counts["videos"] == 4
 

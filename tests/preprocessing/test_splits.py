@@ -134,3 +134,22 @@ def test_impossible_splits_are_refused():
         splits.assign(videos, "group")
     with pytest.raises(UserError, match="'random' is unknown"):
         splits.assign(videos, "random")
+
+
+def test_all_protocols_are_compared_on_ucf101s_structure(ucf101):
+    found = {division.protocol: division for division in splits.divisions(ucf101)}
+    assert list(found) == ["official 1", "official 2", "official 3", "group", "paper"]
+    assert (found["official 1"].train, found["official 1"].test) == (9537, 3783)
+    assert all(found[name].leak == 0 for name in found if name != "paper")
+    assert found["paper"].train == 9324 and 0.975 < found["paper"].leak < 1  # one draw of 98.9 %
+    lines = splits.table(found.values())
+    assert lines[1].split() == ["official", "1", "9537", "3783", "0.0", "%"]
+
+
+def test_a_protocol_that_cannot_divide_says_why():
+    videos = [_video("Bow", 1, clip) for clip in (1, 2)]
+    official, group, paper = splits.divisions(videos)
+    assert "has no official split" in official.impossible
+    assert "class Bow has 1 group" in group.impossible
+    assert (paper.train, paper.test, paper.leak) == (1, 1, 1.0)
+    assert "has 1 group" in splits.table([group])[1]

@@ -1,0 +1,97 @@
+"""Shows what a record set holds: a page about the whole, and a contact sheet of one video.
+
+    python -m experiments.inspect --records=RECORDS [--video=ID] --output=DIR
+
+DIR/summary.html tells class balance, lengths, mean motion, splits with their leaks, and failures.
+DIR/<ID>.png has the video's frames above and its optical flow below, coloured by the wheel beside
+its scale in pixels. Without --video it shows one of ordinary motion.
+"""
+
+import base64
+from pathlib import Path
+
+from absl import flags
+
+from experiments import program
+from preprocessing.errors import UserError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("records", None, "Folder of the record set.")
+flags.DEFINE_string("video", None, "Id of the video for the contact sheet.")
+flags.DEFINE_string("output", None, "Folder for the page and the picture.")
+flags.mark_flags_as_required(["records", "output"])
+
+_SHOWN_FAILURES = 50
+
+
+def main(_):
+    from preprocessing import atomic, records, summary
+
+    metadata = records.load_metadata(FLAGS.records)
+    figures = summary.summarise(metadata)
+    video = _chosen(metadata, figures, FLAGS.video)
+    output = Path(FLAGS.output)
+    output.mkdir(parents=True, exist_ok=True)
+    png = _contact_sheet(metadata, video)
+    # An id may be a path, where a collection repeats file names.
+    picture = output / f"{video.id.replace('/', '-')}.png"
+    with atomic.writing(picture) as file:
+        file.write(png)
+    atomic.write_text(output / "summary.html", _page(metadata, figures, video, png))
+    print(f"written: {picture}")
+    print(f"written: {output / 'summary.html'}")
+
+
+def _chosen(metadata, figures, video_id):
+    if video_id is None:
+        busiest = max(figures.classes, key=lambda one: one.mean_motion if one.videos else -1)
+        video_id = busiest.example
+    for video in metadata.videos:
+        if video.id == video_id:
+            return video
+    near = [video.id for video in metadata.videos if video_id.lower() in video.id.lower()]
+    some = near or [video.id for video in metadata.videos]
+    failed = " (it failed: failures.jsonl has the reason)" if video_id in metadata.failed else ""
+    raise UserError(
+        f"{metadata.folder} has no video {video_id!r}{failed}: there are"
+        f" {', '.join(some[:5])}{' and others' if len(some) > 5 else ''}"
+    )
+
+
+def _contact_sheet(metadata, video) -> bytes:
+    import cv2
+
+    from preprocessing import contact_sheet
+
+    sheet = contact_sheet.contact_sheet(metadata, video)
+    return cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def _page(metadata, figures, video, png) -> str:
+    import jinja2
+
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    page = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return page.get_template("inspect.html.jinja").render(
+        metadata=metadata,
+        summary=figures,
+        megabytes=sum(one.length for one in metadata.videos) / 1e6,
+        picture="data:image/png;base64," + base64.b64encode(png).decode(),
+        pictured=video.id,
+        # Lengths of the longest bars; motion may be none at all.
+        most_videos=max(one.videos for one in figures.classes),
+        most_motion=max(one.mean_motion for one in figures.classes) or 1.0,
+        tallest=max(count for *_, count in figures.lengths),
+        shown_failures=_SHOWN_FAILURES,
+    )
+
+
+def cli():
+    """Entry point of `stfnet-inspect`."""
+    program.run(main)
+
+
+if __name__ == "__main__":
+    cli()

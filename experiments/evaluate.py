@@ -18,6 +18,9 @@ flags.DEFINE_string("records", None, "Folder of the prepared records.")
 flags.DEFINE_enum("protocol", None, ["official", "group", "paper"], "How train and test divide.")
 flags.DEFINE_integer("fold", None, "Which official split.", lower_bound=1)
 flags.DEFINE_enum("split", "test", ["train", "val", "test"], "Which part to evaluate.")
+flags.DEFINE_bool(
+    "nearest_neighbour", False, "Also tell what the likest scene's class gives (reads all frames)."
+)
 flags.mark_flags_as_required(["workdir", "records"])
 
 
@@ -25,7 +28,7 @@ def main(_):
     program.start_tensorflow()
     from experiments import paper
     from preprocessing import records
-    from stfnet import evaluation
+    from stfnet import baselines, evaluation, input_pipeline
     from stfnet.prediction import load_run
 
     metadata = records.load_metadata(FLAGS.records)
@@ -33,6 +36,9 @@ def main(_):
     results, probabilities, positions = evaluation.evaluate(
         model, metadata, config, FLAGS.protocol, FLAGS.fold, FLAGS.split
     )
+    if FLAGS.nearest_neighbour:
+        known = input_pipeline.split_videos(metadata, config)["train"]
+        results["nearest_neighbour"] = baselines.nearest_neighbour(metadata, known, positions)
     workdir = Path(FLAGS.workdir)
     evaluation.write_results(workdir, results, probabilities, positions, metadata)
     print(
@@ -43,6 +49,8 @@ def main(_):
         f"  chance {results['chance']:.3f}   majority class {results['majority']:.3f}   test clips "
         f"with a sibling in training {results['leak']:.1%}"
     )
+    if FLAGS.nearest_neighbour:
+        print(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")
     width = max(map(len, results["per_class"]))
     for name, accuracy in sorted(results["per_class"].items(), key=lambda item: item[1]):
         print(f"  {name:{width}s} {accuracy:6.3f}")

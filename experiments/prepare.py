@@ -43,6 +43,18 @@ _OUTPUT = flags.DEFINE_string("output", None, "folder for the records")
 _VERIFY = flags.DEFINE_string(
     "verify", None, "read this record set back, and say what is damaged, instead of preparing one"
 )
+_RUNNER = flags.DEFINE_enum(
+    "runner",
+    "local",
+    ("local", "beam"),
+    "this machine's cores, or an Apache Beam pipeline whose workers share OUTPUT and the videos",
+)
+_BEAM_OPTIONS = flags.DEFINE_string(
+    "beam_options",
+    "",
+    "Beam's own options in one string, such as '--runner=FlinkRunner --flink_master=host:8081'"
+    " (default: its direct runner)",
+)
 _WORKERS = flags.DEFINE_integer(
     "workers", None, "processes (default: one for each core)", lower_bound=1
 )
@@ -131,6 +143,10 @@ def main(argv):
             nonlocal bar
             forecast = survey.survey(videos, settings, workers, _TIME_LIMIT.value)
             print(*survey.table(forecast), sep="\n", flush=True)
+            if _RUNNER.value == "beam":
+                print(
+                    "the hours are this machine's: Beam's workers have a number and speed of theirs"
+                )
             bar = bars.enter_context(preparation_report.progress_bar(" pairs", forecast.pairs))
 
         prepared = preparation.prepare(
@@ -138,10 +154,22 @@ def main(argv):
             output,
             settings,
             {"num_frames": _NUM_FRAMES.value, "flow_length": _FLOW_LENGTH.value},
-            preparation.local_runner(workers, _TIME_LIMIT.value, lambda pairs: bar.update(pairs)),
+            _runner(workers, lambda pairs: bar.update(pairs)),
             announce,
         )
     preparation_report.show_prepared(prepared, _ALLOWED.value)
+
+
+def _runner(workers, progress) -> preparation.Runner:
+    if _RUNNER.value == "local":
+        return preparation.local_runner(workers, _TIME_LIMIT.value, progress)
+    try:
+        from preprocessing import beam_runner
+    except ImportError as error:
+        raise UserError(
+            f"--runner=beam needs Apache Beam ({error}): pip install 'stfnet[beam]'"
+        ) from error
+    return beam_runner.beam_runner(_BEAM_OPTIONS.value, _TIME_LIMIT.value, progress)
 
 
 def cli():

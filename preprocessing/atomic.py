@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -13,11 +14,11 @@ PARTIAL_SUFFIX = ".partial"
 def writing(path: Path) -> Iterator[BinaryIO]:
     """Opens a binary file that takes the name `path` only when the block ends well.
 
-    The bytes reach the disk before the name does. The process id in the temporary name keeps two
-    processes apart; what a killed one leaves behind ends in `PARTIAL_SUFFIX`.
+    The bytes reach the disk before the name does. Host and process id in the temporary name keep
+    two processes apart; what a killed one leaves behind ends in `PARTIAL_SUFFIX`.
     """
     path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    partial = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
         with partial.open("wb") as file:
             yield file

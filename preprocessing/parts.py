@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocessing import atomic, conversion, records
+from preprocessing import atomic, conversion, records, runner
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 
@@ -59,6 +59,9 @@ class Plan:
     def facts_path(self, number: int) -> Path:
         return self.folder / FOLDER / f"{number:06d}.json"
 
+    def failure_path(self, number: int) -> Path:
+        return self.folder / FOLDER / f"{number:06d}.failure.json"
+
 
 @dataclasses.dataclass(frozen=True)
 class Part:
@@ -70,7 +73,11 @@ class Part:
 
 def plan(catalogue: Catalogue, folder: Path, settings: conversion.Settings) -> Plan:
     """Orders a catalogue's videos for the shards."""
-    videos = sorted(catalogue.videos, key=lambda video: video.id)
+    # Absolute, for workers elsewhere and for whoever reads the list of failures later.
+    videos = [
+        dataclasses.replace(video, path=Path(video.path).absolute())
+        for video in sorted(catalogue.videos, key=lambda video: video.id)
+    ]
     random.Random(0).shuffle(videos)
     return Plan(Path(folder), catalogue.name, tuple(catalogue.classes), tuple(videos), settings)
 
@@ -135,11 +142,12 @@ def check_same(folder: Path, found: dict, wanted: dict):
 
 def load_parts(made: Plan) -> dict[int, Part]:
     """Video number -> part, of the videos that are done."""
-    loaded = {number: _load_part(made, number) for number in range(len(made.videos))}
+    loaded = {number: load_part(made, number) for number in range(len(made.videos))}
     return {number: part for number, part in loaded.items() if part}
 
 
-def _load_part(made: Plan, number: int) -> Part | None:
+def load_part(made: Plan, number: int) -> Part | None:
+    """The part of a video, if it is done."""
     try:
         values = json.loads(made.facts_path(number).read_text())
     except FileNotFoundError:
@@ -149,6 +157,19 @@ def _load_part(made: Plan, number: int) -> Part | None:
     if path.is_file() and path.stat().st_size == part.length:
         return part
     return part if made.shard_path(made.shard_of(number)).is_file() else None
+
+
+def load_failure(made: Plan, number: int) -> runner.Failure | None:
+    """What `write_failure` left of a video, if it did."""
+    try:
+        return runner.Failure(**json.loads(made.failure_path(number).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def write_failure(made: Plan, number: int, failure: runner.Failure):
+    """Leaves why a video has no part, for a runner whose workers share only the folder."""
+    atomic.write_text(made.failure_path(number), json.dumps(dataclasses.asdict(failure)))
 
 
 def _write_facts(made: Plan, number: int, part: Part):

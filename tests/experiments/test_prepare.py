@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import subprocess
 import sys
@@ -103,3 +104,10 @@ def test_mistakes_are_one_line(arguments, message):
     done = _run(*arguments)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec("apache_beam"), reason="Apache Beam is installed")
+def test_beam_that_is_not_installed_is_asked_for(actions, tmp_path):
+    done = _run(f"--source=folder:{actions}", f"--output={tmp_path / 'records'}", "--runner=beam")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "--runner=beam needs Apache Beam" in done.stderr and "stfnet[beam]" in done.stderr

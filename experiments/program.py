@@ -64,7 +64,9 @@ def _guarded(main, argv):
 def _parse(argv):
     try:
         return flags.FLAGS(argv)
-    except flags.Error as error:
+    except (AttributeError, KeyError) as error:  # what ml_collections raises for a wrong name
+        sys.exit(_stop(f"the configuration has no setting {error}: see configs/defaults.py"))
+    except (flags.Error, TypeError, ValueError) as error:
         message = " ".join(str(error).split())
         if message.endswith("must have a value other than None."):
             name = message.removeprefix("flag --").split("=")[0]

@@ -18,7 +18,11 @@ def make_run_config(config, metadata) -> RunConfig:
     Raises:
         UserError: a setting is unknown or out of range.
     """
-    values = config.to_dict()
+    try:
+        values = config.to_dict()
+    except OSError as error:
+        cause = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"--config does not name a configuration file: {cause}") from error
     model = {**values.pop("model", {}), "num_classes": len(metadata.classes)}
     model["clip"] = from_dict(ClipConfig, model.get("clip", {}))
     training = from_dict(TrainingConfig, values.pop("training", {}))

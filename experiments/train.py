@@ -23,7 +23,6 @@ flags.mark_flags_as_required(["config", "records", "workdir"])
 
 
 def main(_):
-    program.start_tensorflow()
     from experiments.run_config import make_run_config
     from preprocessing import records
     from stfnet import evaluation, input_pipeline, training
@@ -58,6 +57,7 @@ def main(_):
 
 
 def cli():
+    program.start_tensorflow()  # the configuration files need it
     program.run(main)
 
 

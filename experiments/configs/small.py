@@ -5,11 +5,11 @@ fixed; the fusion, fc6 and the LSTMs are trained. A step then needs no backward 
 streams, which is two thirds of the work.
 """
 
-from ml_collections import config_dict
+from experiments.configs import defaults
 
 
 def get_config():
-    return config_dict.create(
+    return defaults.changed(
         protocol="official",
         fold=1,
         split_seed=0,

@@ -1,10 +1,10 @@
 """The embedded synthetic actions: a narrow network from scratch, minutes on two CPU cores."""
 
-from ml_collections import config_dict
+from experiments.configs import defaults
 
 
 def get_config():
-    return config_dict.create(
+    return defaults.changed(
         protocol="group",
         fold=1,
         split_seed=0,
@@ -21,12 +21,13 @@ def get_config():
             lstm_dropout=0.1,
         ),
         training=dict(
-            learning_rates=(1e-3, 1e-4),
-            max_epochs=(24, 4),
-            frozen_blocks=(0, 0),
-            patience=10,
-            batch_size=16,
-            tau_range=(2, 5),
+            learning_rates=(2e-3, 1e-4),
+            max_epochs=(30, 3),
+            schedule="cosine",
+            warmup_epochs=1.0,
+            patience=12,
+            batch_size=8,
+            tau_range=(4, 6),
             clip_norm=1.0,
         ),
     )

@@ -4,14 +4,14 @@ The paper's split is `--config.protocol=paper`; the default here is the official
 no group of clips is in both training and test.
 """
 
-from ml_collections import config_dict
+from experiments.configs import defaults
 
 NUM_VIDEOS = 13_320
 NUM_CLASSES = 101
 
 
 def get_config():
-    return config_dict.create(
+    return defaults.changed(
         protocol="official",
         fold=1,
         split_seed=0,

@@ -1,0 +1,84 @@
+"""Training and evaluation as a person runs them: whole programs on real records."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+SMALL = (
+    "--config=experiments/configs/synthetic.py",
+    "--config.model.clip.num_frames=3",
+    "--config.model.clip.image_size=32",
+    "--config.model.width_divisor=32",
+    "--config.model.fc6_units=8",
+    "--config.model.lstm_units=8",
+    "--config.training.max_epochs=(1,1)",
+    "--config.training.batch_size=4",
+)
+
+
+@pytest.fixture
+def run_program(request):
+    """Function that runs `python -m experiments.NAME ...` and returns the finished process."""
+
+    def run(name, *arguments):
+        return subprocess.run(
+            [sys.executable, "-m", f"experiments.{name}", *map(str, arguments)],
+            cwd=request.config.rootpath,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def test_a_run_is_trained_evaluated_and_compared(run_program, tiny_records, tmp_path):
+    places = (f"--records={tiny_records.folder}", f"--workdir={tmp_path}")
+    trained = run_program("train", *SMALL, *places)
+    assert trained.returncode == 0, trained.stderr
+    assert "24 videos" in trained.stdout or "training," in trained.stdout
+    for name in ("best.keras", "config.json", "history.csv", "steps.csv", "curves.png"):
+        assert (tmp_path / name).stat().st_size > 0
+    assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
+
+    evaluated = run_program("evaluate", *places, "--nearest_neighbour")
+    assert evaluated.returncode == 0, evaluated.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    truths = {video.id: video.class_name for video in tiny_records.videos}
+    assert all(row["class"] == truths[row["video"]] for row in rows)
+    right = sum(row["class"] == row["predicted"] for row in rows)
+    assert results["top1"] == pytest.approx(right / len(rows))
+    assert results["num_test"] == len(rows) == sum(map(sum, results["confusion"]))
+    assert (results["chance"], results["leak"]) == (pytest.approx(1 / 3), 0.0)
+    assert results["protocol"] == "group"
+    # Each group has one wall for all classes, so the likest scene says nothing of the action.
+    assert 0 <= results["nearest_neighbour"] <= 1
+
+    leaking = run_program("evaluate", *places, "--protocol=paper")
+    assert leaking.returncode == 1
+    assert "were trained on: the run was trained with protocol group" in leaking.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config.training.lr=1",), "no setting \"'lr'\""),
+        (("--config=nowhere.py",), "No such file or directory: 'nowhere.py'"),
+        (("--config.model.clip.num_frames=5",), "num_frames=3, but the model has"),
+        (("--records=nowhere",), "nowhere does not exist"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_1(
+    run_program, tiny_records, tmp_path, arguments, message
+):
+    places = (f"--records={tiny_records.folder}", f"--workdir={tmp_path / 'run'}")
+    ended = run_program("train", *SMALL, *places, *arguments)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: ") and len(ended.stderr.splitlines()) == 1
+    assert message in ended.stderr
+    assert not (tmp_path / "run").exists()

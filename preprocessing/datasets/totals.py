@@ -40,6 +40,6 @@ def _ucf101(catalogue, folder) -> list[str]:
 
 
 def _with_total(catalogue, lines, total) -> list[str]:
-    if lines:
+    if lines or len(catalogue.videos) != total:
         lines.insert(0, f"{catalogue.name}: {len(catalogue.videos)} clips found, {total} published")
     return lines

@@ -1,0 +1,181 @@
+"""Miniatures of the collections, in their own layouts and formats, through the whole program."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocessing import records, splits
+
+pytestmark = pytest.mark.slow
+
+NUM_FRAMES = (3, 4, 5)
+
+
+def _frames(index):
+    """Noise that moves to the right; clip number `index` has 3, 4 or 5 frames."""
+    noise = np.random.default_rng(index).integers(0, 255, (24, 64, 3), np.uint8)
+    noise = cv2.GaussianBlur(noise, (0, 0), 1.5)
+    return [
+        np.ascontiguousarray(noise[:, 20 - 2 * k : 52 - 2 * k])
+        for k in range(NUM_FRAMES[index % 3])
+    ]
+
+
+def _film(path, index, fourcc):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(
+        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*fourcc), 25, (32, 24)
+    )
+    assert writer.isOpened(), path
+    for frame in _frames(index):
+        writer.write(frame)
+    writer.release()
+
+
+def _prepare(source, output):
+    """What the program printed, and the metadata of the records it made and read back."""
+    command = [sys.executable, "-m", "experiments.prepare", "--workers=2"]
+    make = [*command, f"--source={source}", f"--output={output}", "--image_size=16"]
+    told = ""
+    for arguments in (make, [*command, f"--verify={output}"]):
+        done = subprocess.run(arguments, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        told += done.stdout
+    metadata = records.load_metadata(output)
+    assert f"{len(metadata.videos)} videos read back, all whole" in told
+    return told, metadata
+
+
+def _lengths(metadata):
+    return {video.id: video.num_frames for video in metadata.videos}
+
+
+def test_ucf101(tmp_path):
+    # Two classes of three groups of two clips; the lists spell one class differently.
+    root = tmp_path / "UCF"
+    clips = [
+        f"{name}/v_{spelt}_g{group:02d}_c{clip:02d}.avi"
+        for name, spelt in (("Archery", "Archery"), ("HandstandPushups", "HandStandPushups"))
+        for group in (1, 2, 3)
+        for clip in (1, 2)
+    ]
+    for index, clip in enumerate(clips):
+        _film(root / "UCF-101" / clip, index, "XVID")
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 Archery\n2 HandstandPushups\n")
+    for fold in (1, 2, 3):
+        held = [clip for clip in clips if f"_g{fold:02d}_" in clip]
+        lines = [clip.replace("v_HandStand", "v_Handstand") for clip in held]
+        (lists / f"testlist0{fold}.txt").write_text("\n".join(lines) + "\n")
+        lines = [f"{clip} 1" for clip in clips if clip not in held]
+        (lists / f"trainlist0{fold}.txt").write_text("\n".join(lines) + "\n")
+
+    told, metadata = _prepare(f"ucf101:{root}", tmp_path / "records")
+    assert "ucf101: 12 clips found, 13320 published" in told
+    assert "missing:" not in told  # every name in the lists is there
+    assert "official 3       8       4     0.0 %" in told
+    assert metadata.classes == ("Archery", "HandstandPushups") and len(metadata.videos) == 12
+    assert _lengths(metadata) == {
+        clip.split("/")[1].removesuffix(".avi"): NUM_FRAMES[index % 3]
+        for index, clip in enumerate(clips)
+    }
+    tested = splits.assign(metadata.videos, "official", fold=2)
+    assert {name for name, side in tested.items() if side == "test"} == {
+        name for name in tested if "_g02_" in name
+    }
+
+
+def test_ucf11(tmp_path):
+    root = tmp_path / "UCF11_updated_mpg"
+    names = []
+    for folder, name in (("walking", "v_walk_dog"), ("tennis_swing", "v_tennis")):
+        for group in (1, 7, 25):
+            for clip in (1, 2):
+                names.append(f"{name}_{group:02d}_{clip:02d}")
+                path = root / folder / f"{name}_{group:02d}" / f"{names[-1]}.mpg"
+                _film(path, len(names) - 1, "mpg1")
+    (root / "walking" / "Annotation").mkdir()
+    (root / "walking" / "Annotation" / "v_walk_dog_01_01.xgtf").write_text("<viper/>")
+
+    told, metadata = _prepare(f"ucf11:{root}", tmp_path / "records")
+    assert "ucf11: 12 clips found, 1600 published" in told
+    assert "class walking: 6 clips found, 123 published" in told
+    assert len(metadata.classes) == 11
+    # The header of an mpg only guesses; these were counted.
+    assert _lengths(metadata) == {name: NUM_FRAMES[k % 3] for k, name in enumerate(names)}
+    one = splits.assign(metadata.videos, "official", fold="group25")
+    assert sorted(name for name, side in one.items() if side == "test") == [
+        f"{name}_25_{clip}" for name in ("v_tennis", "v_walk_dog") for clip in ("01", "02")
+    ]
+    assert splits.leak(metadata.videos, one) == 0
+
+
+def test_ucf_sports(tmp_path):
+    root = tmp_path / "ucf_sports_actions" / "ucf action"
+    expected = {}
+    for index in range(12):
+        folder = ("Walk-Front", "Golf-Swing-Back", "Golf-Swing-Side", "Diving-Side")[index % 4]
+        clip = root / folder / f"{index:03d}"
+        if index < 6:
+            _film(clip / f"{index}-film_10.avi", index, "MJPG")
+        else:  # as the collection has it where no film was kept
+            (clip / "jpeg").mkdir(parents=True)
+            for number, frame in enumerate(_frames(index)):
+                cv2.imwrite(str(clip / "jpeg" / f"{index}_{number:04d}.jpg"), frame)
+        (clip / "gt").mkdir()
+        (clip / "gt" / "boxes.txt").write_text("0 0 8 8")
+        expected[f"{folder}_{index:03d}"] = NUM_FRAMES[index % 3]
+
+    told, metadata = _prepare(f"ucf_sports:{root.parent}", tmp_path / "records")
+    assert "ucf_sports: 12 clips found, 150 published" in told
+    assert len(metadata.classes) == 10 and _lengths(metadata) == expected
+    golf = [video for video in metadata.videos if video.class_name == "Golf-Swing"]
+    assert len(golf) == 6  # of two folders
+    assert sum(video.splits["1"] == "test" for video in golf) == 2
+    # Films and folders of images hold the same motion: 2 of 32 pixels, in 16 one.
+    assert all(video.mean_motion > 0.3 for video in metadata.videos)
+
+
+def test_tfds(tmp_path):
+    import tensorflow_datasets as tfds
+
+    class Drifts(tfds.core.GeneratorBasedBuilder):
+        """Moving noise in a class by the parity of the clip's number."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "video": tfds.features.Video(shape=(None, 24, 32, 3)),
+                "label": tfds.features.ClassLabel(names=["Even", "Odd"]),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {
+                "train": self._generate_examples(range(8)),
+                "test": self._generate_examples(range(8, 12)),
+            }
+
+        def _generate_examples(self, numbers):
+            for index in numbers:
+                yield index, {"video": np.stack(_frames(index)), "label": index % 2}
+
+    builder = Drifts(data_dir=tmp_path / "tfds")
+    builder.download_and_prepare()
+    told, metadata = _prepare(f"tfds:{builder.data_dir}", tmp_path / "records")
+    assert "drifts: 12 videos of 2 classes" in told and "official         8       4" in told
+    assert metadata.classes == ("Even", "Odd")
+    assert sorted(_lengths(metadata).values()) == sorted(NUM_FRAMES * 4)
+    assert sum(video.splits["1"] == "test" for video in metadata.videos) == 4
+
+    # And out again: the records are a data set of TFDS themselves.
+    again = tfds.builder_from_directory(tmp_path / "records").as_dataset(split="all")
+    counts = {row["video_id"].decode(): len(row["frames"]) for row in tfds.as_numpy(again)}
+    assert counts == _lengths(metadata)

@@ -21,10 +21,8 @@ def get_config():
             lstm_dropout=0.1,
         ),
         training=dict(
-            learning_rates=(2e-3, 1e-4),
-            max_epochs=(30, 3),
-            schedule="cosine",
-            warmup_epochs=1.0,
+            learning_rates=(1e-3, 1e-4),
+            max_epochs=(40, 4),
             patience=12,
             batch_size=8,
             tau_range=(4, 6),

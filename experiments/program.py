@@ -66,6 +66,8 @@ def _parse(argv):
         return flags.FLAGS(argv)
     except (AttributeError, KeyError) as error:  # what ml_collections raises for a wrong name
         sys.exit(_stop(f"the configuration has no setting {error}: see configs/defaults.py"))
+    except OSError as error:  # of a configuration file, told by ml_collections in many lines
+        sys.exit(_stop(f"the configuration does not load: {str(error).strip().splitlines()[-1]}"))
     except (flags.Error, TypeError, ValueError) as error:
         message = " ".join(str(error).split())
         if message.endswith("must have a value other than None."):

@@ -52,8 +52,18 @@ class DistributedSteps:
             # The loss is computed on logits: a softmax that underflows has no gradient.
             self.model = keras.Model(model.input, model.get_layer("logits").output)
             self.optimizer.build(self.model.trainable_variables)
+        # Counters and the loss scale; moments and averages all start at zero.
+        self._scalars = {id(v): float(v) for v in self.optimizer.variables if v.shape == ()}
         self.train = tf.function(self._distributed(self._train_on_replica))
         self.test = tf.function(self._distributed(self._test_on_replica))
+
+    def reset_optimizer(self):
+        """Gives the optimiser the values it had before its first step."""
+        for variable in self.optimizer.variables:
+            if id(variable) in self._scalars:
+                variable.assign(self._scalars[id(variable)])
+            else:
+                variable.assign(keras.ops.zeros_like(variable))
 
     def _distributed(self, step):
         compiled = tf.function(step, jit_compile=True) if self.training.jit_compile else step

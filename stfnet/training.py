@@ -109,6 +109,7 @@ class Trainer:
         self.parts = input_pipeline.split_videos(metadata, config)
         self.progress = Progress()
         self.stopping = False
+        self.frozen = None  # blocks in the compiled steps
         with self.strategy.scope():
             self.model = make_model(config)
         self.user_callbacks = list(callbacks)
@@ -172,6 +173,10 @@ class Trainer:
         """A fresh optimiser and compiled steps for the stage that the progress names."""
         stage = self.progress.stage
         frozen = self.training.frozen_blocks[stage]
+        if frozen == self.frozen:  # the same graph: compiling it again would only take time
+            self.steps.reset_optimizer()
+            return
+        self.frozen = frozen
         with self.strategy.scope():
             for layer in self.model.layers:
                 if isinstance(layer, VGGStream):

@@ -22,7 +22,7 @@ def get_config():
         ),
         training=dict(
             learning_rates=(1e-3, 1e-4),
-            max_epochs=(40, 4),
+            max_epochs=(30, 4),
             patience=12,
             batch_size=8,
             tau_range=(4, 6),

@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 
 # TensorFlow's C++ start-up notes drown a program's own lines; set before anything imports it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -47,6 +47,7 @@ def start_tensorflow():
 
 
 def _guarded(main, argv):
+    logging.set_verbosity(logging.WARNING)  # TensorFlow's notes on saving are of use to nobody
     try:
         if len(argv) > 1:
             raise UserError(f"{argv[1]!r} is not a flag: write --name=value (--help lists them)")

@@ -19,6 +19,7 @@ PARTS = ("network", "flow", "preparation")
 def cli():
     if len(sys.argv) > 1 and sys.argv[1] in PARTS:
         part = importlib.import_module(f"experiments.benchmark_{sys.argv.pop(1)}")
+        part.define_flags()  # here, since the parts' flags share names
         program.run(part.main)
     else:
         program.run(main)

@@ -43,11 +43,6 @@ from preprocessing import flow as optical_flow
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("size", 224, "Height and width of the frames, pixels.", lower_bound=16)
-flags.DEFINE_list("batches", ["8", "32"], "Pairs that the Keras solver takes at a time.")
-flags.DEFINE_integer("repeats", 1, "Timed repetitions; the best is told.", lower_bound=1)
-flags.DEFINE_string("video", None, "Video to measure on; without, two moving textures.")
-flags.DEFINE_string("output", None, "JSON file for the figures.")
 
 BYTES_PER_PIXEL = 84
 # Counted on one pair each of 17 real clips of basketball, tennis and street scenes at 224 x 224:
@@ -55,6 +50,15 @@ BYTES_PER_PIXEL = 84
 SWEEPS = 280
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # backend: its package
 LARGE, PASSES = 2**26, 10  # floats; far more than any cache holds
+
+
+def define_flags():
+    """Defines the flags of `experiments.benchmark flow`."""
+    flags.DEFINE_integer("size", 224, "Height and width of the frames, pixels.", lower_bound=16)
+    flags.DEFINE_list("batches", ["8", "32"], "Pairs that the Keras solver takes at a time.")
+    flags.DEFINE_integer("repeats", 1, "Timed repetitions; the best is told.", lower_bound=1)
+    flags.DEFINE_string("video", None, "Video to measure on; without, two moving textures.")
+    flags.DEFINE_string("output", None, "JSON file for the figures.")
 
 
 def moving_textures(count, size):

@@ -16,16 +16,22 @@ from absl import flags
 from experiments import program
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum(
-    "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "Arithmetic."
-)
-flags.DEFINE_integer("batch_size", 1, "Clips a step.", lower_bound=1)
-flags.DEFINE_integer("repeats", 3, "Timed repetitions; the median is told.", lower_bound=1)
-flags.DEFINE_bool("jit_compile", False, "Compile with XLA.")
-flags.DEFINE_bool("remat", False, "Compute the streams' activations again in the backward pass.")
-flags.DEFINE_bool("training", True, "Also time the training step.")
-flags.DEFINE_string("output", None, "JSON file for the figures.")
 PEAK_SIZE = 4096
+
+
+def define_flags():
+    """Defines the flags of `experiments.benchmark network`."""
+    flags.DEFINE_enum(
+        "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "Arithmetic."
+    )
+    flags.DEFINE_integer("batch_size", 1, "Clips a step.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 3, "Timed repetitions; the median is told.", lower_bound=1)
+    flags.DEFINE_bool("jit_compile", False, "Compile with XLA.")
+    flags.DEFINE_bool(
+        "remat", False, "Compute the streams' activations again in the backward pass."
+    )
+    flags.DEFINE_bool("training", True, "Also time the training step.")
+    flags.DEFINE_string("output", None, "JSON file for the figures.")
 
 
 def _median_seconds(step, repeats):

@@ -31,14 +31,6 @@ from preprocessing.datasets import folder as class_folders
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("pairs", 64, "Pairs of frames.", lower_bound=8)
-flags.DEFINE_integer("size", 224, "Side of the stored frames, in pixels.", lower_bound=16)
-flags.DEFINE_integer("workers", None, "Processes (default: one for each core).", lower_bound=1)
-flags.DEFINE_string("video", None, "Video to measure on, played again as needed; else textures.")
-flags.DEFINE_integer(
-    "memory_frames", 400, "Frames of the 1080p video (30 minutes have 54,000).", lower_bound=4
-)
-flags.DEFINE_string("output", None, "JSON file for the figures.")
 
 TARGET_RATIO, TARGET_MEGABYTES, TARGET_SPEEDUP, TARGET_AGREEMENT = 1.1, 500, 2.0, 0.99
 _CLIPS_PER_WORKER = 2
@@ -46,6 +38,20 @@ _CLIP_SIZE, _FULL_HD = (320, 240), (1920, 1080)  # width, height
 _LOOP = 24  # different frames of the 1080p video
 _LONG = 4_000  # frames
 _TIME_LIMIT = 300.0
+
+
+def define_flags():
+    """Defines the flags of `experiments.benchmark preparation`."""
+    flags.DEFINE_integer("pairs", 64, "Pairs of frames.", lower_bound=8)
+    flags.DEFINE_integer("size", 224, "Side of the stored frames, in pixels.", lower_bound=16)
+    flags.DEFINE_integer("workers", None, "Processes (default: one for each core).", lower_bound=1)
+    flags.DEFINE_string(
+        "video", None, "Video to measure on, played again as needed; else textures."
+    )
+    flags.DEFINE_integer(
+        "memory_frames", 400, "Frames of the 1080p video (30 minutes have 54,000).", lower_bound=4
+    )
+    flags.DEFINE_string("output", None, "JSON file for the figures.")
 
 
 def moving_textures(count, width, height):

@@ -5,7 +5,7 @@ DEVICE ?= cpu
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(DEVICE)
 
-.PHONY: demo test ablation install clean
+.PHONY: demo test install clean
 
 install: $(INSTALLED)
 

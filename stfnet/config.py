@@ -142,7 +142,6 @@ class TrainingConfig:
         precision: `float32`, `mixed_bfloat16` or `mixed_float16` (with loss scaling).
         remat: compute the streams' activations again in the backward pass instead of keeping them.
         jit_compile: compile the training step with XLA.
-        cache: `none`, `memory` or `disk`: keep the encoded records of the split there.
         checkpoint_minutes: longest time between two checkpoints; one is written after each epoch.
         seed: of initial weights, dropout, data order and sampling.
     """
@@ -171,7 +170,6 @@ class TrainingConfig:
     precision: str = "float32"
     remat: bool = False
     jit_compile: bool = False
-    cache: str = "none"
     checkpoint_minutes: float = 10.0
     seed: int = 0
 
@@ -199,7 +197,6 @@ class TrainingConfig:
         _check_choice(
             "training.precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16")
         )
-        _check_choice("training.cache", self.cache, ("none", "memory", "disk"))
 
 
 @dataclasses.dataclass(frozen=True)

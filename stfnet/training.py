@@ -134,6 +134,8 @@ class Trainer:
             return
         arrays, state = found
         self.progress = Progress(**state)
+        if self.progress.finished:  # no stage is left to restore variables for
+            return
         self._start_stage()
         variables = [*self.model.variables, *self.optimizer.variables]
         for k, variable in enumerate(variables):

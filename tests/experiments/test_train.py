@@ -39,7 +39,7 @@ def test_a_run_is_trained_evaluated_and_compared(run_program, tiny_records, tmp_
     places = (f"--records={tiny_records.folder}", f"--workdir={tmp_path}")
     trained = run_program("train", *SMALL, *places)
     assert trained.returncode == 0, trained.stderr
-    assert "24 videos" in trained.stdout or "training," in trained.stdout
+    assert "15 training, 3 validation and 6 test videos of 3 classes" in trained.stdout
     for name in ("best.keras", "config.json", "history.csv", "steps.csv", "curves.png"):
         assert (tmp_path / name).stat().st_size > 0
     assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
@@ -56,8 +56,7 @@ def test_a_run_is_trained_evaluated_and_compared(run_program, tiny_records, tmp_
     assert results["num_test"] == len(rows) == sum(map(sum, results["confusion"]))
     assert (results["chance"], results["leak"]) == (pytest.approx(1 / 3), 0.0)
     assert results["protocol"] == "group"
-    # Each group has one wall for all classes, so the likest scene says nothing of the action.
-    assert 0 <= results["nearest_neighbour"] <= 1
+    assert "nearest_neighbour" in results
 
     leaking = run_program("evaluate", *places, "--protocol=paper")
     assert leaking.returncode == 1

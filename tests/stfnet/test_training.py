@@ -110,6 +110,13 @@ def test_sigterm_saves_and_the_run_goes_on(tiny_records, tmp_path):
     assert [int(row["step"]) for row in _rows(tmp_path / "steps.csv")] == list(range(9))
 
 
+def test_a_finished_run_stays_finished(tiny_records, tmp_path):
+    config = _config(tiny_records, max_epochs=(1, 1))
+    done = training.Trainer(config, tiny_records, tmp_path).train()
+    again = training.Trainer(config, tiny_records, tmp_path).train()
+    assert again.finished and again.history == done.history
+
+
 def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
     config = _config(tiny_records, learning_rates=(3e-3, 0.0))
     trainer = training.Trainer(config, tiny_records, tmp_path)

@@ -1,123 +1,311 @@
-"""The full network on this machine: forward pass and training step of one clip.
+r"""The full network on this machine: forward pass and training step, beside peak and peer.
 
-    python -m experiments.benchmark network [--precision=float32] [--batch_size=1] [--jit_compile]
+    python -m experiments.benchmark network [--backends=tensorflow,jax,torch] [--nopeer]
+        [--precisions=float32,mixed_bfloat16] [--xla=off,on] [--batch_size=1] [--remat]
 
-Figures stand beside the matrix-product peak that is measured in the same run, since speed in
-seconds says little on a machine that is shared. Written as JSON too, with --output.
+Every row runs in a process of its own, which measures the machine's matrix-product peak too, since
+seconds say little on a machine that is shared. The TensorFlow backend is timed with the project's
+own training step, the others (where installed) on the forward pass; the peer is a plain PyTorch
+statement of the same network with Adam. With --batch_size=0 the batch doubles until a row runs out
+of memory or gains less than 3 % in clips a second. Written as JSON too, with --output.
 """
 
+import importlib.util
+import itertools
 import json
+import os
 import resource
+import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 from absl import flags
 
 from experiments import program
+from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 PEAK_SIZE = 4096
+LEAST_GAIN = 1.03  # of doubling the batch
+PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+COLUMNS = "{:34} {:>5} {:>9} {:>9} {:>8} {:>6} {:>9} {:>9} {:>8} {:>6} {:>8}"
 
 
 def define_flags():
     """Defines the flags of `experiments.benchmark network`."""
-    flags.DEFINE_enum(
-        "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "Arithmetic."
-    )
-    flags.DEFINE_integer("batch_size", 1, "Clips a step.", lower_bound=1)
+    flags.DEFINE_list("backends", list(PACKAGES), "Keras backends, those installed among them.")
+    flags.DEFINE_list("precisions", ["float32", "mixed_bfloat16"], "Or mixed_float16.")
+    flags.DEFINE_list("xla", ["off", "on"], "Whether TensorFlow compiles with XLA.")
+    flags.DEFINE_bool("peer", True, "Also a plain PyTorch statement, where PyTorch is installed.")
+    flags.DEFINE_integer("batch_size", 1, "Clips a step; 0 lets the program choose.", lower_bound=0)
+    flags.DEFINE_integer("accumulation_steps", 1, "Parts that a step is computed in.")
+    flags.DEFINE_bool("remat", False, "Compute the streams' activations again, to save memory.")
     flags.DEFINE_integer("repeats", 3, "Timed repetitions; the median is told.", lower_bound=1)
-    flags.DEFINE_bool("jit_compile", False, "Compile with XLA.")
-    flags.DEFINE_bool(
-        "remat", False, "Compute the streams' activations again in the backward pass."
-    )
     flags.DEFINE_bool("training", True, "Also time the training step.")
+    flags.DEFINE_integer("image_size", 224, "Pixels; the paper's is 224.", lower_bound=16)
+    flags.DEFINE_integer("limit", 1800, "Seconds after which a row is given up.", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file for the figures.")
+    flags.DEFINE_string("row", None, "One row's settings as JSON; what the program calls itself.")
 
 
-def _median_seconds(step, repeats):
+def _median_seconds(step):
     step()
     found = []
-    for _ in range(repeats):
+    for _ in range(FLAGS.repeats):
         start = time.perf_counter()
         step()
         found.append(time.perf_counter() - start)
-    return sorted(found)[len(found) // 2]
+    return statistics.median(found)
 
 
-def measure():
-    """Builds the paper's network with 11 classes and times it; returns the figures."""
+def _model_config():
+    from stfnet import ClipConfig, ModelConfig
+
+    return ModelConfig(num_classes=11, clip=ClipConfig(image_size=FLAGS.image_size))
+
+
+def _clips(size, config):
+    """Random bytes in the shape of a batch."""
     import numpy as np
+
+    clip, rng = config.clip, np.random.default_rng(0)
+    shape = (size, clip.num_frames, clip.image_size, clip.image_size)
+    return {
+        "rgb": rng.integers(0, 256, (*shape, 3), np.uint8),
+        "flow": rng.integers(0, 256, (*shape, 2 * clip.flow_length), np.uint8),
+    }
+
+
+def _measure_tensorflow(row):
     import tensorflow as tf
 
-    from stfnet import ModelConfig, training
-    from stfnet.complexity import forward_multiply_adds
+    from stfnet import training
     from stfnet.config import RunConfig, TrainingConfig
     from stfnet.steps import DistributedSteps, make_optimizer
 
+    size = row["batch_size"]
     matrix = tf.random.normal((PEAK_SIZE, PEAK_SIZE))
     multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
-    peak = 2 * PEAK_SIZE**3 / _median_seconds(lambda: multiply().numpy(), 5) / 1e9
-
-    size = FLAGS.batch_size
-    config = RunConfig(
-        "benchmark",
-        tuple(f"class{k}" for k in range(11)),
-        ModelConfig(num_classes=11),
-        TrainingConfig(
-            batch_size=size,
-            precision=FLAGS.precision,
-            jit_compile=FLAGS.jit_compile,
-            remat=FLAGS.remat,
-        ),
+    found = {"peak": _median_seconds(lambda: multiply().numpy())}
+    settings = TrainingConfig(
+        batch_size=size,
+        accumulation_steps=FLAGS.accumulation_steps,
+        precision=row["precision"],
+        jit_compile=row["xla"],
+        remat=FLAGS.remat,
     )
+    config = RunConfig("benchmark", ("",) * 11, _model_config(), settings)
     model = training.make_model(config)
-    clip, rng = config.model.clip, np.random.default_rng(0)
-    shape = (size, clip.num_frames, clip.image_size, clip.image_size)
-    batch = {
-        "rgb": tf.constant(rng.integers(0, 256, (*shape, 3), np.uint8)),
-        "flow": tf.constant(rng.integers(0, 256, (*shape, 2 * clip.flow_length), np.uint8)),
-        "label": tf.zeros(size, tf.int64),
-        "weight": tf.ones(size),
-    }
-    inputs = {name: batch[name] for name in ("rgb", "flow")}
-    forward = tf.function(lambda: model(inputs, training=False), jit_compile=FLAGS.jit_compile)
-    work = 2 * forward_multiply_adds(config.model) * size / 1e9
-    seconds = {"forward": _median_seconds(lambda: forward().numpy(), FLAGS.repeats)}
+    inputs = {name: tf.constant(value) for name, value in _clips(size, config.model).items()}
+    batch = {**inputs, "label": tf.zeros(size, tf.int64), "weight": tf.ones(size)}
+    forward = tf.function(lambda: model(inputs, training=False), jit_compile=row["xla"])
+    if FLAGS.accumulation_steps == 1:
+        found["forward"] = _median_seconds(lambda: forward().numpy())
     if FLAGS.training:
-        strategy = tf.distribute.get_strategy()
         steps = DistributedSteps(
-            model, make_optimizer(config.training, 1e-5), config.training, strategy
+            model, make_optimizer(settings, 1e-5), settings, tf.distribute.get_strategy()
         )
-        seconds["training"] = _median_seconds(
-            lambda: float(steps.train(batch)["loss"]), FLAGS.repeats
+        found["training"] = _median_seconds(lambda: float(steps.train(batch)["loss"]))
+    if tf.config.list_physical_devices("GPU"):
+        found["memory"] = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    found["parameters"] = model.count_params()
+    return found
+
+
+def _measure_backend(row):
+    """Forward pass on whatever backend KERAS_BACKEND names."""
+    import keras
+
+    from stfnet import build_stfnet
+
+    matrix = keras.random.normal((PEAK_SIZE, PEAK_SIZE))
+    found = {
+        "peak": _median_seconds(
+            lambda: keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(matrix, matrix)))
         )
-    figures = {
-        "precision": FLAGS.precision,
-        "batch_size": size,
-        "jit_compile": FLAGS.jit_compile,
-        "remat": FLAGS.remat,
-        "parameters": model.count_params(),
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "peak_gflops": round(peak, 1),
-        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
-    for name, value in seconds.items():
-        gflops = work * (3 if name == "training" else 1) / value
-        figures[name] = {
-            "seconds": round(value, 3),
-            "clips_per_second": round(size / value, 4),
-            "gflops": round(gflops, 1),
-            "share_of_peak": round(gflops / peak, 3),
-        }
-    return figures
+    keras.config.set_dtype_policy(row["precision"])
+    config = _model_config()
+    model = build_stfnet(config)
+    inputs = _clips(row["batch_size"], config)
+    found["forward"] = _median_seconds(lambda: model.predict_on_batch(inputs))
+    found["parameters"] = model.count_params()
+    return found
+
+
+def _measure_peer(row):
+    import torch
+
+    from experiments.peer_torch import PeerSTFNet
+
+    config, size = _model_config(), row["batch_size"]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    matrix = torch.randn(PEAK_SIZE, PEAK_SIZE, device=device)
+    found = {"peak": _median_seconds(lambda: (matrix @ matrix).sum().item())}
+    model = PeerSTFNet(config).to(device)
+    inputs = [
+        torch.from_numpy(clip).to(device).float().movedim(-1, 2)
+        for clip in _clips(size, config).values()
+    ]
+    labels = torch.zeros(size, dtype=torch.long, device=device)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-5)
+
+    def forward():
+        model.eval()
+        with torch.no_grad():
+            return model(*inputs).sum().item()
+
+    def train():
+        model.train()
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(*inputs), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    found["forward"] = _median_seconds(forward)
+    if FLAGS.training:
+        found["training"] = _median_seconds(train)
+    if device == "cuda":
+        found["memory"] = torch.cuda.max_memory_allocated()
+    found["parameters"] = sum(p.numel() for p in model.parameters())
+    return found
+
+
+def _measure(row):
+    """Prints the figures of one row as JSON, in the process made for it."""
+    from stfnet.complexity import forward_multiply_adds
+
+    kind = row["backend"]
+    measure = {"tensorflow": _measure_tensorflow, "PyTorch peer": _measure_peer}
+    found = measure.get(kind, _measure_backend)(row)
+    memory = found.get("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    peak = 2 * PEAK_SIZE**3 / found["peak"] / 1e9
+    work = 2 * forward_multiply_adds(_model_config()) * row["batch_size"] / 1e9
+    figures = {
+        **row,
+        "accumulation_steps": FLAGS.accumulation_steps,
+        "remat": FLAGS.remat,
+        "parameters": found["parameters"],
+        "peak_gflops": round(peak, 1),
+        "peak_memory_gb": round(memory / 1e9, 2),
+    }
+    for name, passes in (("forward", 1), ("training", 3)):
+        if name in found:
+            gflops = passes * work / found[name]
+            figures[name] = {
+                "seconds": round(found[name], 3),
+                "clips_per_second": round(row["batch_size"] / found[name], 4),
+                "gflops": round(gflops, 1),
+                "share_of_peak": round(gflops / peak, 3),
+            }
+    print("row:" + json.dumps(figures))
+
+
+def _rows():
+    """The settings to measure, one dictionary a row, of what is installed."""
+    size = max(FLAGS.batch_size, 1)
+    for backend in FLAGS.backends:
+        if backend not in PACKAGES:
+            raise UserError(f"--backends={backend} is not one of {', '.join(PACKAGES)}")
+        if importlib.util.find_spec(PACKAGES[backend]) is None:
+            print(f"{backend}: not installed")
+            continue
+        compiled = FLAGS.xla if backend == "tensorflow" else ["off"]
+        for precision, xla in itertools.product(FLAGS.precisions, compiled):
+            yield {
+                "backend": backend,
+                "precision": precision,
+                "xla": xla == "on",
+                "batch_size": size,
+            }
+    if FLAGS.peer:
+        if importlib.util.find_spec("torch") is None:
+            print("PyTorch peer: not installed (pip install -e '.[peers]')")
+        else:
+            yield {
+                "backend": "PyTorch peer",
+                "precision": "float32",
+                "xla": False,
+                "batch_size": size,
+            }
+
+
+def _run(row):
+    """Measures a row in a new process; returns its figures, or why there are none as `failed`."""
+    flag_names = ("accumulation_steps", "repeats", "image_size", "remat", "training")
+    command = [sys.executable, "-m", "experiments.benchmark", "network", f"--row={json.dumps(row)}"]
+    command += [f"--{name}={FLAGS[name].value}" for name in flag_names]
+    keras_backend = row["backend"] if row["backend"] in PACKAGES else "tensorflow"
+    try:
+        ended = subprocess.run(
+            command,
+            env=os.environ | {"KERAS_BACKEND": keras_backend},
+            capture_output=True,
+            text=True,
+            timeout=FLAGS.limit,
+        )
+    except subprocess.TimeoutExpired:
+        return {**row, "failed": f"took longer than --limit={FLAGS.limit} s"}
+    lines = [line for line in ended.stdout.splitlines() if line.startswith("row:")]
+    if ended.returncode or not lines:
+        said = (ended.stderr.strip() or f"ended with status {ended.returncode}").splitlines()[-1]
+        return {**row, "failed": said}
+    return json.loads(lines[0].removeprefix("row:"))
+
+
+def _line(figures):
+    name = f"{figures['backend']} {figures['precision']}{' XLA' if figures['xla'] else ''}"
+    if "failed" in figures:
+        return f"{name:34} {figures['batch_size']:>5} {figures['failed']}"
+    cells = []
+    for part in ("forward", "training"):
+        found = figures.get(part)
+        cells += (
+            [
+                found["seconds"],
+                found["clips_per_second"],
+                found["gflops"],
+                f"{found['share_of_peak']:.2f}",
+            ]
+            if found
+            else ["", "", "", ""]
+        )
+    return COLUMNS.format(name, figures["batch_size"], *cells, f"{figures['peak_memory_gb']:.1f}")
+
+
+def _with_best_batch(row):
+    """Figures of a row at doubling batch sizes, up to the one after which nothing is gained."""
+    before = 0.0
+    while True:
+        figures = _run(row)
+        yield figures
+        if "failed" in figures or FLAGS.batch_size:
+            return
+        rate = figures.get("training", figures.get("forward"))["clips_per_second"]
+        if rate < LEAST_GAIN * before:
+            return
+        before, row = rate, {**row, "batch_size": 2 * row["batch_size"]}
 
 
 def main(_):
-    figures = measure()
-    text = json.dumps(figures, indent=1)
-    print(text)
+    if FLAGS.row:
+        _measure(json.loads(FLAGS.row))
+        return
+    rows = list(_rows())
+    halves = ("forward s", "clips/s", "GFLOP/s", "peak", "train s", "clips/s", "GFLOP/s", "peak")
+    print(COLUMNS.format("", "batch", *halves, "GB"))
+    table = []
+    for row in rows:
+        for figures in _with_best_batch(row):
+            print(_line(figures), flush=True)
+            table.append(figures)
     if FLAGS.output:
-        Path(FLAGS.output).write_text(text + "\n")
+        Path(FLAGS.output).write_text(json.dumps(table, indent=1) + "\n")
+    if all("failed" in figures for figures in table):
+        raise UserError("no row could be measured")
 
 
 if __name__ == "__main__":

@@ -35,17 +35,45 @@ def step(name, *arguments):
         raise UserError(f"the demonstration stopped: experiments.{name} ended with status {status}")
 
 
-def train_and_evaluate(streams, records, workdir):
-    """Trains a run with the streams named and returns its results on the test groups."""
-    step(
-        "train",
+def training(streams, records, workdir):
+    """Arguments of the training of a run with the streams named."""
+    return (
         f"--config={CONFIG}",
         f"--config.model.streams={streams}",
         f"--records={records}",
         f"--workdir={workdir}",
     )
+
+
+def evaluate(records, workdir):
+    """Results of a run on the test groups."""
     step("evaluate", f"--workdir={workdir}", f"--records={records}")
     return json.loads((workdir / "results.json").read_text())
+
+
+def train_side_by_side(runs, records):
+    """Trains several runs at once, their output in `<run>.log`: one alone leaves cores idle.
+
+    Args:
+        runs: dictionary of streams -> folder of the run.
+        records: folder of the records.
+    """
+    started = {}
+    try:
+        for streams, workdir in runs.items():
+            command = ["-m", "experiments.train", *training(streams, records, workdir)]
+            log = workdir.with_suffix(".log")
+            print(f"\n$ python {' '.join(command)} > {log} &", flush=True)
+            with open(log, "w") as file:
+                started[log] = subprocess.Popen(
+                    [sys.executable, *command], stdout=file, stderr=subprocess.STDOUT
+                )
+        for log, process in started.items():
+            if process.wait():
+                raise UserError(f"the demonstration stopped: {log} tells why")
+    finally:
+        for process in started.values():
+            process.terminate()
 
 
 def held_out_video(workdir, videos):
@@ -71,10 +99,12 @@ def main(_):
         "--num_frames=6",
         "--flow_quality=fast",
     )
-    results = {"both": train_and_evaluate("both", records, run)}
+    step("train", *training("both", records, run))
+    results = {"both": evaluate(records, run)}
     if FLAGS.ablation:
-        for streams in ("rgb", "flow"):
-            results[streams] = train_and_evaluate(streams, records, output / f"run-{streams}")
+        runs = {streams: output / f"run-{streams}" for streams in ("rgb", "flow")}
+        train_side_by_side(runs, records)
+        results |= {streams: evaluate(records, workdir) for streams, workdir in runs.items()}
     video = held_out_video(run, videos)
     step("export", f"--workdir={run}", f"--output={output}/export")
     exported = output / "export"

@@ -152,7 +152,7 @@ def write_results(folder, results, probabilities, positions, metadata):
 
 
 def draw_confusion(confusion, classes, path):
-    """Writes the confusion matrix (rows: truth) as a PNG."""
+    """Writes the confusion matrix (rows: truth) as a PNG to a path or a binary file."""
     confusion = np.asarray(confusion)
     size = max(4.0, 0.35 * len(classes) + 2)
     figure, axes = plt.subplots(figsize=(size, size), layout="constrained")

@@ -245,7 +245,9 @@ def crop_and_enlarge(rgb, flow, crop):
     )
 
 
-def clip_dataset(metadata, plan: ClipPlan, clip: ClipConfig, batch_size, augmentation="none"):
+def clip_dataset(
+    metadata, plan: ClipPlan, clip: ClipConfig, batch_size, augmentation="none", held=None
+):
     """Reads the clips of a plan, in its order.
 
     Args:
@@ -254,6 +256,7 @@ def clip_dataset(metadata, plan: ClipPlan, clip: ClipConfig, batch_size, augment
         clip: the clip configuration.
         batch_size: clips a batch.
         augmentation: what the plan may ask for (`none`, `flip`, `flip_crop`).
+        held: the records in memory (`stfnet.cache.hold_in_memory`); None to read the shards.
 
     Returns:
         tf.data.Dataset of dictionaries: `rgb` uint8 (B, T, H, W, 3), `flow` uint8
@@ -289,8 +292,11 @@ def clip_dataset(metadata, plan: ClipPlan, clip: ClipConfig, batch_size, augment
         return {"rgb": rgb, "flow": flow, **kept}
 
     dataset = tf.data.Dataset.from_tensor_slices(rows)
-    dataset = dataset.interleave(
-        read, cycle_length=PARALLEL_READS, num_parallel_calls=PARALLEL_READS, deterministic=True
-    )
+    if held is not None:
+        dataset = dataset.map(lambda row: (row, held[row["video"]]))
+    else:
+        dataset = dataset.interleave(
+            read, cycle_length=PARALLEL_READS, num_parallel_calls=PARALLEL_READS, deterministic=True
+        )
     dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

@@ -53,9 +53,12 @@ class DistributedSteps:
             self.model = keras.Model(model.input, model.get_layer("logits").output)
             self.optimizer.build(self.model.trainable_variables)
         # Counters and the loss scale; moments and averages all start at zero.
-        self._scalars = {id(v): float(v) for v in self.optimizer.variables if v.shape == ()}
+        self._scalars = {
+            id(v): float(v.value.numpy()) for v in self.optimizer.variables if v.shape == ()
+        }
         self.train = tf.function(self._distributed(self._train_on_replica))
         self.test = tf.function(self._distributed(self._test_on_replica))
+        self._meet = tf.function(self._distributed(lambda: {"met": tf.constant(1.0)}))
 
     def reset_optimizer(self):
         """Gives the optimiser the values it had before its first step."""
@@ -65,11 +68,16 @@ class DistributedSteps:
             else:
                 variable.assign(keras.ops.zeros_like(variable))
 
+    def wait_for_all(self):
+        """Returns when every worker has come here."""
+        if self.replicas > 1:
+            self._meet()
+
     def _distributed(self, step):
         compiled = tf.function(step, jit_compile=True) if self.training.jit_compile else step
 
-        def run(batch):
-            results = self.strategy.run(compiled, args=(batch,))
+        def run(*args):
+            results = self.strategy.run(compiled, args=args)
             return {
                 name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
                 for name, value in results.items()
@@ -78,21 +86,21 @@ class DistributedSteps:
         return run
 
     def _losses(self, batch, training):
-        """Cross entropy and correctness of each clip, float32 (B,)."""
+        """Each clip's cross entropy and correctness, float32 (B,), and its best class, int64."""
         inputs = {name: batch[name] for name in self.model.input}
         logits = tf.cast(self.model(inputs, training=training), tf.float32)
         labels = tf.one_hot(batch["label"], logits.shape[-1])
         smoothing = self.training.label_smoothing if training else 0.0
         labels = labels * (1 - smoothing) + smoothing / logits.shape[-1]
         losses = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
-        correct = tf.cast(tf.argmax(logits, -1) == batch["label"], tf.float32)
-        return losses, correct
+        predicted = tf.argmax(logits, -1)
+        return losses, tf.cast(predicted == batch["label"], tf.float32), predicted
 
     def _gradients(self, batch):
         """Gradients of the sum of the clips' losses over the global batch size."""
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
-            losses, correct = self._losses(batch, training=True)
+            losses, correct, _ = self._losses(batch, training=True)
             loss = tf.reduce_sum(losses) / self.training.batch_size
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, variables)
@@ -122,7 +130,7 @@ class DistributedSteps:
         )
         return sums
 
-    def _train_on_replica(self, batch):
+    def _train_on_replica(self, batch, stopping=0.0):
         gradients, loss, correct = self._accumulated(batch)
         if self.replicas > 1:
             # Summed here so that norm and clipping see the whole batch's gradient; the
@@ -139,13 +147,21 @@ class DistributedSteps:
         if self.replicas > 1 or self.training.clip_norm:
             gradients = [gradient * tf.cast(scale, gradient.dtype) for gradient in gradients]
         self.optimizer.apply(gradients, self.model.trainable_variables)
-        return {"loss": loss, "correct": correct, "gradient_norm": norm / self.replicas}
+        return {
+            "loss": loss,
+            "correct": correct,
+            "gradient_norm": norm / self.replicas,
+            "stopping": tf.identity(stopping),  # a tensor of the replica
+        }
 
     def _test_on_replica(self, batch):
-        losses, correct = self._losses(batch, training=False)
+        losses, correct, predicted = self._losses(batch, training=False)
         weight = batch["weight"]
         return {
             "loss": tf.reduce_sum(losses * weight),
             "correct": tf.reduce_sum(correct * weight),
             "count": tf.reduce_sum(weight),
+            "confusion": tf.math.confusion_matrix(
+                batch["label"], predicted, self.model.output.shape[-1], weight, tf.float32
+            ),
         }

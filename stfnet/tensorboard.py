@@ -1,26 +1,49 @@
 """TensorBoard logs written with tf.summary, in step with the training loop."""
 
+import io
+
 import keras
+import numpy as np
 import tensorflow as tf
+
+from preprocessing import flow
+from preprocessing.flow_colors import flow_to_color
+from stfnet import evaluation, input_pipeline
+from stfnet.config import RunConfig
+from stfnet.rendering import MARGIN, draw_text, enlarge, scale_of
+
+SHOWN_CLIPS = 4
+SHOWN_SIZE = 160  # of a frame, in pixels
+CAPTION = 36
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Writes loss, accuracy, learning rate and gradient norm a step, and the epoch's figures.
+    """Writes a step's and an epoch's figures, and what became of validation.
 
+    A step: loss, accuracy, learning rate, gradient norm. An epoch: those of history.csv, with
+    clips a second and the share of time spent waiting for input; the confusion matrix of the
+    validation part; and some of its clips, frames above flow, with what the network says of them.
     Keras' own TensorBoard callback needs `fit`; this one needs the loop's logs alone.
 
     Args:
         folder: of the event files.
+        metadata: of the records.
+        config: RunConfig.
         every: steps between two entries.
     """
 
-    def __init__(self, folder, every=1):
+    def __init__(self, folder, metadata, config: RunConfig, every=1):
         super().__init__()
-        self.folder, self.every = folder, every
-        self.writer = None
+        self.folder, self.metadata, self.config, self.every = folder, metadata, config, every
+        self.writer, self.epochs = None, 0
 
     def on_train_begin(self, logs=None):
         self.writer = tf.summary.create_file_writer(str(self.folder))
+        positions = input_pipeline.split_videos(self.metadata, self.config)["val"]
+        spread = np.linspace(0, len(positions) - 1, min(SHOWN_CLIPS, len(positions))).astype(int)
+        clip = self.config.model.clip
+        plan = input_pipeline.plan_evaluation(self.metadata, positions[spread], clip, 1)
+        self.clips = list(input_pipeline.clip_dataset(self.metadata, plan, clip, 1))
 
     def on_train_batch_end(self, batch, logs=None):
         step = int(logs["step"])  # Keras hands every log over as a float
@@ -30,6 +53,18 @@ class TensorBoard(keras.callbacks.Callback):
             for name in ("loss", "accuracy", "learning_rate", "gradient_norm"):
                 tf.summary.scalar(f"step/{name}", logs[name])
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epochs = epoch
+
+    def on_test_end(self, logs=None):
+        """Draws while the weights are those that were validated (the average, with `ema`)."""
+        picture = io.BytesIO()
+        evaluation.draw_confusion(logs["confusion"], self.config.classes, picture)
+        confusion = tf.io.decode_png(picture.getvalue(), channels=3)
+        with self.writer.as_default(step=self.epochs):
+            tf.summary.image("validation/confusion", confusion[None])
+            tf.summary.image("validation/clips", self._draw_clips(), max_outputs=SHOWN_CLIPS)
+
     def on_epoch_end(self, epoch, logs=None):
         with self.writer.as_default(step=epoch):
             for name, value in logs.items():
@@ -38,3 +73,42 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.writer.close()
+
+    def _draw_clips(self):
+        drawn = []
+        for batch in self.clips:
+            inputs = {name: batch[name] for name in self.model.input}
+            probabilities = keras.ops.convert_to_numpy(self.model(inputs, training=False))[0]
+            clip = {name: batch[name][0].numpy() for name in ("rgb", "flow", "label")}
+            drawn.append(draw_clip(clip, probabilities, self.config))
+        return np.stack(drawn)
+
+
+def draw_clip(clip, probabilities, config: RunConfig):
+    """Draws a clip's frames above the flow at each, under what the network says of it.
+
+    Args:
+        clip: `rgb` uint8 (T, H, W, 3), `flow` uint8 (T, H, W, 2L), `label`.
+        probabilities: float (C,).
+        config: RunConfig.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+    """
+    middle = 2 * (config.model.clip.flow_length // 2)
+    fields = flow.decode(clip["flow"][..., middle : middle + 2], config.model.clip.flow_bound)
+    scale = scale_of(fields)
+    colors = [flow_to_color(field, scale) for field in fields]
+    rows = [
+        np.concatenate([enlarge(image, SHOWN_SIZE, SHOWN_SIZE) for image in images], 1)
+        for images in (clip["rgb"], colors)
+    ]
+    image = np.concatenate([np.zeros((CAPTION, *rows[0].shape[1:]), np.uint8), *rows])
+    best = int(probabilities.argmax())
+    line = (
+        f"{config.classes[int(clip['label'])]}: seen as {config.classes[best]}, "
+        f"{probabilities[best]:.0%}"
+    )
+    color = (110, 220, 130) if best == clip["label"] else (240, 120, 110)
+    draw_text(image, line, MARGIN, CAPTION - 12, 18, color, width=image.shape[1] - 2 * MARGIN)
+    return image

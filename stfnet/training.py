@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import logging
 import math
+import os
 import signal
 import time
 from pathlib import Path
@@ -14,13 +15,22 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from preprocessing.errors import UserError
-from stfnet import checkpoints, input_pipeline
+from stfnet import cache, checkpoints, input_pipeline
 from stfnet.config import RunConfig, read_json, to_dict
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
 from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
+from stfnet.strategies import is_chief
 from stfnet.transfer import load_vgg16_weights
 
+# What a collective operation of TensorFlow raises when a peer is gone.
+LOST_WORKER = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
 PREEMPTED = 143  # exit status after SIGTERM: 128 + 15, saved and ready to go on
 STEP_FIELDS = ("step", "stage", "epoch", "loss", "accuracy", "learning_rate", "gradient_norm")
 
@@ -88,11 +98,14 @@ class Trainer:
         metadata: of the records, already checked against the configuration.
         workdir: folder of the run.
         strategy: tf.distribute strategy; None for one device.
-        callbacks: more Keras callbacks.
+        callbacks: more Keras callbacks, called on the chief alone.
+        hold: whether the records of training and validation are read into memory once.
     """
 
-    def __init__(self, config: RunConfig, metadata, workdir, strategy=None, callbacks=()):
-        self.config, self.metadata = config, metadata
+    def __init__(
+        self, config: RunConfig, metadata, workdir, strategy=None, callbacks=(), hold=False
+    ):
+        self.config, self.metadata, self.held = config, metadata, None
         self.training, self.clip = config.training, config.model.clip
         self.workdir = Path(workdir)
         self.strategy = strategy or tf.distribute.get_strategy()
@@ -104,21 +117,23 @@ class Trainer:
                 f"{self.replicas} device(s) x accumulation_steps="
                 f"{self.training.accumulation_steps}; it must be a multiple of their product"
             )
-        resolver = getattr(self.strategy, "cluster_resolver", None)
-        self.chief = resolver is None or resolver.task_type == "chief" or not resolver.task_id
+        self.chief = is_chief(self.strategy)
         self.parts = input_pipeline.split_videos(metadata, config)
+        if hold:
+            used = np.concatenate([self.parts["train"], self.parts["val"]])
+            self.held = cache.hold_in_memory(metadata, used)
         self.progress = Progress()
         self.stopping = False
         self.frozen = None  # blocks in the compiled steps
         with self.strategy.scope():
             self.model = make_model(config)
-        self.user_callbacks = list(callbacks)
+        self.user_callbacks = list(callbacks) if self.chief else []
 
     # Files ---------------------------------------------------------------------------------
 
     def _arrays(self):
         variables = [*self.model.variables, *self.optimizer.variables]
-        return {f"{k:04d}": np.asarray(variable) for k, variable in enumerate(variables)}
+        return {f"{k:04d}": variable.value.numpy() for k, variable in enumerate(variables)}
 
     def save_checkpoint(self):
         if self.chief:
@@ -156,8 +171,8 @@ class Trainer:
         checkpoints.write_atomically(self.workdir / "history.csv", write)
 
     def _open_steps(self):
-        """Opens steps.csv behind the last step of the checkpoint."""
-        path, kept = self.workdir / "steps.csv", []
+        """Opens steps.csv behind the last step of the checkpoint; only the chief's is kept."""
+        path, kept = self.workdir / "steps.csv" if self.chief else Path(os.devnull), []
         if path.exists():
             with open(path, newline="") as file:
                 kept = [
@@ -198,7 +213,7 @@ class Trainer:
             workers, worker = context.num_input_pipelines, context.input_pipeline_id
             rows = np.arange(len(plan)).reshape(-1, workers, size // workers)[:, worker].ravel()
             return input_pipeline.clip_dataset(
-                self.metadata, plan[rows], self.clip, size // self.replicas, augmentation
+                self.metadata, plan[rows], self.clip, size // self.replicas, augmentation, self.held
             )
 
         return self.strategy.distribute_datasets_from_function(make)
@@ -248,7 +263,8 @@ class Trainer:
             )
             self.optimizer.learning_rate = rate
             self.callbacks.on_train_batch_begin(progress.batch)
-            found = {name: float(value) for name, value in self.steps.train(batch).items()}
+            sums = self.steps.train(batch, tf.constant(float(self.stopping)))
+            found = {name: float(value) for name, value in sums.items()}
             self._check_finite(found["loss"], plan, progress.batch)
             logs = {
                 "loss": found["loss"],
@@ -274,38 +290,38 @@ class Trainer:
                 refresh=False,
             )
             bar.update()
-            self._save_if_due()
+            if found["stopping"]:  # on any worker: all of them learn of it in the same step
+                self.save_checkpoint()
+                raise Preempted(f"saved at step {progress.step}; the same command goes on")
+            if time.monotonic() - self.saved_at >= self.training.checkpoint_minutes * 60:
+                self.save_checkpoint()
         bar.close()
         elapsed = max(time.monotonic() - start, 1e-9)
         return {
             "stage": progress.stage + 1,
             "epoch": progress.epoch + 1,
-            "learning_rate": float(self.optimizer.learning_rate),
+            "learning_rate": learning_rate(
+                self.training, progress.stage, (progress.epoch + 1) * batches - 1, batches
+            ),
             "loss": progress.loss_sum / batches,
             "accuracy": progress.correct_sum / batches / size,
             "clips_per_second": (batches - done_before) * size / elapsed,
             "input_wait": waited / elapsed,
         }
 
-    def _save_if_due(self):
-        if self.stopping:
-            self.save_checkpoint()
-            raise Preempted(f"saved at step {self.progress.step}; the same command goes on")
-        if time.monotonic() - self.saved_at >= self.training.checkpoint_minutes * 60:
-            self.save_checkpoint()
-
     def _validate(self):
         plan = input_pipeline.plan_evaluation(
             self.metadata, self.parts["val"], self.clip, self.training.batch_size
         )
-        sums = {"loss": 0.0, "correct": 0.0, "count": 0.0}
+        sums = {"loss": 0.0, "correct": 0.0, "count": 0.0, "confusion": 0.0}
         for batch in self._dataset(plan):
             for name, value in self.steps.test(batch).items():
-                sums[name] += float(value)
-        return {
-            "val_loss": sums["loss"] / sums["count"],
-            "val_accuracy": sums["correct"] / sums["count"],
+                sums[name] += value.numpy()
+        figures = {
+            "val_loss": float(sums["loss"] / sums["count"]),
+            "val_accuracy": float(sums["correct"] / sums["count"]),
         }
+        return figures, np.rint(sums["confusion"]).astype(int)
 
     def _keep_if_best(self, logs):
         """Saves best.keras where validation accuracy (at equality, loss) is the best so far."""
@@ -327,9 +343,10 @@ class Trainer:
 
     def _end_epoch(self, logs):
         self.callbacks.on_test_begin()
-        logs.update(self._validate())
+        figures, confusion = self._validate()
+        logs.update(figures)
         self._keep_if_best(logs)
-        self.callbacks.on_test_end(logs)
+        self.callbacks.on_test_end({**logs, "confusion": confusion})
         progress = self.progress
         self.callbacks.on_epoch_end(len(progress.history), logs)
         progress.history.append(logs)
@@ -358,6 +375,7 @@ class Trainer:
         if progress.stage == len(self.training.learning_rates):
             progress.finished = True
             return
+        self.steps.wait_for_all()  # the chief may still be writing
         self.model.load_weights(self.workdir / "best.keras")
         self._start_stage()
         self.callbacks.set_model(self.model)
@@ -370,7 +388,7 @@ class Trainer:
 
         Raises:
             Preempted: SIGTERM came; the run is saved.
-            UserError: the loss is no longer finite.
+            UserError: the loss is no longer finite, or another worker was lost.
         """
         self.workdir.mkdir(parents=True, exist_ok=True)
         callbacks = list(self.user_callbacks)
@@ -390,6 +408,17 @@ class Trainer:
                 self.callbacks.on_epoch_begin(len(self.progress.history))
                 self._end_epoch(self._train_epoch(steps))
             self.callbacks.on_train_end()
+            self.steps.wait_for_all()  # a worker that leaves early looks lost to the others
+        except LOST_WORKER as error:
+            if self.replicas == 1 or not isinstance(
+                self.strategy, tf.distribute.MultiWorkerMirroredStrategy
+            ):
+                raise
+            raise UserError(
+                f"a worker was lost at step {self.progress.step}: start all workers again with "
+                "the same command, and the run goes on from its last checkpoint "
+                f"({str(error).splitlines()[0]})"
+            ) from error
         finally:
             file.close()
             signal.signal(signal.SIGTERM, previous)
@@ -399,8 +428,10 @@ class Trainer:
         self.stopping = True
 
 
-def open_run(config: RunConfig, workdir):
+def open_run(config: RunConfig, workdir, chief=True):
     """Makes the run's folder and its config.json, or checks them against what is there.
+
+    Workers other than the chief check alone.
 
     Raises:
         UserError: the folder holds a run of another configuration; the message names what differs.
@@ -408,6 +439,8 @@ def open_run(config: RunConfig, workdir):
     workdir = Path(workdir)
     path = workdir / "config.json"
     if not path.exists():
+        if not chief:
+            return
         workdir.mkdir(parents=True, exist_ok=True)
         checkpoints.write_json(path, to_dict(config))
         return

@@ -1,0 +1,103 @@
+"""Which devices train: one, all of this machine, or those of several machines."""
+
+import json
+import os
+
+import tensorflow as tf
+
+from preprocessing.errors import UserError
+
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
+FIRST_PORT = 8888  # of a Slurm step; STFNET_PORT names another
+
+
+def make_strategy(name="auto", logical_cpus=1):
+    """Makes the tf.distribute strategy of a run; call it before any other TensorFlow operation.
+
+    `auto` takes `multi_worker` where `TF_CONFIG` or a Slurm step names two workers or more,
+    `mirrored` where this machine has two GPUs or more, `one` otherwise.
+
+    Args:
+        name: `auto`; `one` (the first GPU, else the CPU); `mirrored` (all GPUs of this machine,
+            else all its logical CPUs); `multi_worker` (all workers that `TF_CONFIG`, or without
+            it the Slurm step, names).
+        logical_cpus: devices that the CPU is divided in, to rehearse `mirrored` without GPUs.
+
+    Returns:
+        tf.distribute.Strategy.
+
+    Raises:
+        UserError: `multi_worker` without a cluster, or a cluster that does not read.
+    """
+    if name not in STRATEGIES:
+        raise UserError(f"--strategy={name} is not one of {', '.join(STRATEGIES)}")
+    if logical_cpus > 1:
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration() for _ in range(logical_cpus)],
+        )
+    if name == "auto":
+        name = "multi_worker" if num_workers() > 1 else "mirrored" if _gpus() > 1 else "one"
+    if name == "one":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        kind = "GPU" if _gpus() else "CPU"
+        names = [device.name for device in tf.config.list_logical_devices(kind)]
+        return tf.distribute.MirroredStrategy([name.removeprefix("/device:") for name in names])
+    resolver = _resolver()
+    print(f"waiting for the {num_workers()} workers of the cluster", flush=True)
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+def num_workers() -> int:
+    """Workers that the environment names: `TF_CONFIG`'s, else the Slurm step's, else 1."""
+    if "TF_CONFIG" in os.environ:
+        return sum(len(tasks) for tasks in _tf_config()["cluster"].values())
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+
+
+def is_chief(strategy) -> bool:
+    """Whether this process writes the files of the run: always, but for later workers."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    return resolver is None or resolver.task_type == "chief" or not resolver.task_id
+
+
+def _gpus():
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def _tf_config():
+    text = os.environ["TF_CONFIG"]
+    try:
+        config = json.loads(text)
+        if config["task"]["index"] >= len(config["cluster"][config["task"]["type"]]):
+            raise UserError(f"TF_CONFIG: this is no task of its own cluster: {text}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            'TF_CONFIG does not read: it must be JSON like {"cluster": {"worker": ["host1:2222", '
+            f'"host2:2222"]}}, "task": {{"type": "worker", "index": 0}}}}, not {text}'
+        ) from error
+    return config
+
+
+def _resolver():
+    if "TF_CONFIG" in os.environ:
+        _tf_config()
+        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    try:
+        # Asked for addresses alone: which GPUs a task has is Slurm's own choice.
+        slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            port_base=int(os.environ.get("STFNET_PORT", FIRST_PORT)),
+            gpus_per_node=num_workers(),
+            gpus_per_task=1,
+            auto_set_gpu=False,
+        )
+        cluster = slurm.cluster_spec()
+    except RuntimeError as error:
+        raise UserError(
+            "--strategy=multi_worker needs workers: set TF_CONFIG on each, or start them with "
+            f"srun ({error})"
+        ) from error
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        cluster, slurm.task_type, slurm.task_id, num_accelerators={"GPU": _gpus()}, rpc_layer="grpc"
+    )

@@ -1,0 +1,184 @@
+"""One device, two mirrored ones and two workers train the same network; a lost one is noticed."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+# 15 training videos, batches of 4: 3 steps an epoch, 21 in all.
+TRAIN = (
+    "--config=experiments/configs/synthetic.py",
+    "--config.model.clip.num_frames=3",
+    "--config.model.clip.image_size=32",
+    "--config.model.width_divisor=32",
+    "--config.model.fc6_units=8",
+    "--config.model.lstm_units=8",
+    "--config.model.fc6_dropout=0.0",
+    "--config.model.lstm_dropout=0.0",
+    "--config.training.max_epochs=(4,3)",
+    "--config.training.batch_size=4",
+)
+
+
+PROGRAM = (sys.executable, "-m", "experiments.train")
+
+
+@pytest.fixture
+def start(request, tiny_records):
+    """Function that starts experiments.train in a folder; what is still running is killed."""
+    started = []
+
+    def start_one(workdir, *arguments, launcher=PROGRAM, **environment):
+        places = (f"--workdir={workdir}", f"--records={tiny_records.folder}")
+        process = subprocess.Popen(
+            [*launcher, *TRAIN, *places, *arguments],
+            cwd=request.config.rootpath,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+
+
+def _end(process, timeout=240):
+    out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
+
+
+def _steps(workdir):
+    with open(workdir / "steps.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return np.array([[int(row["step"]), float(row["loss"])] for row in rows])
+
+
+def _free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _cluster():
+    """TF_CONFIG of each of two workers on this machine."""
+    workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
+    return [
+        json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": k}})
+        for k in range(2)
+    ]
+
+
+def _wait_for_step(workdir, step, process):
+    while not (workdir / "steps.csv").exists() or len(_steps(workdir)) <= step:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """Losses of the run on one device, filled by the first test that needs them."""
+    return {}
+
+
+def _losses_alone(alone, start, folder):
+    if not alone:
+        status, _, errors = _end(start(folder / "alone", "--strategy=one"))
+        assert status == 0, errors
+        alone["steps"] = _steps(folder / "alone")
+        assert alone["steps"][:, 0].tolist() == list(range(21))
+    return alone["steps"]
+
+
+def test_two_mirrored_devices_follow_one(start, alone, tmp_path):
+    status, out, errors = _end(
+        start(tmp_path / "two", "--strategy=mirrored", "--logical_cpus=2", "--cache=memory")
+    )
+    assert status == 0, errors
+    assert "2 device(s)" in out
+    expected = _losses_alone(alone, start, tmp_path)
+    np.testing.assert_allclose(_steps(tmp_path / "two"), expected, atol=1e-4)
+
+
+def test_two_workers_follow_one_device_though_one_is_killed(start, alone, tmp_path):
+    workdir = tmp_path / "workers"
+
+    def start_both():
+        return [start(workdir, TF_CONFIG=config) for config in _cluster()]
+
+    chief, other = start_both()
+    _wait_for_step(workdir, 7, chief)
+    other.send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    status, _, errors = _end(chief, timeout=60)
+    assert status == 1, errors
+    assert "a worker was lost" in errors and "start all workers again" in errors
+    assert time.monotonic() - killed < 60
+    for process in start_both():
+        status, _, errors = _end(process)
+        assert status == 0, errors
+    expected = _losses_alone(alone, start, tmp_path)
+    np.testing.assert_allclose(_steps(workdir), expected, atol=1e-4)
+
+
+def test_sigterm_to_one_worker_stops_both_at_the_same_step(start, tmp_path, tiny_records):
+    hosts = ",".join(f"127.0.0.1:{port}" for port in _free_ports(2))
+    places = (TRAIN[0].removeprefix("--config="), str(tiny_records.folder), str(tmp_path))
+    script = "experiments/launch/workers.sh"
+    workers = [
+        start(tmp_path, launcher=(script, str(k), hosts, *places), PYTHON=sys.executable)
+        for k in range(2)
+    ]
+    _wait_for_step(tmp_path, 2, workers[0])
+    workers[1].send_signal(signal.SIGTERM)
+    ends = [_end(process) for process in workers]
+    assert [status for status, *_ in ends] == [143, 143], ends
+    assert ends[0][2].splitlines()[-1] == ends[1][2].splitlines()[-1]
+    assert len(list((tmp_path / "checkpoints").glob("*.npz"))) > 0
+
+
+def test_a_slurm_step_is_a_cluster(start, tmp_path):
+    (port,) = _free_ports(1)
+    slurm = {
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_TASKS_PER_NODE": "2",
+        "STFNET_PORT": str(port),
+    }
+    short = "--config.training.max_epochs=(1,1)"
+    workers = [start(tmp_path, short, **slurm, SLURM_PROCID=str(k)) for k in range(2)]
+    ends = [_end(process) for process in workers]
+    assert [status for status, *_ in ends] == [0, 0], ends
+    assert "2 device(s)" in ends[0][1] and "device(s)" not in ends[1][1]
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"TF_CONFIG": "{"}, "TF_CONFIG does not read"),
+        (
+            {
+                "TF_CONFIG": '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", '
+                '"index": 1}}'
+            },
+            "no task of its own cluster",
+        ),
+        ({}, "needs workers: set TF_CONFIG"),
+    ],
+)
+def test_a_cluster_that_does_not_read_is_named(start, tmp_path, environment, message):
+    status, _, errors = _end(start(tmp_path, "--strategy=multi_worker", **environment))
+    assert status == 1
+    assert message in errors

@@ -7,6 +7,7 @@ and workers take their share of one and the same plan. Only the images of the pl
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -245,6 +246,29 @@ def crop_and_enlarge(rgb, flow, crop):
     )
 
 
+@functools.lru_cache
+def _decoder(clip: ClipConfig, image_format, augmentation):
+    """Function of a plan's row and its serialized Example: the clip. Traced once for all epochs."""
+
+    @tf.function
+    def decode(row, serialized):
+        example = records.parse_example(serialized)
+        rgb, flow = decode_clip(
+            tf.gather(example["frames"], row["frames"]),
+            tf.gather(example["flow"], row["flow"]),
+            clip.image_size,
+            image_format,
+        )
+        if augmentation != "none":
+            rgb, flow = tf.cond(row["flip"], lambda: mirror(rgb, flow), lambda: (rgb, flow))
+        if augmentation == "flip_crop":
+            rgb, flow = crop_and_enlarge(rgb, flow, row["crop"])
+        kept = {name: row[name] for name in ("label", "weight", "video")}
+        return {"rgb": rgb, "flow": flow, **kept}
+
+    return decode
+
+
 def clip_dataset(
     metadata, plan: ClipPlan, clip: ClipConfig, batch_size, augmentation="none", held=None
 ):
@@ -270,26 +294,11 @@ def clip_dataset(
         "label": np.array([video.label for video in videos], np.int64),
         **{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)},
     }
-    image_format = metadata.encoding["image_format"]
+    decode = _decoder(clip, metadata.encoding["image_format"], augmentation)
 
     def read(row):
         record = records.example_at(row["path"], row["offset"])
         return record.map(lambda serialized: (row, serialized))
-
-    def decode(row, serialized):
-        example = records.parse_example(serialized)
-        rgb, flow = decode_clip(
-            tf.gather(example["frames"], row["frames"]),
-            tf.gather(example["flow"], row["flow"]),
-            clip.image_size,
-            image_format,
-        )
-        if augmentation != "none":
-            rgb, flow = tf.cond(row["flip"], lambda: mirror(rgb, flow), lambda: (rgb, flow))
-        if augmentation == "flip_crop":
-            rgb, flow = crop_and_enlarge(rgb, flow, row["crop"])
-        kept = {name: row[name] for name in ("label", "weight", "video")}
-        return {"rgb": rgb, "flow": flow, **kept}
 
     dataset = tf.data.Dataset.from_tensor_slices(rows)
     if held is not None:

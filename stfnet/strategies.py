@@ -99,5 +99,9 @@ def _resolver():
             f"srun ({error})"
         ) from error
     return tf.distribute.cluster_resolver.SimpleClusterResolver(
-        cluster, slurm.task_type, slurm.task_id, num_accelerators={"GPU": _gpus()}, rpc_layer="grpc"
+        cluster,
+        task_type=slurm.task_type,
+        task_id=slurm.task_id,
+        num_accelerators={"GPU": _gpus()},
+        rpc_layer="grpc",
     )

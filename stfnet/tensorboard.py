@@ -1,6 +1,8 @@
 """TensorBoard logs written with tf.summary, in step with the training loop."""
 
 import io
+import math
+import time
 
 import keras
 import numpy as np
@@ -15,14 +17,16 @@ from stfnet.rendering import MARGIN, draw_text, enlarge, scale_of
 SHOWN_CLIPS = 4
 SHOWN_SIZE = 160  # of a frame, in pixels
 CAPTION = 36
+PICTURE_SECONDS = 60  # least time between two drawings: in a run of short epochs they add up
 
 
 class TensorBoard(keras.callbacks.Callback):
     """Writes a step's and an epoch's figures, and what became of validation.
 
     A step: loss, accuracy, learning rate, gradient norm. An epoch: those of history.csv, with
-    clips a second and the share of time spent waiting for input; the confusion matrix of the
-    validation part; and some of its clips, frames above flow, with what the network says of them.
+    clips a second and the share of time spent waiting for input; and, a minute apart at least,
+    the confusion matrix of the validation part and some of its clips, frames above flow, with
+    what the network says of them.
     Keras' own TensorBoard callback needs `fit`; this one needs the loop's logs alone.
 
     Args:
@@ -35,7 +39,7 @@ class TensorBoard(keras.callbacks.Callback):
     def __init__(self, folder, metadata, config: RunConfig, every=1):
         super().__init__()
         self.folder, self.metadata, self.config, self.every = folder, metadata, config, every
-        self.writer, self.epochs = None, 0
+        self.writer, self.epoch, self.drawn_at = None, 0, -math.inf
 
     def on_train_begin(self, logs=None):
         self.writer = tf.summary.create_file_writer(str(self.folder))
@@ -54,14 +58,17 @@ class TensorBoard(keras.callbacks.Callback):
                 tf.summary.scalar(f"step/{name}", logs[name])
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epochs = epoch
+        self.epoch = epoch
 
     def on_test_end(self, logs=None):
         """Draws while the weights are those that were validated (the average, with `ema`)."""
+        if time.monotonic() - self.drawn_at < PICTURE_SECONDS:
+            return
+        self.drawn_at = time.monotonic()
         picture = io.BytesIO()
         evaluation.draw_confusion(logs["confusion"], self.config.classes, picture)
         confusion = tf.io.decode_png(picture.getvalue(), channels=3)
-        with self.writer.as_default(step=self.epochs):
+        with self.writer.as_default(step=self.epoch):
             tf.summary.image("validation/confusion", confusion[None])
             tf.summary.image("validation/clips", self._draw_clips(), max_outputs=SHOWN_CLIPS)
 

@@ -254,48 +254,51 @@ class Trainer:
             leave=False,
         )
         iterator = iter(self._dataset(rest, self.training.augmentation)) if len(rest) else None
-        while progress.batch < batches:
-            before = time.monotonic()
-            batch = next(iterator)
-            waited += time.monotonic() - before
-            rate = learning_rate(
-                self.training, progress.stage, progress.epoch * batches + progress.batch, batches
-            )
-            self.optimizer.learning_rate = rate
-            self.callbacks.on_train_batch_begin(progress.batch)
-            sums = self.steps.train(batch, tf.constant(float(self.stopping)))
-            found = {name: float(value) for name, value in sums.items()}
-            self._check_finite(found["loss"], plan, progress.batch)
-            logs = {
-                "loss": found["loss"],
-                "accuracy": found["correct"] / size,
-                "learning_rate": rate,
-                "gradient_norm": found["gradient_norm"],
-                "step": progress.step,
-                "stage": progress.stage + 1,
-                "epoch": progress.epoch + 1,
-            }
-            steps.writerow(logs)
-            progress.loss_sum += found["loss"]
-            progress.correct_sum += found["correct"]
-            self.callbacks.on_train_batch_end(progress.batch, logs)
-            progress.batch += 1
-            progress.step += 1
-            elapsed = time.monotonic() - start
-            clips = (progress.batch - done_before) * size
-            bar.set_postfix_str(
-                f"loss {progress.loss_sum / progress.batch:.3f}, "
-                f"accuracy {progress.correct_sum / progress.batch / size:.3f}, "
-                f"{clips / elapsed:.1f} clips/s, {waited / elapsed:.0%} waiting for input",
-                refresh=False,
-            )
-            bar.update()
-            if found["stopping"]:  # on any worker: all of them learn of it in the same step
-                self.save_checkpoint()
-                raise Preempted(f"saved at step {progress.step}; the same command goes on")
-            if time.monotonic() - self.saved_at >= self.training.checkpoint_minutes * 60:
-                self.save_checkpoint()
-        bar.close()
+        with bar:
+            while progress.batch < batches:
+                before = time.monotonic()
+                batch = next(iterator)
+                waited += time.monotonic() - before
+                rate = learning_rate(
+                    self.training,
+                    progress.stage,
+                    progress.epoch * batches + progress.batch,
+                    batches,
+                )
+                self.optimizer.learning_rate = rate
+                self.callbacks.on_train_batch_begin(progress.batch)
+                sums = self.steps.train(batch, tf.constant(float(self.stopping)))
+                found = {name: float(value) for name, value in sums.items()}
+                self._check_finite(found["loss"], plan, progress.batch)
+                logs = {
+                    "loss": found["loss"],
+                    "accuracy": found["correct"] / size,
+                    "learning_rate": rate,
+                    "gradient_norm": found["gradient_norm"],
+                    "step": progress.step,
+                    "stage": progress.stage + 1,
+                    "epoch": progress.epoch + 1,
+                }
+                steps.writerow(logs)
+                progress.loss_sum += found["loss"]
+                progress.correct_sum += found["correct"]
+                self.callbacks.on_train_batch_end(progress.batch, logs)
+                progress.batch += 1
+                progress.step += 1
+                elapsed = time.monotonic() - start
+                clips = (progress.batch - done_before) * size
+                bar.set_postfix_str(
+                    f"loss {progress.loss_sum / progress.batch:.3f}, "
+                    f"accuracy {progress.correct_sum / progress.batch / size:.3f}, "
+                    f"{clips / elapsed:.1f} clips/s, {waited / elapsed:.0%} waiting for input",
+                    refresh=False,
+                )
+                bar.update()
+                if found["stopping"]:  # on any worker: all of them learn of it in the same step
+                    self.save_checkpoint()
+                    raise Preempted(f"saved at step {progress.step}; the same command goes on")
+                if time.monotonic() - self.saved_at >= self.training.checkpoint_minutes * 60:
+                    self.save_checkpoint()
         elapsed = max(time.monotonic() - start, 1e-9)
         return {
             "stage": progress.stage + 1,

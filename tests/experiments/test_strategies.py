@@ -12,9 +12,9 @@ import time
 import numpy as np
 import pytest
 
+CONFIG = "experiments/configs/synthetic.py"
 # 15 training videos, batches of 4: 3 steps an epoch, 21 in all.
-TRAIN = (
-    "--config=experiments/configs/synthetic.py",
+SETTINGS = (
     "--config.model.clip.num_frames=3",
     "--config.model.clip.image_size=32",
     "--config.model.width_divisor=32",
@@ -22,11 +22,8 @@ TRAIN = (
     "--config.model.lstm_units=8",
     "--config.model.fc6_dropout=0.0",
     "--config.model.lstm_dropout=0.0",
-    "--config.training.max_epochs=(4,3)",
     "--config.training.batch_size=4",
 )
-
-
 PROGRAM = (sys.executable, "-m", "experiments.train")
 
 
@@ -35,10 +32,12 @@ def start(request, tiny_records):
     """Function that starts experiments.train in a folder; what is still running is killed."""
     started = []
 
-    def start_one(workdir, *arguments, launcher=PROGRAM, **environment):
-        places = (f"--workdir={workdir}", f"--records={tiny_records.folder}")
+    def start_one(workdir, *arguments, epochs="(6,1)", launcher=PROGRAM, **environment):
+        if launcher == PROGRAM:
+            places = (f"--config={CONFIG}", f"--workdir={workdir}")
+            launcher = (*PROGRAM, *places, f"--records={tiny_records.folder}")
         process = subprocess.Popen(
-            [*launcher, *TRAIN, *places, *arguments],
+            [*launcher, *SETTINGS, f"--config.training.max_epochs={epochs}", *arguments],
             cwd=request.config.rootpath,
             env=os.environ | environment,
             stdout=subprocess.PIPE,
@@ -135,11 +134,10 @@ def test_two_workers_follow_one_device_though_one_is_killed(start, alone, tmp_pa
 
 def test_sigterm_to_one_worker_stops_both_at_the_same_step(start, tmp_path, tiny_records):
     hosts = ",".join(f"127.0.0.1:{port}" for port in _free_ports(2))
-    places = (TRAIN[0].removeprefix("--config="), str(tiny_records.folder), str(tmp_path))
+    places = (hosts, CONFIG, str(tiny_records.folder), str(tmp_path))
     script = "experiments/launch/workers.sh"
     workers = [
-        start(tmp_path, launcher=(script, str(k), hosts, *places), PYTHON=sys.executable)
-        for k in range(2)
+        start(tmp_path, launcher=(script, str(k), *places), PYTHON=sys.executable) for k in range(2)
     ]
     _wait_for_step(tmp_path, 2, workers[0])
     workers[1].send_signal(signal.SIGTERM)
@@ -157,8 +155,7 @@ def test_a_slurm_step_is_a_cluster(start, tmp_path):
         "SLURM_STEP_TASKS_PER_NODE": "2",
         "STFNET_PORT": str(port),
     }
-    short = "--config.training.max_epochs=(1,1)"
-    workers = [start(tmp_path, short, **slurm, SLURM_PROCID=str(k)) for k in range(2)]
+    workers = [start(tmp_path, epochs="(1,1)", **slurm, SLURM_PROCID=str(k)) for k in range(2)]
     ends = [_end(process) for process in workers]
     assert [status for status, *_ in ends] == [0, 0], ends
     assert "2 device(s)" in ends[0][1] and "device(s)" not in ends[1][1]

@@ -5,15 +5,15 @@ set's `RecordedVideo`.
 """
 
 import dataclasses
-import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from preprocessing.errors import UserError
 
 PROTOCOLS = ("official", "group", "paper")
 TRAIN_SHARE = 0.7
+ROUNDING = 1e-6  # of sums of videos and shares: as near is near enough
 
 
 def assign(
@@ -27,12 +27,12 @@ def assign(
 
     Args:
         videos: the videos of a catalogue or a record set.
-        protocol: `official` follows the lists that came with the data set; `group` draws 7:3 by
-            whole groups within each class, so that no test clip has a sibling in training;
+        protocol: `official` follows the lists that came with the data set; `group` draws 7:3 over
+            each class's videos by whole groups, so that no test clip has a sibling in training;
             `paper` draws 7:3 over single clips, as Ou & Sun 2019 do, which leaks.
         fold: the official list to follow. A video that the list leaves out is in neither part.
         seed: of the drawing.
-        test_share: of the groups or clips, where they are drawn.
+        test_share: of each class's videos, or of all, where they are drawn.
 
     Returns:
         video id -> `train` or `test`.
@@ -139,42 +139,57 @@ def _by_clip(videos, generator, test_share) -> dict[str, str]:
 
 
 def _by_group(videos, generator, test_share) -> dict[str, str]:
-    """Every class holds out 3 of 10 of its groups, and a group is on one side in all classes.
+    """Every class holds out about `test_share` of its videos; no group is divided.
 
-    All classes go through the groups in one drawn order and hold out the first that they have,
-    until 3 of 10 are out; where classes share groups this is one choice for all of them.
+    The groups come in one drawn order, whatever their classes, and a group is held out where that
+    brings its classes nearer to their share. A class still without a test video then gives up the
+    group that fits best. No class gives up its last group.
     """
-    classes_of = defaultdict(set)
+    videos_of = defaultdict(Counter)  # of a group: videos of each class
     for video in videos:
-        classes_of[video.group].add(video.class_name)
-    groups_of = defaultdict(set)
-    for group, classes in classes_of.items():
-        for name in classes:
-            groups_of[name].add(group)
+        videos_of[video.group][video.class_name] += 1
+    groups_of = defaultdict(list)  # of a class, in the drawn order
+    order = generator.sample(sorted(videos_of), len(videos_of))
+    for group in order:
+        for name in videos_of[group]:
+            groups_of[name].append(group)
     for name, groups in sorted(groups_of.items()):
         if len(groups) < 2:
             raise UserError(
                 f"class {name} has {len(groups)} group, and two are needed to have one on each side"
                 " of the split: name groups in splits.csv, or choose --protocol=paper"
             )
-    wanted = {
-        name: min(max(1, math.floor(test_share * len(groups) + 0.5)), len(groups) - 1)
-        for name, groups in groups_of.items()
-    }
-    held_out = defaultdict(int)
+    size = Counter(video.class_name for video in videos)
+    held_out, groups_held_out = Counter(), Counter()  # of each class
     tested = set()
-    for group in generator.sample(sorted(classes_of), len(classes_of)):
-        classes = classes_of[group]
-        lacking = any(held_out[name] < wanted[name] for name in classes)
-        spare = all(held_out[name] < len(groups_of[name]) - 1 for name in classes)
-        if lacking and spare:
-            tested.add(group)
-            for name in classes:
-                held_out[name] += 1
+
+    def spare(group):
+        return all(groups_held_out[name] < len(groups_of[name]) - 1 for name in videos_of[group])
+
+    def farther(group):
+        """By how many videos holding out the group takes its classes from their shares."""
+        return sum(
+            abs(held_out[name] + count - test_share * size[name])
+            - abs(held_out[name] - test_share * size[name])
+            for name, count in videos_of[group].items()
+        )
+
+    def hold_out(group):
+        tested.add(group)
+        held_out.update(videos_of[group])
+        groups_held_out.update(videos_of[group].keys())
+
+    for group in order:
+        if spare(group) and farther(group) < ROUNDING:
+            hold_out(group)
     for name in sorted(groups_of):
-        if not held_out[name]:
+        if held_out[name]:
+            continue
+        possible = [group for group in groups_of[name] if spare(group)]
+        if not possible:
             raise UserError(
                 f"class {name} shares all its groups with classes that need them for training:"
                 " choose another --seed, or --protocol=paper"
             )
+        hold_out(min(possible, key=farther))
     return {video.id: "test" if video.group in tested else "train" for video in videos}

@@ -131,8 +131,10 @@ class TrainingConfig:
         clips_per_video: clips drawn from each training video in an epoch.
         balanced: draw every class equally often, whatever its share of the videos.
         augmentation: `none` (the paper's: random start and interval only), `flip` (mirrored
-            clips with the x flow turned) or `flip_crop`.
-        validation_fraction: share of the training groups held back for validation.
+            clips with the x flow turned), `crop` (a random square, enlarged; for actions that
+            a mirror turns into others) or `flip_crop`.
+        validation_fraction: share of each class's training videos held back for validation, by
+            whole groups.
         weights: VGG-16 weights to start both streams from: a file, `imagenet` or empty.
         temporal_conv1: `random` (the paper's) or `cross_modality`.
         fc6_init: `random`, or `imagenet` for VGG-16's own fc1.
@@ -191,7 +193,9 @@ class TrainingConfig:
             )
         _check_choice("training.optimizer", self.optimizer, ("adam", "adamw", "sgd"))
         _check_choice("training.schedule", self.schedule, ("constant", "cosine"))
-        _check_choice("training.augmentation", self.augmentation, ("none", "flip", "flip_crop"))
+        _check_choice(
+            "training.augmentation", self.augmentation, ("none", "flip", "crop", "flip_crop")
+        )
         _check_choice("training.temporal_conv1", self.temporal_conv1, ("random", "cross_modality"))
         _check_choice("training.fc6_init", self.fc6_init, ("random", "imagenet"))
         _check_choice(

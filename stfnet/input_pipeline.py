@@ -18,7 +18,8 @@ from stfnet import sampling
 from stfnet.config import ClipConfig, RunConfig, TrainingConfig
 
 PARALLEL_READS = 4
-SMALLEST_CROP = 0.75  # of the side, for augmentation="flip_crop"
+MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of augmentation
+SMALLEST_CROP = 0.75  # of the side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,8 @@ def split_videos(metadata, config: RunConfig) -> dict[str, np.ndarray]:
     """Positions in `metadata.videos` of the `train`, `val` and `test` parts.
 
     The protocol divides train from test; validation is then cut from the training part by whole
-    groups, `training.validation_fraction` of them, so that choosing an epoch leaks nothing.
+    groups, `training.validation_fraction` of each class's videos, so that choosing an epoch leaks
+    nothing.
     With fraction 0 the validation part is the test part (the paper's way; said in the results).
 
     Raises:
@@ -161,9 +163,9 @@ def plan_training(metadata, positions, clip: ClipConfig, training: TrainingConfi
             count, clip.num_frames, training.tau_range, rng, clip.short_video
         ),
     )
-    if training.augmentation != "none":
+    if training.augmentation in MIRRORED:
         plan = dataclasses.replace(plan, flip=rng.random(len(plan)) < 0.5)
-    if training.augmentation == "flip_crop":
+    if training.augmentation in CROPPED:
         side = rng.uniform(SMALLEST_CROP, 1, len(plan))
         corner = rng.uniform(0, 1, (2, len(plan))) * (1 - side)
         plan = dataclasses.replace(plan, crop=np.stack([*corner, side], 1).astype(np.float32))
@@ -259,9 +261,9 @@ def _decoder(clip: ClipConfig, image_format, augmentation):
             clip.image_size,
             image_format,
         )
-        if augmentation != "none":
+        if augmentation in MIRRORED:
             rgb, flow = tf.cond(row["flip"], lambda: mirror(rgb, flow), lambda: (rgb, flow))
-        if augmentation == "flip_crop":
+        if augmentation in CROPPED:
             rgb, flow = crop_and_enlarge(rgb, flow, row["crop"])
         kept = {name: row[name] for name in ("label", "weight", "video")}
         return {"rgb": rgb, "flow": flow, **kept}
@@ -279,7 +281,7 @@ def clip_dataset(
         plan: the clips; its length is a multiple of `batch_size`.
         clip: the clip configuration.
         batch_size: clips a batch.
-        augmentation: what the plan may ask for (`none`, `flip`, `flip_crop`).
+        augmentation: what the plan may ask for (`none`, `flip`, `crop`, `flip_crop`).
         held: the records in memory (`stfnet.cache.hold_in_memory`); None to read the shards.
 
     Returns:

@@ -94,6 +94,40 @@ def test_balanced_epochs_draw_every_class_equally(tiny_records, config):
     assert np.bincount(labels[plan.video]).tolist() == [5, 5]
 
 
+@pytest.mark.parametrize(
+    ("augmentation", "mirrored", "cropped"),
+    [
+        ("none", False, False),
+        ("flip", True, False),
+        ("crop", False, True),
+        ("flip_crop", True, True),
+    ],
+)
+def test_clips_are_mirrored_and_cropped_as_augmentation_says(
+    tiny_records, config, augmentation, mirrored, cropped
+):
+    training = dataclasses.replace(config.training, augmentation=augmentation)
+    positions = np.arange(20)
+    plan = input_pipeline.plan_training(tiny_records, positions, CLIP, training, stage=0, epoch=0)
+    assert plan.flip.any() == mirrored and not plan.flip.all()
+    assert (plan.crop != [0, 0, 1]).any() == cropped
+    assert (plan.crop[:, :2] >= 0).all() and (plan.crop[:, :2] + plan.crop[:, 2:] <= 1).all()
+
+    def read(plan, augmentation):
+        (batch,) = input_pipeline.clip_dataset(tiny_records, plan, CLIP, 20, augmentation)
+        return batch
+
+    whole, shown = read(plan, "none"), read(plan, augmentation)
+    for k in range(20):
+        wanted = whole["rgb"][k], whole["flow"][k]
+        if plan.flip[k]:
+            wanted = input_pipeline.mirror(*wanted)
+        if cropped:
+            wanted = input_pipeline.crop_and_enlarge(*wanted, plan.crop[k])
+        np.testing.assert_array_equal(shown["rgb"][k], wanted[0])
+        np.testing.assert_array_equal(shown["flow"][k], wanted[1])
+
+
 def test_a_part_of_an_epoch_is_read_as_in_the_whole(tiny_records, config):
     plan = input_pipeline.plan_training(
         tiny_records, np.arange(20), CLIP, config.training, stage=0, epoch=0

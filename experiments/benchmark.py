@@ -1,10 +1,11 @@
 """Measures this machine's speed at one part of the road, as ratios to a peer or a bound.
 
-    python -m experiments.benchmark network|flow|preparation [flags]
+    python -m experiments.benchmark network|flow|preparation|input [flags]
 
-network      forward pass and training step of the full network against the matrix-product peak
+network      forward pass and training step of the full network, beside peak and peer
 flow         TV-L1 pairs a second, OpenCV and Keras
 preparation  preparation against a bare OpenCV loop over the same pairs
+input        the input pipeline against decoding its JPEGs alone
 """
 
 import importlib
@@ -13,7 +14,7 @@ import sys
 from experiments import program
 from preprocessing.errors import UserError
 
-PARTS = ("network", "flow", "preparation")
+PARTS = ("network", "flow", "preparation", "input")
 
 
 def cli():

@@ -3,16 +3,18 @@ r"""The full network on this machine: forward pass and training step, beside pea
     python -m experiments.benchmark network [--backends=tensorflow,jax,torch] [--nopeer]
         [--precisions=float32,mixed_bfloat16] [--xla=off,on] [--batch_size=1] [--remat]
 
-Every row runs in a process of its own, which measures the machine's matrix-product peak too, since
-seconds say little on a machine that is shared. The TensorFlow backend is timed with the project's
-own training step, the others (where installed) on the forward pass; the peer is a plain PyTorch
-statement of the same network with Adam. With --batch_size=0 the batch doubles until a row runs out
-of memory or gains less than 3 % in clips a second. Written as JSON too, with --output.
+Every row runs in a process of its own, which measures the matrix-product peak too (the best before,
+between and after), since seconds say little on a machine that is shared. The TensorFlow backend is
+timed with the project's own training step, the others (where installed) on the forward pass; the
+peer is a plain PyTorch statement of the same network with Adam. With --batch_size=0 the batch
+doubles until a row runs out of memory or gains less than 3 % in clips a second. Written as JSON
+too, with --output.
 """
 
 import importlib.util
 import itertools
 import json
+import math
 import os
 import resource
 import statistics
@@ -50,14 +52,30 @@ def define_flags():
     flags.DEFINE_string("row", None, "One row's settings as JSON; what the program calls itself.")
 
 
-def _median_seconds(step):
+def _seconds(step, repeats=None):
+    """Seconds of each repetition of a step, after one that compiles it."""
     step()
     found = []
-    for _ in range(FLAGS.repeats):
+    for _ in range(repeats or FLAGS.repeats):
         start = time.perf_counter()
         step()
         found.append(time.perf_counter() - start)
-    return statistics.median(found)
+    return found
+
+
+def _median_seconds(step):
+    return statistics.median(_seconds(step))
+
+
+class _Peak:
+    """The best matrix product seen at any time of a row, in seconds."""
+
+    def __init__(self, multiply):
+        self.multiply, self.best = multiply, math.inf
+        self.look()
+
+    def look(self):
+        self.best = min(self.best, *_seconds(self.multiply, 5))
 
 
 def _model_config():
@@ -88,7 +106,7 @@ def _measure_tensorflow(row):
     size = row["batch_size"]
     matrix = tf.random.normal((PEAK_SIZE, PEAK_SIZE))
     multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
-    found = {"peak": _median_seconds(lambda: multiply().numpy())}
+    peak, found = _Peak(lambda: multiply().numpy()), {}
     settings = TrainingConfig(
         batch_size=size,
         accumulation_steps=FLAGS.accumulation_steps,
@@ -107,7 +125,10 @@ def _measure_tensorflow(row):
         steps = DistributedSteps(
             model, make_optimizer(settings, 1e-5), settings, tf.distribute.get_strategy()
         )
+        peak.look()
         found["training"] = _median_seconds(lambda: float(steps.train(batch)["loss"]))
+    peak.look()
+    found["peak"] = peak.best
     if tf.config.list_physical_devices("GPU"):
         found["memory"] = tf.config.experimental.get_memory_info("GPU:0")["peak"]
     found["parameters"] = model.count_params()
@@ -121,18 +142,16 @@ def _measure_backend(row):
     from stfnet import build_stfnet
 
     matrix = keras.random.normal((PEAK_SIZE, PEAK_SIZE))
-    found = {
-        "peak": _median_seconds(
-            lambda: keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(matrix, matrix)))
-        )
-    }
+    peak = _Peak(
+        lambda: keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(matrix, matrix)))
+    )
     keras.config.set_dtype_policy(row["precision"])
     config = _model_config()
     model = build_stfnet(config)
     inputs = _clips(row["batch_size"], config)
-    found["forward"] = _median_seconds(lambda: model.predict_on_batch(inputs))
-    found["parameters"] = model.count_params()
-    return found
+    seconds = _median_seconds(lambda: model.predict_on_batch(inputs))
+    peak.look()
+    return {"forward": seconds, "peak": peak.best, "parameters": model.count_params()}
 
 
 def _measure_peer(row):
@@ -143,7 +162,7 @@ def _measure_peer(row):
     config, size = _model_config(), row["batch_size"]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     matrix = torch.randn(PEAK_SIZE, PEAK_SIZE, device=device)
-    found = {"peak": _median_seconds(lambda: (matrix @ matrix).sum().item())}
+    peak, found = _Peak(lambda: (matrix @ matrix).sum().item()), {}
     model = PeerSTFNet(config).to(device)
     inputs = [
         torch.from_numpy(clip).to(device).float().movedim(-1, 2)
@@ -166,8 +185,11 @@ def _measure_peer(row):
         return loss.item()
 
     found["forward"] = _median_seconds(forward)
+    peak.look()
     if FLAGS.training:
         found["training"] = _median_seconds(train)
+    peak.look()
+    found["peak"] = peak.best
     if device == "cuda":
         found["memory"] = torch.cuda.max_memory_allocated()
     found["parameters"] = sum(p.numel() for p in model.parameters())
@@ -238,7 +260,8 @@ def _run(row):
     flag_names = ("accumulation_steps", "repeats", "image_size", "remat", "training")
     command = [sys.executable, "-m", "experiments.benchmark", "network", f"--row={json.dumps(row)}"]
     command += [f"--{name}={FLAGS[name].value}" for name in flag_names]
-    keras_backend = row["backend"] if row["backend"] in PACKAGES else "tensorflow"
+    # TensorFlow and PyTorch in one process can crash each other.
+    keras_backend = row["backend"] if row["backend"] in PACKAGES else "torch"
     try:
         ended = subprocess.run(
             command,
@@ -250,6 +273,8 @@ def _run(row):
     except subprocess.TimeoutExpired:
         return {**row, "failed": f"took longer than --limit={FLAGS.limit} s"}
     lines = [line for line in ended.stdout.splitlines() if line.startswith("row:")]
+    if ended.returncode < 0:
+        return {**row, "failed": f"ended by signal {-ended.returncode} (9: out of memory)"}
     if ended.returncode or not lines:
         said = (ended.stderr.strip() or f"ended with status {ended.returncode}").splitlines()[-1]
         return {**row, "failed": said}

@@ -210,12 +210,16 @@ def decode_clip(frames, flow, image_size, image_format="jpeg"):
 
     # Unrolled: T and L are fixed, and separate operations decode side by side.
     rgb = tf.stack([decode(frames[t], 3) for t in range(length)])
-    planes = [decode(flow[t, k], 1) for t in range(length) for k in range(depth)]
-    planes = tf.reshape(tf.stack(planes), (length, depth, 2, image_size, image_size))
-    planes = tf.transpose(planes, (0, 3, 4, 1, 2))  # t h w l xy
+
+    def stack(fields):
+        """A frame's fields with their planes as channels: small enough to stay in the cache."""
+        planes = tf.stack([decode(fields[k], 1) for k in range(depth)])  # l (xy h) w 1
+        planes = tf.reshape(planes, (2 * depth, image_size * image_size))
+        return tf.reshape(tf.transpose(planes), (image_size, image_size, 2 * depth))
+
     return (
         tf.ensure_shape(rgb, (length, image_size, image_size, 3)),
-        tf.reshape(planes, (length, image_size, image_size, 2 * depth)),
+        tf.stack([stack(flow[t]) for t in range(length)]),
     )
 
 

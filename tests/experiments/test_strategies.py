@@ -101,6 +101,20 @@ def _losses_alone(alone, start, folder):
     return alone["steps"]
 
 
+def test_a_run_killed_twice_equals_one_that_was_not(start, alone, tmp_path):
+    expected = _losses_alone(alone, start, tmp_path)
+    workdir = tmp_path / "killed"
+    often = "--config.training.checkpoint_minutes=0.0"
+    for step in (1, 10):
+        process = start(workdir, "--strategy=one", often)
+        _wait_for_step(workdir, step, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    status, _, errors = _end(start(workdir, "--strategy=one", often))
+    assert status == 0, errors
+    np.testing.assert_array_equal(_steps(workdir), expected)
+
+
 def test_two_mirrored_devices_follow_one(start, alone, tmp_path):
     status, out, errors = _end(
         start(tmp_path / "two", "--strategy=mirrored", "--logical_cpus=2", "--cache=memory")
@@ -159,23 +173,3 @@ def test_a_slurm_step_is_a_cluster(start, tmp_path):
     ends = [_end(process) for process in workers]
     assert [status for status, *_ in ends] == [0, 0], ends
     assert "2 device(s)" in ends[0][1] and "device(s)" not in ends[1][1]
-
-
-@pytest.mark.parametrize(
-    ("environment", "message"),
-    [
-        ({"TF_CONFIG": "{"}, "TF_CONFIG does not read"),
-        (
-            {
-                "TF_CONFIG": '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", '
-                '"index": 1}}'
-            },
-            "no task of its own cluster",
-        ),
-        ({}, "needs workers: set TF_CONFIG"),
-    ],
-)
-def test_a_cluster_that_does_not_read_is_named(start, tmp_path, environment, message):
-    status, _, errors = _end(start(tmp_path, "--strategy=multi_worker", **environment))
-    assert status == 1
-    assert message in errors

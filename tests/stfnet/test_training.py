@@ -145,31 +145,121 @@ def test_frozen_streams_keep_their_weights(tiny_records, tmp_path):
     assert {name[: len("block1")] for name in changed} == {"block3", "block4", "block5"}
 
 
-def test_accumulated_gradients_equal_the_whole_batch(tiny_records):
+@pytest.fixture(scope="module")
+def random_batch():
+    """Six clips of random bytes, two a class."""
     rng = np.random.default_rng(0)
-    batch = {
+    return {
         "rgb": tf.constant(rng.integers(0, 256, (6, 3, 32, 32, 3), np.uint8)),
         "flow": tf.constant(rng.integers(100, 156, (6, 3, 32, 32, 8), np.uint8)),
         "label": tf.constant([0, 1, 2, 0, 1, 2], tf.int64),
         "weight": tf.ones(6),
     }
-    weights = []
-    for parts in (1, 3):
-        config = _config(
-            tiny_records,
-            model={"fc6_dropout": 0.0, "lstm_dropout": 0.0},
-            batch_size=6,
-            accumulation_steps=parts,
-            optimizer="sgd",
-        )
-        model = training.make_model(config)
-        optimizer = make_optimizer(config.training, 0.1)
-        steps = DistributedSteps(model, optimizer, config.training, tf.distribute.get_strategy())
-        for _ in range(3):
-            steps.train(batch)
-        weights.append([np.asarray(variable) for variable in model.trainable_variables])
-    for one, three in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, three, atol=1e-5)
+
+
+def _after_steps(metadata, batch, steps=3, **changes):
+    """Losses of a few steps without dropout, and the weights after them."""
+    model = {"fc6_dropout": 0.0, "lstm_dropout": 0.0}
+    config = _config(metadata, model=model, batch_size=6, optimizer="sgd", **changes)
+    network = training.make_model(config)
+    strategy = tf.distribute.get_strategy()
+    optimizer = make_optimizer(config.training, 0.1)
+    step = DistributedSteps(network, optimizer, config.training, strategy)
+    losses = [float(step.train(batch)["loss"]) for _ in range(steps)]
+    return losses, [np.asarray(variable) for variable in network.trainable_variables]
+
+
+@pytest.mark.parametrize(
+    ("changes", "tolerance"),
+    [
+        ({"accumulation_steps": 3}, 1e-5),
+        ({"remat": True}, 1e-6),
+        ({"jit_compile": True}, 1e-5),
+        ({"accumulation_steps": 2, "remat": True, "jit_compile": True}, 1e-5),
+        ({"precision": "mixed_bfloat16"}, 5e-2),
+        ({"precision": "mixed_float16"}, 1e-2),
+    ],
+)
+def test_a_switch_for_memory_or_speed_changes_no_result(
+    tiny_records, random_batch, changes, tolerance
+):
+    losses, weights = _after_steps(tiny_records, random_batch)
+    found, changed = _after_steps(tiny_records, random_batch, **changes)
+    assert losses[-1] < losses[0]
+    np.testing.assert_allclose(found, losses, atol=tolerance)
+    for ours, theirs in zip(changed, weights, strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_allclose(ours, theirs, atol=tolerance)
+
+
+def test_float16_halves_the_loss_scale_and_skips_a_step_that_overflows(tiny_records, random_batch):
+    config = _config(tiny_records, batch_size=6, precision="mixed_float16")
+    network = training.make_model(config)
+    optimizer = make_optimizer(config.training, 1e-3)
+    step = DistributedSteps(network, optimizer, config.training, tf.distribute.get_strategy())
+    optimizer.dynamic_scale.assign(1e30)
+    before = [np.asarray(variable) for variable in network.trainable_variables]
+    step.train(random_batch)
+    assert float(optimizer.dynamic_scale) == pytest.approx(5e29)
+    for ours, theirs in zip(network.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), theirs)
+
+
+def test_a_reset_optimizer_takes_its_first_step_again(tiny_records, random_batch):
+    config = _config(tiny_records, batch_size=6, ema=0.9, precision="mixed_float16")
+    network = training.make_model(config)
+    optimizer = make_optimizer(config.training, 1e-3)
+    step = DistributedSteps(network, optimizer, config.training, tf.distribute.get_strategy())
+    first = [np.asarray(variable) for variable in optimizer.variables]
+    for _ in range(2):
+        step.train(random_batch)
+    assert int(optimizer.iterations) == 2
+    step.reset_optimizer()
+    for ours, theirs in zip(optimizer.variables, first, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), theirs)
+
+
+class _Weights(keras.callbacks.Callback):
+    """Keeps one variable after each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        kernel = self.model.get_layer("logits").kernel
+        self.kept.append(np.asarray(kernel).astype(np.float64))
+
+
+def test_the_running_mean_of_the_weights_is_what_is_kept(tiny_records, tmp_path):
+    config = _config(
+        tiny_records, ema=0.5, learning_rates=(3e-3,), max_epochs=(1,), frozen_blocks=(0,)
+    )
+    steps = _Weights()
+    training.Trainer(config, tiny_records, tmp_path, callbacks=[steps]).train()
+    mean = steps.kept[0]
+    for kernel in steps.kept[1:]:
+        mean = 0.5 * mean + 0.5 * kernel
+    kept = keras.saving.load_model(tmp_path / "best.keras", compile=False)
+    np.testing.assert_allclose(np.asarray(kept.get_layer("logits").kernel), mean, atol=1e-6)
+    assert np.abs(mean - steps.kept[-1]).max() > 1e-4
+
+
+def test_the_modern_recipe_trains(tiny_records, tmp_path):
+    from experiments.configs.recipes import modern
+    from experiments.run_config import make_run_config
+
+    values = modern.get_config()
+    values.model.update(clip=dataclasses.asdict(CLIP), width_divisor=32, fc6_units=8, lstm_units=8)
+    values.model.update(rgb_input="unit", flow_input="pixels")
+    values.training.update(weights="", batch_size=4, accumulation_steps=2, tau_range=(1, 3))
+    values.training.update(learning_rates=(1e-2, 3e-3), max_epochs=(4, 2), warmup_epochs=0.5)
+    values.training.update(frozen_blocks=(0, 2), ema=0.5)
+    config = make_run_config(values, tiny_records)
+    progress = training.Trainer(config, tiny_records, tmp_path).train()
+    losses = [row["loss"] for row in progress.history]
+    assert progress.finished and len(losses) == 6
+    assert min(losses[2:]) < losses[0]
 
 
 def test_a_loss_that_is_not_finite_names_the_videos(tiny_records, tmp_path):

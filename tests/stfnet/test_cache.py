@@ -1,0 +1,74 @@
+"""Records in memory and on this machine's disk hold what the original holds."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from preprocessing import records
+from preprocessing.errors import UserError
+from stfnet import ClipConfig, cache, input_pipeline
+from stfnet.config import TrainingConfig
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+
+
+@pytest.fixture
+def clips(tiny_records):
+    """Function that reads one epoch's training clips from a record set."""
+    positions = np.arange(len(tiny_records.videos))
+    settings = TrainingConfig(batch_size=4, tau_range=(1, 3))
+    plan = input_pipeline.plan_training(tiny_records, positions, CLIP, settings, 0, 0)
+
+    def read(metadata, held=None):
+        batches = input_pipeline.clip_dataset(metadata, plan, CLIP, 4, held=held)
+        return [{name: value.numpy() for name, value in batch.items()} for batch in batches]
+
+    return read
+
+
+def _assert_equal(found, expected):
+    assert len(found) == len(expected) == 6
+    for ours, theirs in zip(found, expected, strict=True):
+        for name in theirs:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_clips_from_memory_are_those_of_the_shards(tiny_records, clips):
+    held = cache.hold_in_memory(tiny_records, range(len(tiny_records.videos)))
+    _assert_equal(clips(tiny_records, held), clips(tiny_records))
+
+
+def test_a_copy_on_disk_is_whole_and_used_again(tiny_records, clips, tmp_path):
+    copied = cache.copy_to_disk(tiny_records, tmp_path)
+    assert copied.folder.parent == tmp_path
+    _assert_equal(clips(copied), clips(tiny_records))
+    assert records.load_metadata(copied.folder).videos == tiny_records.videos
+    written = [path.stat().st_mtime_ns for path in copied.shard_paths]
+    again = cache.copy_to_disk(tiny_records, tmp_path)
+    assert [path.stat().st_mtime_ns for path in again.shard_paths] == written
+    cut = again.shard_paths[0]
+    cut.write_bytes(cut.read_bytes()[:-1])
+    mended = cache.copy_to_disk(tiny_records, tmp_path)
+    assert mended.shard_paths[0].read_bytes() == tiny_records.shard_paths[0].read_bytes()
+
+
+def test_a_full_disk_is_told_before_copying(tiny_records, tmp_path, monkeypatch):
+    full = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(UserError, match=r"--cache=disk: .* name another folder with --cache_dir"):
+        cache.copy_to_disk(tiny_records, tmp_path)
+    assert not list(tmp_path.rglob("*.tfrecord*"))
+
+
+def test_a_damaged_record_is_named(tiny_records, tmp_path):
+    folder = tmp_path / "records"
+    shutil.copytree(tiny_records.folder, folder)
+    metadata = records.load_metadata(folder)
+    video = metadata.videos[2]
+    path = metadata.shard_paths[video.shard]
+    damaged = bytearray(path.read_bytes())
+    damaged[video.offset + video.length // 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match=rf"record of {video.id} is damaged .*--verify"):
+        cache.hold_in_memory(metadata, [2])

@@ -1,0 +1,65 @@
+"""What the environment says of the workers (whole clusters: tests/experiments/test_strategies)."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from preprocessing.errors import UserError
+from stfnet import strategies
+
+TWO = {"worker": ["a:1", "b:1"]}
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch):
+    for name in ("TF_CONFIG", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_a_cluster_one_device_trains():
+    strategy = strategies.make_strategy("auto")
+    assert strategy.num_replicas_in_sync == 1
+    assert strategies.num_workers() == 1
+    assert strategies.is_chief(strategy)
+
+
+def test_mirrored_takes_every_logical_device():
+    strategy = strategies.make_strategy("mirrored")
+    assert isinstance(strategy, tf.distribute.MirroredStrategy)
+    assert strategy.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU"))
+
+
+def test_workers_are_counted_from_tf_config_or_the_slurm_step(monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
+    assert strategies.num_workers() == 3
+    task = {"type": "worker", "index": 1}
+    cluster = {"chief": ["c:1"], **TWO}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    assert strategies.num_workers() == 3
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": TWO, "task": task}))
+    assert strategies.num_workers() == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "TF_CONFIG does not read"),
+        ('{"cluster": {}}', "TF_CONFIG does not read"),
+        (json.dumps({"cluster": TWO, "task": {"type": "worker", "index": 2}}), "no task of its"),
+    ],
+)
+def test_a_tf_config_that_does_not_read_is_named(monkeypatch, text, message):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match=message):
+        strategies.make_strategy("multi_worker")
+
+
+def test_workers_without_a_cluster_are_refused():
+    with pytest.raises(UserError, match="needs workers: set TF_CONFIG"):
+        strategies.make_strategy("multi_worker")
+
+
+def test_an_unknown_strategy_is_refused():
+    with pytest.raises(UserError, match="--strategy=tpu is not one of auto, one"):
+        strategies.make_strategy("tpu")

@@ -1,0 +1,64 @@
+"""What TensorBoard shows of a run, read back with TensorBoard's own reader."""
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from stfnet import ClipConfig, ModelConfig, tensorboard, training
+from stfnet.config import RunConfig, TrainingConfig
+
+
+def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
+    clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+    model = ModelConfig(3, clip, lstm_units=4, fc6_units=8, width_divisor=32)
+    settings = TrainingConfig(
+        learning_rates=(1e-3,),
+        max_epochs=(2,),
+        frozen_blocks=(0,),
+        batch_size=4,
+        tau_range=(1, 3),
+        validation_fraction=0.2,
+    )
+    config = RunConfig("tiny", tiny_records.classes, model, settings)
+    callback = tensorboard.TensorBoard(tmp_path / "logs", tiny_records, config)
+    progress = training.Trainer(config, tiny_records, tmp_path, callbacks=[callback]).train()
+
+    found = EventAccumulator(str(tmp_path / "logs"), {"tensors": 0}).Reload()
+    figures = {
+        tag: [float(tf.make_ndarray(event.tensor_proto)) for event in found.Tensors(tag)]
+        for tag in found.Tags()["tensors"]
+        if not tag.startswith("validation/")
+    }
+    for name in ("loss", "val_loss", "val_accuracy", "clips_per_second", "input_wait"):
+        expected = [row[name] for row in progress.history]
+        np.testing.assert_allclose(figures[f"epoch/{name}"], expected, rtol=1e-6)
+    for name in ("loss", "accuracy", "learning_rate", "gradient_norm"):
+        assert len(figures[f"step/{name}"]) == 6
+    pictures = {}
+    for tag in ("validation/confusion", "validation/clips"):
+        (event,) = found.Tensors(tag)  # the epochs are seconds apart
+        width, height, *images = tf.make_ndarray(event.tensor_proto)
+        pictures[tag] = [tf.io.decode_png(image) for image in images]
+        assert all(image.shape == (int(height), int(width), 3) for image in pictures[tag])
+    assert len(pictures["validation/confusion"]) == 1
+    assert len(pictures["validation/clips"]) == len(
+        training.input_pipeline.split_videos(tiny_records, config)["val"]
+    )
+
+
+def test_a_drawn_clip_shows_the_frames_and_names_both_classes():
+    clip = ClipConfig(num_frames=2, flow_length=4, image_size=32)
+    config = RunConfig("tiny", ("Bow", "Jump"), ModelConfig(2, clip), TrainingConfig())
+    gray = {
+        "rgb": np.full((2, 32, 32, 3), 77, np.uint8),
+        "flow": np.full((2, 32, 32, 8), 128, np.uint8),
+        "label": 1,
+    }
+    size, caption = tensorboard.SHOWN_SIZE, tensorboard.CAPTION
+    right, wrong = (
+        tensorboard.draw_clip(gray, np.array(p), config) for p in ([0.1, 0.9], [0.9, 0.1])
+    )
+    assert right.shape == (caption + 2 * size, 2 * size, 3)
+    assert (right[caption : caption + size] == 77).all()
+    assert (right[:caption] != wrong[:caption]).any()
+    np.testing.assert_array_equal(right[caption:], wrong[caption:])

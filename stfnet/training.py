@@ -294,7 +294,8 @@ class Trainer:
                     refresh=False,
                 )
                 bar.update()
-                if found["stopping"]:  # on any worker: all of them learn of it in the same step
+                # On any worker: all of them learn of it in the same step.
+                if found["stopping"] or (self.replicas == 1 and self.stopping):
                     self.save_checkpoint()
                     raise Preempted(f"saved at step {progress.step}; the same command goes on")
                 if time.monotonic() - self.saved_at >= self.training.checkpoint_minutes * 60:

@@ -6,8 +6,9 @@ The bare loop holds the frames decoded and does nothing but TV-L1, on one core. 
 the cores that the workers can use is what preparation is measured against: 1.00 would mean that
 decoding, resizing, encoding and writing cost nothing. The ending of a preparation (joining the
 shards and describing them to TensorFlow Datasets) takes seconds once, however large the set, and
-is told apart. Processor time a pair is compared as well: it hardly changes where other programs
-want the cores, as the wall time does.
+is told apart. Bare loops on all cores at once show what the cores lose to each other. Processor
+time a pair is compared as well: it hardly changes where other programs want the cores, as the wall
+time does.
 
 The memory is the peak of a worker's resident set over its life, on a 1080p video, at half and at
 all of its frames. A short one is stored losslessly, so that the buffers for images fill all the
@@ -127,6 +128,30 @@ def bare_loop(grey):
     return *seconds, np.stack(fields)
 
 
+def bare_loops(grey, workers, folder):
+    """Seconds of bare loops in several processes at once, each over its share of the pairs.
+
+    Cores that share caches, memory or an arithmetic unit are slower together than one is alone:
+    no division of the work can be faster than this.
+    """
+    path = folder / "grey.npy"
+    np.save(path, grey)
+    tasks = [(path, number, workers) for number in range(workers)]
+    spans = [span for _, span in runner.run(_bare_share, tasks, workers, _TIME_LIMIT)]
+    begun, ended = zip(*spans, strict=True)
+    return max(ended) - min(begun)
+
+
+def _bare_share(task, _):
+    """Begin and end of one process's loop, on the clock that all processes share."""
+    path, number, workers = task
+    share = np.array_split(np.arange(len(np.load(path)) - 1), workers)[number]
+    grey = np.load(path)[share[0] : share[-1] + 2]
+    begun = time.monotonic()
+    bare_loop(grey)
+    return begun, time.monotonic()
+
+
 def fast_loop(grey):
     """(processor seconds, fields) of the compiled TV-L1 over all pairs, on one core."""
     list(flow.stream(grey[:2], quality="fast"))  # compiles
@@ -216,6 +241,7 @@ def measure(frames, size, workers, memory_frames):
         grey = decoded(root / "videos" / "clips", size)
         found["pairs"] = len(grey) - 1
         found["bare_seconds"], found["bare_processor_seconds"], reference = bare_loop(grey)
+        found["bare_together_seconds"] = bare_loops(grey, min(workers, cores), root)
         for quality in flow.QUALITIES:
             settings = conversion.Settings(image_size=size, flow_quality=quality)
             output = root / quality
@@ -223,6 +249,7 @@ def measure(frames, size, workers, memory_frames):
             for name, seconds in zip(("", "processor_", "ending_"), times, strict=True):
                 found[f"{quality}_{name}seconds"] = seconds
         found["ratio"] = found["reference_seconds"] * min(workers, cores) / found["bare_seconds"]
+        found["together_ratio"] = found["reference_seconds"] / found["bare_together_seconds"]
         found["processor_ratio"] = (
             found["reference_processor_seconds"] / found["bare_processor_seconds"]
         )
@@ -247,11 +274,17 @@ def table(found):
     rows = [
         ("bare OpenCV TV-L1 loop, one core", _rate(pairs, found["bare_seconds"]), ""),
         (
+            f"bare loops on {min(workers, found['cores'])} cores at once",
+            _rate(pairs, found["bare_together_seconds"]),
+            "",
+        ),
+        (
             f"preparation, {workers} workers",
             _rate(pairs, found["reference_seconds"])
             + f"; {found['ratio']:.2f} x bare loop / {min(workers, found['cores'])}",
             f"at most {TARGET_RATIO}",
         ),
+        ("the same", f"{found['together_ratio']:.2f} x bare loops at once", ""),
         ("its processor time", f"{found['processor_ratio']:.2f} x bare loop", ""),
         ("its ending, once", f"{found['reference_ending_seconds']:.1f} s", ""),
         (

@@ -11,13 +11,17 @@ install: $(INSTALLED)
 
 $(INSTALLED): setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE),test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE)]'
+	touch $@
+
+$(INSTALLED)-test: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE),beam,test]'
 	touch $@
 
 demo: install
 	$(BIN)/python -m experiments.demo --output=runs/demo
 
-test: install
+test: $(INSTALLED)-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -q -n 2

@@ -3,18 +3,17 @@ r"""The full network on this machine: forward pass and training step, beside pea
     python -m experiments.benchmark network [--backends=tensorflow,jax,torch] [--nopeer]
         [--precisions=float32,mixed_bfloat16] [--xla=off,on] [--batch_size=1] [--remat]
 
-Every row runs in a process of its own, which measures the matrix-product peak too (the best before,
-between and after), since seconds say little on a machine that is shared. The TensorFlow backend is
-timed with the project's own training step, the others (where installed) on the forward pass; the
-peer is a plain PyTorch statement of the same network with Adam. With --batch_size=0 the batch
-doubles until a row runs out of memory or gains less than 3 % in clips a second. Written as JSON
-too, with --output.
+Every row runs in a process of its own, which measures the matrix-product peak too (the median of
+products before, between and after), since seconds say little on a machine that is shared. The
+TensorFlow backend is timed with the project's own training step, the others (where installed) on
+the forward pass; the peer is a plain PyTorch statement of the same network with Adam. With
+--batch_size=0 the batch doubles until a row runs out of memory or gains less than 3 % in clips a
+second. Written as JSON too, with --output.
 """
 
 import importlib.util
 import itertools
 import json
-import math
 import os
 import resource
 import statistics
@@ -29,7 +28,6 @@ from experiments import program
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-PEAK_SIZE = 4096
 LEAST_GAIN = 1.03  # of doubling the batch
 PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 COLUMNS = "{:34} {:>5} {:>9} {:>9} {:>8} {:>6} {:>9} {:>9} {:>8} {:>6} {:>8}"
@@ -47,6 +45,7 @@ def define_flags():
     flags.DEFINE_integer("repeats", 3, "Timed repetitions; the median is told.", lower_bound=1)
     flags.DEFINE_bool("training", True, "Also time the training step.")
     flags.DEFINE_integer("image_size", 224, "Pixels; the paper's is 224.", lower_bound=16)
+    flags.DEFINE_integer("peak_size", 4096, "Rows of the matrices that the peak is taken from.")
     flags.DEFINE_integer("limit", 1800, "Seconds after which a row is given up.", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file for the figures.")
     flags.DEFINE_string("row", None, "One row's settings as JSON; what the program calls itself.")
@@ -68,14 +67,18 @@ def _median_seconds(step):
 
 
 class _Peak:
-    """The best matrix product seen at any time of a row, in seconds."""
+    """Seconds of matrix products made before, between and after what a row times."""
 
     def __init__(self, multiply):
-        self.multiply, self.best = multiply, math.inf
+        self.multiply, self.found = multiply, []
         self.look()
 
     def look(self):
-        self.best = min(self.best, *_seconds(self.multiply, 5))
+        self.found += _seconds(self.multiply, 5)
+
+    @property
+    def seconds(self):
+        return statistics.median(self.found)
 
 
 def _model_config():
@@ -104,7 +107,7 @@ def _measure_tensorflow(row):
     from stfnet.steps import DistributedSteps, make_optimizer
 
     size = row["batch_size"]
-    matrix = tf.random.normal((PEAK_SIZE, PEAK_SIZE))
+    matrix = tf.random.normal((FLAGS.peak_size, FLAGS.peak_size))
     multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
     peak, found = _Peak(lambda: multiply().numpy()), {}
     settings = TrainingConfig(
@@ -128,7 +131,7 @@ def _measure_tensorflow(row):
         peak.look()
         found["training"] = _median_seconds(lambda: float(steps.train(batch)["loss"]))
     peak.look()
-    found["peak"] = peak.best
+    found["peak"] = peak.seconds
     if tf.config.list_physical_devices("GPU"):
         found["memory"] = tf.config.experimental.get_memory_info("GPU:0")["peak"]
     found["parameters"] = model.count_params()
@@ -141,7 +144,7 @@ def _measure_backend(row):
 
     from stfnet import build_stfnet
 
-    matrix = keras.random.normal((PEAK_SIZE, PEAK_SIZE))
+    matrix = keras.random.normal((FLAGS.peak_size, FLAGS.peak_size))
     peak = _Peak(
         lambda: keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(matrix, matrix)))
     )
@@ -151,7 +154,7 @@ def _measure_backend(row):
     inputs = _clips(row["batch_size"], config)
     seconds = _median_seconds(lambda: model.predict_on_batch(inputs))
     peak.look()
-    return {"forward": seconds, "peak": peak.best, "parameters": model.count_params()}
+    return {"forward": seconds, "peak": peak.seconds, "parameters": model.count_params()}
 
 
 def _measure_peer(row):
@@ -161,7 +164,7 @@ def _measure_peer(row):
 
     config, size = _model_config(), row["batch_size"]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    matrix = torch.randn(PEAK_SIZE, PEAK_SIZE, device=device)
+    matrix = torch.randn(FLAGS.peak_size, FLAGS.peak_size, device=device)
     peak, found = _Peak(lambda: (matrix @ matrix).sum().item()), {}
     model = PeerSTFNet(config).to(device)
     inputs = [
@@ -189,7 +192,7 @@ def _measure_peer(row):
     if FLAGS.training:
         found["training"] = _median_seconds(train)
     peak.look()
-    found["peak"] = peak.best
+    found["peak"] = peak.seconds
     if device == "cuda":
         found["memory"] = torch.cuda.max_memory_allocated()
     found["parameters"] = sum(p.numel() for p in model.parameters())
@@ -204,7 +207,7 @@ def _measure(row):
     measure = {"tensorflow": _measure_tensorflow, "PyTorch peer": _measure_peer}
     found = measure.get(kind, _measure_backend)(row)
     memory = found.get("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-    peak = 2 * PEAK_SIZE**3 / found["peak"] / 1e9
+    peak = 2 * FLAGS.peak_size**3 / found["peak"] / 1e9
     work = 2 * forward_multiply_adds(_model_config()) * row["batch_size"] / 1e9
     figures = {
         **row,
@@ -257,7 +260,7 @@ def _rows():
 
 def _run(row):
     """Measures a row in a new process; returns its figures, or why there are none as `failed`."""
-    flag_names = ("accumulation_steps", "repeats", "image_size", "remat", "training")
+    flag_names = ("accumulation_steps", "repeats", "image_size", "peak_size", "remat", "training")
     command = [sys.executable, "-m", "experiments.benchmark", "network", f"--row={json.dumps(row)}"]
     command += [f"--{name}={FLAGS[name].value}" for name in flag_names]
     # TensorFlow and PyTorch in one process can crash each other.

@@ -90,6 +90,7 @@ def convert(
     settings: Settings,
     report: Callable[[int], None] = lambda pairs: None,
     frame_limit: int | None = None,
+    device: str | None = None,
 ) -> Facts:
     """Fills `writer` with a video's frames and flow, holding only a few frames at a time.
 
@@ -97,8 +98,10 @@ def convert(
         path: video file or folder of images.
         writer: takes the encoded images.
         settings: sizes and encodings.
-        report: called with 1 after every pair of frames.
+        report: called with 1 after every pair of frames, and with 0 while the device is waited
+            for.
         frame_limit: stop after this many frames (None: all).
+        device: address of the process that solves `keras` flow (None: this one does).
 
     Raises:
         VideoError: the video cannot be used.
@@ -119,7 +122,10 @@ def convert(
             yield cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
 
     motion = 0.0
-    for field in flow.stream(gray_frames(), settings.flow_method, settings.flow_quality):
+    fields = flow.stream(
+        gray_frames(), settings.flow_method, settings.flow_quality, device, lambda: report(0)
+    )
+    for field in fields:
         planes = flow.encode(field, settings.flow_bound)
         # (H, W, 2) -> (2H, W): the x plane above the y plane
         writer.add_flow(_image(np.concatenate([planes[..., 0], planes[..., 1]]), settings))

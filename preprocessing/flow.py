@@ -5,7 +5,7 @@ TV-L1 is Zach, Pock & Bischof, "A duality based approach for realtime TV-L1 opti
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from preprocessing.errors import UserError
 
 METHODS = ("opencv", "keras")
 QUALITIES = ("reference", "fast")
-# Pairs that the accelerator computes at once.
+# Pairs that the Keras solver of this process computes at once.
 KERAS_BATCH = 32
 
 
@@ -61,13 +61,30 @@ def tvl1(frames: np.ndarray, method: str = "opencv", quality: str = "reference")
 
 
 def stream(
-    frames: Iterable[np.ndarray], method: str = "opencv", quality: str = "reference"
+    frames: Iterable[np.ndarray],
+    method: str = "opencv",
+    quality: str = "reference",
+    device: str | None = None,
+    waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[np.ndarray]:
-    """As `tvl1`, a field at a time: takes frames (H, W) as they come and holds only a few."""
+    """As `tvl1`, a field at a time: takes frames (H, W) as they come and holds only a few.
+
+    Args:
+        frames: uint8 (H, W), grayscale, all of one size.
+        method: as of `tvl1`.
+        quality: as of `tvl1`.
+        device: of `keras`: address of the process that solves (`preprocessing.flow_device`), or
+            None to solve in this one.
+        waiting: called about once a second while that process is waited for.
+    """
     if method == "opencv":
         calc = _fast_solver() if quality == "fast" else _opencv_solver()
         for first, second in itertools.pairwise(frames):
             yield calc(first, second)
+    elif method == "keras" and device:
+        from preprocessing import flow_client
+
+        yield from flow_client.stream(frames, device, waiting)
     elif method == "keras":
         from preprocessing import tvl1_keras
 

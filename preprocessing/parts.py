@@ -176,8 +176,10 @@ def _write_facts(made: Plan, number: int, part: Part):
     atomic.write_text(made.facts_path(number), json.dumps(dataclasses.asdict(part)))
 
 
-def make_part(task: tuple[Plan, int], report=lambda amount: None) -> Part:
-    """Converts video `number` of the plan into its part.
+def make_part(
+    task: tuple[Plan, int], report=lambda amount: None, device: str | None = None
+) -> Part:
+    """Converts video `number` of the plan into its part; for `device` see `conversion.convert`.
 
     Raises:
         VideoError: the video cannot be used.
@@ -186,7 +188,7 @@ def make_part(task: tuple[Plan, int], report=lambda amount: None) -> Part:
     video = made.videos[number]
     path = made.part_path(number)
     with records.ExampleWriter(video.id, video.label, path.parent) as writer:
-        facts = conversion.convert(video.path, writer, made.settings, report)
+        facts = conversion.convert(video.path, writer, made.settings, report, device=device)
         with atomic.writing(path) as file:
             part = Part(facts, writer.write_record(file))
     _write_facts(made, number, part)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import json
 import os
 import platform
@@ -14,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing import atomic, parts, records, runner, tfds_export
+from preprocessing import atomic, flow_device, parts, records, runner, tfds_export
 from preprocessing.conversion import Settings
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
@@ -41,16 +42,35 @@ class Prepared:
 
 
 def local_runner(
-    workers: int, time_limit: float, progress: Callable[[int], None] = lambda pairs: None
+    workers: int,
+    time_limit: float,
+    progress: Callable[[int], None] = lambda pairs: None,
+    flow_batch: int | None = None,
+    measured: Callable[[flow_device.Statistics], None] = lambda statistics: None,
 ) -> Runner:
-    """Runs on this machine's cores; see `preprocessing.runner.run`."""
+    """Runs on this machine's cores; see `preprocessing.runner.run`.
+
+    Flow with Keras is computed by one further process, which owns the device.
+
+    Args:
+        workers: processes that decode and encode.
+        time_limit: seconds without a frame after which a video is given up.
+        progress: called with numbers of pairs as they are done.
+        flow_batch: pairs that the device solves at once (None: by the kind of device).
+        measured: called at the end with what the device process did, if there was one.
+    """
 
     def run(made: parts.Plan, numbers: list[int]) -> Iterator[tuple[int, Any]]:
         tasks = [(made, number) for number in numbers]
-        for (_, number), result in runner.run(
-            parts.make_part, tasks, workers, time_limit, progress
-        ):
-            yield number, result
+        with contextlib.ExitStack() as stack:
+            work = parts.make_part
+            if tasks and made.settings.flow_method == "keras":
+                serving = flow_device.serving(
+                    made.settings.image_size, flow_batch, time_limit, measured
+                )
+                work = functools.partial(work, device=stack.enter_context(serving))
+            for (_, number), result in runner.run(work, tasks, workers, time_limit, progress):
+                yield number, result
 
     return run
 

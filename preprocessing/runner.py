@@ -24,6 +24,10 @@ _REPORT_SECONDS = 0.2
 _LOOK_SECONDS = 0.5
 
 
+class StopRunError(UserError):
+    """Raised by a task's function where no other task could succeed either: it ends the run."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a task gave no result.
@@ -48,8 +52,8 @@ def run(
 
     Args:
         function: importable by name. Calls `report(amount)` as work gets done, which shows that
-            it lives. A `UserError` that it raises, like any other exception, fails its task; a
-            full disk stops the run.
+            it lives; `report(0)` shows that alone. A `UserError` that it raises, like any other
+            exception, fails its task; a full disk and a `StopRunError` stop the run.
         tasks: picklable values.
         workers: number of processes.
         time_limit: seconds after which a worker that reported nothing is given up.
@@ -59,7 +63,7 @@ def run(
         (task, result or `Failure`), in the order in which they end.
 
     Raises:
-        UserError: the disk is full.
+        UserError: the disk is full, or the function raised `StopRunError`.
     """
     waiting = collections.deque(tasks)
     crew = [_Worker(function) for _ in range(min(workers, len(waiting)))]
@@ -144,7 +148,7 @@ def _work(function, connection):
 
     cv2.setNumThreads(1)  # the machine is shared out by processes
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     while True:
         try:
             task = connection.recv()
@@ -158,6 +162,8 @@ def _attempt(function, task, reporter) -> tuple[str, Any]:
         result = function(task, reporter)
         reporter.flush()
         return "done", result
+    except StopRunError as error:
+        return "stop", str(error)
     except UserError as error:
         return "done", Failure(getattr(error, "outcome", "refused"), str(error))
     except Exception as error:
@@ -178,11 +184,11 @@ class _Reporter:
             self.flush()
 
     def flush(self):
-        if self._amount:
-            self._connection.send(("progress", self._amount))
+        self._connection.send(("progress", self._amount))
         self._amount, self._sent = 0, time.monotonic()
 
 
-def _die_with_parent():
+def die_with_parent():
+    """Waits for the end of the process that started this one, and ends it."""
     multiprocessing.parent_process().join()
     os._exit(1)

@@ -157,10 +157,38 @@ def compile_whole(function):
             return function
 
 
+def _solve_bytes(previous, following):
+    return solve(ops.cast(previous, "float32"), ops.cast(following, "float32"))
+
+
 @functools.cache
-def compiled_solve():
-    """`solve`, compiled once a process for each shape that it meets."""
-    return compile_whole(solve)
+def _compiled_solve():
+    return compile_whole(_solve_bytes)
+
+
+def solve_pairs(previous, following):
+    """`solve` for NumPy's arrays, compiled once a process for each shape that it meets.
+
+    A pair's field depends on no other pair of its batch: each stops on its own.
+
+    Args:
+        previous: uint8 (B, H, W), grey.
+        following: the same, the images to which the flow leads.
+
+    Returns:
+        float32 (B, H, W, 2), pixels, read-only.
+    """
+    images = (ops.convert_to_tensor(images) for images in (previous, following))
+    return ops.convert_to_numpy(_compiled_solve()(*images))
+
+
+def device():
+    """What this process's backend computes on by default: `cpu`, `gpu` or `tpu`."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    return keras.distribution.list_devices()[0].split(":")[0]
 
 
 def tvl1(frames, batch=16):
@@ -191,11 +219,8 @@ def tvl1(frames, batch=16):
     for start in range(0, pairs, batch):
         count = min(batch, pairs - start)
         # Black pairs fill the last batch: they stand still after one iteration.
-        images = np.zeros((batch + 1, *frames.shape[1:]), "float32")
-        images[: count + 1] = frames[start : start + count + 1]
-        following = images[1:].copy()
-        previous = images[:-1]
-        previous[count:] = 0
-        solved = compiled_solve()(ops.convert_to_tensor(previous), ops.convert_to_tensor(following))
-        flow[start : start + count] = ops.convert_to_numpy(solved)[:count]
+        previous, following = np.zeros((2, batch, *frames.shape[1:]), "uint8")
+        previous[:count] = frames[start : start + count]
+        following[:count] = frames[start + 1 : start + count + 1]
+        flow[start : start + count] = solve_pairs(previous, following)[:count]
     return flow

@@ -73,13 +73,11 @@ def make_model(config: RunConfig):
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(training.precision)
     try:
-        if training.remat:
-            with keras.RematScope(mode="full"):
-                model = build_stfnet(config.model)
-        else:
-            model = build_stfnet(config.model)
+        model = build_stfnet(config.model)
     finally:
         keras.config.set_dtype_policy(previous)
+    for stream in _streams(model):
+        stream.remat = training.remat
     if training.weights:
         load_vgg16_weights(
             model,
@@ -88,6 +86,10 @@ def make_model(config: RunConfig):
             fc6_init=training.fc6_init,
         )
     return model
+
+
+def _streams(model):
+    return [layer for layer in model.layers if isinstance(layer, VGGStream)]
 
 
 class Trainer:
@@ -195,10 +197,9 @@ class Trainer:
             return
         self.frozen = frozen
         with self.strategy.scope():
-            for layer in self.model.layers:
-                if isinstance(layer, VGGStream):
-                    for name, convolution in layer.convolutions.items():
-                        convolution.trainable = int(name[len("block")]) > frozen
+            for stream in _streams(self.model):
+                for name, convolution in stream.convolutions.items():
+                    convolution.trainable = int(name[len("block")]) > frozen
             self.optimizer = make_optimizer(self.training, self.training.learning_rates[stage])
         self.model.compile(optimizer=self.optimizer)
         self.steps = DistributedSteps(self.model, self.optimizer, self.training, self.strategy)

@@ -18,6 +18,11 @@ class VGGStream(keras.layers.Layer):
     Args:
         width_divisor: every channel count is divided by this; 1 is VGG-16.
 
+    Attributes:
+        convolutions: name -> Conv2D, in order.
+        remat: set it to compute each block's activations again in the backward pass, instead of
+            keeping them: a quarter more arithmetic, most of the memory back. Not saved.
+
     Call arguments:
         clips: floating (B, T, H, W, C), any C. Only B may be unknown.
 
@@ -28,6 +33,7 @@ class VGGStream(keras.layers.Layer):
     def __init__(self, width_divisor=1, **kwargs):
         super().__init__(**kwargs)
         self.width_divisor = width_divisor
+        self.remat = False
         self.convolutions = {}
         for block, widths in enumerate(VGG16_BLOCKS, 1):
             for number, width in enumerate(widths, 1):
@@ -52,11 +58,24 @@ class VGGStream(keras.layers.Layer):
     def call(self, clips):
         _, frames, *size, channels = clips.shape
         x = ops.reshape(clips, (-1, *size, channels))  # b t h w c -> (b t) h w c
-        for name, convolution in self.convolutions.items():
-            if name.endswith("conv1") and name != "block1_conv1":
-                x = ops.max_pool(x, 2, strides=2)
-            x = convolution(x)
+        for number in range(1, len(VGG16_BLOCKS) + 1):
+            block = self._block(number)
+            # Keras' RematScope passes keyword arguments on, which TensorFlow's graphs refuse.
+            x = keras.remat(block)(x) if self.remat else block(x)
         return ops.reshape(x, (-1, frames, *x.shape[1:]))  # (b t) h w c -> b t h w c
+
+    def _block(self, number):
+        """Function of a block's input: pooling, but for the first block, and its convolutions."""
+
+        def block(x):
+            if number > 1:
+                x = ops.max_pool(x, 2, strides=2)
+            for name, convolution in self.convolutions.items():
+                if name.startswith(f"block{number}_"):
+                    x = convolution(x)
+            return x
+
+        return block
 
     def compute_output_shape(self, input_shape):
         batch, frames, height, width, _ = input_shape

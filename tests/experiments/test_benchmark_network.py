@@ -23,7 +23,7 @@ def test_a_row_has_speed_peak_and_memory(request, tmp_path):
     ended = _run(
         request,
         *("network", "--image_size=32", "--backends=tensorflow", "--precisions=float32"),
-        *("--xla=off", "--nopeer", "--repeats=1", f"--output={output}"),
+        *("--xla=off", "--nopeer", "--repeats=1", "--peak_size=512", f"--output={output}"),
     )
     assert ended.returncode == 0, ended.stderr
     (row,) = json.loads(output.read_text())

@@ -52,5 +52,5 @@ def test_every_figure_is_measured():
     assert [count for count, _ in found["megabytes"]] == [4, 8]
     assert all(30 < size < 600 for _, size in found["megabytes"])
     lines = benchmark.table(found).splitlines()
-    assert lines[0].startswith("8 pairs at 32 x 32") and len(lines) == 4 + 9
+    assert lines[0].startswith("8 pairs at 32 x 32") and len(lines) == 4 + 11
     assert all(line.count("|") == 4 for line in lines[2:])

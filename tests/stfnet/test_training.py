@@ -252,7 +252,7 @@ def test_the_modern_recipe_trains(tiny_records, tmp_path):
     values = modern.get_config()
     values.model.update(clip=dataclasses.asdict(CLIP), width_divisor=32, fc6_units=8, lstm_units=8)
     values.model.update(rgb_input="unit", flow_input="pixels")
-    values.training.update(weights="", batch_size=4, accumulation_steps=2, tau_range=(1, 3))
+    values.training.update(weights="", batch_size=4, accumulation_steps=1, tau_range=(1, 3))
     values.training.update(learning_rates=(1e-2, 3e-3), max_epochs=(3, 1), warmup_epochs=0.5)
     values.training.update(frozen_blocks=(0, 2), ema=0.5)
     config = make_run_config(values, tiny_records)

@@ -1,0 +1,56 @@
+"""The pairs of frames that wait for the device, of all workers."""
+
+import collections
+import threading
+import time
+from collections.abc import Hashable
+
+
+class PairQueue:
+    """Hands out batches, a pair of each worker in turn, so that every video goes on."""
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        # Worker -> numbers of its pairs; the worker whose turn it is comes first.
+        self._waiting = collections.OrderedDict()
+
+    def add(self, worker: Hashable, first: int, count: int):
+        """Puts pairs `first` to `first + count - 1` of a worker behind its others."""
+        with self._changed:
+            numbers = self._waiting.setdefault(worker, collections.deque())
+            numbers.extend(range(first, first + count))
+            self._changed.notify()
+
+    def drop(self, worker: Hashable):
+        """Forgets the pairs of a worker that is gone."""
+        with self._changed:
+            self._waiting.pop(worker, None)
+
+    def take(self, count: int, patience: float) -> list[tuple[Hashable, int]]:
+        """Waits for a pair, and then for a full batch, but not for long.
+
+        Args:
+            count: pairs of a full batch.
+            patience: seconds for which a batch that is not full waits for more pairs.
+
+        Returns:
+            1 to `count` tuples (worker, number of its pair); of one worker in their order.
+        """
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._number() > 0)
+                end = time.monotonic() + patience
+                while 0 < self._number() < count and (left := end - time.monotonic()) > 0:
+                    self._changed.wait(left)
+                if self._number():
+                    break
+            batch = []
+            while self._waiting and len(batch) < count:
+                worker, numbers = self._waiting.popitem(last=False)
+                batch.append((worker, numbers.popleft()))
+                if numbers:
+                    self._waiting[worker] = numbers
+            return batch
+
+    def _number(self):
+        return sum(map(len, self._waiting.values()))

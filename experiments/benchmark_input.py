@@ -25,6 +25,7 @@ from absl import flags
 from experiments import program
 
 FLAGS = flags.FLAGS
+BOUND = "decode_jpeg alone"
 LEAST_SHARE, LARGEST_STEP = 0.9, 1.03
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 
@@ -82,6 +83,16 @@ def _seconds_of(dataset):
     return time.perf_counter() - begun
 
 
+def _best_seconds(datasets):
+    """The shortest run through each dataset, in rounds in which all take turns."""
+    for dataset in datasets.values():
+        _seconds_of(dataset)  # traces, and fills the page cache
+    found = {name: [] for name in datasets}
+    for _, (name, dataset) in itertools.product(range(FLAGS.rounds), datasets.items()):
+        found[name].append(_seconds_of(dataset))
+    return {name: min(seconds) for name, seconds in found.items()}
+
+
 def decoding(images, gray_from):
     """Dataset that does nothing but decode each row of JPEGs, gray from a column on."""
     import tensorflow as tf
@@ -111,24 +122,15 @@ def measure_pipeline(metadata, clip):
     plan = plan[np.arange(FLAGS.clips)]
     held = cache.hold_in_memory(metadata, positions)
     images = clip_bytes(metadata, plan)
-    bare = decoding(images, clip.num_frames)
-    makers = {
-        "decode_jpeg alone": lambda: bare,
-        "pipeline": lambda: input_pipeline.clip_dataset(metadata, plan, clip, 1),
-        "pipeline, --cache=memory": lambda: input_pipeline.clip_dataset(
-            metadata, plan, clip, 1, held=held
-        ),
+    datasets = {
+        BOUND: decoding(images, clip.num_frames),
+        "pipeline": input_pipeline.clip_dataset(metadata, plan, clip, 1),
+        "pipeline, --cache=memory": input_pipeline.clip_dataset(metadata, plan, clip, 1, held=held),
     }
-    seconds = {name: [] for name in makers}
-    for name in makers:
-        _seconds_of(makers[name]())  # traces, and fills the page cache
-    for _, (name, make) in itertools.product(range(FLAGS.rounds), makers.items()):
-        seconds[name].append(_seconds_of(make()))
-    best = {name: FLAGS.clips / min(found) for name, found in seconds.items()}
+    best = {name: FLAGS.clips / seconds for name, seconds in _best_seconds(datasets).items()}
     megabytes = sum(map(len, itertools.chain(*images))) / len(images) / 1e6
     return {"megabytes_a_clip": round(megabytes, 3)} | {
-        name: {"clips_per_second": round(rate, 2), "share": round(rate / best[bare_name], 3)}
-        for bare_name in ("decode_jpeg alone",)
+        name: {"clips_per_second": round(rate, 2), "share": round(rate / best[BOUND], 3)}
         for name, rate in best.items()
     }
 
@@ -183,15 +185,11 @@ def measure_layouts(metadata, flow_length):
         name: decoding(rows * 4, 0 if "gray" in name else len(rows[0]))
         for name, rows in stored.items()
     }
-    seconds = {name: [] for name in datasets}
-    for dataset in datasets.values():
-        _seconds_of(dataset)
-    for _, (name, dataset) in itertools.product(range(FLAGS.rounds), datasets.items()):
-        seconds[name].append(_seconds_of(dataset))
+    seconds = _best_seconds(datasets)
     for name, rows in stored.items():
         table[name] = {
             "bytes_a_field": round(sum(map(len, itertools.chain(*rows))) / count),
-            "fields_per_second": round(4 * count / min(seconds[name])),
+            "fields_per_second": round(4 * count / seconds[name]),
         }
     return table
 

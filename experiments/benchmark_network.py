@@ -87,15 +87,16 @@ def _model_config():
     return ModelConfig(num_classes=11, clip=ClipConfig(image_size=FLAGS.image_size))
 
 
-def _clips(size, config):
-    """Random bytes in the shape of a batch."""
+def _clips(size, config, name="flow"):
+    """Random bytes in the shape of a batch: the network's inputs, or the pipeline's `fields`."""
     import numpy as np
 
     clip, rng = config.clip, np.random.default_rng(0)
-    shape = (size, clip.num_frames, clip.image_size, clip.image_size)
+    images = (clip.image_size, clip.image_size)
+    depth = {"flow": (*images, 2 * clip.flow_length), "fields": (clip.flow_length, 2, *images)}
     return {
-        "rgb": rng.integers(0, 256, (*shape, 3), np.uint8),
-        "flow": rng.integers(0, 256, (*shape, 2 * clip.flow_length), np.uint8),
+        "rgb": rng.integers(0, 256, (size, clip.num_frames, *images, 3), np.uint8),
+        name: rng.integers(0, 256, (size, clip.num_frames, *depth[name]), np.uint8),
     }
 
 
@@ -120,7 +121,6 @@ def _measure_tensorflow(row):
     config = RunConfig("benchmark", ("",) * 11, _model_config(), settings)
     model = training.make_model(config)
     inputs = {name: tf.constant(value) for name, value in _clips(size, config.model).items()}
-    batch = {**inputs, "label": tf.zeros(size, tf.int64), "weight": tf.ones(size)}
     forward = tf.function(lambda: model(inputs, training=False), jit_compile=row["xla"])
     if FLAGS.accumulation_steps == 1:
         found["forward"] = _median_seconds(lambda: forward().numpy())
@@ -129,6 +129,9 @@ def _measure_tensorflow(row):
             model, make_optimizer(settings, 1e-5), settings, tf.distribute.get_strategy()
         )
         peak.look()
+        clips = _clips(size, config.model, "fields")
+        batch = {name: tf.constant(value) for name, value in clips.items()}
+        batch |= {"label": tf.zeros(size, tf.int64), "weight": tf.ones(size)}
         found["training"] = _median_seconds(lambda: float(steps.train(batch)["loss"]))
     peak.look()
     found["peak"] = peak.seconds

@@ -34,7 +34,8 @@ def predict_clips(model, metadata, positions, clip, batch_size):
     found = []
     dataset = input_pipeline.clip_dataset(metadata, plan, clip, batch_size)
     for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):
-        inputs = {name: batch[name] for name in model.input}
+        inputs = input_pipeline.network_inputs(batch)
+        inputs = {name: inputs[name] for name in model.input}
         found.append(np.asarray(model.predict_on_batch(inputs), np.float32))
     return np.concatenate(found)[: len(positions)]
 

@@ -199,7 +199,7 @@ def decode_clip(frames, flow, image_size, image_format="jpeg"):
         image_format: `jpeg` or `png`.
 
     Returns:
-        (rgb, flow): uint8 (T, H, W, 3) and uint8 (T, H, W, 2L), channels x1, y1, x2, y2, ...
+        (rgb, fields): uint8 (T, H, W, 3) and uint8 (T, L, 2, H, W), x and y plane of each field.
     """
     length, depth = flow.shape
 
@@ -210,45 +210,59 @@ def decode_clip(frames, flow, image_size, image_format="jpeg"):
 
     # Unrolled: T and L are fixed, and separate operations decode side by side.
     rgb = tf.stack([decode(frames[t], 3) for t in range(length)])
-
-    def stack(fields):
-        """A frame's fields with their planes as channels: small enough to stay in the cache."""
-        planes = tf.stack([decode(fields[k], 1) for k in range(depth)])  # l (xy h) w 1
-        planes = tf.reshape(planes, (2 * depth, image_size * image_size))
-        return tf.reshape(tf.transpose(planes), (image_size, image_size, 2 * depth))
-
+    fields = tf.stack([decode(flow[t, k], 1) for t in range(length) for k in range(depth)])
     return (
         tf.ensure_shape(rgb, (length, image_size, image_size, 3)),
-        tf.stack([stack(flow[t]) for t in range(length)]),
+        tf.reshape(fields, (length, depth, 2, image_size, image_size)),
     )
 
 
-def mirror(rgb, flow):
-    """Mirrors a clip left to right; the x flow, in the even channels, turns its sign.
+def network_inputs(batch):
+    """A batch as the network takes it: the planes of the flow fields become channels.
+
+    Part of the step and not of the pipeline, because the processor would take half as long for it
+    as for decoding, and the device that trains takes next to nothing.
+
+    Args:
+        batch: `rgb` uint8 (B, T, H, W, 3) and `fields` uint8 (B, T, L, 2, H, W), of `clip_dataset`.
+
+    Returns:
+        Dictionary of `rgb` and `flow`, uint8 (B, T, H, W, 2L), channels x1, y1, x2, y2, ...
+    """
+    _, frames, length, _, height, width = batch["fields"].shape
+    stacks = tf.transpose(batch["fields"], (0, 1, 4, 5, 2, 3))  # b t l xy h w -> b t h w l xy
+    stacks = tf.reshape(stacks, (-1, frames, height, width, 2 * length))
+    return {"rgb": batch["rgb"], "flow": stacks}
+
+
+def mirror(rgb, fields):
+    """Mirrors a clip left to right; the x flow turns its sign.
 
     Zero displacement is 128, so v becomes 256 - v (0, the clipped end, becomes 255).
     """
-    rgb, flow = rgb[:, :, ::-1], flow[:, :, ::-1]
-    turned = tf.cast(tf.minimum(256 - tf.cast(flow, tf.int32), 255), tf.uint8)
-    across = tf.constant([True, False] * (flow.shape[-1] // 2))
-    return rgb, tf.where(across, turned, flow)
+    rgb, fields = rgb[:, :, ::-1], fields[..., ::-1]
+    turned = tf.cast(tf.minimum(256 - tf.cast(fields, tf.int32), 255), tf.uint8)
+    return rgb, tf.where([[[True]], [[False]]], turned, fields)
 
 
-def crop_and_enlarge(rgb, flow, crop):
+def crop_and_enlarge(rgb, fields, crop):
     """Keeps the square `crop` (top, left, side; shares of the side) at the full size again.
 
     Flow is in pixels, so enlarging by 1 / side enlarges it too.
     """
     top, left, side = crop[0], crop[1], crop[2]
-    box = tf.tile([[top, left, top + side, left + side]], (rgb.shape[0], 1))
-    index = tf.range(rgb.shape[0])
     size = rgb.shape[1:3]
-    rgb = tf.image.crop_and_resize(tf.cast(rgb, tf.float32), box, index, size)
-    flow = tf.image.crop_and_resize(tf.cast(flow, tf.float32), box, index, size)
-    flow = 128 + (flow - 128) / side
+
+    def enlarged(images):
+        count = images.shape[0]
+        box = tf.tile([[top, left, top + side, left + side]], (count, 1))
+        return tf.image.crop_and_resize(tf.cast(images, tf.float32), box, tf.range(count), size)
+
+    planes = enlarged(tf.reshape(fields, (-1, *size, 1)))
+    planes = 128 + (planes - 128) / side
     return (
-        tf.saturate_cast(tf.round(rgb), tf.uint8),
-        tf.saturate_cast(tf.round(flow), tf.uint8),
+        tf.saturate_cast(tf.round(enlarged(rgb)), tf.uint8),
+        tf.reshape(tf.saturate_cast(tf.round(planes), tf.uint8), fields.shape),
     )
 
 
@@ -259,18 +273,18 @@ def _decoder(clip: ClipConfig, image_format, augmentation):
     @tf.function
     def decode(row, serialized):
         example = records.parse_example(serialized)
-        rgb, flow = decode_clip(
+        rgb, fields = decode_clip(
             tf.gather(example["frames"], row["frames"]),
             tf.gather(example["flow"], row["flow"]),
             clip.image_size,
             image_format,
         )
         if augmentation in MIRRORED:
-            rgb, flow = tf.cond(row["flip"], lambda: mirror(rgb, flow), lambda: (rgb, flow))
+            rgb, fields = tf.cond(row["flip"], lambda: mirror(rgb, fields), lambda: (rgb, fields))
         if augmentation in CROPPED:
-            rgb, flow = crop_and_enlarge(rgb, flow, row["crop"])
+            rgb, fields = crop_and_enlarge(rgb, fields, row["crop"])
         kept = {name: row[name] for name in ("label", "weight", "video")}
-        return {"rgb": rgb, "flow": flow, **kept}
+        return {"rgb": rgb, "fields": fields, **kept}
 
     return decode
 
@@ -289,8 +303,9 @@ def clip_dataset(
         held: the records in memory (`stfnet.cache.hold_in_memory`); None to read the shards.
 
     Returns:
-        tf.data.Dataset of dictionaries: `rgb` uint8 (B, T, H, W, 3), `flow` uint8
-        (B, T, H, W, 2L), `label` int64 (B,), `weight` float32 (B,), `video` int64 (B,).
+        tf.data.Dataset of dictionaries: `rgb` uint8 (B, T, H, W, 3), `fields` uint8
+        (B, T, L, 2, H, W), `label` int64 (B,), `weight` float32 (B,), `video` int64 (B,);
+        `network_inputs` makes the network's inputs of them.
     """
     videos = [metadata.videos[k] for k in plan.video]
     shards = metadata.shard_paths

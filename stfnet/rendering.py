@@ -15,6 +15,7 @@ LEAST_HEIGHT, LARGEST_HEIGHT = 360, 480
 LARGEST_WIDTH = 640
 CAPTION, TIMELINE, PANEL, MARGIN = 34, 44, 300, 12
 BARS = 5  # classes shown
+SHOWN_FRAMES, CELL = 6, 132  # of a clip in one picture; side of each in pixels
 
 BACKGROUND, TEXT, MUTED, ACCENT, TRACK = (
     (24, 26, 31),
@@ -211,6 +212,28 @@ def color_fields(found, clip: ClipConfig):
             numbers.ravel().tolist(), displacements.reshape(-1, height, width, 2), strict=True
         )
     }
+
+
+def draw_clip(rgb, fields, clip: ClipConfig):
+    """Draws a clip: sampled frames in time, and under each the flow from it to the next frame.
+
+    Args:
+        rgb: uint8 (T, H, W, 3).
+        fields: uint8 (T, L, 2, H, W), encoded.
+        clip: the clip configuration.
+
+    Returns:
+        uint8 (2 CELL, K CELL, 3), RGB, of at most SHOWN_FRAMES frames spread over the clip.
+    """
+    shown = np.unique(np.linspace(0, len(rgb) - 1, SHOWN_FRAMES).round().astype(int))
+    at_frame = np.moveaxis(fields[shown, clip.flow_length // 2], 1, -1)  # k xy h w -> k h w xy
+    displacements = flow.decode(at_frame, clip.flow_bound)
+    colored = flow_to_color(displacements, scale_of(displacements))
+    rows = [
+        np.concatenate([enlarge(image, CELL, CELL) for image in images], axis=1)
+        for images in (rgb[shown], colored)
+    ]
+    return np.concatenate(rows)
 
 
 def enlarge(image, height, width):

@@ -9,19 +9,15 @@ from pathlib import Path
 import cv2
 import jinja2
 import keras
-import numpy as np
 import tensorflow as tf
 
-from preprocessing import flow
 from preprocessing.errors import UserError
-from preprocessing.flow_colors import flow_to_color
 from stfnet import input_pipeline
 from stfnet.checkpoints import write_atomically
 from stfnet.config import ModelConfig, RunConfig, TrainingConfig, read_json, to_dict
-from stfnet.rendering import scale_of
+from stfnet.rendering import draw_clip
 
 REPORT_FILE = "report.html"
-SHOWN_FRAMES, CELL = 6, 132  # of an example clip; side of a picture in pixels
 PROTOCOLS = {
     "official": "the official split of the data set",
     "group": "7:3 by whole groups, so that no test clip shares its source with a training clip",
@@ -88,29 +84,6 @@ def choose_examples(rows, count):
     return wrong[:count], list(right.values())[:count]
 
 
-def draw_clip(rgb, encoded, clip):
-    """Draws a clip: sampled frames in time, and under each the flow from it to the next frame.
-
-    Args:
-        rgb: uint8 (T, H, W, 3).
-        encoded: uint8 (T, H, W, 2L).
-        clip: ClipConfig.
-
-    Returns:
-        uint8 (2 CELL, K CELL, 3), RGB, of at most SHOWN_FRAMES frames spread over the clip.
-    """
-    shown = np.unique(np.linspace(0, len(rgb) - 1, SHOWN_FRAMES).round().astype(int))
-    start = 2 * (clip.flow_length // 2)
-    displacements = flow.decode(encoded[shown][..., start : start + 2], clip.flow_bound)
-    colored = flow_to_color(displacements, scale_of(displacements))
-
-    def row(images):
-        cells = [cv2.resize(i, (CELL, CELL), interpolation=cv2.INTER_CUBIC) for i in images]
-        return np.concatenate(cells, axis=1)
-
-    return np.concatenate([row(rgb[shown]), row(colored)])
-
-
 def _data_url(path_or_image):
     """A PNG file, or an RGB image as JPEG, as text that stands in for its address."""
     if isinstance(path_or_image, Path):
@@ -137,7 +110,7 @@ def _read_examples(workdir, metadata, config, count):
         plan = input_pipeline.plan_evaluation(metadata, positions, clip, 1)
         clips = input_pipeline.clip_dataset(metadata, plan, clip, 1).as_numpy_iterator()
         for position, batch in zip(positions, clips, strict=True):
-            picture = draw_clip(batch["rgb"][0], batch["flow"][0], clip)
+            picture = draw_clip(batch["rgb"][0], batch["fields"][0], clip)
             pictures[metadata.videos[position].id] = _data_url(picture)
     return tuple(
         [

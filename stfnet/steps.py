@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from stfnet.config import TrainingConfig
+from stfnet.input_pipeline import network_inputs
 
 
 def learning_rate(training: TrainingConfig, stage, step, steps_per_epoch):
@@ -87,7 +88,8 @@ class DistributedSteps:
 
     def _losses(self, batch, training):
         """Each clip's cross entropy and correctness, float32 (B,), and its best class, int64."""
-        inputs = {name: batch[name] for name in self.model.input}
+        inputs = network_inputs(batch)
+        inputs = {name: inputs[name] for name in self.model.input}
         logits = tf.cast(self.model(inputs, training=training), tf.float32)
         labels = tf.one_hot(batch["label"], logits.shape[-1])
         smoothing = self.training.label_smoothing if training else 0.0

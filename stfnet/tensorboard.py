@@ -8,15 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from preprocessing import flow
-from preprocessing.flow_colors import flow_to_color
 from stfnet import evaluation, input_pipeline
 from stfnet.config import RunConfig
-from stfnet.rendering import MARGIN, draw_text, enlarge, scale_of
+from stfnet.rendering import MARGIN, draw_clip, draw_text
 
 SHOWN_CLIPS = 4
-SHOWN_SIZE = 160  # of a frame, in pixels
 CAPTION = 36
+RIGHT, WRONG = (110, 220, 130), (240, 120, 110)  # RGB
 PICTURE_SECONDS = 60  # least time between two drawings: in a run of short epochs they add up
 
 
@@ -84,38 +82,30 @@ class TensorBoard(keras.callbacks.Callback):
     def _draw_clips(self):
         drawn = []
         for batch in self.clips:
-            inputs = {name: batch[name] for name in self.model.input}
+            inputs = input_pipeline.network_inputs(batch)
+            inputs = {name: inputs[name] for name in self.model.input}
             probabilities = keras.ops.convert_to_numpy(self.model(inputs, training=False))[0]
-            clip = {name: batch[name][0].numpy() for name in ("rgb", "flow", "label")}
-            drawn.append(draw_clip(clip, probabilities, self.config))
+            rgb, fields, label = (batch[name][0].numpy() for name in ("rgb", "fields", "label"))
+            drawn.append(captioned_clip(rgb, fields, label, probabilities, self.config))
         return np.stack(drawn)
 
 
-def draw_clip(clip, probabilities, config: RunConfig):
-    """Draws a clip's frames above the flow at each, under what the network says of it.
+def captioned_clip(rgb, fields, label, probabilities, config: RunConfig):
+    """Draws a clip under a line with its class and what the network says of it.
 
     Args:
-        clip: `rgb` uint8 (T, H, W, 3), `flow` uint8 (T, H, W, 2L), `label`.
+        rgb, fields: see `stfnet.rendering.draw_clip`.
+        label: true class.
         probabilities: float (C,).
         config: RunConfig.
 
     Returns:
         uint8 (height, width, 3), RGB.
     """
-    middle = 2 * (config.model.clip.flow_length // 2)
-    fields = flow.decode(clip["flow"][..., middle : middle + 2], config.model.clip.flow_bound)
-    scale = scale_of(fields)
-    colors = [flow_to_color(field, scale) for field in fields]
-    rows = [
-        np.concatenate([enlarge(image, SHOWN_SIZE, SHOWN_SIZE) for image in images], 1)
-        for images in (clip["rgb"], colors)
-    ]
-    image = np.concatenate([np.zeros((CAPTION, *rows[0].shape[1:]), np.uint8), *rows])
+    clip = draw_clip(rgb, fields, config.model.clip)
+    image = np.concatenate([np.zeros((CAPTION, *clip.shape[1:]), np.uint8), clip])
     best = int(probabilities.argmax())
-    line = (
-        f"{config.classes[int(clip['label'])]}: seen as {config.classes[best]}, "
-        f"{probabilities[best]:.0%}"
-    )
-    color = (110, 220, 130) if best == clip["label"] else (240, 120, 110)
+    line = f"{config.classes[label]}: seen as {config.classes[best]}, {probabilities[best]:.0%}"
+    color = RIGHT if best == label else WRONG
     draw_text(image, line, MARGIN, CAPTION - 12, 18, color, width=image.shape[1] - 2 * MARGIN)
     return image

@@ -42,7 +42,9 @@ def test_a_test_clip_is_its_frames_and_its_flow_stacks(tiny_records):
     batches = list(input_pipeline.clip_dataset(tiny_records, plan, CLIP, 2))
     assert [batch["weight"].numpy().tolist() for batch in batches] == [[1, 1], [1, 1], [1, 0]]
     clips = [
-        {name: value[k].numpy() for name, value in b.items()} for b in batches for k in range(2)
+        {name: value[k].numpy() for name, value in (b | input_pipeline.network_inputs(b)).items()}
+        for b in batches
+        for k in range(2)
     ]
     for position, clip in zip(positions, clips, strict=False):
         video = tiny_records.videos[position]
@@ -66,7 +68,7 @@ def test_flow_of_a_square_moving_right_is_above_128(tiny_records):
         positions = [k for k, v in enumerate(tiny_records.videos) if v.label == label]
         plan = input_pipeline.plan_evaluation(tiny_records, positions, CLIP, 1)
         for batch in input_pipeline.clip_dataset(tiny_records, plan, CLIP, 1):
-            x = batch["flow"].numpy()[0, 1, 10:22, 8:24, 0::2].astype(int) - 128
+            x = batch["fields"].numpy()[0, 1, :, 0, 10:22, 8:24].astype(int) - 128
             assert low <= np.median(x) <= high  # 1 px a frame at 32 pixels is 6.4 levels
 
 
@@ -119,13 +121,13 @@ def test_clips_are_mirrored_and_cropped_as_augmentation_says(
 
     whole, shown = read(plan, "none"), read(plan, augmentation)
     for k in range(20):
-        wanted = whole["rgb"][k], whole["flow"][k]
+        wanted = whole["rgb"][k], whole["fields"][k]
         if plan.flip[k]:
             wanted = input_pipeline.mirror(*wanted)
         if cropped:
             wanted = input_pipeline.crop_and_enlarge(*wanted, plan.crop[k])
         np.testing.assert_array_equal(shown["rgb"][k], wanted[0])
-        np.testing.assert_array_equal(shown["flow"][k], wanted[1])
+        np.testing.assert_array_equal(shown["fields"][k], wanted[1])
 
 
 def test_a_part_of_an_epoch_is_read_as_in_the_whole(tiny_records, config):
@@ -140,26 +142,37 @@ def test_a_part_of_an_epoch_is_read_as_in_the_whole(tiny_records, config):
             np.testing.assert_array_equal(ours[name].numpy(), theirs[name].numpy())
 
 
+def test_planes_become_channels_x_before_y_and_field_after_field():
+    fields = np.arange(2 * 3 * 4 * 2, dtype=np.uint8).reshape(2, 3, 4, 2, 1, 1)
+    fields = np.tile(fields, (1, 1, 1, 1, 5, 6))
+    fields[..., 2, 4] += 100
+    batch = {"rgb": tf.zeros((2, 3, 5, 6, 3), tf.uint8), "fields": tf.constant(fields)}
+    flow = input_pipeline.network_inputs(batch)["flow"].numpy()
+    assert flow.shape == (2, 3, 5, 6, 8)
+    assert flow[1, 2, 0, 0].tolist() == list(range(40, 48))
+    assert flow[0, 1, 2, 4].tolist() == list(range(108, 116))
+
+
 def test_mirroring_turns_the_picture_and_the_x_flow():
     rgb = np.arange(1 * 2 * 3 * 3, dtype=np.uint8).reshape(1, 2, 3, 3)
-    flow = np.zeros((1, 2, 3, 2), np.uint8)
-    flow[..., 0] = [[0, 128, 255], [1, 130, 200]]
-    flow[..., 1] = [[7, 8, 9], [1, 2, 3]]
-    mirrored, turned = input_pipeline.mirror(tf.constant(rgb), tf.constant(flow))
+    fields = np.zeros((1, 1, 2, 2, 3), np.uint8)
+    fields[0, 0, 0] = [[0, 128, 255], [1, 130, 200]]
+    fields[0, 0, 1] = [[7, 8, 9], [1, 2, 3]]
+    mirrored, turned = input_pipeline.mirror(tf.constant(rgb), tf.constant(fields))
     np.testing.assert_array_equal(mirrored[0, 0, 0], rgb[0, 0, 2])
-    assert turned[0, :, :, 0].numpy().tolist() == [[1, 128, 255], [56, 126, 255]]
-    assert turned[0, :, :, 1].numpy().tolist() == [[9, 8, 7], [3, 2, 1]]
+    assert turned[0, 0, 0].numpy().tolist() == [[1, 128, 255], [56, 126, 255]]
+    assert turned[0, 0, 1].numpy().tolist() == [[9, 8, 7], [3, 2, 1]]
 
 
 def test_enlarging_a_crop_enlarges_its_flow():
     rgb = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    flow = np.full((2, 32, 32, 8), 138, np.uint8)  # 10 levels
+    fields = np.full((2, 4, 2, 32, 32), 138, np.uint8)  # 10 levels
     crop = tf.constant([0.0, 0.0, 0.5])
-    _, enlarged = input_pipeline.crop_and_enlarge(tf.constant(rgb), tf.constant(flow), crop)
+    _, enlarged = input_pipeline.crop_and_enlarge(tf.constant(rgb), tf.constant(fields), crop)
     assert np.unique(enlarged).tolist() == [148]
-    kept, same = input_pipeline.crop_and_enlarge(rgb, flow, tf.constant([0.0, 0.0, 1.0]))
+    kept, same = input_pipeline.crop_and_enlarge(rgb, fields, tf.constant([0.0, 0.0, 1.0]))
     np.testing.assert_array_equal(kept, rgb)
-    np.testing.assert_array_equal(same, flow)
+    np.testing.assert_array_equal(same, fields)
 
 
 def test_validation_groups_are_in_no_other_part(tiny_records, config):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
-from stfnet import evaluation, report
+from stfnet import evaluation, rendering, report
 from stfnet.checkpoints import write_json
 from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig, to_dict
 
@@ -89,7 +89,7 @@ def test_the_page_holds_figures_settings_and_pictures_in_itself(evaluated, tiny_
     # The confusion matrix, four mistakes, and one success of the only class that has any.
     assert len(page.images) == 1 + 4 + 1
     for clip in page.images[1:]:
-        assert clip.shape == (2 * report.CELL, 3 * report.CELL, 3)
+        assert clip.shape == (2 * rendering.CELL, 3 * rendering.CELL, 3)
     # The surest mistake comes first: the last video in the records that does not move right.
     last = [video.id for video in tiny_records.videos if video.class_name != "Right"][-1]
     assert page.text.index(last) < page.text.index("Recognised")
@@ -99,9 +99,10 @@ def test_a_clip_is_drawn_with_its_flow_below_its_frames():
     clip = ClipConfig(num_frames=2, flow_length=2, image_size=32)
     rgb = np.zeros((2, 32, 32, 3), np.uint8)
     rgb[0], rgb[1] = (10, 20, 30), (40, 50, 60)
-    encoded = np.full((2, 32, 32, 4), 128, np.uint8)
-    encoded[0, ..., 2] = 255  # field 0: frame 0 to 1, to the right, the second of its stack
-    cells = report.draw_clip(rgb, encoded, clip).reshape(2, report.CELL, 2, report.CELL, 3)
+    fields = np.full((2, 2, 2, 32, 32), 128, np.uint8)
+    fields[0, 1, 0] = 255  # field 0: frame 0 to 1, to the right, the second of its stack
+    drawn = rendering.draw_clip(rgb, fields, clip)
+    cells = drawn.reshape(2, rendering.CELL, 2, rendering.CELL, 3)
     means = cells.mean((1, 3))  # row, column, RGB
     np.testing.assert_allclose(means[0], [(10, 20, 30), (40, 50, 60)])
     np.testing.assert_allclose(means[1], [(255, 0, 0), (255, 255, 255)], atol=3)

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from stfnet import ClipConfig, ModelConfig, tensorboard, training
+from stfnet import ClipConfig, ModelConfig, rendering, tensorboard, training
 from stfnet.config import RunConfig, TrainingConfig
 
 
@@ -49,14 +49,10 @@ def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
 def test_a_drawn_clip_shows_the_frames_and_names_both_classes():
     clip = ClipConfig(num_frames=2, flow_length=4, image_size=32)
     config = RunConfig("tiny", ("Bow", "Jump"), ModelConfig(2, clip), TrainingConfig())
-    gray = {
-        "rgb": np.full((2, 32, 32, 3), 77, np.uint8),
-        "flow": np.full((2, 32, 32, 8), 128, np.uint8),
-        "label": 1,
-    }
-    size, caption = tensorboard.SHOWN_SIZE, tensorboard.CAPTION
+    gray = np.full((2, 32, 32, 3), 77, np.uint8), np.full((2, 4, 2, 32, 32), 128, np.uint8)
+    size, caption = rendering.CELL, tensorboard.CAPTION
     right, wrong = (
-        tensorboard.draw_clip(gray, np.array(p), config) for p in ([0.1, 0.9], [0.9, 0.1])
+        tensorboard.captioned_clip(*gray, 1, np.array(p), config) for p in ([0.1, 0.9], [0.9, 0.1])
     )
     assert right.shape == (caption + 2 * size, 2 * size, 3)
     assert (right[caption : caption + size] == 77).all()

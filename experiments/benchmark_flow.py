@@ -1,6 +1,7 @@
 """TV-L1 on this machine, pairs a second: OpenCV and every Keras backend, beside the bound.
 
     python -m experiments.benchmark flow [--size=224] [--batches=8,32] [--video=FILE]
+    python -m experiments.benchmark flow --clips=64 --clip_pairs=200   # where there is a GPU
 
 Each backend runs in a process of its own, on the device that it takes by default. Compilation,
 once per process and shape, is told apart.
@@ -21,9 +22,15 @@ as many pixels as SWEEPS iterations over the full image (the mean of real clips)
 goes on until its last pair stands still, so the bound is not reached, save where a batch is so
 small that its planes stay in a cache. The bandwidth is measured with the same backend, by adding
 one to a large array again and again.
+
+Last comes a preparation with --flow_method=keras of several clips, none as long as another: the
+share of the time, from the first batch to the last, in which its device process was solving
+(transfers to and from the device counted in), and how full the batches were. A GPU should be busy
+at least 90 % of the time; few or short clips say little of one that is done with them in seconds.
 """
 
 import concurrent.futures
+import dataclasses
 import importlib.util
 import itertools
 import json
@@ -38,8 +45,10 @@ import cv2
 import numpy as np
 from absl import flags
 
-from experiments import program
+from experiments import benchmark_preparation, program
+from preprocessing import conversion, preparation
 from preprocessing import flow as optical_flow
+from preprocessing.datasets import folder as class_folders
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -49,6 +58,9 @@ BYTES_PER_PIXEL = 84
 # 76 to 486, in 125 to 965 iterations.
 SWEEPS = 280
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # backend: its package
+CLIP_SIZE = 320, 240  # width, height
+CLIP_SHARES = 0.5, 1.5, 0.75, 1.25  # of the mean length
+TIME_LIMIT = 1800.0
 LARGE, PASSES = 2**26, 10  # floats; far more than any cache holds
 
 
@@ -58,6 +70,10 @@ def define_flags():
     flags.DEFINE_list("batches", ["8", "32"], "Pairs that the Keras solver takes at a time.")
     flags.DEFINE_integer("repeats", 1, "Timed repetitions; the best is told.", lower_bound=1)
     flags.DEFINE_string("video", None, "Video to measure on; without, two moving textures.")
+    flags.DEFINE_integer("clips", 8, "Videos that are prepared.", lower_bound=1)
+    flags.DEFINE_integer("clip_pairs", 12, "Pairs of a video, in the mean.", lower_bound=4)
+    flags.DEFINE_integer("workers", None, "Processes (default: one for each core).", lower_bound=1)
+    flags.DEFINE_integer("flow_batch", None, "As of experiments.prepare.", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file for the figures.")
 
 
@@ -158,7 +174,7 @@ def keras_speeds(frames, batches, repeats=1):
     from preprocessing import tvl1_keras
 
     backend = keras.backend.backend()
-    figures = {"backend": backend, "device": _device(backend), "batches": []}
+    figures = {"backend": backend, "device": tvl1_keras.device(), "batches": []}
     for batch in batches:
 
         def work(batch=batch):
@@ -171,16 +187,6 @@ def keras_speeds(frames, batches, repeats=1):
         )
     figures["bandwidth"] = bandwidth()
     return figures
-
-
-def _device(backend):
-    if backend == "torch":
-        import torch
-
-        return "gpu" if torch.cuda.is_available() else "cpu"
-    import keras
-
-    return keras.distribution.list_devices()[0].split(":")[0]
 
 
 CHILD = """
@@ -249,6 +255,58 @@ def flow(frames, batches=(8, 32), repeats=1, backends=None):
     return rows
 
 
+def write_clips(folder, frames, clips):
+    """Writes as many videos, of a half to one and a half times as many pairs as `frames` has.
+
+    Args:
+        folder: of a class, to be made.
+        frames: BGR uint8 (H, W, 3), played there and back.
+        clips: number of videos.
+    """
+    folder.mkdir(parents=True)
+    pairs = len(frames) - 1
+    there_and_back = frames + frames[-2:0:-1]
+    lengths = [max(1, round(share * pairs)) for share in CLIP_SHARES]
+    for number in range(clips):
+        path = folder / f"clip{number:05d}.avi"
+        if number < len(lengths):
+            played = itertools.islice(itertools.cycle(there_and_back), lengths[number] + 1)
+            benchmark_preparation.write_video(path, played, "MJPG")
+        else:
+            path.hardlink_to(folder / f"clip{number % len(lengths):05d}.avi")
+
+
+def device_share(frames, clips, size, workers, flow_batch=None):
+    """Prepares clips with the Keras solver on this process's backend.
+
+    Args:
+        frames: as of `write_clips`.
+        clips: number of videos.
+        size: side of the stored frames, in pixels.
+        workers: processes that decode and encode.
+        flow_batch: pairs that the device solves at once.
+
+    Returns:
+        The device process's `flow_device.Statistics`, and the seconds of the whole preparation.
+    """
+    found = []
+    settings = conversion.Settings(image_size=size, flow_method="keras")
+    run = preparation.local_runner(
+        workers, TIME_LIMIT, flow_batch=flow_batch, measured=found.append
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        write_clips(root / "videos" / "clips", frames, clips)
+        catalogue = class_folders.load(root / "videos")
+        begun = time.perf_counter()
+        clip = {"num_frames": 17, "flow_length": 4}
+        prepared = preparation.prepare(catalogue, root / "records", settings, clip, run)
+        seconds = time.perf_counter() - begun
+    if prepared.failures:
+        raise UserError(f"a clip of the benchmark failed: {prepared.failures[0]['reason']}")
+    return found[0], seconds
+
+
 def table(rows):
     """The rows as text."""
     lines = [
@@ -281,8 +339,20 @@ def main(_):
         frames = moving_textures(count, FLAGS.size)
     rows = flow(frames, batches, FLAGS.repeats)
     print(table(rows))
+    if FLAGS.video:
+        played = benchmark_preparation.film_frames(Path(FLAGS.video), FLAGS.clip_pairs + 1)
+    else:
+        played = benchmark_preparation.moving_textures(FLAGS.clip_pairs + 1, *CLIP_SIZE)
+    workers = FLAGS.workers or len(os.sched_getaffinity(0))
+    device, seconds = device_share(list(played), FLAGS.clips, FLAGS.size, workers, FLAGS.flow_batch)
+    print(f"preparation of {FLAGS.clips} clips, {workers} workers: {seconds:.1f} s; {device}")
     if FLAGS.output:
-        Path(FLAGS.output).write_text(json.dumps(rows, indent=1) + "\n")
+        figures = {
+            "solvers": rows,
+            "preparation": dataclasses.asdict(device)
+            | {"busy": device.busy, "fill": device.fill, "workers": workers, "seconds": seconds},
+        }
+        Path(FLAGS.output).write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from experiments import preparation_report, program
 from preprocessing import (
     conversion,
     flow,
+    flow_device,
     preparation,
     records,
     sources,
@@ -74,6 +75,14 @@ _IMAGE_FORMAT = flags.DEFINE_enum(
 _JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "1 to 100")
 _FLOW_METHOD = flags.DEFINE_enum(
     "flow_method", "opencv", flow.METHODS, "TV-L1 on the CPU, or on the accelerator"
+)
+_FLOW_BATCH = flags.DEFINE_integer(
+    "flow_batch",
+    None,
+    "of --flow_method=keras: pairs of frames that the device solves at once (default: "
+    + ", ".join(f"{pairs} on a {name}" for name, pairs in flow_device.BATCHES.items())
+    + "; with --runner=beam always 32)",
+    lower_bound=1,
 )
 _FLOW_QUALITY = flags.DEFINE_enum(
     "flow_quality",
@@ -136,6 +145,7 @@ def main(argv):
         catalogue = sources.limit_per_class(catalogue, _LIMIT.value)
     print(*splits.table(splits.divisions(catalogue.videos)), sep="\n")
 
+    device = []
     with contextlib.ExitStack() as bars:
         bar = None
 
@@ -154,15 +164,18 @@ def main(argv):
             output,
             settings,
             {"num_frames": _NUM_FRAMES.value, "flow_length": _FLOW_LENGTH.value},
-            _runner(workers, lambda pairs: bar.update(pairs)),
+            _runner(workers, lambda pairs: bar.update(pairs), device.append),
             announce,
         )
+    print(*device, sep="\n", end="\n" if device else "")
     preparation_report.show_prepared(prepared, _ALLOWED.value)
 
 
-def _runner(workers, progress) -> preparation.Runner:
+def _runner(workers, progress, measured) -> preparation.Runner:
     if _RUNNER.value == "local":
-        return preparation.local_runner(workers, _TIME_LIMIT.value, progress)
+        return preparation.local_runner(
+            workers, _TIME_LIMIT.value, progress, _FLOW_BATCH.value, measured
+        )
     try:
         from preprocessing import beam_runner
     except ImportError as error:

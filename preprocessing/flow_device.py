@@ -76,6 +76,13 @@ class Statistics:
         """Mean share of a batch that held pairs."""
         return self.pairs / (self.batches * self.batch) if self.batches else 0.0
 
+    def __str__(self):
+        return (
+            f"flow on {self.device}: {self.pairs} pairs in {self.batches} batches of {self.batch}"
+            f" ({100 * self.fill:.0f} % full), {self.pairs_per_second:.2f} pairs/s, busy"
+            f" {100 * self.busy:.1f} % of the time after a start of {self.start_seconds:.0f} s"
+        )
+
 
 def keras_solver(size: int, batch: int | None) -> tuple[Solver, int, str]:
     """Compiles the Keras solver.

@@ -21,7 +21,8 @@ class Forecast:
     Attributes:
         frames: class name -> frames claimed by each of its readable videos.
         unreadable: videos whose header does not open.
-        pairs_per_second: of all workers together, 0 if no video could be timed.
+        pairs_per_second: of all workers together, 0 if no video could be timed, or if the flow
+            comes from a device that they share.
         bytes_per_frame: of a frame and its flow field in the records.
     """
 
@@ -87,6 +88,12 @@ def table(forecast: Forecast) -> list[str]:
             f"about {hours:.2f} hours at {forecast.pairs_per_second:.1f} pairs/s, {gigabytes:.2f}"
             " GB of disk (frames as the headers claim, rate of the first videos)"
         )
+    elif forecast.bytes_per_frame:
+        gigabytes = sum(everything) * forecast.bytes_per_frame / 1e9
+        lines.append(
+            f"{gigabytes:.2f} GB of disk (frames as the headers claim); the hours show once the"
+            " device is at work"
+        )
     return lines
 
 
@@ -99,6 +106,9 @@ def _probe(path: Path, report) -> video.Claim:
 def _measure(task: tuple[Path, conversion.Settings], report) -> tuple[float, float]:
     """(pairs a second, bytes a frame) over the first frames of a video, which are dropped."""
     path, settings = task
+    shared = settings.flow_method == "keras"
+    if shared:  # only its bytes can be told without the device, and OpenCV's are as many
+        settings = dataclasses.replace(settings, flow_method="opencv")
     times = []
 
     def note(pairs):
@@ -109,5 +119,5 @@ def _measure(task: tuple[Path, conversion.Settings], report) -> tuple[float, flo
         limit = _MEASURED_PAIRS + 2
         facts = conversion.convert(path, writer, settings, note, frame_limit=limit)
         size = writer.size / facts.num_frames
-    rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
-    return rate, size
+    timed = len(times) > 1 and not shared
+    return (len(times) - 1) / (times[-1] - times[0]) if timed else 0.0, size

@@ -1,7 +1,10 @@
+import functools
+
 import numpy as np
 import pytest
 
-from experiments import benchmark_flow
+from experiments import benchmark_flow, benchmark_preparation
+from preprocessing import flow_device, video
 
 
 def test_each_solver_has_a_row_and_the_ratio_is_to_opencv_on_one_core():
@@ -21,3 +24,22 @@ def test_each_solver_has_a_row_and_the_ratio_is_to_opencv_on_one_core():
     lines = benchmark_flow.table(rows).splitlines()
     assert len(lines) >= len(rows) + 1
     assert "keras (tensorflow)" in lines[len(rows)]
+
+
+def stand_in(size, batch):
+    return lambda first, second: np.stack([first, second], -1).astype("float32"), batch, "cpu"
+
+
+def test_clips_differ_in_length_and_the_device_process_tells_its_share(tmp_path, monkeypatch):
+    serving = functools.partial(flow_device.serving, make_solver=stand_in)
+    monkeypatch.setattr(flow_device, "serving", serving)
+    frames = list(benchmark_preparation.moving_textures(9, 48, 32))
+    benchmark_flow.write_clips(tmp_path / "clips", frames, 6)
+    paths = sorted((tmp_path / "clips").iterdir())
+    lengths = [len(list(video.read_frames(path))) - 1 for path in paths]
+    assert lengths == [4, 12, 6, 10, 4, 12]
+    device, seconds = benchmark_flow.device_share(frames, 6, size=16, workers=2, flow_batch=4)
+    assert device.pairs == sum(lengths) and device.batch == 4
+    assert 0 < device.busy <= 1 and 0.25 < device.fill <= 1
+    assert device.start_seconds + device.span_seconds < seconds
+    assert f"48 pairs in {device.batches} batches of 4" in str(device)

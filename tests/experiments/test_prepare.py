@@ -63,6 +63,24 @@ def test_from_a_folder_to_verified_records(actions, tmp_path):
     assert f"delete {shard.name} in {output} and run the same" in verified.stderr
 
 
+@pytest.mark.slow  # it compiles the solver
+def test_flow_with_keras_is_solved_by_a_process_of_its_own(actions, tmp_path):
+    command = [f"--source=folder:{actions}", "--image_size=16", "--workers=2"]
+    keras = ["--flow_method=keras", "--flow_batch=5", f"--output={tmp_path / 'keras'}"]
+    done = _run(*command, *keras)
+    assert done.returncode == 0, done.stderr
+    assert "the hours show once the device is at work" in done.stdout
+    assert "flow on cpu: 18 pairs in" in done.stdout and "batches of 5" in done.stdout
+    assert "busy" in done.stdout and "Traceback" not in done.stderr
+    metadata = records.load_metadata(tmp_path / "keras")
+    assert metadata.flow["method"] == "keras"
+    assert _run(*command, f"--output={tmp_path / 'opencv'}").returncode == 0
+    for ours, opencvs in zip(
+        metadata.videos, records.load_metadata(tmp_path / "opencv").videos, strict=True
+    ):
+        assert ours.mean_motion == pytest.approx(opencvs.mean_motion, rel=0.05)
+
+
 def test_failures_make_the_exit_status_unless_they_are_allowed(actions, tmp_path):
     videos = tmp_path / "some"
     (videos / "Left").mkdir(parents=True)

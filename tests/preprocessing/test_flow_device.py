@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing import flow, flow_client, flow_device, parts, preparation, runner, tvl1_keras
+# Not tvl1_keras: the processes that import this for a stand-in would load TensorFlow.
+from preprocessing import flow, flow_client, flow_device, parts, preparation, runner
 from preprocessing.conversion import Settings
 from preprocessing.datasets import folder as class_folders
 from preprocessing.errors import UserError
@@ -43,28 +44,41 @@ def _stream(film, address):
     return flow.stream(film, "keras", device=address)
 
 
-def test_fields_are_those_of_the_solver_in_this_process_bit_for_bit():
+@pytest.fixture(scope="module")
+def keras_device():
+    """Address of a process with the real solver, shared since it takes seconds to compile."""
+    with flow_device.serving(SIZE, BATCH) as address:
+        yield address
+
+
+def test_fields_are_those_of_the_solver_in_this_process_bit_for_bit(keras_device):
+    from preprocessing import tvl1_keras
+
     # Longer than a ring of two batches, shorter than a batch, a single pair, none.
     films = [_film(n, seed) for seed, n in enumerate((23, 3, 2, 1, 9))]
-    found = []
-    with flow_device.serving(SIZE, BATCH, measured=found.append) as address:
-        streams = [_stream(film, address) for film in films]
-        # All at once, so that their pairs share batches.
-        rows = list(itertools.zip_longest(*streams))
-        again = list(_stream(films[4], address))
+    # All at once, so that their pairs share batches.
+    rows = list(itertools.zip_longest(*(_stream(film, keras_device) for film in films)))
     for film, fields in zip(films, zip(*rows, strict=True), strict=True):
         fields = [field for field in fields if field is not None]
         assert len(fields) == len(film) - 1
         if fields:
             np.testing.assert_array_equal(fields, tvl1_keras.tvl1(film, batch=BATCH))
             assert np.abs(fields).max() > 0.1
-    np.testing.assert_array_equal(again, tvl1_keras.tvl1(films[4], batch=BATCH))
+
+
+def test_the_process_tells_what_it_did():
+    found = []
+    with flow_device.serving(SIZE, BATCH, measured=found.append, make_solver=stand_in) as address:
+        films = [_film(n, 0) for n in (23, 3, 2, 1)]
+        list(itertools.zip_longest(*(_stream(film, address) for film in films)))
+        list(_stream(films[0], address))
     (statistics,) = found
-    assert statistics.device == tvl1_keras.device() and statistics.batch == BATCH
-    assert statistics.pairs == 22 + 2 + 1 + 8 + 8
-    assert 41 / BATCH <= statistics.batches <= 41
+    assert statistics.device == "cpu" and statistics.batch == BATCH
+    assert statistics.pairs == 22 + 2 + 1 + 22
+    assert statistics.pairs / BATCH <= statistics.batches <= statistics.pairs
     assert 0 < statistics.solving_seconds <= statistics.span_seconds
     assert 0 < statistics.busy <= 1 and 0.25 <= statistics.fill <= 1
+    assert f"47 pairs in {statistics.batches} batches of 4" in str(statistics)
 
 
 @pytest.fixture
@@ -84,17 +98,22 @@ def _files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def _in_this_process(made, numbers):
-    for number in numbers:
-        yield number, parts.make_part((made, number))
+def test_records_of_several_workers_are_those_of_one_process(
+    videos, tmp_path, keras_device, monkeypatch
+):
+    def with_three_workers(made, numbers):
+        tasks = [(made, number) for number in numbers]
+        work = functools.partial(parts.make_part, device=keras_device)
+        for (_, number), result in runner.run(work, tasks, 3, 60):
+            yield number, result
 
+    def in_this_process(made, numbers):
+        for number in numbers:
+            yield number, parts.make_part((made, number))
 
-def test_records_of_several_workers_are_those_of_one_process(videos, tmp_path):
-    found = []
-    several = preparation.local_runner(3, 60, flow_batch=BATCH, measured=found.append)
-    _prepare(videos, tmp_path / "several", several)
-    assert [statistics.pairs for statistics in found] == [1 + 13 + 4 + 8]
-    _prepare(videos, tmp_path / "one", _in_this_process)
+    monkeypatch.setattr(flow, "KERAS_BATCH", BATCH)  # compiled already
+    _prepare(videos, tmp_path / "several", with_three_workers)
+    _prepare(videos, tmp_path / "one", in_this_process)
     assert _files(tmp_path / "several") == _files(tmp_path / "one")
 
 
@@ -158,7 +177,8 @@ def test_a_lost_device_ends_the_run_and_the_next_goes_on(
     assert time.monotonic() - begun < 30
     assert str(caught.value).endswith("Run the same command again to go on")
     assert "\n" not in str(caught.value)
-    _prepare(videos, tmp_path / "records", run)
+    patient = preparation.local_runner(2, 60, flow_batch=BATCH)
+    _prepare(videos, tmp_path / "records", patient)
     serve_with(stand_in)
     _prepare(videos, tmp_path / "fresh", preparation.local_runner(1, 60))
     assert _files(tmp_path / "records") == _files(tmp_path / "fresh")

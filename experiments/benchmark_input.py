@@ -120,12 +120,13 @@ def measure_pipeline(metadata, clip):
     settings = TrainingConfig(clips_per_video=-(-FLAGS.clips // len(positions)))
     plan = input_pipeline.plan_training(metadata, positions, clip, settings, 0, 0)
     plan = plan[np.arange(FLAGS.clips)]
-    held = cache.hold_in_memory(metadata, positions)
     images = clip_bytes(metadata, plan)
     datasets = {
         BOUND: decoding(images, clip.num_frames),
         "pipeline": input_pipeline.clip_dataset(metadata, plan, clip, 1),
-        "pipeline, --cache=memory": input_pipeline.clip_dataset(metadata, plan, clip, 1, held=held),
+        "pipeline, --cache=memory": input_pipeline.clip_dataset(
+            metadata, plan, clip, 1, reader=cache.RecordReader(metadata, positions)
+        ),
     }
     best = {name: FLAGS.clips / seconds for name, seconds in _best_seconds(datasets).items()}
     megabytes = sum(map(len, itertools.chain(*images))) / len(images) / 1e6

@@ -146,21 +146,37 @@ def parse_example(serialized) -> dict:
     )
 
 
-def read_example(data: bytes) -> dict:
-    """As `parse_example` for bytes in memory, without TensorFlow: plain values, lists of bytes."""
+def view_example(data) -> dict:
+    """As `parse_example` for bytes in memory, without TensorFlow and without copying an image.
+
+    Args:
+        data: a serialized `tf.train.Example`; bytes or memoryview.
+
+    Returns:
+        `video_id` (str), `label` (int), `frames` and `flow` (lists of memoryviews into `data`).
+
+    Raises:
+        ValueError: it is no such message.
+    """
     ((_, features),) = tfrecord.fields(data)
     example = {}
     for _, entry in tfrecord.fields(features):
         (_, name), (_, feature) = tfrecord.fields(entry)
         ((kind, values),) = tfrecord.fields(feature)
-        values = [bytes(value) for _, value in tfrecord.fields(values)]
+        values = [value for _, value in tfrecord.fields(values)]
         example[bytes(name).decode()] = values if kind == 1 else tfrecord.varints(values[0])
     return {
-        "video_id": example["video_id"][0].decode(),
+        "video_id": bytes(example["video_id"][0]).decode(),
         "label": example["label"][0],
         "frames": example["frames"],
         "flow": example["flow"],
     }
+
+
+def read_example(data: bytes) -> dict:
+    """As `view_example`, with the images as bytes of their own."""
+    example = view_example(data)
+    return example | {name: [bytes(i) for i in example[name]] for name in ("frames", "flow")}
 
 
 def read_record(path: Path, offset: int, length: int) -> dict:

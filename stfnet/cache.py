@@ -1,11 +1,15 @@
-"""Records nearer to the processor: a copy on this machine's disk, or in its memory."""
+"""Reading records, and bringing them nearer: to this machine's disk, or into its memory."""
 
+import contextlib
 import dataclasses
 import hashlib
+import mmap
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -56,29 +60,84 @@ def copy_to_disk(metadata, folder=None):
     return copied
 
 
-def hold_in_memory(metadata, positions):
-    """Reads the records of some videos, images still encoded, into memory.
+@contextlib.contextmanager
+def naming_damaged_records():
+    """Turns what TensorFlow makes of a damaged record into one line.
+
+    Raises:
+        UserError: a record that was read inside the block is damaged.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"ValueError: (.* is damaged .* make anew)", str(error))
+        if not found:
+            raise
+        raise UserError(found[1]) from error
+
+
+class RecordReader:
+    """Reads chosen images of videos, and no others, from the shards or from memory.
+
+    Shards are mapped, not read, so of a long video only the wanted pages are touched. The first
+    time a video is read its checksum is looked at.
 
     Args:
         metadata: of the records.
-        positions: positions in `metadata.videos`.
-
-    Returns:
-        string tensor (len(metadata.videos),), the serialized Examples; empty for other videos.
+        held: positions in `metadata.videos` of the videos whose records are read into memory now.
 
     Raises:
-        UserError: a record is damaged.
+        UserError: a held record is damaged.
     """
-    held = [b""] * len(metadata.videos)
-    for position in tqdm(positions, desc="reading records", unit="video", leave=False):
-        video = metadata.videos[position]
-        with open(metadata.shard_paths[video.shard], "rb") as file:
-            file.seek(video.offset)
+
+    def __init__(self, metadata, held=()):
+        self.metadata = metadata
+        self.maps, self.held, self.checked = {}, {}, set()
+        for position in tqdm(held, desc="reading records", leave=False, disable=not len(held)):
             try:
-                held[position] = bytes(tfrecord.data_of(file.read(video.length)))
+                self.held[position] = bytes(self._record(position))
             except ValueError as error:
-                raise UserError(
-                    f"{file.name}: the record of {video.id} is damaged ({error}): "
-                    f"experiments.prepare --verify={metadata.folder} tells what to make anew"
+                raise UserError(str(error)) from error
+        self.maps.clear()
+
+    def _record(self, position):
+        """The video's serialized Example, as a view of the shard."""
+        video = self.metadata.videos[position]
+        if video.shard not in self.maps:
+            with open(self.metadata.shard_paths[video.shard], "rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.maps[video.shard] = memoryview(mapped)
+        record = self.maps[video.shard][video.offset : video.offset + video.length]
+        if position not in self.checked:
+            try:
+                tfrecord.data_of(bytes(record))
+            except ValueError as error:
+                raise ValueError(
+                    f"{self.metadata.shard_paths[video.shard]}: the record of {video.id} is "
+                    f"damaged ({error}): experiments.prepare --verify={self.metadata.folder} "
+                    "tells what to make anew"
                 ) from error
-    return tf.constant(held)
+            self.checked.add(position)
+        return tfrecord.unchecked_data_of(record)
+
+    def images(self, position, frames, flow):
+        """Encoded images of a video.
+
+        Args:
+            position: of the video in `metadata.videos`.
+            frames: integer array (T,), frame numbers.
+            flow: integer array (T, L), field numbers.
+
+        Returns:
+            Object arrays of bytes, (T,) and (T, L).
+
+        Raises:
+            ValueError: the record is damaged.
+        """
+        record = self.held.get(position) or self._record(position)
+        example = records.view_example(record)
+        chosen = [
+            np.array([bytes(example[name][k]) for k in numbers.ravel()], object)
+            for name, numbers in (("frames", frames), ("flow", flow))
+        ]
+        return chosen[0], chosen[1].reshape(flow.shape)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from preprocessing import splits
 from preprocessing.errors import UserError
-from stfnet import checkpoints, input_pipeline
+from stfnet import cache, checkpoints, input_pipeline
 from stfnet.config import RunConfig
 
 matplotlib.use("Agg")
@@ -33,10 +33,11 @@ def predict_clips(model, metadata, positions, clip, batch_size):
     plan = input_pipeline.plan_evaluation(metadata, positions, clip, batch_size)
     found = []
     dataset = input_pipeline.clip_dataset(metadata, plan, clip, batch_size)
-    for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):
-        inputs = input_pipeline.network_inputs(batch)
-        inputs = {name: inputs[name] for name in model.input}
-        found.append(np.asarray(model.predict_on_batch(inputs), np.float32))
+    with cache.naming_damaged_records():
+        for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):
+            inputs = input_pipeline.network_inputs(batch)
+            inputs = {name: inputs[name] for name in model.input}
+            found.append(np.asarray(model.predict_on_batch(inputs), np.float32))
     return np.concatenate(found)[: len(positions)]
 
 

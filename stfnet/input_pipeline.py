@@ -12,12 +12,12 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from preprocessing import records, splits
+from preprocessing import splits
 from preprocessing.errors import UserError
 from stfnet import sampling
+from stfnet.cache import RecordReader
 from stfnet.config import ClipConfig, RunConfig, TrainingConfig
 
-PARALLEL_READS = 4
 MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of augmentation
 SMALLEST_CROP = 0.75  # of the side
 
@@ -268,17 +268,11 @@ def crop_and_enlarge(rgb, fields, crop):
 
 @functools.lru_cache
 def _decoder(clip: ClipConfig, image_format, augmentation):
-    """Function of a plan's row and its serialized Example: the clip. Traced once for all epochs."""
+    """Function of a plan's row and its encoded images: the clip. Traced once for all epochs."""
 
     @tf.function
-    def decode(row, serialized):
-        example = records.parse_example(serialized)
-        rgb, fields = decode_clip(
-            tf.gather(example["frames"], row["frames"]),
-            tf.gather(example["flow"], row["flow"]),
-            clip.image_size,
-            image_format,
-        )
+    def decode(row, frames, flow):
+        rgb, fields = decode_clip(frames, flow, clip.image_size, image_format)
         if augmentation in MIRRORED:
             rgb, fields = tf.cond(row["flip"], lambda: mirror(rgb, fields), lambda: (rgb, fields))
         if augmentation in CROPPED:
@@ -290,7 +284,7 @@ def _decoder(clip: ClipConfig, image_format, augmentation):
 
 
 def clip_dataset(
-    metadata, plan: ClipPlan, clip: ClipConfig, batch_size, augmentation="none", held=None
+    metadata, plan: ClipPlan, clip: ClipConfig, batch_size, augmentation="none", reader=None
 ):
     """Reads the clips of a plan, in its order.
 
@@ -300,33 +294,36 @@ def clip_dataset(
         clip: the clip configuration.
         batch_size: clips a batch.
         augmentation: what the plan may ask for (`none`, `flip`, `crop`, `flip_crop`).
-        held: the records in memory (`stfnet.cache.hold_in_memory`); None to read the shards.
+        reader: RecordReader of the same records; None makes one.
 
     Returns:
         tf.data.Dataset of dictionaries: `rgb` uint8 (B, T, H, W, 3), `fields` uint8
         (B, T, L, 2, H, W), `label` int64 (B,), `weight` float32 (B,), `video` int64 (B,);
         `network_inputs` makes the network's inputs of them.
     """
-    videos = [metadata.videos[k] for k in plan.video]
-    shards = metadata.shard_paths
     rows = {
-        "path": [str(shards[video.shard]) for video in videos],
-        "offset": np.array([video.offset for video in videos], np.int64),
-        "label": np.array([video.label for video in videos], np.int64),
+        "label": np.array([metadata.videos[k].label for k in plan.video], np.int64),
         **{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)},
     }
+    reader = reader or RecordReader(metadata)
     decode = _decoder(clip, metadata.encoding["image_format"], augmentation)
+    shapes = (clip.num_frames,), (clip.num_frames, clip.flow_length)
 
     def read(row):
-        record = records.example_at(row["path"], row["offset"])
-        return record.map(lambda serialized: (row, serialized))
+        # Python code, since TensorFlow's own readers take a whole record where a part is wanted.
+        images = tf.numpy_function(
+            reader.images,
+            [row["video"], row["frames"], row["flow"]],
+            [tf.string, tf.string],
+            stateful=False,
+        )
+        found = decode(row, *map(tf.ensure_shape, images, shapes))
+        if batch_size == 1:  # a batch without the copy that batching makes
+            return {name: value[None] for name, value in found.items()}
+        return found
 
     dataset = tf.data.Dataset.from_tensor_slices(rows)
-    if held is not None:
-        dataset = dataset.map(lambda row: (row, held[row["video"]]))
-    else:
-        dataset = dataset.interleave(
-            read, cycle_length=PARALLEL_READS, num_parallel_calls=PARALLEL_READS, deterministic=True
-        )
-    dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if batch_size > 1:
+        dataset = dataset.batch(batch_size, drop_remainder=True)
+    return dataset.prefetch(tf.data.AUTOTUNE)

@@ -107,7 +107,7 @@ class Trainer:
     def __init__(
         self, config: RunConfig, metadata, workdir, strategy=None, callbacks=(), hold=False
     ):
-        self.config, self.metadata, self.held = config, metadata, None
+        self.config, self.metadata = config, metadata
         self.training, self.clip = config.training, config.model.clip
         self.workdir = Path(workdir)
         self.strategy = strategy or tf.distribute.get_strategy()
@@ -121,9 +121,8 @@ class Trainer:
             )
         self.chief = is_chief(self.strategy)
         self.parts = input_pipeline.split_videos(metadata, config)
-        if hold:
-            used = np.concatenate([self.parts["train"], self.parts["val"]])
-            self.held = cache.hold_in_memory(metadata, used)
+        held = np.concatenate([self.parts["train"], self.parts["val"]]) if hold else ()
+        self.reader = cache.RecordReader(metadata, held)
         self.progress = Progress()
         self.stopping = False
         self.frozen = None  # blocks in the compiled steps
@@ -214,7 +213,12 @@ class Trainer:
             workers, worker = context.num_input_pipelines, context.input_pipeline_id
             rows = np.arange(len(plan)).reshape(-1, workers, size // workers)[:, worker].ravel()
             return input_pipeline.clip_dataset(
-                self.metadata, plan[rows], self.clip, size // self.replicas, augmentation, self.held
+                self.metadata,
+                plan[rows],
+                self.clip,
+                size // self.replicas,
+                augmentation,
+                self.reader,
             )
 
         return self.strategy.distribute_datasets_from_function(make)
@@ -409,9 +413,10 @@ class Trainer:
         self.saved_at = time.monotonic()
         try:
             self.callbacks.on_train_begin()
-            while not self.progress.finished:
-                self.callbacks.on_epoch_begin(len(self.progress.history))
-                self._end_epoch(self._train_epoch(steps))
+            with cache.naming_damaged_records():
+                while not self.progress.finished:
+                    self.callbacks.on_epoch_begin(len(self.progress.history))
+                    self._end_epoch(self._train_epoch(steps))
             self.callbacks.on_train_end()
             self.steps.wait_for_all()  # a worker that leaves early looks lost to the others
         except LOST_WORKER as error:

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from preprocessing import records
 from preprocessing.errors import UserError
@@ -20,8 +21,8 @@ def clips(tiny_records):
     settings = TrainingConfig(batch_size=4, tau_range=(1, 3))
     plan = input_pipeline.plan_training(tiny_records, positions, CLIP, settings, 0, 0)
 
-    def read(metadata, held=None):
-        batches = input_pipeline.clip_dataset(metadata, plan, CLIP, 4, held=held)
+    def read(metadata, reader=None):
+        batches = input_pipeline.clip_dataset(metadata, plan, CLIP, 4, reader=reader)
         return [{name: value.numpy() for name, value in batch.items()} for batch in batches]
 
     return read
@@ -35,8 +36,21 @@ def _assert_equal(found, expected):
 
 
 def test_clips_from_memory_are_those_of_the_shards(tiny_records, clips):
-    held = cache.hold_in_memory(tiny_records, range(len(tiny_records.videos)))
+    held = cache.RecordReader(tiny_records, range(len(tiny_records.videos)))
     _assert_equal(clips(tiny_records, held), clips(tiny_records))
+
+
+def test_chosen_images_are_those_that_tensorflow_parses(tiny_records):
+    reader = cache.RecordReader(tiny_records)
+    video = tiny_records.videos[7]
+    path = str(tiny_records.shard_paths[video.shard])
+    (record,) = tf.data.Dataset.from_tensors((path, video.offset)).flat_map(records.example_at)
+    parsed = records.parse_example(record)
+    frames, fields = np.array([0, 3, 3]), np.array([[0, 1], [5, 2], [6, 6]])
+    for _ in range(2):  # with the checksum, then without
+        found = reader.images(7, frames, fields)
+        np.testing.assert_array_equal(found[0], parsed["frames"].numpy()[frames])
+        np.testing.assert_array_equal(found[1], parsed["flow"].numpy()[fields])
 
 
 def test_a_copy_on_disk_is_whole_and_used_again(tiny_records, clips, tmp_path):
@@ -71,4 +85,13 @@ def test_a_damaged_record_is_named(tiny_records, tmp_path):
     damaged[video.offset + video.length // 2] ^= 1
     path.write_bytes(damaged)
     with pytest.raises(UserError, match=rf"record of {video.id} is damaged .*--verify"):
-        cache.hold_in_memory(metadata, [2])
+        cache.RecordReader(metadata, [2])
+    with pytest.raises(ValueError, match=rf"record of {video.id} is damaged"):
+        cache.RecordReader(metadata).images(2, np.array([0]), np.array([[0]]))
+    cache.RecordReader(metadata, [1, 3])
+    plan = input_pipeline.plan_evaluation(metadata, np.arange(4), CLIP, 1)
+    with (
+        pytest.raises(UserError, match=rf"record of {video.id} is damaged .* make anew$"),
+        cache.naming_damaged_records(),
+    ):
+        list(input_pipeline.clip_dataset(metadata, plan, CLIP, 1))

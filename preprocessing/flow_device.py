@@ -254,42 +254,59 @@ class _Server:
         self._solver, batch, device = make_solver(size, batch)
         self._tell, self._size = tell, size
         self._pairs = flow_queue.PairQueue()
-        self._solved = queue.Queue(maxsize=1)
+        # The next batch is packed, and the last one answered, while the device solves one.
+        self._packed, self._solved = queue.Queue(maxsize=1), queue.Queue(maxsize=1)
+        self._last_seconds = 0.0
         self._statistics = Statistics(device, batch, time.perf_counter() - begun)
         # An abstract address (Linux): no file that outlives the process.
         address = f"\0stfnet-flow-{os.getpid()}-{secrets.token_hex(8)}"
         key = multiprocessing.current_process().authkey
         listener = multiprocessing.connection.Listener(address, "AF_UNIX", 64, authkey=key)
-        for work in (self._answer, lambda: self._accept(listener)):
+        for work in (self._pack, self._answer, lambda: self._accept(listener)):
             threading.Thread(target=guard, args=(work,), daemon=True).start()
         tell("ready", (address, self._statistics))
 
     def solve(self):
         """Solves batch after batch."""
-        done, first, last = self._statistics, None, 0.0
+        done, first = self._statistics, None
         while True:
-            patience = min(max(_PATIENCE * last, _PATIENCE_SECONDS[0]), _PATIENCE_SECONDS[1])
-            pairs = self._pairs.take(done.batch, patience)
-            # New ones each time: the backend may read them in place. The rest stays black, and
-            # black pairs stand still at once.
-            images = np.zeros((2, done.batch, self._size, self._size), np.uint8)
-            for k, (worker, number) in enumerate(pairs):
-                images[0, k] = worker.ring.frame(number)
-                images[1, k] = worker.ring.frame(number + 1)
+            pairs, images = self._next()
             self._tell("begun", None)
             begun = time.perf_counter()
             fields = self._solver(*images)
             ended = time.perf_counter()
-            first, last = first or begun, ended - begun
+            first, self._last_seconds = first or begun, ended - begun
             done = dataclasses.replace(
                 done,
                 batches=done.batches + 1,
                 pairs=done.pairs + len(pairs),
-                solving_seconds=done.solving_seconds + last,
+                solving_seconds=done.solving_seconds + self._last_seconds,
                 span_seconds=ended - first,
             )
             self._tell("solved", done)
             self._solved.put((pairs, fields))
+
+    def _next(self):
+        with contextlib.suppress(queue.Empty):
+            return self._packed.get_nowait()
+        self._pairs.set_idle(True)
+        packed = self._packed.get()
+        self._pairs.set_idle(False)
+        return packed
+
+    def _pack(self):
+        """Makes batches of the pairs that wait."""
+        batch, (least, most) = self._statistics.batch, _PATIENCE_SECONDS
+        while True:
+            patience = min(max(_PATIENCE * self._last_seconds, least), most)
+            pairs = self._pairs.take(batch, patience)
+            # New ones each time: the backend may read them in place. The rest stays black, and
+            # black pairs stand still at once.
+            images = np.zeros((2, batch, self._size, self._size), np.uint8)
+            for k, (worker, number) in enumerate(pairs):
+                images[0, k] = worker.ring.frame(number)
+                images[1, k] = worker.ring.frame(number + 1)
+            self._packed.put((pairs, images))
 
     def _answer(self):
         """Gives solved fields to their workers, while the next batch is being solved."""

@@ -2,7 +2,6 @@
 
 import collections
 import threading
-import time
 from collections.abc import Hashable
 
 
@@ -13,6 +12,13 @@ class PairQueue:
         self._changed = threading.Condition()
         # Worker -> numbers of its pairs; the worker whose turn it is comes first.
         self._waiting = collections.OrderedDict()
+        self._idle = True
+
+    def set_idle(self, idle: bool):
+        """Tells whether the device stands idle, so that a batch that is not full is worth it."""
+        with self._changed:
+            self._idle = idle
+            self._changed.notify()
 
     def add(self, worker: Hashable, first: int, count: int):
         """Puts pairs `first` to `first + count - 1` of a worker behind its others."""
@@ -27,7 +33,7 @@ class PairQueue:
             self._waiting.pop(worker, None)
 
     def take(self, count: int, patience: float) -> list[tuple[Hashable, int]]:
-        """Waits for a pair, and then for a full batch, but not for long.
+        """Waits for a full batch, or, while the device stands idle, for a pair and then not long.
 
         Args:
             count: pairs of a full batch.
@@ -38,11 +44,11 @@ class PairQueue:
         """
         with self._changed:
             while True:
-                self._changed.wait_for(lambda: self._number() > 0)
-                end = time.monotonic() + patience
-                while 0 < self._number() < count and (left := end - time.monotonic()) > 0:
-                    self._changed.wait(left)
-                if self._number():
+                self._changed.wait_for(lambda: self._number() >= (1 if self._idle else count))
+                self._changed.wait_for(
+                    lambda: not (self._idle and 0 < self._number() < count), patience
+                )
+                if self._number() >= (1 if self._idle else count):
                     break
             batch = []
             while self._waiting and len(batch) < count:

@@ -31,3 +31,17 @@ def test_a_batch_waits_for_its_last_pair_but_not_for_ever():
     assert pairs.take(2, patience=30) == [("a", 0), ("b", 0)]
     late.join()
     assert pairs.take(8, patience=0.05) == [("b", 1), ("b", 2)]
+
+
+def test_a_batch_that_is_not_full_waits_while_the_device_is_at_work():
+    pairs = flow_queue.PairQueue()
+    pairs.set_idle(False)
+    pairs.add("a", 0, 2)
+    idle = threading.Timer(0.1, pairs.set_idle, (True,))
+    idle.start()
+    assert pairs.take(3, patience=0.01) == [("a", 0), ("a", 1)]
+    assert idle.finished.wait(0)
+    idle.join()
+    pairs.set_idle(False)
+    pairs.add("a", 2, 3)
+    assert pairs.take(3, patience=30) == [("a", 2), ("a", 3), ("a", 4)]

@@ -23,6 +23,7 @@ RESIZE_MODES = ("stretch", "crop")
 # A decoder stops without a word at the first thing it cannot read, so a file that gives clearly
 # less than it declares was cut off. Some writers count frames that they dropped, so a small
 # difference is none.
+_NO_LIMIT = 2**31 - 1  # milliseconds
 _LEAST_DECODED_SHARE = 0.9
 
 
@@ -161,8 +162,15 @@ def _open(path: Path) -> cv2.VideoCapture:
     if not os.access(path, os.R_OK):
         raise VideoError("unreadable", f"{path} may not be read: check its permissions")
     # FFmpeg alone: OpenCV's other readers take names with digits or % for patterns. One thread:
-    # the workers share the machine already.
-    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    # the workers share the machine already. No time limit of its own: it would cut a video short
+    # without a word on a busy machine, and a worker that hangs is noticed from outside.
+    settings = {
+        cv2.CAP_PROP_N_THREADS: 1,
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _NO_LIMIT,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: _NO_LIMIT,
+    }
+    settings = [number for setting in settings.items() for number in setting]
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, settings)
     if not capture.isOpened():
         raise VideoError(*containers.why_unreadable(path))
     return capture

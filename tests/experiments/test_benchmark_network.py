@@ -23,19 +23,16 @@ def test_a_row_has_speed_peak_and_memory(request, tmp_path):
     ended = _run(
         request,
         *("network", "--image_size=32", "--backends=tensorflow", "--precisions=float32"),
-        *("--xla=off", "--nopeer", "--repeats=1", "--peak_size=512", f"--output={output}"),
+        *("--xla=off", "--nopeer", "--repeats=1", "--peak_size=512", "--notraining"),
+        f"--output={output}",
     )
     assert ended.returncode == 0, ended.stderr
     (row,) = json.loads(output.read_text())
     assert row["peak_gflops"] > 1 and row["peak_memory_gb"] > 0.5
-    for part in ("forward", "training"):
-        found = row[part]
-        assert found["clips_per_second"] == pytest.approx(1 / found["seconds"], rel=0.02)
-        assert found["gflops"] > 0
-        assert found["share_of_peak"] == pytest.approx(
-            found["gflops"] / row["peak_gflops"], abs=2e-3
-        )
-    assert row["training"]["seconds"] > row["forward"]["seconds"]
+    found = row["forward"]
+    assert found["clips_per_second"] == pytest.approx(1 / found["seconds"], rel=0.02)
+    assert found["gflops"] > 0 and "training" not in row
+    assert found["share_of_peak"] == pytest.approx(found["gflops"] / row["peak_gflops"], abs=2e-3)
 
 
 def test_an_unknown_backend_is_refused(request):

@@ -25,7 +25,7 @@ SETTINGS = (
     "--config.training.batch_size=4",
     # Adam would hide a gradient of the wrong scale.
     "--config.training.optimizer=sgd",
-    "--config.training.learning_rates=(0.03,0.01)",
+    "--config.training.learning_rates=(0.01,0.003)",
 )
 PROGRAM = (sys.executable, "-m", "experiments.train")
 

@@ -24,7 +24,7 @@ demo: install
 test: $(INSTALLED)-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info

@@ -42,6 +42,7 @@ def main(_):
     from experiments.run_config import make_run_config
     from preprocessing import records
     from stfnet import cache, evaluation, input_pipeline, strategies, training
+    from stfnet.config import open_run
     from stfnet.tensorboard import TensorBoard
 
     # First of all: a cluster can only be joined before TensorFlow has done anything else.
@@ -52,7 +53,7 @@ def main(_):
     input_pipeline.check_records(metadata, config)
     if FLAGS.cache == "disk":
         metadata = cache.copy_to_disk(metadata, FLAGS.cache_dir)
-    training.open_run(config, FLAGS.workdir, chief)
+    open_run(config, FLAGS.workdir, chief)
     workdir = Path(FLAGS.workdir)
     trainer = training.Trainer(
         config,

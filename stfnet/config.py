@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from preprocessing.errors import UserError
+from stfnet.checkpoints import write_json
 
 
 def _check_choice(name, value, choices):
@@ -266,3 +267,40 @@ def read_json(cls, path):
         raise UserError(f"{path} is missing: is {path.parent} the folder of a run?") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is not JSON: {error}") from error
+
+
+def open_run(config: RunConfig, workdir, chief=True):
+    """Makes the run's folder and its config.json, or checks them against what is there.
+
+    Workers other than the chief check alone.
+
+    Raises:
+        UserError: the folder holds a run of another configuration; the message names what differs.
+    """
+    workdir = Path(workdir)
+    path = workdir / "config.json"
+    if not path.exists():
+        if not chief:
+            return
+        workdir.mkdir(parents=True, exist_ok=True)
+        write_json(path, to_dict(config))
+        return
+    there = read_json(RunConfig, path)
+    if there == config:
+        return
+
+    def flat(value, prefix=""):
+        if not isinstance(value, dict):
+            return {prefix: value}
+        return {
+            k: v
+            for name, inner in value.items()
+            for k, v in flat(inner, f"{prefix}.{name}".lstrip(".")).items()
+        }
+
+    old, new = flat(to_dict(there)), flat(to_dict(config))
+    changed = [f"{k}: {old.get(k)} there, {new[k]} now" for k in new if old.get(k) != new[k]]
+    raise UserError(
+        f"{workdir} holds a run of another configuration ({'; '.join(changed[:3])}). Use "
+        "another --workdir, or the same settings to go on with that run"
+    )

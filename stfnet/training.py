@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from preprocessing.errors import UserError
 from stfnet import cache, checkpoints, input_pipeline
-from stfnet.config import RunConfig, read_json, to_dict
+from stfnet.config import RunConfig
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
 from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
@@ -235,6 +235,18 @@ class Trainer:
             "checkpoint is untouched"
         )
 
+    def _progress_bar(self, batches):
+        """Of the current epoch; on the chief's terminal alone."""
+        return tqdm(
+            total=batches,
+            initial=self.progress.batch,
+            desc=f"stage {self.progress.stage + 1} epoch {self.progress.epoch + 1}",
+            unit="batch",
+            disable=not self.chief,
+            mininterval=0.5,
+            leave=False,
+        )
+
     def _train_epoch(self, steps):
         progress, size = self.progress, self.training.batch_size
         plan = input_pipeline.plan_training(
@@ -249,15 +261,7 @@ class Trainer:
         rest = plan[np.arange(progress.batch * size, len(plan))]
         done_before = progress.batch
         waited, start = 0.0, time.monotonic()
-        bar = tqdm(
-            total=batches,
-            initial=done_before,
-            desc=f"stage {progress.stage + 1} epoch {progress.epoch + 1}",
-            unit="batch",
-            disable=not self.chief,
-            mininterval=0.5,
-            leave=False,
-        )
+        bar = self._progress_bar(batches)
         iterator = iter(self._dataset(rest, self.training.augmentation)) if len(rest) else None
         with bar:
             while progress.batch < batches:
@@ -436,40 +440,3 @@ class Trainer:
 
     def _stop_soon(self, *_):
         self.stopping = True
-
-
-def open_run(config: RunConfig, workdir, chief=True):
-    """Makes the run's folder and its config.json, or checks them against what is there.
-
-    Workers other than the chief check alone.
-
-    Raises:
-        UserError: the folder holds a run of another configuration; the message names what differs.
-    """
-    workdir = Path(workdir)
-    path = workdir / "config.json"
-    if not path.exists():
-        if not chief:
-            return
-        workdir.mkdir(parents=True, exist_ok=True)
-        checkpoints.write_json(path, to_dict(config))
-        return
-    there = read_json(RunConfig, path)
-    if there == config:
-        return
-
-    def flat(value, prefix=""):
-        if not isinstance(value, dict):
-            return {prefix: value}
-        return {
-            k: v
-            for name, inner in value.items()
-            for k, v in flat(inner, f"{prefix}.{name}".lstrip(".")).items()
-        }
-
-    old, new = flat(to_dict(there)), flat(to_dict(config))
-    changed = [f"{k}: {old.get(k)} there, {new[k]} now" for k in new if old.get(k) != new[k]]
-    raise UserError(
-        f"{workdir} holds a run of another configuration ({'; '.join(changed[:3])}). Use "
-        "another --workdir, or the same settings to go on with that run"
-    )

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, training
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import RunConfig, TrainingConfig, open_run
 from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -290,7 +290,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(tiny_records, tmp_path):
 
 
 def test_a_folder_of_another_run_is_refused(tiny_records, tmp_path):
-    training.open_run(_config(tiny_records), tmp_path)
-    training.open_run(_config(tiny_records), tmp_path)
+    open_run(_config(tiny_records), tmp_path)
+    open_run(_config(tiny_records), tmp_path)
     with pytest.raises(UserError, match=r"training.batch_size: 4 there, 2 now"):
-        training.open_run(_config(tiny_records, batch_size=2), tmp_path)
+        open_run(_config(tiny_records, batch_size=2), tmp_path)

@@ -1,11 +1,12 @@
 # make demo: the whole road on rendered videos, from nothing.  make test: linter and tests.
+# make test-slow: several workers, killed runs, Beam and other tests that take minutes.
 PYTHON ?= python3.11
 VENV ?= .venv
 DEVICE ?= cpu
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(DEVICE)
 
-.PHONY: demo test install clean
+.PHONY: demo test test-slow install clean
 
 install: $(INSTALLED)
 
@@ -15,6 +16,10 @@ $(INSTALLED): setup.py
 	touch $@
 
 $(INSTALLED)-test: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE),test]'
+	touch $@
+
+$(INSTALLED)-slow: $(INSTALLED)-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE),beam,test]'
 	touch $@
 
@@ -24,7 +29,10 @@ demo: install
 test: $(INSTALLED)-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow"
+
+test-slow: $(INSTALLED)-slow
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m slow
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info

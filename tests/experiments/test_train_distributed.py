@@ -29,6 +29,7 @@ SETTINGS = (
     "--config.training.clip_norm=0.0",
     "--config.training.learning_rates=(1e-4,3e-5)",
 )
+pytestmark = pytest.mark.slow  # whole programs, started a dozen times
 PROGRAM = (sys.executable, "-m", "experiments.train")
 
 

@@ -14,6 +14,7 @@ pytest.importorskip(
     exc_type=ImportError,
 )
 
+pytestmark = pytest.mark.slow
 # By name: `DirectRunner` would first try to download Prism.
 DIRECT = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 PROCESSES = " --direct_num_workers=2 --direct_running_mode=multi_processing"

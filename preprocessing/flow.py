@@ -3,7 +3,6 @@
 TV-L1 is Zach, Pock & Bischof, "A duality based approach for realtime TV-L1 optical flow", 2007.
 """
 
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
@@ -99,8 +98,9 @@ def stream(
         raise UserError(f"flow method {method!r} is unknown: it is one of {', '.join(METHODS)}")
 
 
-@functools.cache
 def _opencv_solver():
+    # A new one for each film: it is not safe between threads, and a small frame lowers the number
+    # of scales that it takes for every later one.
     try:
         solver = cv2.optflow.DualTVL1OpticalFlow_create()
     except AttributeError as error:

@@ -20,9 +20,8 @@ def median_frame(metadata, position):
         float32 (SIDE * SIDE * 3,), standardised.
     """
     video = metadata.videos[position]
-    with open(metadata.shard_paths[video.shard], "rb") as file:
-        file.seek(video.offset + 12)  # behind the record's length and its checksum
-        images = records.read_example(file.read(video.length - 16))["frames"]
+    shard = metadata.shard_paths[video.shard]
+    images = records.read_record(shard, video.offset, video.length)["frames"]
     frames = [
         cv2.resize(
             cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR),

@@ -11,11 +11,8 @@ from experiments.configs import defaults
 def get_config():
     return defaults.changed(
         protocol="official",
-        fold=1,
-        split_seed=0,
         model=dict(
             clip=dict(num_frames=6, flow_length=4, image_size=96),
-            streams="both",
             lstm_units=101,
             fc6_units=512,
             normalize="all",

@@ -5,12 +5,8 @@ from experiments.configs import defaults
 
 def get_config():
     return defaults.changed(
-        protocol="group",
-        fold=1,
-        split_seed=0,
         model=dict(
             clip=dict(num_frames=6, flow_length=4, image_size=64),
-            streams="both",
             width_divisor=8,
             fc6_units=64,
             lstm_units=32,

@@ -13,11 +13,8 @@ NUM_CLASSES = 101
 def get_config():
     return defaults.changed(
         protocol="official",
-        fold=1,
-        split_seed=0,
         model=dict(
             clip=dict(num_frames=17, flow_length=4, image_size=224),
-            streams="both",
             lstm_units=101,
             fc6_units=4096,
         ),

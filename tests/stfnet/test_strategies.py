@@ -1,4 +1,4 @@
-"""What the environment says of the workers (whole clusters: tests/experiments/test_strategies)."""
+"""What the environment says of the workers (whole clusters: experiments/test_train_distributed)."""
 
 import json
 

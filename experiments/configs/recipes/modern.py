@@ -11,9 +11,6 @@ from experiments.configs import defaults
 
 def get_config():
     return defaults.changed(
-        protocol="group",
-        fold=1,
-        split_seed=0,
         model=dict(
             clip=dict(num_frames=17, flow_length=4, image_size=224),
             fusion_init="identity_sum",

@@ -136,7 +136,8 @@ class TrainingConfig:
             a mirror turns into others) or `flip_crop`.
         validation_fraction: share of each class's training videos held back for validation, by
             whole groups.
-        weights: VGG-16 weights to start both streams from: a file, `imagenet` or empty.
+        weights: what to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`),
+            the network of another run (its best.keras) or, empty, nothing.
         temporal_conv1: `random` (the paper's) or `cross_modality`.
         fc6_init: `random`, or `imagenet` for VGG-16's own fc1.
         frozen_blocks: VGG blocks kept at their initial weights, for each stage: 0 none (the

@@ -21,7 +21,7 @@ from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
 from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
 from stfnet.strategies import is_chief
-from stfnet.transfer import load_vgg16_weights
+from stfnet.transfer import load_run_weights, load_vgg16_weights
 
 # What a collective operation of TensorFlow raises when a peer is gone.
 LOST_WORKER = (
@@ -67,7 +67,7 @@ class Progress:
 
 
 def make_model(config: RunConfig):
-    """Builds the network of a run, with VGG-16 weights where its configuration names some."""
+    """Builds the network of a run, with the weights that its configuration names."""
     training = config.training
     keras.utils.set_random_seed(training.seed)
     previous = keras.config.dtype_policy()
@@ -78,7 +78,10 @@ def make_model(config: RunConfig):
         keras.config.set_dtype_policy(previous)
     for stream in _streams(model):
         stream.remat = training.remat
-    if training.weights:
+    if training.weights.endswith(".keras"):
+        if left := load_run_weights(model, training.weights):
+            logging.warning("%s: does not fit %s", training.weights, ", ".join(left))
+    elif training.weights:
         load_vgg16_weights(
             model,
             training.weights,

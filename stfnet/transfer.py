@@ -1,4 +1,4 @@
-"""ImageNet transfer: VGG-16's weights file into both streams (and, if asked, fc6)."""
+"""Weights to start from: VGG-16's in both streams (and, if asked, fc6), or those of another run."""
 
 from pathlib import Path
 
@@ -59,6 +59,50 @@ def load_vgg16_weights(model, path, temporal_conv1="random", fc6_init="random"):
             assignments += [(fc6.kernel, kernel), (fc6.bias, bias)]
     for variable, value in assignments:
         variable.assign(value)
+
+
+def load_run_weights(model, path):
+    """Starts a network from another run's, trained on other classes.
+
+    Each layer takes the weights of the layer of its name where all have its shapes: with other
+    image sizes fc6 and the first LSTM do not, with another T every layer does. The classifier
+    (`logits`) stays as initialised.
+
+    Args:
+        model: an STFNet.
+        path: the other run's `best.keras`.
+
+    Returns:
+        Names of the layers that were left as they were, without the classifier.
+
+    Raises:
+        UserError: the file is no network of a run, or no layer of it fits; the model is as it was.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} is missing; give best.keras in the folder of a run")
+    try:
+        there = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # of many kinds, whatever the file's damage
+        raise UserError(f"{path} is not the network of a run ({error})") from error
+    layers = {layer.name: layer for layer in there.layers}
+    taken, left = [], []
+    for layer in model.layers:
+        if not layer.weights or layer.name == "logits":
+            continue
+        weights = layers[layer.name].weights if layer.name in layers else []
+        if [w.shape for w in weights] == [w.shape for w in layer.weights]:
+            taken += zip(layer.weights, weights, strict=True)
+        else:
+            left.append(layer.name)
+    if not taken:
+        raise UserError(
+            f"{path}: none of its layers fits this network; model.width_divisor, model.lstm_units "
+            "and the like must be those of that run (its config.json)"
+        )
+    for variable, value in taken:
+        variable.assign(keras.ops.convert_to_numpy(value))
+    return left
 
 
 def _check_choice(name, value, choices):

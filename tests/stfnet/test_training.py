@@ -169,21 +169,27 @@ def _after_steps(metadata, batch, steps=3, **changes):
     return losses, [np.asarray(variable) for variable in network.trainable_variables]
 
 
+@pytest.fixture(scope="module")
+def plain_steps(tiny_records, random_batch):
+    """Losses and weights that no switch may change."""
+    return _after_steps(tiny_records, random_batch)
+
+
 @pytest.mark.parametrize(
     ("changes", "tolerance"),
     [
         ({"accumulation_steps": 3}, 1e-5),
         ({"remat": True}, 1e-6),
-        ({"jit_compile": True}, 1e-5),
+        pytest.param({"jit_compile": True}, 1e-5, marks=pytest.mark.slow),
         ({"accumulation_steps": 2, "remat": True, "jit_compile": True}, 1e-5),
         ({"precision": "mixed_bfloat16"}, 5e-2),
         ({"precision": "mixed_float16"}, 1e-2),
     ],
 )
 def test_a_switch_for_memory_or_speed_changes_no_result(
-    tiny_records, random_batch, changes, tolerance
+    tiny_records, random_batch, plain_steps, changes, tolerance
 ):
-    losses, weights = _after_steps(tiny_records, random_batch)
+    losses, weights = plain_steps
     found, changed = _after_steps(tiny_records, random_batch, **changes)
     assert len(set(losses)) == 3  # the weights do change
     np.testing.assert_allclose(found, losses, atol=tolerance)

@@ -12,6 +12,7 @@ import pytest
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, build_stfnet, load_vgg16_weights, transfer
+from stfnet.transfer import load_run_weights
 
 SIZE = 32
 
@@ -224,3 +225,57 @@ def test_failed_download_says_what_to_do(file_name, server, model, monkeypatch):
     monkeypatch.setattr(transfer, "_NOTOP", (file_name, "0" * 32))
     with pytest.raises(UserError, match=rf"could not download http.*{file_name}.*give its path"):
         load_vgg16_weights(model, "imagenet")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A narrow network for three classes and its file."""
+    network = _narrow()
+    path = tmp_path_factory.mktemp("run") / "best.keras"
+    network.save(path)
+    return network, path
+
+
+def _narrow(num_classes=3, image_size=SIZE, width_divisor=32, **settings):
+    clip = ClipConfig(num_frames=2, flow_length=2, image_size=image_size)
+    settings = {"width_divisor": width_divisor, "lstm_units": 4, "fc6_units": 8} | settings
+    return build_stfnet(ModelConfig(num_classes=num_classes, clip=clip, **settings))
+
+
+def _weights(network):
+    return {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+
+
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [
+        ({"num_classes": 5}, []),
+        ({"image_size": 2 * SIZE}, ["fc6", "lstm_conv"]),
+        ({"streams": "flow"}, ["fusion"]),
+    ],
+)
+def test_a_network_starts_from_another_runs_but_for_its_classifier(trained, settings, left):
+    network, path = trained
+    ours = _narrow(**settings)
+    before, theirs = _weights(ours), _weights(network)
+    assert sorted(load_run_weights(ours, path)) == left
+    for name, arrays in _weights(ours).items():
+        source = before if name in (*left, "logits") else theirs
+        for found, expected in zip(arrays, source[name], strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(before["lstm_merged"][0], theirs["lstm_merged"][0])
+
+
+def test_a_file_that_is_no_fitting_network_is_refused(trained, tmp_path):
+    wider = _narrow(width_divisor=16, lstm_units=3, fc6_units=6)
+    before = _weights(wider)
+    with pytest.raises(UserError, match="none of its layers fits this network"):
+        load_run_weights(wider, trained[1])
+    (tmp_path / "best.keras").write_bytes(trained[1].read_bytes()[:500])
+    with pytest.raises(UserError, match="is not the network of a run"):
+        load_run_weights(wider, tmp_path / "best.keras")
+    with pytest.raises(UserError, match="is missing; give best.keras"):
+        load_run_weights(wider, tmp_path / "nothing.keras")
+    for name, arrays in _weights(wider).items():
+        for found, expected in zip(arrays, before[name], strict=True):
+            np.testing.assert_array_equal(found, expected)

@@ -274,7 +274,7 @@ def test_a_file_that_is_no_fitting_network_is_refused(trained, tmp_path):
     (tmp_path / "best.keras").write_bytes(trained[1].read_bytes()[:500])
     with pytest.raises(UserError, match="is not the network of a run"):
         load_run_weights(wider, tmp_path / "best.keras")
-    with pytest.raises(UserError, match="is missing; give best.keras"):
+    with pytest.raises(UserError, match="is missing; give best"):
         load_run_weights(wider, tmp_path / "nothing.keras")
     for name, arrays in _weights(wider).items():
         for found, expected in zip(arrays, before[name], strict=True):

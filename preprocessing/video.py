@@ -23,8 +23,8 @@ RESIZE_MODES = ("stretch", "crop")
 # A decoder stops without a word at the first thing it cannot read, so a file that gives clearly
 # less than it declares was cut off. Some writers count frames that they dropped, so a small
 # difference is none.
-_NO_LIMIT = 2**31 - 1  # milliseconds
 _LEAST_DECODED_SHARE = 0.9
+_NO_LIMIT = 2**31 - 1  # milliseconds
 
 
 class VideoError(UserError):

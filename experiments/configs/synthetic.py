@@ -10,8 +10,6 @@ def get_config():
             width_divisor=8,
             fc6_units=64,
             lstm_units=32,
-            rgb_input="unit",
-            flow_input="pixels",
             normalize="all",
             fc6_dropout=0.2,
             lstm_dropout=0.1,

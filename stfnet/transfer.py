@@ -64,9 +64,9 @@ def load_vgg16_weights(model, path, temporal_conv1="random", fc6_init="random"):
 def load_run_weights(model, path):
     """Starts a network from another run's, trained on other classes.
 
-    Each layer takes the weights of the layer of its name where all have its shapes: with other
-    image sizes fc6 and the first LSTM do not, with another T every layer does. The classifier
-    (`logits`) stays as initialised.
+    Each layer takes the weights of the layer of its name, if all have its shapes. Another image
+    size leaves out fc6 and the LSTM that reads X_conv; another T leaves out nothing. The
+    classifier (`logits`) stays as initialised.
 
     Args:
         model: an STFNet.

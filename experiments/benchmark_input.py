@@ -5,7 +5,8 @@
 Four questions in one run, on the records named or on rendered actions prepared for the purpose:
 
 pipeline   clips a second of the training pipeline, and of `tf.io.decode_jpeg` over the very same
-           bytes, held in memory, on the same cores: the bound.
+           bytes, held in memory, on the same cores: the bound. The share is the median of the
+           rounds' shares, since a shared machine changes its speed within a run.
 cache      the same with the records held in memory.
 layout     the stored layouts of flow that were weighed: bytes a field, and fields decoded a second.
 step       a training step on records against one on a constant batch, in turns.
@@ -36,7 +37,7 @@ def define_flags():
     flags.DEFINE_integer("num_frames", 17, "T of the rendered set.", lower_bound=1)
     flags.DEFINE_integer("image_size", 224, "Pixels of the rendered set.", lower_bound=16)
     flags.DEFINE_integer("clips", 64, "Clips read in each timing.", lower_bound=8)
-    flags.DEFINE_integer("rounds", 3, "Rounds, in which all timings take turns.", lower_bound=1)
+    flags.DEFINE_integer("rounds", 9, "Rounds, in which all timings take turns.", lower_bound=1)
     flags.DEFINE_integer("width_divisor", 1, "Of the network whose step is timed; 0: no step.")
     flags.DEFINE_integer("batch_size", 1, "Clips a training step.", lower_bound=1)
     flags.DEFINE_integer("steps", 2, "Training steps in each timing.", lower_bound=1)
@@ -83,14 +84,14 @@ def _seconds_of(dataset):
     return time.perf_counter() - begun
 
 
-def _best_seconds(datasets):
-    """The shortest run through each dataset, in rounds in which all take turns."""
+def _seconds_in_turns(datasets):
+    """Seconds to run through each dataset, one a round, in rounds in which all take turns."""
     for dataset in datasets.values():
         _seconds_of(dataset)  # traces, and fills the page cache
     found = {name: [] for name in datasets}
     for _, (name, dataset) in itertools.product(range(FLAGS.rounds), datasets.items()):
         found[name].append(_seconds_of(dataset))
-    return {name: min(seconds) for name, seconds in found.items()}
+    return found
 
 
 def decoding(images, gray_from):
@@ -124,16 +125,21 @@ def measure_pipeline(metadata, clip):
     datasets = {
         BOUND: decoding(images, clip.num_frames),
         "pipeline": input_pipeline.clip_dataset(metadata, plan, clip, 1),
+        "pipeline, batches of 8": input_pipeline.clip_dataset(metadata, plan, clip, 8),
         "pipeline, --cache=memory": input_pipeline.clip_dataset(
             metadata, plan, clip, 1, reader=cache.RecordReader(metadata, positions)
         ),
     }
-    best = {name: FLAGS.clips / seconds for name, seconds in _best_seconds(datasets).items()}
+    rounds = _seconds_in_turns(datasets)
     megabytes = sum(map(len, itertools.chain(*images))) / len(images) / 1e6
-    return {"megabytes_a_clip": round(megabytes, 3)} | {
-        name: {"clips_per_second": round(rate, 2), "share": round(rate / best[BOUND], 3)}
-        for name, rate in best.items()
-    }
+    table = {"megabytes_a_clip": round(megabytes, 3)}
+    for name, seconds in rounds.items():
+        shares = [bound / ours for bound, ours in zip(rounds[BOUND], seconds, strict=True)]
+        table[name] = {
+            "clips_per_second": round(FLAGS.clips / statistics.median(seconds), 2),
+            "share": round(statistics.median(shares), 3),
+        }
+    return table
 
 
 def layouts(planes):
@@ -186,11 +192,11 @@ def measure_layouts(metadata, flow_length):
         name: decoding(rows * 4, 0 if "gray" in name else len(rows[0]))
         for name, rows in stored.items()
     }
-    seconds = _best_seconds(datasets)
+    rounds = _seconds_in_turns(datasets)
     for name, rows in stored.items():
         table[name] = {
             "bytes_a_field": round(sum(map(len, itertools.chain(*rows))) / count),
-            "fields_per_second": round(4 * count / seconds[name]),
+            "fields_per_second": round(4 * count / statistics.median(rounds[name])),
         }
     return table
 

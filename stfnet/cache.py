@@ -3,18 +3,24 @@
 import contextlib
 import dataclasses
 import hashlib
+import math
 import mmap
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from preprocessing import atomic, records, tfrecord
 from preprocessing.errors import UserError
+
+_COLOR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_GRAY = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+_ALIGNMENT = 64  # bytes, of TensorFlow's tensors
 
 
 def copy_to_disk(metadata, folder=None):
@@ -77,7 +83,7 @@ def naming_damaged_records():
 
 
 class RecordReader:
-    """Reads chosen images of videos, and no others, from the shards or from memory.
+    """Decodes chosen images of videos, and no others, from the shards or from memory.
 
     Shards are mapped, not read, so of a long video only the wanted pages are touched. The first
     time a video is read its checksum is looked at.
@@ -112,32 +118,56 @@ class RecordReader:
             try:
                 tfrecord.data_of(bytes(record))
             except ValueError as error:
-                raise ValueError(
-                    f"{self.metadata.shard_paths[video.shard]}: the record of {video.id} is "
-                    f"damaged ({error}): experiments.prepare --verify={self.metadata.folder} "
-                    "tells what to make anew"
-                ) from error
+                raise self._damaged(position, error) from error
             self.checked.add(position)
         return tfrecord.unchecked_data_of(record)
 
-    def images(self, position, frames, flow):
-        """Encoded images of a video.
+    def clips(self, positions, frames, flow):
+        """Decodes clips, image by image into their place.
 
         Args:
-            position: of the video in `metadata.videos`.
-            frames: integer array (T,), frame numbers.
-            flow: integer array (T, L), field numbers.
+            positions: integer array (B,), of the videos in `metadata.videos`.
+            frames: integer array (B, T), frame numbers.
+            flow: integer array (B, T, L), field numbers.
 
         Returns:
-            Object arrays of bytes, (T,) and (T, L).
+            (rgb, fields): uint8 (B, T, H, W, 3) and uint8 (B, T, L, 2, H, W), x and y plane of
+            each field.
 
         Raises:
-            ValueError: the record is damaged.
+            ValueError: a record is damaged.
         """
-        record = self.held.get(position) or self._record(position)
-        example = records.view_example(record)
-        chosen = [
-            np.array([bytes(example[name][k]) for k in numbers.ravel()], object)
-            for name, numbers in (("frames", frames), ("flow", flow))
-        ]
-        return chosen[0], chosen[1].reshape(flow.shape)
+        size = self.metadata.clip["image_size"]
+        rgb = _aligned((*frames.shape, size, size, 3))
+        fields = _aligned((*flow.shape, 2 * size, size))
+        for clip, position in enumerate(positions):
+            example = records.view_example(self.held.get(position) or self._record(position))
+            for t, number in enumerate(frames[clip]):
+                rgb[clip, t] = self._decoded(example["frames"][number], _COLOR, position)
+            for t, k in np.ndindex(flow.shape[1:]):
+                image = example["flow"][flow[clip, t, k]]
+                fields[clip, t, k] = self._decoded(image, _GRAY, position)
+        return rgb, fields.reshape(*flow.shape, 2, size, size)
+
+    def _decoded(self, image, mode, position):
+        """One image, by OpenCV, which lets other threads run meanwhile."""
+        decoded = cv2.imdecode(np.frombuffer(image, np.uint8), mode)
+        if decoded is None:
+            raise self._damaged(position, "an image cannot be decoded")
+        return decoded
+
+    def _damaged(self, position, reason):
+        video = self.metadata.videos[position]
+        return ValueError(
+            f"{self.metadata.shard_paths[video.shard]}: the record of {video.id} is damaged "
+            f"({reason}): experiments.prepare --verify={self.metadata.folder} tells what to make "
+            "anew"
+        )
+
+
+def _aligned(shape):
+    """Empty uint8 array at the alignment at which TensorFlow takes it over without a copy."""
+    size = math.prod(shape)
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % _ALIGNMENT
+    return memory[begin : begin + size].reshape(shape)

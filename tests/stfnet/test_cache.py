@@ -46,11 +46,18 @@ def test_chosen_images_are_those_that_tensorflow_parses(tiny_records):
     path = str(tiny_records.shard_paths[video.shard])
     (record,) = tf.data.Dataset.from_tensors((path, video.offset)).flat_map(records.example_at)
     parsed = records.parse_example(record)
-    frames, fields = np.array([0, 3, 3]), np.array([[0, 1], [5, 2], [6, 6]])
+    frames, fields = np.array([[0, 3, 3]]), np.array([[[0, 1], [5, 2], [6, 6]]])
+
+    def decoded(name, k, channels):
+        return tf.io.decode_jpeg(parsed[name][k], channels, dct_method="INTEGER_ACCURATE").numpy()
+
+    color = [decoded("frames", k, 3) for k in frames.ravel()]
+    gray = [decoded("flow", k, 1) for k in fields.ravel()]
     for _ in range(2):  # with the checksum, then without
-        found = reader.images(7, frames, fields)
-        np.testing.assert_array_equal(found[0], parsed["frames"].numpy()[frames])
-        np.testing.assert_array_equal(found[1], parsed["flow"].numpy()[fields])
+        rgb, planes = reader.clips([7], frames, fields)
+        assert (rgb.shape, planes.shape) == ((1, 3, 32, 32, 3), (1, 3, 2, 2, 32, 32))
+        np.testing.assert_array_equal(rgb[0], color)
+        np.testing.assert_array_equal(planes.reshape(6, 64, 32, 1), gray)
 
 
 def test_a_copy_on_disk_is_whole_and_used_again(tiny_records, clips, tmp_path):
@@ -87,7 +94,7 @@ def test_a_damaged_record_is_named(tiny_records, tmp_path):
     with pytest.raises(UserError, match=rf"record of {video.id} is damaged .*--verify"):
         cache.RecordReader(metadata, [2])
     with pytest.raises(ValueError, match=rf"record of {video.id} is damaged"):
-        cache.RecordReader(metadata).images(2, np.array([0]), np.array([[0]]))
+        cache.RecordReader(metadata).clips([2], np.array([[0]]), np.array([[[0]]]))
     cache.RecordReader(metadata, [1, 3])
     plan = input_pipeline.plan_evaluation(metadata, np.arange(4), CLIP, 1)
     with (

@@ -123,7 +123,11 @@ def convert(
 
     motion = 0.0
     fields = flow.stream(
-        gray_frames(), settings.flow_method, settings.flow_quality, device, lambda: report(0)
+        gray_frames(),
+        settings.flow_method,
+        settings.flow_quality,
+        device=device,
+        waiting=lambda: report(0),
     )
     for field in fields:
         planes = flow.encode(field, settings.flow_bound)

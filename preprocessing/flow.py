@@ -13,8 +13,7 @@ from preprocessing.errors import UserError
 
 METHODS = ("opencv", "keras")
 QUALITIES = ("reference", "fast")
-# Pairs that the Keras solver of this process computes at once.
-KERAS_BATCH = 32
+KERAS_BATCH = 32  # pairs that the Keras solver of this process computes at once, if not told
 
 
 def encode(flow: np.ndarray, bound: float = 20.0) -> np.ndarray:
@@ -38,7 +37,12 @@ def decode(encoded: np.ndarray, bound: float = 20.0) -> np.ndarray:
     return (np.asarray(encoded, np.float32) - 128) * np.float32(bound / 127.5)
 
 
-def tvl1(frames: np.ndarray, method: str = "opencv", quality: str = "reference") -> np.ndarray:
+def tvl1(
+    frames: np.ndarray,
+    method: str = "opencv",
+    quality: str = "reference",
+    batch: int | None = None,
+) -> np.ndarray:
     """Flow between neighbouring frames.
 
     Args:
@@ -47,6 +51,7 @@ def tvl1(frames: np.ndarray, method: str = "opencv", quality: str = "reference")
             equations on the accelerator).
         quality: of `opencv`: `reference` (OpenCV itself) or `fast` (the same steps compiled into
             one pass, see `preprocessing.tvl1_compiled`).
+        batch: of `keras`: pairs solved at once (None: `KERAS_BATCH`); each value compiles anew.
 
     Returns:
         float32 (N-1, H, W, 2): field k holds, for each pixel of frame k, the x and y
@@ -55,7 +60,7 @@ def tvl1(frames: np.ndarray, method: str = "opencv", quality: str = "reference")
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 3:
         raise ValueError(f"frames must be uint8 (N, H, W), not {frames.dtype} {frames.shape}")
-    fields = list(stream(frames, method, quality))
+    fields = list(stream(frames, method, quality, batch))
     return np.stack(fields) if fields else np.zeros((0, *frames.shape[1:], 2), np.float32)
 
 
@@ -63,6 +68,7 @@ def stream(
     frames: Iterable[np.ndarray],
     method: str = "opencv",
     quality: str = "reference",
+    batch: int | None = None,
     device: str | None = None,
     waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[np.ndarray]:
@@ -72,6 +78,7 @@ def stream(
         frames: uint8 (H, W), grayscale, all of one size.
         method: as of `tvl1`.
         quality: as of `tvl1`.
+        batch: as of `tvl1`.
         device: of `keras`: address of the process that solves (`preprocessing.flow_device`), or
             None to solve in this one.
         waiting: called about once a second while that process is waited for.
@@ -87,12 +94,12 @@ def stream(
     elif method == "keras":
         from preprocessing import tvl1_keras
 
-        last = []
+        last, batch = [], batch or KERAS_BATCH
         frames = iter(frames)
-        while chunk := list(itertools.islice(frames, KERAS_BATCH)):
+        while chunk := list(itertools.islice(frames, batch)):
             chunk = last + chunk
             if len(chunk) > 1:
-                yield from tvl1_keras.tvl1(np.stack(chunk), batch=KERAS_BATCH)
+                yield from tvl1_keras.tvl1(np.stack(chunk), batch=batch)
             last = chunk[-1:]
     else:
         raise UserError(f"flow method {method!r} is unknown: it is one of {', '.join(METHODS)}")

@@ -57,6 +57,15 @@ def test_one_frame_has_no_flow_and_colour_is_refused():
         flow.tvl1(np.zeros((2, 8, 8), np.uint8), method="magic")
 
 
+def test_keras_fields_do_not_depend_on_the_batch():
+    frames = _moving_texture((1.5, 0.0), num_frames=6, size=48)
+    fields = flow.tvl1(frames, method="keras", batch=2)
+    assert fields.shape == (5, 48, 48, 2) and fields.dtype == np.float32
+    np.testing.assert_allclose(fields, flow.tvl1(frames, method="keras", batch=5), atol=1e-3)
+    levels = flow.encode(fields).astype(int) - flow.encode(flow.tvl1(frames))
+    assert (np.abs(levels) <= 1).mean() >= 0.99
+
+
 def test_frames_stream_one_pair_at_a_time():
     asked = []
 

@@ -1,7 +1,8 @@
 """From decoded frames of any number and size to the network's clip, as TensorFlow operations.
 
 The exported model carries this graph, so that a server needs neither OpenCV nor this project. Each
-step is that of `stfnet.prediction.read_clip`, to the rounding of OpenCV's own arithmetic.
+step is that of `stfnet.prediction.read_clip`: frames, grey and encoding to the last bit, and flow
+as near as the solver in Keras' operations comes to OpenCV's.
 """
 
 import tensorflow as tf
@@ -12,6 +13,7 @@ from stfnet.config import ClipConfig
 PAIRS = 16  # solved at a time: bounds memory, and a pair that converges late holds up few others
 # OpenCV's RGB to gray in 15-bit fixed point.
 GRAY_WEIGHTS, GRAY_SHIFT = (9798, 19235, 3735), 15
+SLIVER = 1e-3  # of a pixel: what OpenCV's resize by area does not count
 
 
 def sample(num_frames, clip: ClipConfig):
@@ -41,56 +43,98 @@ def sample(num_frames, clip: ClipConfig):
     return frames, tf.clip_by_value(frames[:, None] + offsets, 0, num_frames - 2)
 
 
-def _area_weights(source_size, target_size, first, count):
+def _scales(source_size, target_size):
+    """Target pixels a source pixel, and its inverse, rounded as OpenCV rounds them."""
+    growth = tf.cast(target_size, tf.float64) / tf.cast(source_size, tf.float64)
+    return growth, 1 / growth
+
+
+def _area_taps(source_size, target_size, first, count, whole):
     """Resizing of one axis by area: each target pixel is the mean of the source that it covers.
 
     Args:
         source_size, target_size: pixels before and after, scalar int32 tensors.
         first, count: the target pixels wanted.
+        whole: whether both sides shrink by whole numbers, where OpenCV adds first and divides then.
 
     Returns:
-        float32 (count, source_size).
+        Positions int32 (K, count) and weights float32 (K, count) of the K source pixels, in order,
+        that a target pixel may touch; those that it does not touch weigh 0.
     """
-    source = tf.cast(tf.range(source_size), tf.float64)
-    end_of_axis = tf.cast(source_size, tf.float64)
-    scale = end_of_axis / tf.cast(target_size, tf.float64)
-    start = tf.cast(first + tf.range(count), tf.float64)[:, None] * scale
-    end = tf.minimum(start + scale, end_of_axis)
-    covered = tf.minimum(source + 1, end) - tf.maximum(source, start)
-    return tf.cast(tf.maximum(covered, 0) / (end - start), tf.float32)
+    source, scale = tf.cast(source_size, tf.float64), _scales(source_size, target_size)[1]
+    start = tf.cast(first + tf.range(count), tf.float64) * scale
+    end, cell = start + scale, tf.minimum(scale, source - start)
+    high = tf.minimum(tf.floor(end), source - 1)
+    low = tf.minimum(tf.math.ceil(start), high)
+    taps = tf.range(tf.math.ceil(scale) + 2)[:, None]
+    position = low - 1 + taps
+    nothing, pixel = tf.zeros_like(start), tf.ones_like(start)
+    left = tf.where(low - start > SLIVER, low - start, nothing)
+    right = tf.minimum(end - high, tf.minimum(cell, pixel))
+    right = tf.where(end - high > SLIVER, right, nothing)
+    covered = tf.where(position < low, left, tf.where(position < high, pixel, right))
+    covered = tf.where(position > high, nothing, covered)
+    weights = tf.where(whole, tf.sign(covered), covered / cell)
+    position = tf.clip_by_value(position, 0, source - 1)
+    return tf.cast(position, tf.int32), tf.cast(weights, tf.float32)
 
 
 def _linear_taps(source_size, target_size, first, count, area):
     """Resizing of one axis by interpolation, in OpenCV's 11-bit fixed point.
 
     Args:
-        source_size, target_size, first, count: as `_area_weights`.
+        source_size, target_size, first, count: as `_area_taps`.
         area: whether the resize is by area, in which, where an axis grows, OpenCV interpolates
             between the pixels' edges instead of their centres.
 
     Returns:
         Two taps (positions, weights), int32 (count,) each; positions reach -1 and source_size.
     """
-    scale = tf.cast(source_size, tf.float64) / tf.cast(target_size, tf.float64)
+    growth, scale = _scales(source_size, target_size)
     position = tf.cast(first + tf.range(count), tf.float64)
-    center = (position + 0.5) * scale - 0.5
-    low = tf.where(area, tf.floor(position * scale), tf.floor(center))
-    edge = tf.maximum(position + 1 - (low + 1) / scale, 0)
-    share = tf.where(area, edge - tf.floor(edge), center - low)
-    share = tf.cast(tf.cast(share, tf.float32), tf.float64)
+    center = tf.cast((position + 0.5) * scale - 0.5, tf.float32)
+    edge = tf.floor(position * scale)
+    low = tf.where(area, tf.cast(edge, tf.float32), tf.floor(center))
+    beyond = tf.maximum(tf.cast(position + 1 - (edge + 1) * growth, tf.float32), 0)
+    share = tf.where(area, beyond - tf.floor(beyond), center - low)
     low = tf.cast(low, tf.int32)
     weights = [tf.cast(tf.round(weight * 2048), tf.int32) for weight in (1 - share, share)]
     return (low, weights[0]), (low + 1, weights[1])
 
 
-def _shrink(frame, rows, columns, halves_up):
-    """Applies `_area_weights` along both axes of a frame: uint8 (H, W, 3) to (S, S, 3)."""
+def _weighted_sum(lines, taps):
+    """Sums the lines (N, M) that `_area_taps` name, one after the other: float32 (count, M)."""
+    positions, weights = taps
+
+    def add(k, total):
+        line = tf.cast(tf.gather(lines, positions[k]), tf.float32)
+        return k + 1, total + line * weights[k][:, None]
+
+    total = tf.zeros((positions.shape[1], tf.shape(lines)[1]))
+    count = tf.shape(positions)[0]
+    return tf.while_loop(lambda k, _: k < count, add, (0, total), parallel_iterations=1)[1]
+
+
+def _shrink(frame, rows, columns, divisor, halves_up):
+    """Applies `_area_taps` along both axes of a frame, as OpenCV to the last bit.
+
+    Args:
+        frame: uint8 (H, W, 3).
+        rows, columns: taps.
+        divisor: by which the sums are divided.
+        halves_up: whether halves are rounded up, else to the even number.
+
+    Returns:
+        uint8 (S, S, 3).
+    """
     height, width = tf.shape(frame)[0], tf.shape(frame)[1]
-    wide = tf.reshape(tf.cast(frame, tf.float32), (height, width * 3))  # h (w c)
-    wide = tf.reshape(tf.matmul(rows, wide), (rows.shape[0], width, 3))
-    values = tf.einsum("hwc,vw->hvc", wide, columns)
+    lines = tf.reshape(tf.transpose(frame, (1, 0, 2)), (width, height * 3))  # w (h c)
+    lines = _weighted_sum(lines, columns)
+    size = lines.shape[0]
+    lines = tf.transpose(tf.reshape(lines, (size, height, 3)), (1, 0, 2))  # h v c
+    values = _weighted_sum(tf.reshape(lines, (height, size * 3)), rows) * (1 / divisor)
     rounded = tf.where(halves_up, tf.floor(values + 0.5), tf.round(values))
-    return tf.cast(tf.clip_by_value(rounded, 0, 255), tf.uint8)
+    return tf.cast(tf.reshape(rounded, (size, size, 3)), tf.uint8)
 
 
 def _interpolate(frame, rows, columns):
@@ -138,12 +182,15 @@ def resize(frames, size, mode):
     vertical = (height, new_height, (new_height - size) // 2, size)
     horizontal = (width, new_width, (new_width - size) // 2, size)
     area = new_height * new_width < height * width
-    # OpenCV rounds halves up where it halves both sides, else to the even number.
-    halves_up = (2 * new_height == height) & (2 * new_width == width)
 
     def shrink():
-        rows, columns = _area_weights(*vertical), _area_weights(*horizontal)
-        return each(lambda frame: _shrink(frame, rows, columns, halves_up))
+        whole = (height % new_height == 0) & (width % new_width == 0)
+        rows, columns = _area_taps(*vertical, whole), _area_taps(*horizontal, whole)
+        divisor = tf.where(whole, (height // new_height) * (width // new_width), 1)
+        # OpenCV rounds halves up where it halves both sides, else to the even number.
+        halves_up = (2 * new_height == height) & (2 * new_width == width)
+        divisor = tf.cast(divisor, tf.float32)
+        return each(lambda frame: _shrink(frame, rows, columns, divisor, halves_up))
 
     def interpolate():
         rows, columns = _linear_taps(*vertical, area), _linear_taps(*horizontal, area)

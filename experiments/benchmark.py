@@ -1,11 +1,12 @@
 """Measures this machine's speed at one part of the road, as ratios to a peer or a bound.
 
-    python -m experiments.benchmark network|flow|preparation|input [flags]
+    python -m experiments.benchmark network|flow|preparation|input|export [flags]
 
 network      forward pass and training step of the full network, beside peak and peer
 flow         TV-L1 pairs a second, OpenCV and Keras
 preparation  preparation against a bare OpenCV loop over the same pairs
 input        the input pipeline against decoding its JPEGs alone
+export       an exported model on whole videos against the network on their records
 """
 
 import importlib
@@ -14,7 +15,7 @@ import sys
 from experiments import program
 from preprocessing.errors import UserError
 
-PARTS = ("network", "flow", "preparation", "input")
+PARTS = ("network", "flow", "preparation", "input", "export")
 
 
 def cli():

@@ -107,10 +107,11 @@ def main(_):
             records = folder / str(number)
             theirs = probabilities_of_records(model, config, catalogue, records, **settings)
             figures[kind] = found = agreement(ours, theirs)
-            aim = f"   (target: at most {LARGEST[kind]})" if kind in LARGEST else ""
+            aim = f" (target: at most {LARGEST[kind]})" if kind in LARGEST else ""
             print(
-                f"{kind:24} same top-1 {found['same_top1']} of {found['videos']}, difference "
-                f"median {found['median']:.6f}, largest {found['largest']:.6f}{aim}",
+                f"{kind:24} same top-1 {found['same_top1']} of {found['videos']}; difference "
+                f"median {found['median']:.6f}, at most 0.02 in {found['within_0.02']}, "
+                f"largest {found['largest']:.6f}{aim}",
                 flush=True,
             )
         print(f"classify_frames: {figures['seconds_a_video']:.2f} s a video (median)")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from preprocessing import flow, video
+from preprocessing import conversion, flow, records, tvl1_keras, video
 from preprocessing.errors import UserError
 from stfnet import prediction, raw_frames, sampling
 from stfnet.config import ClipConfig
@@ -66,17 +66,45 @@ def test_a_short_video_is_refused_where_the_clip_says_so():
         raw_frames.sample(tf.constant(2), clip)
 
 
-def test_a_batch_of_videos_gives_the_clips_of_the_files(tmp_path):
-    rng = np.random.default_rng(0)
-    wall = cv2.GaussianBlur(rng.integers(0, 256, (60, 100, 3), np.uint8), (0, 0), 4)
+@pytest.fixture
+def moving_wall(tmp_path):
+    """(folder of images, the same as uint8 (11, 60, 60, 3)): a wall that moves right."""
+    wall = np.random.default_rng(0).integers(0, 256, (60, 100, 3), np.uint8)
+    wall = cv2.GaussianBlur(wall, (0, 0), 4)
     wall = cv2.normalize(wall, None, 0, 255, cv2.NORM_MINMAX)
-    frames = np.stack([wall[:, 30 - 3 * k : 90 - 3 * k] for k in range(11)])  # moves right
+    frames = np.stack([wall[:, 30 - 3 * k : 90 - 3 * k] for k in range(11)])
     for k, frame in enumerate(frames):
         cv2.imwrite(str(tmp_path / f"{k:02d}.png"), frame[..., ::-1])
+    return tmp_path, frames
+
+
+@pytest.mark.slow
+def test_with_one_solver_the_clip_is_that_of_lossless_records(moving_wall):
+    folder, frames = moving_wall
+    solver = tf.function(tvl1_keras.solve, jit_compile=True)
+    inputs, numbers = raw_frames.make_clip(frames[None], CLIP, solver=solver)
+    settings = conversion.Settings(image_size=20, image_format="png", flow_method="keras")
+    stored = records.read_example(conversion.example(folder, "wall", 0, settings))
+    decoded = {
+        name: [cv2.imdecode(np.frombuffer(i, np.uint8), cv2.IMREAD_UNCHANGED) for i in stored[name]]
+        for name in ("frames", "flow")
+    }
+    for t, number in enumerate(numbers.numpy()):
+        np.testing.assert_array_equal(inputs["rgb"][0, t], decoded["frames"][number][..., ::-1])
+        fields = sampling.flow_indices(numbers.numpy(), 11, 4)[t]
+        for place, k in enumerate(fields):
+            stack = inputs["flow"][0, t, ..., 2 * place : 2 * place + 2].numpy()
+            planes = decoded["flow"][k].reshape(2, 20, 20)
+            assert planes.std() > 0
+            np.testing.assert_array_equal(stack.transpose(2, 0, 1), planes)
+
+
+def test_a_batch_of_videos_gives_the_clips_of_the_files(moving_wall):
+    folder, frames = moving_wall
     spec = tf.TensorSpec((None, None, None, None, 3), tf.uint8)
     make_clip = tf.function(lambda frames: raw_frames.make_clip(frames, CLIP), [spec])
     inputs, numbers = make_clip(np.stack([frames, frames[:, :, ::-1]]))
-    expected = prediction.read_clip(tmp_path, CLIP)
+    expected = prediction.read_clip(folder, CLIP)
     np.testing.assert_array_equal(numbers, expected["frame_numbers"])
     np.testing.assert_array_equal(inputs["rgb"][0], expected["rgb"])
     encoded = np.abs(inputs["flow"][0].numpy().astype(int) - expected["flow"])

@@ -15,8 +15,8 @@ def get_config():
             lstm_dropout=0.1,
         ),
         training=dict(
-            learning_rates=(1e-3, 1e-4),
-            max_epochs=(30, 4),
+            learning_rates=(4e-4, 4e-5),
+            max_epochs=(22, 4),
             patience=12,
             batch_size=8,
             tau_range=(4, 6),

@@ -32,7 +32,7 @@ def test_a_row_has_speed_peak_and_memory(request, tmp_path):
     found = row["forward"]
     assert found["clips_per_second"] == pytest.approx(1 / found["seconds"], rel=0.02)
     assert found["gflops"] > 0 and "training" not in row
-    assert found["share_of_peak"] == pytest.approx(found["gflops"] / row["peak_gflops"], abs=2e-3)
+    assert found["share_of_peak"] == pytest.approx(found["gflops"] / row["peak_gflops"], rel=0.02)
 
 
 def test_an_unknown_backend_is_refused(request):

@@ -296,7 +296,7 @@ def clip_dataset(
 
     def read(rows):
         # Python code: it decodes each image into its place in the batch, where TensorFlow's
-        # operations would copy them there afterwards, at a quarter of the time of decoding.
+        # operations would copy them there afterwards.
         images = tf.numpy_function(
             reader.clips,
             [rows["video"], rows["frames"], rows["flow"]],

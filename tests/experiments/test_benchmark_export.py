@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -38,7 +37,6 @@ def test_an_export_says_what_the_network_says_of_lossless_records(
         ],
         capture_output=True,
         text=True,
-        env=os.environ,
     )
     assert ended.returncode == 0, ended.stderr
     figures = json.loads(output.read_text())

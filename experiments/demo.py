@@ -83,7 +83,7 @@ def held_out_video(workdir, videos):
 
 
 def main(_):
-    from preprocessing import atomic
+    from preprocessing import files
 
     started = time.monotonic()
     output = Path(FLAGS.output)
@@ -116,7 +116,7 @@ def main(_):
         "ablation": {name: found["top1"] for name, found in results.items()},
         "seconds": round(time.monotonic() - started),
     }
-    atomic.write_text(output / "results.json", json.dumps(summary, indent=1) + "\n")
+    files.write_text(output / "results.json", json.dumps(summary, indent=1) + "\n")
     step(
         "report",
         f"--workdir={run}",

@@ -25,7 +25,7 @@ _SHOWN_FAILURES = 50
 
 
 def main(_):
-    from preprocessing import atomic, records, summary
+    from preprocessing import files, records, summary
 
     metadata = records.load_metadata(FLAGS.records)
     figures = summary.summarise(metadata)
@@ -35,9 +35,9 @@ def main(_):
     png = _contact_sheet(metadata, video)
     # An id may be a path, where a collection repeats file names.
     picture = output / f"{video.id.replace('/', '-')}.png"
-    with atomic.writing(picture) as file:
+    with files.writing(picture) as file:
         file.write(png)
-    atomic.write_text(output / "summary.html", _page(metadata, figures, video, png))
+    files.write_text(output / "summary.html", _page(metadata, figures, video, png))
     print(f"written: {picture}")
     print(f"written: {output / 'summary.html'}")
 

@@ -60,7 +60,8 @@ def annotated_file():
 
 
 def predict(model, config):
-    from stfnet import checkpoints, prediction, rendering
+    from preprocessing import files
+    from stfnet import prediction, rendering
 
     probabilities, clip = prediction.predict_video(
         model, config, FLAGS.video, FLAGS.flow_quality or "reference"
@@ -81,7 +82,7 @@ def predict(model, config):
         "fps": clip["fps"],
     }
     path = annotated.with_name("prediction.json")
-    checkpoints.write_json(path, result)
+    files.write_json(path, result)
     print(f"written: {path}, {annotated}")
     return 0
 

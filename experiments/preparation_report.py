@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from preprocessing import atomic, preparation, records, verification
+from preprocessing import files, preparation, records, verification
 from preprocessing.errors import UserError
 
 DIFFERENCES_FILE = "differences.txt"
@@ -25,7 +25,7 @@ def show_differences(differences, output: Path):
         print(line)
     if differences:
         output.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(output / DIFFERENCES_FILE, "\n".join(differences) + "\n")
+        files.write_text(output / DIFFERENCES_FILE, "\n".join(differences) + "\n")
         print(f"{output / DIFFERENCES_FILE} lists every difference from the published collection")
 
 

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocessing import atomic, conversion, records, runner
+from preprocessing import conversion, files, records, runner
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 
@@ -110,9 +110,9 @@ def begin(made: Plan):
                 " folder or choose another --output"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(path, json.dumps(wanted, indent=1))
-    atomic.remove_partial(path.parent)
-    atomic.remove_partial(made.folder)
+        files.write_text(path, json.dumps(wanted, indent=1))
+    files.remove_partial(path.parent)
+    files.remove_partial(made.folder)
 
 
 def check_same(folder: Path, found: dict, wanted: dict):
@@ -169,11 +169,11 @@ def load_failure(made: Plan, number: int) -> runner.Failure | None:
 
 def write_failure(made: Plan, number: int, failure: runner.Failure):
     """Leaves why a video has no part, for a runner whose workers share only the folder."""
-    atomic.write_text(made.failure_path(number), json.dumps(dataclasses.asdict(failure)))
+    files.write_text(made.failure_path(number), json.dumps(dataclasses.asdict(failure)))
 
 
 def _write_facts(made: Plan, number: int, part: Part):
-    atomic.write_text(made.facts_path(number), json.dumps(dataclasses.asdict(part)))
+    files.write_text(made.facts_path(number), json.dumps(dataclasses.asdict(part)))
 
 
 def make_part(
@@ -189,7 +189,7 @@ def make_part(
     path = made.part_path(number)
     with records.ExampleWriter(video.id, video.label, path.parent) as writer:
         facts = conversion.convert(video.path, writer, made.settings, report, device=device)
-        with atomic.writing(path) as file:
+        with files.writing(path) as file:
             part = Part(facts, writer.write_record(file))
     _write_facts(made, number, part)
     return part
@@ -201,7 +201,7 @@ def join_shard(made: Plan, shard: int, done: dict[int, Part]):
     path = made.shard_path(shard)
     length = sum(done[number].length for number in numbers)
     if not path.is_file() or path.stat().st_size != length:
-        with atomic.writing(path) as file:
+        with files.writing(path) as file:
             for number in numbers:
                 with made.part_path(number).open("rb") as part:
                     shutil.copyfileobj(part, file, _COPY_BYTES)
@@ -222,7 +222,7 @@ def reopen(made: Plan, finished: records.Metadata, mended: Sequence[int]):
         if video.shard in changed:
             with (
                 finished.shard_paths[video.shard].open("rb") as shard,
-                atomic.writing(made.part_path(number)) as part,
+                files.writing(made.part_path(number)) as part,
             ):
                 shard.seek(video.offset)
                 part.write(shard.read(video.length))

@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import json
-import os
 import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing import atomic, flow_device, parts, records, runner, tfds_export
+from preprocessing import files, flow_device, parts, records, runner, tfds_export
 from preprocessing.conversion import Settings
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
@@ -104,7 +102,7 @@ def prepare(
     folder = Path(folder)
     made = parts.plan(catalogue, folder, settings)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with files.locked(folder, "preparation"):
         finished = _finished(made)
         if finished and not finished.failed:
             return Prepared(_renewed(made, finished, clip), (), 0)
@@ -136,7 +134,7 @@ def _prepare(
     failures.sort(key=lambda failure: failure["id"])
     if failures:
         lines = "".join(json.dumps(failure) + "\n" for failure in failures)
-        atomic.write_text(made.folder / FAILURES_FILE, lines)
+        files.write_text(made.folder / FAILURES_FILE, lines)
     if not done and not recorded:
         raise UserError(
             f"none of the {len(made.videos)} videos could be used, the first because"
@@ -252,18 +250,3 @@ def _failure(video: Video, failure: runner.Failure) -> dict[str, str]:
         "outcome": failure.outcome,
         "reason": failure.reason,
     }
-
-
-@contextlib.contextmanager
-def _locked(folder: Path):
-    """Keeps two preparations out of one folder; the system frees it when the process ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise UserError(
-            f"another preparation is writing {folder}: wait for it or choose another --output"
-        ) from error
-    finally:
-        os.close(descriptor)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from preprocessing import atomic, tfrecord
+from preprocessing import files, tfrecord
 from preprocessing.errors import UserError
 
 FORMAT = 1
@@ -275,7 +275,7 @@ def write_metadata(metadata: Metadata):
     del values["folder"]
     for video in values["videos"]:
         video["class"] = video.pop("class_name")
-    atomic.write_text(metadata.folder / METADATA_FILE, json.dumps(values, indent=1) + "\n")
+    files.write_text(metadata.folder / METADATA_FILE, json.dumps(values, indent=1) + "\n")
 
 
 def load_metadata(folder: Path) -> Metadata:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from preprocessing import atomic, records, tfrecord
+from preprocessing import files, records, tfrecord
 from preprocessing.errors import UserError
 
 _COLOR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
@@ -60,9 +60,9 @@ def copy_to_disk(metadata, folder=None):
             f"{free / 1e9:.1f} GB left: name another folder with --cache_dir"
         )
     for ours, theirs, _ in tqdm(wanted, desc="copying records", unit="shard", leave=False):
-        with atomic.writing(ours) as file, open(theirs, "rb") as original:
+        with files.writing(ours) as file, open(theirs, "rb") as original:
             shutil.copyfileobj(original, file, 1 << 22)
-    atomic.write_text(copy / records.METADATA_FILE, text)
+    files.write_text(copy / records.METADATA_FILE, text)
     return copied
 
 

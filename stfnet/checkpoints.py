@@ -6,7 +6,6 @@ it is read, and the one before it is used.
 
 import json
 import logging
-import os
 import re
 import zipfile
 import zlib
@@ -14,29 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from preprocessing import files
 from preprocessing.errors import UserError
 
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d{9})\.npz")
-
-
-def write_atomically(path, write):
-    """Calls `write(temporary path)` and renames the result to `path` once it is on disk."""
-    path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path, value):
-    """Writes `value` as indented JSON, atomically."""
-    text = json.dumps(value, indent=1) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
 def _existing(folder):
@@ -61,7 +42,7 @@ def save(folder, step, arrays, state):
         with open(path, "wb") as file:
             np.savez(file, __state__=np.array(json.dumps(state)), **arrays)
 
-    write_atomically(folder / f"checkpoint-{step:09d}.npz", write)
+    files.write_with(folder / f"checkpoint-{step:09d}.npz", write)
     for path in _existing(folder)[KEPT:]:
         path.unlink()
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet.checkpoints import write_json
 
 
 def _check_choice(name, value, choices):
@@ -284,7 +284,7 @@ def open_run(config: RunConfig, workdir, chief=True):
         if not chief:
             return
         workdir.mkdir(parents=True, exist_ok=True)
-        write_json(path, to_dict(config))
+        files.write_json(path, to_dict(config))
         return
     there = read_json(RunConfig, path)
     if there == config:

@@ -8,9 +8,9 @@ import matplotlib
 import numpy as np
 from tqdm import tqdm
 
-from preprocessing import splits
+from preprocessing import files, splits
 from preprocessing.errors import UserError
-from stfnet import cache, checkpoints, input_pipeline
+from stfnet import cache, input_pipeline
 from stfnet.config import RunConfig
 
 matplotlib.use("Agg")
@@ -148,9 +148,9 @@ def write_results(folder, results, probabilities, positions, metadata):
         with open(path, "w", newline="") as file:
             csv.writer(file).writerows(rows)
 
-    checkpoints.write_atomically(folder / "predictions.csv", write_rows)
+    files.write_with(folder / "predictions.csv", write_rows)
     draw_confusion(results["confusion"], metadata.classes, folder / "confusion.png")
-    checkpoints.write_json(folder / "results.json", results)
+    files.write_json(folder / "results.json", results)
 
 
 def draw_confusion(confusion, classes, path):

@@ -1,16 +1,13 @@
 """The network as a SavedModel, for processes that have TensorFlow alone."""
 
-import os
-import shutil
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from preprocessing import tvl1_keras
+from preprocessing import files, tvl1_keras
 from preprocessing.errors import UserError
 from stfnet import raw_frames
-from stfnet.checkpoints import write_json
 from stfnet.config import RunConfig, read_json, to_dict
 
 CONFIG_FILE, CLASSES_FILE = "config.json", "classes.txt"
@@ -78,13 +75,8 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False):
     folder = Path(folder)
     if folder.exists() and not is_export(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} holds something else than an export; give another --output")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
-    try:
+    with files.writing_folder(folder) as temporary:
         _write(model, config, temporary, jit_compile)
-        _replace(folder, temporary)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _trace_solver(clip, jit_compile):
@@ -120,14 +112,5 @@ def _write(model, config, folder, jit_compile):
     frames = tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")
     archive.add_endpoint("classify_frames", classify_frames, input_signature=[frames])
     archive.write_out(str(folder), verbose=False)
-    write_json(folder / CONFIG_FILE, to_dict(config))
+    files.write_json(folder / CONFIG_FILE, to_dict(config))
     (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in config.classes))
-
-
-def _replace(folder, temporary):
-    """Renames `temporary` to `folder`, by way of a third name for what is there."""
-    old = folder.with_name(f".{os.getpid()}.{folder.name}.old")
-    if folder.exists():
-        folder.rename(old)
-    temporary.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -7,11 +7,10 @@ import time
 import cv2
 import numpy as np
 
-from preprocessing import flow, video
+from preprocessing import files, flow, video
 from preprocessing.errors import UserError
 from preprocessing.flow_colors import flow_to_color
 from stfnet import prediction, rendering
-from stfnet.checkpoints import write_atomically
 from stfnet.config import ClipConfig, RunConfig
 
 
@@ -149,7 +148,7 @@ def watch(model, config: RunConfig, stream, path=None, interval=0, quality="fast
         finally:
             writer.close()
 
-    write_atomically(path, write)
+    files.write_with(path, write)
     if "error" in outcome:
         raise outcome["error"]
     return outcome["ranking"]

@@ -3,11 +3,10 @@
 import cv2
 import numpy as np
 
-from preprocessing import flow, video
+from preprocessing import files, flow, video
 from preprocessing.errors import UserError
 from preprocessing.flow_colors import flow_to_color
 from stfnet import sampling
-from stfnet.checkpoints import write_atomically
 from stfnet.config import ClipConfig
 
 # Height of the pictures, in pixels: small videos are enlarged to be read, large ones reduced.
@@ -287,4 +286,4 @@ def write_annotated(path, source, found, clip: ClipConfig, ranking):
         finally:
             writer.close()
 
-    write_atomically(path, write)
+    files.write_with(path, write)

@@ -11,9 +11,9 @@ import jinja2
 import keras
 import tensorflow as tf
 
+from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import input_pipeline
-from stfnet.checkpoints import write_atomically
 from stfnet.config import ModelConfig, RunConfig, TrainingConfig, read_json, to_dict
 from stfnet.rendering import draw_clip
 
@@ -197,5 +197,5 @@ def write_report(workdir, folder, metadata=None, ablation=None, published=None, 
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REPORT_FILE
-    write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    files.write_text(path, page)
     return path

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import cache, checkpoints, input_pipeline
 from stfnet.config import RunConfig
@@ -172,7 +173,7 @@ class Trainer:
                 writer.writeheader()
                 writer.writerows(rows)
 
-        checkpoints.write_atomically(self.workdir / "history.csv", write)
+        files.write_with(self.workdir / "history.csv", write)
 
     def _open_steps(self):
         """Opens steps.csv behind the last step of the checkpoint; only the chief's is kept."""
@@ -355,7 +356,7 @@ class Trainer:
         }
         if self.chief:
             # Keras takes the format from the ending, which the temporary name keeps.
-            checkpoints.write_atomically(self.workdir / "best.keras", self.model.save)
+            files.write_with(self.workdir / "best.keras", self.model.save)
 
     def _end_epoch(self, logs):
         self.callbacks.on_test_begin()

@@ -28,8 +28,8 @@ def moving_square(tmp_path_factory):
 @pytest.fixture(scope="session")
 def make_run(tmp_path_factory):
     """Function of ModelConfig settings that makes the folder of a run with random weights."""
+    from preprocessing.files import write_json
     from stfnet import ClipConfig, ModelConfig, build_stfnet
-    from stfnet.checkpoints import write_json
     from stfnet.config import RunConfig, TrainingConfig, to_dict
 
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)

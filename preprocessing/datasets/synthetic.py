@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from preprocessing import files
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.synthetic_actions import CLASSES, motion
 from preprocessing.datasets.synthetic_figure import Look, Stage, draw_scene, random_look
@@ -170,9 +171,7 @@ def _claim(folder: Path, settings: dict[str, int]) -> None:
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_suffix(".partial")
-    partial_path.write_text(json.dumps(settings))
-    partial_path.replace(path)
+    files.write_json(path, settings)
 
 
 def _write_clip(folder: Path, seed: int, clip: tuple[str, int, int]) -> None:
@@ -182,15 +181,17 @@ def _write_clip(folder: Path, seed: int, clip: tuple[str, int, int]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = render_clip(*clip, seed)
     fps = _group_style(seed, clip[1])[1].fps
-    partial_path = path.with_name(f".partial.{path.name}")
     size = frames.shape[2], frames.shape[1]
-    writer = cv2.VideoWriter(str(partial_path), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
-    if not writer.isOpened():
-        raise UserError(f"{partial_path}: OpenCV cannot write mp4v video here")
-    for frame in frames:
-        writer.write(frame[..., ::-1])
-    writer.release()
-    partial_path.replace(path)
+
+    def write(partial):
+        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+        if not writer.isOpened():
+            raise UserError(f"{partial}: OpenCV cannot write mp4v video here")
+        for frame in frames:
+            writer.write(frame[..., ::-1])
+        writer.release()
+
+    files.write_with(path, write)
 
 
 def _catalogue(paths: list[Path]) -> Catalogue:

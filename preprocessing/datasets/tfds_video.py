@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from preprocessing import atomic
+from preprocessing import files
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 
@@ -71,6 +71,6 @@ def _write_images(folder: Path, frames: np.ndarray):
     folder.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(frames):
         path = folder / f"{number:06d}.png"
-        with atomic.writing(path) as file:
+        with files.writing(path) as file:
             file.write(cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes())
-    atomic.write_text(done, json.dumps(list(frames.shape)))
+    files.write_text(done, json.dumps(list(frames.shape)))

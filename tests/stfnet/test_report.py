@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
+from preprocessing.files import write_json
 from stfnet import evaluation, rendering, report
-from stfnet.checkpoints import write_json
 from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig, to_dict
 
 

@@ -149,4 +149,7 @@ def locked(folder: Path, work: str) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)

@@ -10,7 +10,7 @@ import time
 import pytest
 import tensorflow as tf
 
-from preprocessing import conversion, parts, preparation, records
+from preprocessing import conversion, files, parts, preparation, records
 from preprocessing.datasets import folder as class_folders
 from preprocessing.errors import UserError
 
@@ -154,7 +154,7 @@ def test_other_settings_or_videos_are_refused_with_both_values(videos, tmp_path,
 def test_two_preparations_of_one_folder_do_not_mix(videos, tmp_path):
     (tmp_path / "records").mkdir()
     with (
-        preparation._locked(tmp_path / "records"),
+        files.locked(tmp_path / "records", "preparation"),
         pytest.raises(UserError, match="another preparation is writing"),
     ):
         _prepare(videos, tmp_path / "records")
@@ -167,10 +167,10 @@ def test_shards_take_their_share_of_the_videos(videos, tmp_path, monkeypatch):
         f"stfnet-videos.tfrecord-{index:05d}-of-00003" for index in range(3)
     ]
     assert [video.shard for video in metadata.videos] == [0, 0, 1, 1, 2]
-    files = [str(path) for path in metadata.shard_paths]
+    shards = [str(path) for path in metadata.shard_paths]
     ids = [
         records.parse_example(record)["video_id"].numpy().decode()
-        for record in tf.data.TFRecordDataset(files)
+        for record in tf.data.TFRecordDataset(shards)
     ]
     assert ids == [video.id for video in metadata.videos]
 

@@ -26,11 +26,12 @@ flags.mark_flags_as_required(["workdir", "output"])
 
 def main(_):
     program.start_tensorflow()
-    from stfnet import export, prediction
+    from stfnet import export, prediction, run
 
     model, config = prediction.load_run(FLAGS.workdir)
+    certificate = run.read_videos(FLAGS.workdir).certificate()
     output = Path(FLAGS.output)
-    export.export_saved_model(model, config, output, FLAGS.jit_compile)
+    export.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"written: {output} ({size / 1e6:.1f} MB, {len(config.classes)} classes)")
     return 0

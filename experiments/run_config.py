@@ -1,7 +1,14 @@
 """From a configuration file and a record set to the configuration of a run."""
 
+from pathlib import Path
+
 from preprocessing.errors import UserError
 from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig, from_dict
+
+
+def run_of_fold(workdir: Path, fold: str) -> Path:
+    """Folder of one official split's run among those that --folds trains."""
+    return Path(workdir) / f"fold-{fold}"
 
 
 def make_run_config(config, metadata) -> RunConfig:
@@ -9,7 +16,7 @@ def make_run_config(config, metadata) -> RunConfig:
 
     Args:
         config: ml_collections.ConfigDict of a file in experiments/configs: `model` (with `clip`),
-            `training`, `protocol`, `fold`, `split_seed`.
+            `training`, `protocol`, `fold`, `split_seed`, `split_from`.
         metadata: of the records.
 
     Returns:
@@ -26,7 +33,7 @@ def make_run_config(config, metadata) -> RunConfig:
     model = {**values.pop("model", {}), "num_classes": len(metadata.classes)}
     model["clip"] = from_dict(ClipConfig, model.get("clip", {}))
     training = from_dict(TrainingConfig, values.pop("training", {}))
-    known = {"protocol", "fold", "split_seed"}
+    known = {"protocol", "fold", "split_seed", "split_from"}
     if set(values) - known:
         raise UserError(
             f"the configuration has unknown settings {sorted(set(values) - known)}; beside model "

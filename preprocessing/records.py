@@ -232,6 +232,8 @@ class RecordedVideo:
     shard: int
     offset: int
     length: int
+    record_sha256: str = ""
+    source_sha256: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,6 +263,7 @@ class Metadata:
     videos: tuple[RecordedVideo, ...]
     failed: tuple[str, ...]
     versions: Mapping[str, str]
+    sha256: str = ""
 
     @property
     def shard_paths(self) -> tuple[Path, ...]:

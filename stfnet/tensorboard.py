@@ -41,7 +41,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.writer = tf.summary.create_file_writer(str(self.folder))
-        positions = input_pipeline.split_videos(self.metadata, self.config)["val"]
+        positions = self.params["validated"]  # in metadata.videos
         spread = np.linspace(0, len(positions) - 1, min(SHOWN_CLIPS, len(positions))).astype(int)
         clip = self.config.model.clip
         plan = input_pipeline.plan_evaluation(self.metadata, positions[spread], clip, 1)

@@ -21,7 +21,8 @@ def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
     )
     config = RunConfig("tiny", tiny_records.classes, model, settings)
     callback = tensorboard.TensorBoard(tmp_path / "logs", tiny_records, config)
-    progress = training.Trainer(config, tiny_records, tmp_path, callbacks=[callback]).train()
+    trainer = training.Trainer(config, tiny_records, tmp_path, callbacks=[callback])
+    progress = trainer.train()
 
     found = EventAccumulator(str(tmp_path / "logs"), {"tensors": 0}).Reload()
     figures = {
@@ -41,9 +42,7 @@ def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
         pictures[tag] = [tf.io.decode_png(image) for image in images]
         assert all(image.shape == (int(height), int(width), 3) for image in pictures[tag])
     assert len(pictures["validation/confusion"]) == 1
-    assert len(pictures["validation/clips"]) == len(
-        training.input_pipeline.split_videos(tiny_records, config)["val"]
-    )
+    assert len(pictures["validation/clips"]) == len(trainer.located.val)
 
 
 def test_a_drawn_clip_shows_the_frames_and_names_both_classes():

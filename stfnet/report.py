@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet import input_pipeline
-from stfnet.config import ModelConfig, RunConfig, TrainingConfig, read_json, to_dict
+from stfnet import input_pipeline, run
+from stfnet.config import ModelConfig, RunConfig, TrainingConfig, to_dict
 from stfnet.rendering import draw_clip
 
 REPORT_FILE = "report.html"
@@ -46,13 +46,23 @@ class Example:
 def _read_results(workdir):
     path = workdir / "results.json"
     try:
-        return json.loads(path.read_text())
+        results = json.loads(path.read_text())
+        evaluated = results["certificate"]["parts_sha256"]
     except FileNotFoundError as error:
         raise UserError(
             f"{path} is missing: run experiments.evaluate --workdir={workdir} first"
         ) from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON ({error}): evaluate the run again") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} does not read ({type(error).__name__}: {error}): evaluate the run again with "
+            f"experiments.evaluate --workdir={workdir}"
+        ) from error
+    if evaluated != run.read_videos(workdir).sha256:
+        raise UserError(
+            f"{path} is of another run than {workdir / run.VIDEOS_FILE}: evaluate this one with "
+            f"experiments.evaluate --workdir={workdir}"
+        )
+    return results
 
 
 def _read_ablation(path):
@@ -165,7 +175,7 @@ def write_report(workdir, folder, metadata=None, ablation=None, published=None, 
         UserError: the run was not evaluated, or the records are not its own.
     """
     workdir, folder = Path(workdir), Path(folder)
-    config = read_json(RunConfig, workdir / "config.json")
+    config = run.read_config(workdir)
     results = _read_results(workdir)
     wrong, right = _read_examples(workdir, metadata, config, count)
     pictures = {

@@ -402,6 +402,7 @@ class Trainer:
             files.write_with(self.workdir / run.BEST_FILE, self.model.save)
 
     def _end_epoch(self, logs):
+        self.callbacks.on_test_begin()
         with self.steps.averaged_weights():
             validated = self._validate()
             if validated:

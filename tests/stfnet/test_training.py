@@ -181,8 +181,9 @@ def plain_steps(tiny_records, random_batch):
     [
         ({"accumulation_steps": 3}, 1e-5),
         ({"remat": True}, 1e-6),
-        pytest.param({"jit_compile": True}, 1e-5, marks=pytest.mark.slow),
-        ({"accumulation_steps": 2, "remat": True, "jit_compile": True}, 1e-5),
+        # XLA adds in another order, on some processors in a much coarser one.
+        pytest.param({"jit_compile": True}, 1e-4, marks=pytest.mark.slow),
+        ({"accumulation_steps": 2, "remat": True, "jit_compile": True}, 1e-4),
         ({"precision": "mixed_bfloat16"}, 5e-2),
         ({"precision": "mixed_float16"}, 1e-2),
     ],

@@ -3,15 +3,16 @@
 A header may count more frames than are shown (trimmed files, sound longer than the picture), so a
 count proves nothing; a part that reaches beyond the end of the file does.
 
-| container                     | what must lie inside the file                                     |
-|-------------------------------|-------------------------------------------------------------------|
-| MP4, MOV, 3GP                 | every sample of picture and sound; of fragmented files each box   |
-| AVI                           | each list of pictures (`movi`)                                    |
-| Matroska, WebM                | the segment and its clusters, where their sizes are known         |
-| Windows Media                 | the data object                                                   |
-| Flash video                   | the last tag (a cut between two tags cannot be known)             |
-| GIF                           | the blocks up to the end mark                                     |
-| MPEG program, transport, video | cannot be known: such a stream may end anywhere                  |
+| container              | what must lie inside the file                                   |
+|------------------------|-----------------------------------------------------------------|
+| MP4, MOV, 3GP          | every sample of picture and sound; of fragmented files each box |
+| AVI                    | each list of pictures (`movi`)                                  |
+| Matroska, WebM         | the segment, or its clusters, where their sizes are known       |
+| Windows Media          | the data object                                                 |
+| Flash video            | the last tag (a cut between two tags cannot be known)           |
+| GIF                    | the blocks up to the end mark                                   |
+| MPEG program and       | cannot be known: such a stream may end anywhere                 |
+| transport streams      |                                                                 |
 
 Of live recordings, which were written without their sizes, it cannot be known either.
 """
@@ -131,7 +132,7 @@ def _children(box: bytes, wanted: bytes) -> Iterator[bytes]:
 
 
 def _table_reach(table: bytes) -> int:
-    """The byte after the last sample of a track, from its chunks' offsets and its samples' sizes."""
+    """The byte after the last sample of a track, from chunks' offsets and samples' sizes."""
     offsets = _column(next(_children(table, b"stco"), b""), 4, ">u4")
     if not len(offsets):
         offsets = _column(next(_children(table, b"co64"), b""), 4, ">u8")

@@ -88,8 +88,9 @@ def prepare(
     """Makes a record set, or goes on with one that was interrupted.
 
     A video that cannot be used goes to `failures.jsonl` with its reason, and the set is made of
-    the others; `notes.jsonl` lists those of them that are doubtful. The same call on a finished set tries those videos again, and does nothing if
-    there are none; with another `clip` it only rewrites the metadata.
+    the others; `notes.jsonl` lists those of them that are doubtful. The same call on a finished
+    set tries the failed ones again, and does nothing if there are none; with another `clip` it
+    only rewrites the metadata.
 
     Args:
         catalogue: the videos.
@@ -254,7 +255,7 @@ def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Meta
 
 
 def read_rows(folder: Path, name: str) -> tuple[dict[str, str], ...]:
-    """Rows of `failures.jsonl` or `notes.jsonl` of a record set; none where there is no such file."""
+    """Rows of a record set's `failures.jsonl` or `notes.jsonl`; none where there is no file."""
     path = Path(folder) / name
     if not path.is_file():
         return ()

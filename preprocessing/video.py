@@ -26,8 +26,8 @@ EXTENSIONS = (
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
 RESIZE_MODES = ("stretch", "crop")
 
-# Some writers count frames that they dropped, so a small difference between the frames that a header
-# counts and those that decode is none.
+# Some writers count frames that they dropped, so a small difference between the frames that a
+# header counts and those that decode is none.
 _LEAST_DECODED_SHARE = 0.9
 _NO_LIMIT = 2**31 - 1  # milliseconds
 # OpenCV hands these to FFmpeg's reader when it opens a file.

@@ -52,7 +52,7 @@ def show_prepared(prepared: preparation.Prepared, allowed: int):
             f"{failed} of {counts['videos'] + failed} videos could not be used,"
             f" {allowed} allowed: the first because {prepared.failures[0]['reason']}."
             f" The records hold the others; {prepared.metadata.folder / preparation.FAILURES_FILE}"
-            " lists all. Mend them and run the same command again, or set"
+            " lists all. Repair them and run the same command again, or set"
             f" --allow_failures={failed}"
         )
 

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from preprocessing.errors import UserError
+
+# Names of the collections that are compared with published totals and results.
+COLLECTIONS = ("synthetic", "ucf101", "ucf11", "ucf_sports")
+
 
 @dataclass(frozen=True)
 class Video:
@@ -29,8 +34,42 @@ class Video:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A data set: class names in label order, and its videos."""
+    """A data set: class names in label order, and its videos.
+
+    Attributes:
+        name: one of `COLLECTIONS` for these alone (see `own_name`).
+        classes: their names.
+        videos: with labels that index `classes`.
+        left_out: one line for each kind of thing that lies among the videos and is not taken.
+
+    Raises:
+        UserError: two videos have one id.
+    """
 
     name: str
     classes: tuple[str, ...]
     videos: tuple[Video, ...]
+    left_out: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        path_of = {}
+        for video in self.videos:
+            if video.id in path_of:
+                raise UserError(
+                    f"two videos are called {video.id}, {path_of[video.id]} and {video.path}:"
+                    " remove the copy, or rename one"
+                )
+            path_of[video.id] = video.path
+
+
+def own_name(kind: str, name: str) -> str:
+    """A catalogue's name that is not taken for a published collection's.
+
+    Args:
+        kind: of its source, such as `folder`.
+        name: as the user called it.
+
+    Returns:
+        The name; `folder:ucf101` for a folder that happens to be called `ucf101`.
+    """
+    return f"{kind}:{name}" if name in COLLECTIONS else name

@@ -77,6 +77,16 @@ def is_broken(path: Path) -> bool:
             return True
 
 
+def is_fragmented(path: Path) -> bool:
+    """Whether an MP4 comes in fragments, so that its header knows a duration and no frames."""
+    with Path(path).open("rb") as file:
+        try:
+            boxes = _boxes(file, os.fstat(file.fileno()).st_size)
+            return any(kind == b"moof" for kind, *_ in boxes)
+        except struct.error:
+            return False
+
+
 def _mp4(file: BinaryIO, size: int) -> int:
     """ISO 14496-12: boxes of (32-bit size, type), the sample tables in `moov`."""
     boxes = list(_boxes(file, size))

@@ -135,6 +135,8 @@ def read_frames(
 def _declares_more(path: Path, claim: Claim, decoded: int, seconds: float) -> str | None:
     """What the header declares, where that is clearly more than was decoded."""
     declares = containers.declares(path)
+    if _is_fragmented(path):
+        declares = "duration"
     if declares == "frames" and decoded < _LEAST_DECODED_SHARE * claim.num_frames:
         return f"{claim.num_frames} frames"
     if declares == "duration" and claim.fps:
@@ -145,13 +147,17 @@ def _declares_more(path: Path, claim: Claim, decoded: int, seconds: float) -> st
     return None
 
 
+def _is_fragmented(path: Path) -> bool:
+    return containers.container(path) == "MP4" and completeness.is_fragmented(path)
+
+
 def _check_decoded(path: Path, claim: Claim, decoded: int, waiting):
     """Refuses a file whose stored frames do not all decode.
 
     The index of an MP4 has an entry for every stored frame, also for those that its edit list
     hides; other containers are read once more for theirs.
     """
-    if containers.container(path) == "MP4":
+    if containers.container(path) == "MP4" and not _is_fragmented(path):
         stored, decodable = claim.num_frames, _count(path, waiting, "ignore_editlist;1")
     else:
         stored, decodable = _count(path, waiting, packets=True), decoded

@@ -102,11 +102,11 @@ def test_a_file_trimmed_by_an_edit_list_is_whole_and_noted(tmp_path, write_conta
     assert notes == [f"{path} declares 18 frames and shows 10 frames, all of them whole"]
 
 
-@pytest.mark.parametrize("name", ["film.mkv", "web.webm"])
+@pytest.mark.parametrize("name", ["film.mkv", "web.webm", "fragments.mp4"])
 def test_sound_longer_than_the_picture_is_whole_and_noted(tmp_path, write_container, name):
     path = write_container(tmp_path, name, sound_seconds=3)
     frames, (note,) = _noted(path)
-    assert frames == 30 and "declares 3.0 s and shows 30 frames" in note
+    assert frames == 30 and "declares 3." in note and "s and shows 30 frames" in note
 
 
 def test_an_mp4_copied_to_avi_is_whole_and_noted(tmp_path, write_container, copy_stream):

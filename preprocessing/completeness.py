@@ -304,6 +304,9 @@ def _flash(file: BinaryIO, size: int) -> int:
             break
         reach = position + 11 + int.from_bytes(head[1:], "big")
         position = reach + 4
+    else:
+        if reach < size != position:  # inside a tag's length, or the head of the next
+            return position if size < position else position + 11
     return reach
 
 

@@ -29,6 +29,7 @@ RESIZE_MODES = ("stretch", "crop")
 # Some writers count frames that they dropped, so a small difference between the frames that a
 # header counts and those that decode is none.
 _LEAST_DECODED_SHARE = 0.9
+_LEAST_SHOWN_SHARE = 0.8  # VP8 stores some frames that others are made of and that are not shown
 _NO_LIMIT = 2**31 - 1  # milliseconds
 # OpenCV hands these to FFmpeg's reader when it opens a file.
 _READER_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -158,10 +159,12 @@ def _check_decoded(path: Path, claim: Claim, decoded: int, waiting):
     hides; other containers are read once more for theirs.
     """
     if containers.container(path) == "MP4" and not _is_fragmented(path):
-        stored, decodable = claim.num_frames, _count(path, waiting, "ignore_editlist;1")
+        needed = _LEAST_DECODED_SHARE * claim.num_frames
+        decodable = _count(path, waiting, "ignore_editlist;1")
     else:
-        stored, decodable = _count(path, waiting, packets=True), decoded
-    if decodable < _LEAST_DECODED_SHARE * stored or completeness.is_broken(path):
+        needed = _LEAST_SHOWN_SHARE * _count(path, waiting, packets=True)
+        decodable = decoded
+    if decodable < needed or completeness.is_broken(path):
         raise VideoError(
             "corrupt",
             f"{path} declares {claim.num_frames} frames and {decodable} decode, with damage between"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from preprocessing import files
 from preprocessing.errors import UserError
 
 # Names of the collections that are compared with published totals and results.
@@ -43,7 +44,7 @@ class Catalogue:
         left_out: one line for each kind of thing that lies among the videos and is not taken.
 
     Raises:
-        UserError: two videos have one id.
+        UserError: two videos have one id, or a path is not UTF-8.
     """
 
     name: str
@@ -54,6 +55,8 @@ class Catalogue:
     def __post_init__(self):
         path_of = {}
         for video in self.videos:
+            if not files.is_utf8(video.path):
+                raise UserError(f"the name {files.printable(video.path)} is not UTF-8: rename it")
             if video.id in path_of:
                 raise UserError(
                     f"two videos are called {video.id}, {path_of[video.id]} and {video.path}:"

@@ -61,6 +61,17 @@ def test_the_last_byte_of_the_last_frame_is_missed(tmp_path, write_container, na
     assert f"needs at least {size}" in completeness.missing_bytes(_cut(whole, size - 1))
 
 
+def test_of_flash_video_every_cut_inside_the_last_tag_is_known(tmp_path, write_container):
+    whole = write_container(tmp_path, "flash.flv")
+    content = whole.read_bytes()
+    # Adobe's FLV, annex E: the length of the tag before it stands in the last 4 bytes.
+    tag = int.from_bytes(content[-4:], "big")
+    for missing in (1, 3, 5, tag // 2, tag, tag + 3):
+        assert completeness.missing_bytes(_cut(whole, len(content) - missing)), missing
+    for missing in (0, 4, tag + 4):  # whole, without that length, and one tag less
+        assert not completeness.missing_bytes(_cut(whole, len(content) - missing)), missing
+
+
 def test_samples_are_missed_where_their_box_has_no_size(tmp_path, write_container):
     # ISO 14496-12, 4.2: size 0 is "to the end of the file", wherever that is now.
     content = write_container(tmp_path, "faststart.mp4").read_bytes()

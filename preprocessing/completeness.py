@@ -39,6 +39,8 @@ _SEGMENT_PARTS = (
 _AVI_CHUNK = re.compile(rb"[0-9A-Fa-f]{2}[A-Za-z_]{2}|ix[0-9A-Fa-f]{2}|JUNK|idx1")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _FLV_TAGS = (8, 9, 18)  # sound, picture, script
+# What reading a damaged structure raises; OSError where it points beyond any file.
+_DAMAGE = (struct.error, ValueError, IndexError, OverflowError, OSError)
 # Bytes before a movie box is too large to be one; a day of video has about 50 MB of tables.
 _LARGEST_MOOV = 1 << 30
 
@@ -53,7 +55,7 @@ def missing_bytes(path: Path) -> str | None:
         size = os.fstat(file.fileno()).st_size
         try:
             reach = reach_of(file, size)
-        except (struct.error, ValueError, IndexError):
+        except _DAMAGE:
             return None  # a damaged structure proves nothing: the decoder will tell
     if reach <= size:
         return None
@@ -73,7 +75,7 @@ def is_broken(path: Path) -> bool:
     with path.open("rb") as file:
         try:
             return breaks(file, os.fstat(file.fileno()).st_size)
-        except (struct.error, ValueError, IndexError):
+        except _DAMAGE:
             return True
 
 
@@ -83,7 +85,7 @@ def is_fragmented(path: Path) -> bool:
         try:
             boxes = _boxes(file, os.fstat(file.fileno()).st_size)
             return any(kind == b"moof" for kind, *_ in boxes)
-        except struct.error:
+        except _DAMAGE:
             return False
 
 
@@ -203,6 +205,8 @@ def _picture_lists(file: BinaryIO, size: int) -> Iterator[tuple[int, int | None]
             if kind == b"LIST" and form == b"movi":
                 unknown = inner_length in _UNKNOWN_SIZES
                 yield inner + 12, None if unknown else inner + 8 + inner_length
+            elif not kind.strip(b"\0"):
+                break
             inner += 8 + inner_length + inner_length % 2
         position += 8 + length + length % 2
 

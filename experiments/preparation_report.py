@@ -42,12 +42,17 @@ def show_prepared(prepared: preparation.Prepared, allowed: int):
         f"{prepared.metadata.folder}: {counts['videos']} videos, {counts['frames']} frames,"
         f" {failed} failed ({state})"
     )
+    if notes := len(prepared.notes):
+        print(
+            f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"
+            f" {prepared.metadata.folder / preparation.NOTES_FILE} says why"
+        )
     if failed > allowed:
         raise UserError(
             f"{failed} of {counts['videos'] + failed} videos could not be used,"
             f" {allowed} allowed: the first because {prepared.failures[0]['reason']}."
             f" The records hold the others; {prepared.metadata.folder / preparation.FAILURES_FILE}"
-            " lists all. Mend them and run the same command again, or set"
+            " lists all. Repair them and run the same command again, or set"
             f" --allow_failures={failed}"
         )
 

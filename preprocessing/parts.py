@@ -12,7 +12,7 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from preprocessing import conversion, files, records, runner
@@ -209,16 +209,21 @@ def join_shard(made: Plan, shard: int, done: dict[int, Part]):
         made.part_path(number).unlink(missing_ok=True)
 
 
-def reopen(made: Plan, finished: records.Metadata, mended: Sequence[int]):
+def reopen(made: Plan, finished: records.Metadata, mended: Sequence[int], notes: Mapping[str, str]):
     """Takes shards of a finished set apart again, so that mended videos can join them.
 
     The metadata go last: killed before, the set is still the finished one it was.
+
+    Args:
+        made, finished: the plan, and the set as it is.
+        mended: numbers of the videos that join.
+        notes: video id -> `Facts.note` of the finished set.
     """
     changed = {made.shard_of(number) for number in mended}
     number_of = {video.id: number for number, video in enumerate(made.videos)}
     for video in finished.videos:
         number = number_of[video.id]
-        facts = conversion.Facts(video.num_frames, video.mean_motion)
+        facts = conversion.Facts(video.num_frames, video.mean_motion, note=notes.get(video.id, ""))
         if video.shard in changed:
             with (
                 finished.shard_paths[video.shard].open("rb") as shard,

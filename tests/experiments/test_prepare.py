@@ -105,6 +105,24 @@ def test_failures_make_the_exit_status_unless_they_are_allowed(actions, tmp_path
     assert _run(*command, "--allow_failures=1").returncode == 0
 
 
+def test_what_is_doubtful_or_left_out_is_told_and_no_failure(actions, tmp_path):
+    # An avi whose header (its stream's dwLength) counts ten times the frames that are stored.
+    path = tmp_path / "some" / "Left" / "one.avi"
+    path.parent.mkdir(parents=True)
+    content = bytearray((actions / "Left" / "v_Left_g01_c01.avi").read_bytes())
+    position = content.index(b"strh") + 8 + 32
+    assert content[position] == 5
+    content[position] = 50
+    path.write_bytes(content)
+    (path.parent / "one.srt").write_text("subtitles")
+    output = tmp_path / "records"
+    done = _run(f"--source=folder:{tmp_path / 'some'}", f"--output={output}", "--image_size=16")
+    assert done.returncode == 0, done.stderr
+    assert "1 videos, 5 frames, 0 failed (1 converted now)\n1 note: " in done.stdout
+    assert f"{output / 'notes.jsonl'} says why" in done.stdout
+    assert "some: 1 videos of 1 classes\nleft out: 1 .srt (Left/one.srt)\n" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

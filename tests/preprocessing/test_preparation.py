@@ -117,6 +117,40 @@ def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, writ
     assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
 
 
+def _notes(folder):
+    path = folder / "notes.jsonl"
+    return list(map(json.loads, path.read_text().splitlines())) if path.is_file() else None
+
+
+@pytest.fixture
+def trimmed(videos, write_container, copy_stream):
+    """A third video of class Right, which stores 18 frames and shows 10."""
+    whole = write_container(videos.parent, "faststart.mp4")
+    return copy_stream(whole, videos / "Right" / "v_Right_g08_c01.mov", start=20 / 25)
+
+
+def test_a_doubtful_video_is_in_the_records_and_in_a_list(videos, trimmed, tmp_path):
+    prepared = _prepare(videos, tmp_path / "records")
+    (one,) = (v for v in prepared.metadata.videos if v.id == "v_Right_g08_c01")
+    assert one.num_frames == 10 and prepared.failures == ()
+    (row,) = prepared.notes
+    assert (row["id"], row["path"], row["outcome"]) == (one.id, str(trimmed), "fewer_frames")
+    assert "declares 18 frames and shows 10" in row["reason"]
+    assert _notes(tmp_path / "records") == [row]
+    assert _prepare(videos, tmp_path / "records").notes == (row,)  # finished before
+
+
+def test_a_video_that_joins_later_leaves_the_notes_of_the_others(videos, trimmed, tmp_path):
+    good = (videos / "Left" / "v_Left_g00_c01.mp4").read_bytes()
+    (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(b"no video at all")
+    before = _prepare(videos, tmp_path / "records")
+    (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(good)
+    after = _prepare(videos, tmp_path / "records")
+    assert after.converted == 1 and len(after.notes) == 1 and after.notes == before.notes
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
+
+
 def test_no_usable_video_is_an_error_and_no_set(tmp_path):
     (tmp_path / "actions" / "Left").mkdir(parents=True)
     (tmp_path / "actions" / "Left" / "a.mp4").write_bytes(b"no video")

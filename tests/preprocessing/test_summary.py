@@ -43,6 +43,13 @@ def test_classes_without_videos_and_failures_are_told(tiny_records, tmp_path):
     assert list(found.failures) == rows
 
 
+def test_doubtful_videos_are_told(tiny_records, tmp_path):
+    row = {"id": "0", "path": "p", "outcome": "fewer_frames", "reason": "why"}
+    (tmp_path / "notes.jsonl").write_text(json.dumps(row) + "\n")
+    found = summary.summarise(dataclasses.replace(tiny_records, folder=tmp_path))
+    assert found.notes == (row,) and found.failures == ()
+
+
 @pytest.mark.parametrize("name", ["Left", "Still"])
 def test_the_example_of_a_class_is_one_of_ordinary_motion(tiny_records, name):
     (one,) = (found for found in summary.summarise(tiny_records).classes if found.name == name)

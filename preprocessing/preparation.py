@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing import files, flow_device, parts, records, runner, tfds_export
+from preprocessing import files, flow, flow_device, parts, records, runner, tfds_export
 from preprocessing.conversion import Settings
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
@@ -120,6 +120,8 @@ def _prepare(
         for number, video in enumerate(made.videos)
         if number not in done and video.id not in recorded
     ]
+    if waiting and made.settings.flow_quality == "fast":
+        flow.fast_solver()  # what it lacks is said here once, and not by every worker
     if waiting:
         announce([made.videos[number] for number in waiting])
     failures = []

@@ -19,7 +19,9 @@ flags.DEFINE_enum("protocol", None, ["official", "group", "paper"], "How train a
 flags.DEFINE_integer("fold", None, "Which official split.", lower_bound=1)
 flags.DEFINE_enum("split", "test", ["train", "val", "test"], "Which part to evaluate.")
 flags.DEFINE_bool(
-    "nearest_neighbour", False, "Also tell what the likest scene's class gives (reads all frames)."
+    "nearest_neighbour",
+    False,
+    "Also tell what the class of the most similar scene gives (reads all frames).",
 )
 flags.mark_flags_as_required(["workdir", "records"])
 

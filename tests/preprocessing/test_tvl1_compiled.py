@@ -18,9 +18,10 @@ from preprocessing import conversion, preparation
 from preprocessing.datasets import folder
 
 if __name__ == "__main__":
-    done = preparation.prepare(
-        folder.load(sys.argv[1]), sys.argv[2], conversion.Settings(image_size=16, flow_quality="fast"),
-        {"num_frames": 3, "flow_length": 4}, preparation.local_runner(2, 60))
+    settings = conversion.Settings(image_size=16, flow_quality="fast")
+    clip = {"num_frames": 3, "flow_length": 4}
+    run = preparation.local_runner(2, 60)
+    done = preparation.prepare(folder.load(sys.argv[1]), sys.argv[2], settings, clip, run)
     print(len(done.metadata.videos), "videos", len(done.failures), "failed")
 """
 

@@ -41,7 +41,7 @@ flags.mark_flags_as_required(["config", "records", "workdir"])
 def main(_):
     from experiments.run_config import make_run_config
     from preprocessing import records
-    from stfnet import cache, evaluation, input_pipeline, strategies, training
+    from stfnet import cache, input_pipeline, plots, strategies, training
     from stfnet.config import open_run
     from stfnet.tensorboard import TensorBoard
 
@@ -79,7 +79,8 @@ def main(_):
         return training.PREEMPTED
     if not chief:
         return 0
-    evaluation.draw_curves(progress.history, workdir / "curves.png")
+    with plots.never_fatal(workdir / "curves.png"):
+        plots.draw_curves(progress.history, workdir / "curves.png")
     best = progress.best
     print(
         f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "

@@ -1,6 +1,7 @@
 """The figures of an evaluation, counted by hand for a network that says what it is told."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -53,3 +54,14 @@ def test_figures_are_those_counted_by_hand(tiny_records):
     assert found["mean_class_accuracy"] == pytest.approx(np.mean(right / 2))
     assert found["chance"] == found["majority"] == pytest.approx(1 / 3)
     assert found["leak"] == 0.0 and found["num_train"] == 15
+
+
+def test_the_figures_are_written_even_where_the_picture_cannot_be(tiny_records, tmp_path, caplog):
+    (tmp_path / "confusion.png").write_bytes(b"of the evaluation before")
+    results = {"confusion": [1, 0], "top1": 0.5}  # no matrix
+    probabilities = np.array([[0.2, 0.7, 0.1]], np.float32)
+    evaluation.write_results(tmp_path, results, probabilities, [0], tiny_records)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert (tmp_path / "predictions.csv").read_text().count("\n") == 2
+    assert not (tmp_path / "confusion.png").exists()
+    assert "confusion.png was not drawn" in caplog.text

@@ -15,7 +15,7 @@ DIR may also be, or hold, the .zip and .rar files as they were downloaded.
 
 Stopped at any moment, the same command goes on where it was. Videos that cannot be used are listed
 in RECORDS/failures.jsonl; more of them than --allow_failures make the exit status 1. Once they are
-mended, the same command adds them.
+repaired, the same command adds them.
 """
 
 import contextlib

@@ -156,7 +156,7 @@ def _prepare(
 def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Metadata:
     for shard in range(made.num_shards):
         parts.join_shard(made, shard, done)
-    videos = parts.recorded_videos(made, done)
+    videos = parts.with_digests(made, parts.recorded_videos(made, done))
     settings = made.settings
     metadata = records.Metadata(
         folder=made.folder,
@@ -187,6 +187,7 @@ def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Meta
             "opencv": cv2.__version__,
             "numpy": np.__version__,
         },
+        sha256=records.set_sha256(videos),
     )
     tfds_export.write(metadata)
     records.write_metadata(metadata)
@@ -236,10 +237,16 @@ def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Meta
         dataclasses.replace(
             video, group=sources[video.id].group, splits=dict(sources[video.id].splits)
         )
-        for video in finished.videos
+        for video in parts.with_digests(made, finished.videos)
     )
-    renewed = dataclasses.replace(finished, clip={**finished.clip, **clip}, videos=videos)
-    if renewed != finished:
+    renewed = dataclasses.replace(
+        finished,
+        clip={**finished.clip, **clip},
+        videos=videos,
+        sha256=finished.sha256 or records.set_sha256(videos),
+    )
+    # Where shards are lost whose sources are gone too, the metadata stay for a copy of those.
+    if renewed != finished and len(videos) == finished.counts["videos"]:
         records.write_metadata(renewed)
     shutil.rmtree(made.folder / parts.FOLDER, ignore_errors=True)
     return renewed

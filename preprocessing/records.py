@@ -13,9 +13,12 @@ and a `metadata.json`, written last: its presence means that the set is finished
 """
 
 import dataclasses
+import hashlib
 import json
+import math
+import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -185,9 +188,14 @@ def read_record(path: Path, offset: int, length: int) -> dict:
     Raises:
         ValueError: the record is damaged.
     """
+    return read_example(tfrecord.data_of(read_bytes(path, offset, length)))
+
+
+def read_bytes(path: Path, offset: int, length: int) -> bytes:
+    """A TFRecord as it lies in a shard, unchecked."""
     with Path(path).open("rb") as file:
         file.seek(offset)
-        return read_example(tfrecord.data_of(file.read(length)))
+        return file.read(length)
 
 
 def example_at(path, offset):
@@ -220,6 +228,10 @@ class RecordedVideo:
         mean_motion: mean length of its flow vectors, in pixels of the stored size.
         shard: index of its shard.
         offset, length: where its TFRecord lies in the shard, in bytes.
+        record_sha256: of the TFRecord's bytes, hexadecimal; empty in sets that were made before
+            digests were.
+        source_sha256: of the video it was made from (`preprocessing.video.sha256`); empty as well
+            where that video is gone.
     """
 
     id: str
@@ -232,6 +244,8 @@ class RecordedVideo:
     shard: int
     offset: int
     length: int
+    record_sha256: str = ""
+    source_sha256: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,6 +263,7 @@ class Metadata:
         videos: the videos, in the order of the shards.
         failed: ids of the videos that could not be used (`failures.jsonl` has the reasons).
         versions: the programs that made the set.
+        sha256: of the set, see `set_sha256`; empty where a record's is not known.
     """
 
     folder: Path
@@ -261,12 +276,25 @@ class Metadata:
     videos: tuple[RecordedVideo, ...]
     failed: tuple[str, ...]
     versions: Mapping[str, str]
+    sha256: str = ""
 
     @property
     def shard_paths(self) -> tuple[Path, ...]:
         """The shards' paths; `RecordedVideo.shard` indexes them."""
         count = self.counts["shards"]
         return tuple(self.folder / shard_file(index, count) for index in range(count))
+
+
+def set_sha256(videos: Iterable[RecordedVideo]) -> str:
+    """One digest for all records of a set, whoever made them and however often that was stopped.
+
+    The SHA-256, hexadecimal, of the lines `<record_sha256>\\n` of its videos in the order of the
+    shards (that of `metadata.json`); empty where a record's digest is not known.
+    """
+    digests = [video.record_sha256 for video in videos]
+    if not all(digests):
+        return ""
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
 
 
 def write_metadata(metadata: Metadata):
@@ -313,20 +341,163 @@ def read_metadata(folder: Path) -> Metadata:
             " experiments.prepare"
         )
     try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): prepare the records again") from error
-    if values.get("format") != FORMAT:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+        if values.get("format", FORMAT) != FORMAT:
+            raise ValueError(
+                f"it is of format {_shown(values['format'])}, this program reads format {FORMAT}"
+            )
+        return _metadata(folder, values)
+    except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{path} is of format {values.get('format')}, this program reads format {FORMAT}:"
-            " prepare the records again"
-        )
+            f"{path} cannot be used: {error}. The shards beside it are not touched: copy"
+            f" {METADATA_FILE} again from where the set was made or from a backup. Without one,"
+            " the set must be prepared again into an empty folder, the flow of every video with it"
+        ) from error
+
+
+def _metadata(folder: Path, values: dict) -> Metadata:
+    """Checks what was read from `metadata.json`.
+
+    Raises:
+        ValueError: names the key and what is wrong with it.
+    """
+    values = _checked(
+        "it",
+        values,
+        {
+            "format": _whole,
+            "name": _text,
+            "clip": _settings(
+                num_frames=_whole, flow_length=_whole, image_size=_whole, resize=_text
+            ),
+            "encoding": _settings(flow_bound=_number, image_format=_text, jpeg_quality=_whole),
+            "flow": _settings(algorithm=_text, method=_text, quality=_text),
+            "classes": _texts,
+            "counts": _settings(
+                videos=_whole, classes=_whole, frames=_whole, failed=_whole, shards=_whole
+            ),
+            "videos": _list,
+            "failed": _texts,
+            "versions": _mapping_of_texts,
+        },
+        {"sha256": _digest},
+    )
     del values["format"]
-    for video in values["videos"]:
+    classes = values["classes"] = tuple(values["classes"])
+    failed = values["failed"] = tuple(values["failed"])
+    shards, ids = values["counts"]["shards"], set()
+    if shards > len(values["videos"]) + len(failed):
+        raise ValueError(f"its key 'counts' says {shards} shards, more than there are videos")
+    videos = []
+    for number, video in enumerate(values["videos"]):
+        where = f"entry {number} of its key 'videos'"
+        video = _checked(where, video, _VIDEO_KEYS, _DIGEST_KEYS)
+        if not (video["label"] < len(classes) and classes[video["label"]] == video["class"]):
+            raise ValueError(
+                f"{where} is of label {video['label']} and class {video['class']!r}, which do not"
+                " belong together"
+            )
+        if video["shard"] >= shards:
+            raise ValueError(f"{where} lies in shard {video['shard']}, there are {shards}")
+        if video["id"] in ids:
+            raise ValueError(f"{where} has the id {video['id']!r} of an entry before")
+        ids.add(video["id"])
         video["class_name"] = video.pop("class")
-    values["videos"] = tuple(RecordedVideo(**video) for video in values["videos"])
-    values["classes"], values["failed"] = tuple(values["classes"]), tuple(values["failed"])
-    return Metadata(folder=folder, **values)
+        videos.append(RecordedVideo(**video))
+    return Metadata(folder=folder, **values | {"videos": tuple(videos)})
+
+
+def _checked(where: str, values, needed: Mapping, optional: Mapping) -> dict:
+    """A copy of a JSON object whose keys are the known ones and whose values pass their checks.
+
+    Args:
+        where: what the object is, for the message.
+        values: the object.
+        needed, optional: key -> function that says what is needed of a value that is not right.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} is {_shown(values)}, needed is an object")
+    if missing := [key for key in needed if key not in values]:
+        raise ValueError(f"{where} has no key {missing[0]!r}")
+    known = {**needed, **optional}
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(
+                f"{where} has a key {_shown(key)} that this program does not know (a newer version"
+                " of it may)"
+            )
+        if wanted := known[key](value):
+            raise ValueError(f"{where} has {key!r} = {_shown(value)}, needed is {wanted}")
+    return dict(values)
+
+
+def _shown(value) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _whole(value):
+    right = type(value) is int and 0 <= value < 1 << 63
+    return None if right else "a whole number of at least 0"
+
+
+def _number(value):
+    right = type(value) in (int, float) and 0 <= value < math.inf  # NaN is not
+    return None if right else "a finite number of at least 0"
+
+
+def _text(value):
+    return None if isinstance(value, str) else "a text"
+
+
+def _digest(value):
+    right = isinstance(value, str) and re.fullmatch("([0-9a-f]{64})?", value)
+    return None if right else "64 hexadecimal digits, or an empty text"
+
+
+def _list(value):
+    return None if isinstance(value, list) else "a list"
+
+
+def _texts(value):
+    right = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return None if right else "a list of texts"
+
+
+def _mapping_of_texts(value):
+    right = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+    return None if right else "an object of texts"
+
+
+def _settings(**needed):
+    """Check of an object that has these keys, and may have others."""
+
+    def check(value):
+        if not isinstance(value, dict):
+            return "an object"
+        for key, check_one in needed.items():
+            if wanted := "a value" if key not in value else check_one(value[key]):
+                return f"one whose {key!r} is {wanted}"
+        return None
+
+    return check
+
+
+_VIDEO_KEYS = {
+    "id": _text,
+    "label": _whole,
+    "class": _text,
+    "group": _text,
+    "splits": _mapping_of_texts,
+    "num_frames": _whole,
+    "mean_motion": _number,
+    "shard": _whole,
+    "offset": _whole,
+    "length": _whole,
+}
+_DIGEST_KEYS = {"record_sha256": _digest, "source_sha256": _digest}
 
 
 def shard_sizes(metadata: Metadata) -> list[int]:

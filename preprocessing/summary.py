@@ -6,6 +6,9 @@ import json
 import statistics
 
 from preprocessing import preparation, records, splits
+from preprocessing.errors import UserError
+
+_FAILURE_KEYS = ("id", "path", "outcome", "reason")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +59,9 @@ def summarise(metadata: records.Metadata, bars: int = 12) -> Summary:
     Args:
         metadata: of the set.
         bars: most bars of the histogram of lengths.
+
+    Raises:
+        UserError: `failures.jsonl` is damaged.
     """
     of_class = collections.defaultdict(list)
     for video in metadata.videos:
@@ -102,4 +108,16 @@ def _failures(metadata) -> list[dict[str, str]]:
     path = metadata.folder / preparation.FAILURES_FILE
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    rows = []
+    try:
+        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            if not all(isinstance(row[key], str) for key in _FAILURE_KEYS):
+                raise ValueError("its values are not texts")
+            rows.append(row)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UserError(
+            f"{path}, line {len(rows) + 1} is damaged ({type(error).__name__}: {error}), as when a"
+            " preparation was stopped: run the same experiments.prepare again, which tries the"
+            " failed videos alone and writes the file anew"
+        ) from error
+    return rows

@@ -1,7 +1,8 @@
 """Video decoding: frames one at a time, and a name for everything that can be wrong with a file."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ RESIZE_MODES = ("stretch", "crop")
 # difference is none.
 _LEAST_DECODED_SHARE = 0.9
 _NO_LIMIT = 2**31 - 1  # milliseconds
+_HASHED_BYTES = 4 << 20  # at once
 
 
 class VideoError(UserError):
@@ -154,6 +156,29 @@ def _scale(frame, width, height):
     shrinks = width * height < frame.shape[0] * frame.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(frame, (width, height), interpolation=interpolation)
+
+
+def sha256(path: Path, report: Callable[[int], None] = lambda amount: None) -> str:
+    """Digest of a video, hexadecimal: what `sha256sum FILE` prints of it.
+
+    Of a folder of images it is that of the lines `<digest of the image>  <name>\\n` in the order in
+    which they are read: what `sha256sum *.jpg | sha256sum` prints.
+
+    Args:
+        path: video file or folder of images.
+        report: called with 0 for every few megabytes read.
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for image in _image_files(path):
+            digest.update(f"{sha256(image, report)}  ".encode() + os.fsencode(image.name) + b"\n")
+        return digest.hexdigest()
+    with path.open("rb") as file:
+        while chunk := file.read(_HASHED_BYTES):
+            digest.update(chunk)
+            report(0)
+    return digest.hexdigest()
 
 
 def _open(path: Path) -> cv2.VideoCapture:

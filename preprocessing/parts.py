@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import random
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from preprocessing import conversion, files, records, runner, tfrecord
+from preprocessing import conversion, files, json_checks, records, runner, tfrecord
 from preprocessing import video as video_files
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
@@ -30,6 +29,10 @@ FOLDER = "parts"
 _PLAN_FILE = "plan.json"
 _VIDEOS_PER_SHARD = 128
 _COPY_BYTES = 4 << 20
+_PART_KEYS = json_checks.having(
+    facts=json_checks.having(num_frames=json_checks.whole, mean_motion=json_checks.number),
+    length=json_checks.whole,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,14 +137,14 @@ def begin(made: Plan):
 def _read_plan(path: Path, wanted: dict) -> dict:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if not (
-            isinstance(found, dict)
-            and isinstance(found.get("name"), str)
-            and isinstance(found.get("labels"), dict)
-            and isinstance(found.get("settings"), dict)
-            and wanted["settings"].keys() <= found["settings"].keys()
-        ):
-            raise ValueError("it is no object with name, settings and labels")
+        settings = dict.fromkeys(wanted["settings"], lambda value: None)  # any value
+        plan_keys = json_checks.having(
+            name=json_checks.text,
+            settings=json_checks.having(**settings),
+            labels=json_checks.having(),
+        )
+        if needed := plan_keys(found):
+            raise ValueError(f"needed is {needed}")
     except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path} is damaged ({error}), so it does not tell what {path.parent.parent} was being"
@@ -190,7 +193,7 @@ def load_part(made: Plan, number: int) -> Part | None:
         part = _parsed_part(json.loads(facts_path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         if not shard.is_file():
             return None  # one video is made anew
         raise UserError(
@@ -203,24 +206,21 @@ def load_part(made: Plan, number: int) -> Part | None:
     return part if shard.is_file() else None
 
 
-def _parsed_part(values: dict) -> Part:
+def _parsed_part(values) -> Part:
     """The part that a file of facts describes; keys of a newer version are left out.
 
     Raises:
-        ValueError, TypeError, KeyError: it describes none.
+        ValueError: it describes none.
     """
+    if needed := _PART_KEYS(values):
+        raise ValueError(f"needed is {needed}")
     names = {field.name for field in dataclasses.fields(conversion.Facts)}
-    facts = conversion.Facts(**{key: values["facts"][key] for key in names & set(values["facts"])})
-    digests = [values.get(name, "") for name in ("record_sha256", "source_sha256")]
-    if not (
-        type(facts.num_frames) is type(values["length"]) is int
-        and facts.num_frames > 1
-        and type(facts.mean_motion) in (int, float)
-        and 0 <= facts.mean_motion < math.inf
-        and all(re.fullmatch("([0-9a-f]{64})?", digest) for digest in digests)
-    ):
-        raise ValueError("its values are not those of a video")
-    return Part(facts, values["length"], *digests)
+    facts = {name: value for name, value in values["facts"].items() if name in names}
+    digests = {name: values.get(name, "") for name in ("record_sha256", "source_sha256")}
+    for digest in digests.values():
+        if needed := json_checks.digest(digest):
+            raise ValueError(f"needed is a digest of {needed}")
+    return Part(conversion.Facts(**facts), values["length"], **digests)
 
 
 def load_failure(made: Plan, number: int) -> runner.Failure | None:
@@ -337,7 +337,7 @@ def recorded_videos(made: Plan, done: dict[int, Part]) -> tuple[records.Recorded
 
 
 def with_digests(
-    made: Plan, videos: Sequence[records.RecordedVideo]
+    made: Plan, videos: Sequence[records.RecordedVideo], shard_paths: Sequence[Path]
 ) -> tuple[records.RecordedVideo, ...]:
     """Fills in the digests that a version without them left out, by reading the finished shards.
 
@@ -350,7 +350,7 @@ def with_digests(
     for video in tqdm(lacking, "digests", unit="video", leave=False, disable=not lacking):
         record, source = video.record_sha256, video.source_sha256
         if not record:
-            data = records.read_bytes(made.shard_path(video.shard), video.offset, video.length)
+            data = records.read_bytes(shard_paths[video.shard], video.offset, video.length)
             with contextlib.suppress(ValueError):
                 tfrecord.data_of(memoryview(data))
                 record = hashlib.sha256(data).hexdigest()

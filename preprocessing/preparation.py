@@ -156,7 +156,8 @@ def _prepare(
 def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Metadata:
     for shard in range(made.num_shards):
         parts.join_shard(made, shard, done)
-    videos = parts.with_digests(made, parts.recorded_videos(made, done))
+    shard_paths = [made.shard_path(shard) for shard in range(made.num_shards)]
+    videos = parts.with_digests(made, parts.recorded_videos(made, done), shard_paths)
     settings = made.settings
     metadata = records.Metadata(
         folder=made.folder,
@@ -237,7 +238,7 @@ def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Meta
         dataclasses.replace(
             video, group=sources[video.id].group, splits=dict(sources[video.id].splits)
         )
-        for video in parts.with_digests(made, finished.videos)
+        for video in parts.with_digests(made, finished.videos, finished.shard_paths)
     )
     renewed = dataclasses.replace(
         finished,

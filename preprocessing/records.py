@@ -15,14 +15,12 @@ and a `metadata.json`, written last: its presence means that the set is finished
 import dataclasses
 import hashlib
 import json
-import math
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from preprocessing import files, tfrecord
+from preprocessing import files, json_checks, tfrecord
 from preprocessing.errors import UserError
 
 FORMAT = 1
@@ -36,6 +34,49 @@ _HELD_BYTES = 16 << 20
 _COPY_BYTES = 1 << 20
 # Protocol buffers read no message of 2 GiB or more.
 MAX_EXAMPLE_BYTES = (1 << 31) - 1
+
+_METADATA_KEYS = {
+    "format": json_checks.whole,
+    "name": json_checks.text,
+    "clip": json_checks.having(
+        num_frames=json_checks.whole,
+        flow_length=json_checks.whole,
+        image_size=json_checks.whole,
+        resize=json_checks.text,
+    ),
+    "encoding": json_checks.having(
+        flow_bound=json_checks.number,
+        image_format=json_checks.text,
+        jpeg_quality=json_checks.whole,
+    ),
+    "flow": json_checks.having(
+        algorithm=json_checks.text, method=json_checks.text, quality=json_checks.text
+    ),
+    "classes": json_checks.texts,
+    "counts": json_checks.having(
+        videos=json_checks.whole,
+        classes=json_checks.whole,
+        frames=json_checks.whole,
+        failed=json_checks.whole,
+        shards=json_checks.whole,
+    ),
+    "videos": json_checks.items,
+    "failed": json_checks.texts,
+    "versions": json_checks.texts_by_name,
+}
+_VIDEO_KEYS = {
+    "id": json_checks.text,
+    "label": json_checks.whole,
+    "class": json_checks.text,
+    "group": json_checks.text,
+    "splits": json_checks.texts_by_name,
+    "num_frames": json_checks.whole,
+    "mean_motion": json_checks.number,
+    "shard": json_checks.whole,
+    "offset": json_checks.whole,
+    "length": json_checks.whole,
+}
+_DIGEST_KEYS = {"record_sha256": json_checks.digest, "source_sha256": json_checks.digest}
 
 
 def shard_file(index: int, count: int) -> str:
@@ -345,9 +386,8 @@ def read_metadata(folder: Path) -> Metadata:
         if not isinstance(values, dict):
             raise ValueError("it is no JSON object")
         if values.get("format", FORMAT) != FORMAT:
-            raise ValueError(
-                f"it is of format {_shown(values['format'])}, this program reads format {FORMAT}"
-            )
+            found = json_checks.shown(values["format"])
+            raise ValueError(f"it is of format {found}, this program reads format {FORMAT}")
         return _metadata(folder, values)
     except (ValueError, RecursionError) as error:
         raise UserError(
@@ -363,27 +403,7 @@ def _metadata(folder: Path, values: dict) -> Metadata:
     Raises:
         ValueError: names the key and what is wrong with it.
     """
-    values = _checked(
-        "it",
-        values,
-        {
-            "format": _whole,
-            "name": _text,
-            "clip": _settings(
-                num_frames=_whole, flow_length=_whole, image_size=_whole, resize=_text
-            ),
-            "encoding": _settings(flow_bound=_number, image_format=_text, jpeg_quality=_whole),
-            "flow": _settings(algorithm=_text, method=_text, quality=_text),
-            "classes": _texts,
-            "counts": _settings(
-                videos=_whole, classes=_whole, frames=_whole, failed=_whole, shards=_whole
-            ),
-            "videos": _list,
-            "failed": _texts,
-            "versions": _mapping_of_texts,
-        },
-        {"sha256": _digest},
-    )
+    values = json_checks.checked("it", values, _METADATA_KEYS, {"sha256": json_checks.digest})
     del values["format"]
     classes = values["classes"] = tuple(values["classes"])
     failed = values["failed"] = tuple(values["failed"])
@@ -393,7 +413,7 @@ def _metadata(folder: Path, values: dict) -> Metadata:
     videos = []
     for number, video in enumerate(values["videos"]):
         where = f"entry {number} of its key 'videos'"
-        video = _checked(where, video, _VIDEO_KEYS, _DIGEST_KEYS)
+        video = json_checks.checked(where, video, _VIDEO_KEYS, _DIGEST_KEYS)
         if not (video["label"] < len(classes) and classes[video["label"]] == video["class"]):
             raise ValueError(
                 f"{where} is of label {video['label']} and class {video['class']!r}, which do not"
@@ -407,97 +427,6 @@ def _metadata(folder: Path, values: dict) -> Metadata:
         video["class_name"] = video.pop("class")
         videos.append(RecordedVideo(**video))
     return Metadata(folder=folder, **values | {"videos": tuple(videos)})
-
-
-def _checked(where: str, values, needed: Mapping, optional: Mapping) -> dict:
-    """A copy of a JSON object whose keys are the known ones and whose values pass their checks.
-
-    Args:
-        where: what the object is, for the message.
-        values: the object.
-        needed, optional: key -> function that says what is needed of a value that is not right.
-    """
-    if not isinstance(values, dict):
-        raise ValueError(f"{where} is {_shown(values)}, needed is an object")
-    if missing := [key for key in needed if key not in values]:
-        raise ValueError(f"{where} has no key {missing[0]!r}")
-    known = {**needed, **optional}
-    for key, value in values.items():
-        if key not in known:
-            raise ValueError(
-                f"{where} has a key {_shown(key)} that this program does not know (a newer version"
-                " of it may)"
-            )
-        if wanted := known[key](value):
-            raise ValueError(f"{where} has {key!r} = {_shown(value)}, needed is {wanted}")
-    return dict(values)
-
-
-def _shown(value) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _whole(value):
-    right = type(value) is int and 0 <= value < 1 << 63
-    return None if right else "a whole number of at least 0"
-
-
-def _number(value):
-    right = type(value) in (int, float) and 0 <= value < math.inf  # NaN is not
-    return None if right else "a finite number of at least 0"
-
-
-def _text(value):
-    return None if isinstance(value, str) else "a text"
-
-
-def _digest(value):
-    right = isinstance(value, str) and re.fullmatch("([0-9a-f]{64})?", value)
-    return None if right else "64 hexadecimal digits, or an empty text"
-
-
-def _list(value):
-    return None if isinstance(value, list) else "a list"
-
-
-def _texts(value):
-    right = isinstance(value, list) and all(isinstance(one, str) for one in value)
-    return None if right else "a list of texts"
-
-
-def _mapping_of_texts(value):
-    right = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
-    return None if right else "an object of texts"
-
-
-def _settings(**needed):
-    """Check of an object that has these keys, and may have others."""
-
-    def check(value):
-        if not isinstance(value, dict):
-            return "an object"
-        for key, check_one in needed.items():
-            if wanted := "a value" if key not in value else check_one(value[key]):
-                return f"one whose {key!r} is {wanted}"
-        return None
-
-    return check
-
-
-_VIDEO_KEYS = {
-    "id": _text,
-    "label": _whole,
-    "class": _text,
-    "group": _text,
-    "splits": _mapping_of_texts,
-    "num_frames": _whole,
-    "mean_motion": _number,
-    "shard": _whole,
-    "offset": _whole,
-    "length": _whole,
-}
-_DIGEST_KEYS = {"record_sha256": _digest, "source_sha256": _digest}
 
 
 def shard_sizes(metadata: Metadata) -> list[int]:

@@ -5,10 +5,12 @@ import dataclasses
 import json
 import statistics
 
-from preprocessing import preparation, records, splits
+from preprocessing import json_checks, preparation, records, splits
 from preprocessing.errors import UserError
 
-_FAILURE_KEYS = ("id", "path", "outcome", "reason")
+_FAILURE_KEYS = json_checks.having(
+    id=json_checks.text, path=json_checks.text, outcome=json_checks.text, reason=json_checks.text
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,12 +113,12 @@ def _failures(metadata) -> list[dict[str, str]]:
     rows = []
     try:
         for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
-            if not all(isinstance(row[key], str) for key in _FAILURE_KEYS):
-                raise ValueError("its values are not texts")
+            if needed := _FAILURE_KEYS(row):
+                raise ValueError(f"needed is {needed}")
             rows.append(row)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{path}, line {len(rows) + 1} is damaged ({type(error).__name__}: {error}), as when a"
+            f"{path}, line {len(rows) + 1} is damaged ({error}), as when a"
             " preparation was stopped: run the same experiments.prepare again, which tries the"
             " failed videos alone and writes the file anew"
         ) from error

@@ -30,6 +30,7 @@ def main(_):
     program.start_tensorflow()
     from experiments import paper
     from preprocessing import records
+    from preprocessing.captions import one_line
     from stfnet import baselines, evaluation, input_pipeline
     from stfnet.prediction import load_run
 
@@ -53,8 +54,10 @@ def main(_):
     )
     if FLAGS.nearest_neighbour:
         print(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")
-    width = max(map(len, results["per_class"]))
-    for name, accuracy in sorted(results["per_class"].items(), key=lambda item: item[1]):
+    per_class = sorted(results["per_class"].items(), key=lambda item: item[1])
+    rows = [(one_line(name, 40), accuracy) for name, accuracy in per_class]
+    width = max(len(name) for name, _ in rows)
+    for name, accuracy in rows:
         print(f"  {name:{width}s} {accuracy:6.3f}")
     print(paper.comparison(results), end="")
     print(f"written: {workdir}/results.json, predictions.csv, confusion.png")

@@ -1,4 +1,4 @@
-"""Names of classes and videos, which are any text, as one line of a picture."""
+"""Names of classes and videos, which are any text, as one line of a picture or a table."""
 
 import unicodedata
 

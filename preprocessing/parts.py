@@ -287,12 +287,12 @@ def join_shard(made: Plan, shard: int, done: dict[int, Part]):
         made.part_path(number).unlink(missing_ok=True)
 
 
-def reopen(made: Plan, finished: records.Metadata, mended: Sequence[int]):
-    """Takes shards of a finished set apart again, so that mended videos can join them.
+def reopen(made: Plan, finished: records.Metadata, repaired: Sequence[int]):
+    """Takes shards of a finished set apart again, so that repaired videos can join them.
 
     The metadata go last: killed before, the set is still the finished one it was.
     """
-    changed = {made.shard_of(number) for number in mended}
+    changed = {made.shard_of(number) for number in repaired}
     number_of = {video.id: number for number, video in enumerate(made.videos)}
     for video in finished.videos:
         number = number_of[video.id]

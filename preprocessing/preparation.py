@@ -142,11 +142,11 @@ def _prepare(
             f"none of the {len(made.videos)} videos could be used, the first because"
             f" {failures[0]['reason']} ({made.folder / FAILURES_FILE} lists them all)"
         )
-    mended = [number for number in done if made.videos[number].id not in recorded]
-    if finished and mended:
-        parts.reopen(made, finished, mended)
+    repaired = [number for number in done if made.videos[number].id not in recorded]
+    if finished and repaired:
+        parts.reopen(made, finished, repaired)
         done = parts.load_parts(made)
-    if finished and not mended:
+    if finished and not repaired:
         metadata = _renewed(made, finished, clip)
     else:
         metadata = _join(made, done, clip, tuple(failure["id"] for failure in failures))

@@ -9,7 +9,8 @@ A folder holds TFRecord shards `stfnet-videos.tfrecord-00000-of-0000K`, one Exam
 | `frames`   | bytes list | N images, each H x W x 3, RGB                                        |
 | `flow`     | bytes list | N-1 gray images of 2H x W: the x plane above the y plane, 8 bit       |
 
-and a `metadata.json`, written last: its presence means that the set is finished.
+and a `metadata.json`, written last: its presence means that the set is finished. It has the
+SHA-256 of each record, of each source video, and of the whole set (`set_sha256`).
 """
 
 import dataclasses

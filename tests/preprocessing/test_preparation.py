@@ -106,14 +106,14 @@ def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, writ
     assert again.converted == 0 and again.failures == prepared.failures
     assert _files(tmp_path / "records") == before
 
-    # Mended, they join the set, which then is as if they had never failed.
+    # Repaired, they join the set, which then is as if they had never failed.
     write_video(videos / "Left" / "v_Left_g07_c01.mp4", 3, seed=5)
     (videos / "Left" / "v_Left_g08_c01.mp4").unlink()
     (videos / "Left" / "v_Left_g09_c01.avi").unlink()
     write_video(videos / "Left" / "v_Left_g08_c01.mp4", 3, seed=6)
     write_video(videos / "Left" / "v_Left_g09_c01.mp4", 3, seed=7)
-    mended = _prepare(videos, tmp_path / "records")
-    assert mended.converted == 3 and mended.failures == ()
+    repaired = _prepare(videos, tmp_path / "records")
+    assert repaired.converted == 3 and repaired.failures == ()
     _prepare(videos, tmp_path / "fresh")
     assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
 

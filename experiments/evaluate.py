@@ -29,7 +29,7 @@ flags.mark_flags_as_required(["workdir", "records"])
 def main(_):
     program.start_tensorflow()
     from experiments import paper
-    from preprocessing import records
+    from preprocessing import files, records
     from preprocessing.captions import one_line
     from stfnet import baselines, evaluation, input_pipeline
     from stfnet.prediction import load_run
@@ -39,11 +39,12 @@ def main(_):
     results, probabilities, positions = evaluation.evaluate(
         model, metadata, config, FLAGS.protocol, FLAGS.fold, FLAGS.split
     )
-    if FLAGS.nearest_neighbour:
-        known = input_pipeline.split_videos(metadata, config)["train"]
-        results["nearest_neighbour"] = baselines.nearest_neighbour(metadata, known, positions)
     workdir = Path(FLAGS.workdir)
     evaluation.write_results(workdir, results, probabilities, positions, metadata)
+    if FLAGS.nearest_neighbour:  # after the results, since it reads every frame
+        known = input_pipeline.split_videos(metadata, config)["train"]
+        results["nearest_neighbour"] = baselines.nearest_neighbour(metadata, known, positions)
+        files.write_json(workdir / "results.json", results)
     print(
         f"{results['dataset']}, protocol {results['protocol']}, {results['split']} part: "
         f"{results['num_test']} videos of {results['num_classes']} classes\n"

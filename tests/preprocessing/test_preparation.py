@@ -85,6 +85,18 @@ def test_tensorflow_datasets_loads_the_records(videos, tmp_path):
     assert seen["v_Left_g02_c01"] == 4 and len(seen) == 5
 
 
+def test_labels_of_tensorflow_datasets_fit_whatever_the_classes_are_called(tmp_path, write_video):
+    import tensorflow_datasets as tfds
+
+    classes = (" ", "$5", "walk\nrun", "walk run", "歩く")  # as sorted
+    for name in classes:
+        write_video(tmp_path / "actions" / name / f"of {name}.mp4", 2)
+    metadata = _prepare(tmp_path / "actions", tmp_path / "records").metadata
+    assert metadata.classes == classes
+    labels = tfds.builder_from_directory(tmp_path / "records").info.features["label"].names
+    assert labels == ["unnamed", "$5", "walk run (label 2)", "walk run (label 3)", "歩く"]
+
+
 def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, write_video):
     (videos / "Left" / "v_Left_g07_c01.mp4").write_bytes(b"no video at all")
     (videos / "Left" / "v_Left_g08_c01.mp4").write_bytes(b"")

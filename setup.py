@@ -30,6 +30,7 @@ setup(
         # TV-L1 lives in the contrib wheel; it holds all of opencv-python, which must not be
         # installed beside it.
         "opencv-contrib-python-headless>=5.0",
+        "scikit-learn>=1.5",
         "tensorboard>=2.20",
         "tensorflow-datasets>=4.9.10",
         "tqdm>=4.66",

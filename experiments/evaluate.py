@@ -84,6 +84,8 @@ def main(_):
 
 def evaluate(workdir, metadata):
     """Evaluates one run, prints and writes its results, and returns them."""
+    from preprocessing import files
+    from preprocessing.captions import one_line
     from stfnet import baselines, evaluation, run
     from stfnet.prediction import load_run
 
@@ -93,11 +95,12 @@ def evaluate(workdir, metadata):
         model, metadata, config, videos, FLAGS.protocol, FLAGS.fold, FLAGS.split
     )
     located = run.locate(videos, metadata)
-    if FLAGS.nearest_neighbour:
+    paths = evaluation.write_results(workdir, results, probabilities, positions, metadata)
+    if FLAGS.nearest_neighbour:  # after the results, since it reads every frame
         results["nearest_neighbour"] = baselines.nearest_neighbour(
             metadata, located.train, positions
         )
-    paths = evaluation.write_results(workdir, results, probabilities, positions, metadata)
+        files.write_json(paths[0], results)
     print(*located.notes(metadata), sep="\n", end="\n" if located.notes(metadata) else "")
     print(
         f"{results['dataset']}, protocol {results['protocol']}, fold {results['fold']}, "
@@ -109,8 +112,10 @@ def evaluate(workdir, metadata):
     )
     if FLAGS.nearest_neighbour:
         print(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")
-    width = max(map(len, results["per_class"]))
-    for name, accuracy in sorted(results["per_class"].items(), key=lambda item: item[1]):
+    per_class = sorted(results["per_class"].items(), key=lambda item: item[1])
+    rows = [(one_line(name, 40), accuracy) for name, accuracy in per_class]
+    width = max(len(name) for name, _ in rows)
+    for name, accuracy in rows:
         print(f"  {name:{width}s} {accuracy:6.3f}")
     print(f"written: {', '.join(map(str, paths))}", flush=True)
     return results

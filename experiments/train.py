@@ -84,7 +84,7 @@ def train(config, metadata, workdir, strategy):
     """Trains one run to its end; returns the exit status."""
     import keras
 
-    from stfnet import evaluation, run, training
+    from stfnet import plots, run, training
     from stfnet.tensorboard import TensorBoard
 
     keras.backend.clear_session()  # of the run before
@@ -114,7 +114,8 @@ def train(config, metadata, workdir, strategy):
         return training.PREEMPTED
     if not trainer.chief:
         return 0
-    evaluation.draw_curves(progress.history, workdir / run.CURVES_FILE)
+    with plots.never_fatal(workdir / run.CURVES_FILE):
+        plots.draw_curves(progress.history, workdir / run.CURVES_FILE)
     best = progress.best
     print(
         f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "

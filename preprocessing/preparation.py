@@ -13,13 +13,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing import files, flow_device, parts, records, runner, tfds_export
+from preprocessing import files, flow, flow_device, parts, records, runner, tfds_export
 from preprocessing.conversion import Settings
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 
 FAILURES_FILE = "failures.jsonl"
 NOTES_FILE = "notes.jsonl"
+_ROW_KEYS = json_checks.having(
+    id=json_checks.text, path=json_checks.text, outcome=json_checks.text, reason=json_checks.text
+)
 
 # Takes (plan, numbers of the videos to do) and yields (number, Part or Failure) as they end.
 Runner = Callable[[parts.Plan, list[int]], Iterable[tuple[int, Any]]]
@@ -125,6 +128,8 @@ def _prepare(
         for number, video in enumerate(made.videos)
         if number not in done and video.id not in recorded
     ]
+    if waiting and made.settings.flow_quality == "fast":
+        flow.fast_solver()  # what it lacks is said here once, and not by every worker
     if waiting:
         announce([made.videos[number] for number in waiting])
     failures = []
@@ -143,12 +148,12 @@ def _prepare(
             f"none of the {len(made.videos)} videos could be used, the first because"
             f" {failures[0]['reason']} ({made.folder / FAILURES_FILE} lists them all)"
         )
-    mended = [number for number in done if made.videos[number].id not in recorded]
-    if finished and mended:
+    repaired = [number for number in done if made.videos[number].id not in recorded]
+    if finished and repaired:
         notes = {row["id"]: row["reason"] for row in read_rows(made.folder, NOTES_FILE)}
-        parts.reopen(made, finished, mended, notes)
+        parts.reopen(made, finished, repaired, notes)
         done = parts.load_parts(made)
-    if finished and not mended:
+    if finished and not repaired:
         metadata = _renewed(made, finished, clip)
     else:
         metadata = _join(made, done, clip, tuple(failure["id"] for failure in failures))
@@ -159,7 +164,8 @@ def _prepare(
 def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Metadata:
     for shard in range(made.num_shards):
         parts.join_shard(made, shard, done)
-    videos = parts.recorded_videos(made, done)
+    shard_paths = [made.shard_path(shard) for shard in range(made.num_shards)]
+    videos = parts.with_digests(made, parts.recorded_videos(made, done), shard_paths)
     notes = [
         _row(made.videos[number], "fewer_frames", part.facts.note)
         for number, part in done.items()
@@ -196,6 +202,7 @@ def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Meta
             "opencv": cv2.__version__,
             "numpy": np.__version__,
         },
+        sha256=records.set_sha256(videos),
     )
     tfds_export.write(metadata)
     records.write_metadata(metadata)
@@ -245,21 +252,43 @@ def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Meta
         dataclasses.replace(
             video, group=sources[video.id].group, splits=dict(sources[video.id].splits)
         )
-        for video in finished.videos
+        for video in parts.with_digests(made, finished.videos, finished.shard_paths)
     )
-    renewed = dataclasses.replace(finished, clip={**finished.clip, **clip}, videos=videos)
-    if renewed != finished:
+    renewed = dataclasses.replace(
+        finished,
+        clip={**finished.clip, **clip},
+        videos=videos,
+        sha256=finished.sha256 or records.set_sha256(videos),
+    )
+    # Where shards are lost whose sources are gone too, the metadata stay for a copy of those.
+    if renewed != finished and len(videos) == finished.counts["videos"]:
         records.write_metadata(renewed)
     shutil.rmtree(made.folder / parts.FOLDER, ignore_errors=True)
     return renewed
 
 
 def read_rows(folder: Path, name: str) -> tuple[dict[str, str], ...]:
-    """Rows of a record set's `failures.jsonl` or `notes.jsonl`; none where there is no file."""
+    """Rows of `failures.jsonl` or `notes.jsonl`: `id`, `path`, `outcome`, `reason`.
+
+    Raises:
+        UserError: a line is damaged.
+    """
     path = Path(folder) / name
     if not path.is_file():
         return ()
-    return tuple(json.loads(line) for line in path.read_text().splitlines())
+    rows = []
+    try:
+        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            if needed := _ROW_KEYS(row):
+                raise ValueError(f"needed is {needed}")
+            rows.append(row)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}, line {len(rows) + 1} is damaged ({error}), as when a preparation was stopped:"
+            " run the same experiments.prepare again, which tries the failed videos alone and"
+            " writes the file anew. Without it, delete the file: the records do not need it"
+        ) from error
+    return tuple(rows)
 
 
 def _write_rows(path: Path, rows: list[dict[str, str]]):

@@ -57,6 +57,9 @@ def summarise(metadata: records.Metadata, bars: int = 12) -> Summary:
     Args:
         metadata: of the set.
         bars: most bars of the histogram of lengths.
+
+    Raises:
+        UserError: `failures.jsonl` is damaged.
     """
     of_class = collections.defaultdict(list)
     for video in metadata.videos:

@@ -1,6 +1,7 @@
 """Video decoding: frames one at a time, and a name for everything that can be wrong with a file."""
 
 import contextlib
+import hashlib
 import os
 import re
 import threading
@@ -34,6 +35,7 @@ _NO_LIMIT = 2**31 - 1  # milliseconds
 # OpenCV hands these to FFmpeg's reader when it opens a file.
 _READER_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _OPENING = threading.Lock()
+_HASHED_BYTES = 4 << 20  # at once
 
 
 class VideoError(UserError):
@@ -221,6 +223,29 @@ def _printable(path: Path) -> Path:
     if files.is_utf8(path):
         return path
     raise VideoError("bad_name", f"the name {files.printable(path)} is not UTF-8: rename it")
+
+
+def sha256(path: Path, report: Callable[[int], None] = lambda amount: None) -> str:
+    """Digest of a video, hexadecimal: what `sha256sum FILE` prints of it.
+
+    Of a folder of images it is that of the lines `<digest of the image>  <name>\\n` in the order in
+    which they are read: what `sha256sum *.jpg | sha256sum` prints.
+
+    Args:
+        path: video file or folder of images.
+        report: called with 0 for every few megabytes read.
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for image in _image_files(path):
+            digest.update(f"{sha256(image, report)}  ".encode() + os.fsencode(image.name) + b"\n")
+        return digest.hexdigest()
+    with path.open("rb") as file:
+        while chunk := file.read(_HASHED_BYTES):
+            digest.update(chunk)
+            report(0)
+    return digest.hexdigest()
 
 
 def _open(path: Path, options: str | None = None, packets: bool = False) -> cv2.VideoCapture:

@@ -169,7 +169,7 @@ class RecordReader:
         record = self.maps[video.shard][video.offset : video.offset + video.length]
         if position not in self.checked:
             try:
-                tfrecord.data_of(bytes(record))
+                tfrecord.data_of(record)
             except ValueError as error:
                 raise self._damaged(position, error) from error
             self.checked.add(position)

@@ -5,17 +5,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from tqdm import tqdm
 
 from preprocessing import files, splits
 from preprocessing.errors import UserError
-from stfnet import cache, input_pipeline, run
+from stfnet import cache, input_pipeline, plots, run
 from stfnet.config import RunConfig
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 
 def predict_clips(model, metadata, positions, clip, batch_size):
@@ -219,7 +215,9 @@ def write_results(folder, results, probabilities, positions, metadata) -> list[P
 
     files.write_with(predictions, write_rows)
     files.write_json(figures, results)
-    draw_confusion(results["confusion"], metadata.classes, picture)
+    picture.unlink(missing_ok=True)  # of an evaluation before, should this one's fail
+    with plots.never_fatal(picture):
+        plots.draw_confusion(results["confusion"], metadata.classes, picture)
     return [figures, predictions, picture]
 
 
@@ -251,48 +249,3 @@ def average_folds(results: Mapping[str, Mapping]) -> dict:
             for fold, one in results.items()
         },
     }
-
-
-def draw_confusion(confusion, classes, path):
-    """Writes the confusion matrix (rows: truth) as a PNG to a path or a binary file."""
-    confusion = np.asarray(confusion)
-    size = max(4.0, 0.35 * len(classes) + 2)
-    figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
-    axes.imshow(
-        confusion / np.maximum(confusion.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1
-    )
-    axes.set_xticks(range(len(classes)), classes, rotation=90)
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    if len(classes) <= 25:
-        for row, column in np.argwhere(confusion):
-            count = confusion[row, column]
-            dark = count > 0.5 * confusion[row].sum()
-            axes.text(
-                column, row, count, ha="center", va="center", color="white" if dark else "black"
-            )
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
-def draw_curves(history, path):
-    """Writes training and validation loss and accuracy against epochs (Figs. 9-11) as a PNG.
-
-    Args:
-        history: rows of history.csv, in order.
-        path: PNG file.
-    """
-    epochs = np.arange(1, len(history) + 1)
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
-        axes.plot(epochs, [float(row[name]) for row in history], label="training")
-        axes.plot(epochs, [float(row[f"val_{name}"]) for row in history], label="validation")
-        stages = [int(row["stage"]) for row in history]
-        for k in np.flatnonzero(np.diff(stages)):
-            axes.axvline(k + 1.5, color="grey", linestyle=":")
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(name)
-        axes.legend()
-    figure.savefig(Path(path), dpi=120)
-    plt.close(figure)

@@ -109,7 +109,7 @@ def _read_examples(workdir, metadata, config, count):
     path = workdir / "predictions.csv"
     if not path.is_file():
         return [], []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         chosen = choose_examples(list(csv.DictReader(file)), count)
     pictures = {}
     if metadata is not None:

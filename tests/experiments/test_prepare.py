@@ -53,14 +53,23 @@ def test_from_a_folder_to_verified_records(actions, tmp_path):
     assert other.returncode == 1 and other.stderr.count("\n") == 1
     assert "prepared with image_format=jpeg, now image_format=png is asked" in other.stderr
 
-    assert "4 videos read back, all whole" in _run(f"--verify={output}", "--workers=1").stdout
-    shard = records.load_metadata(output).shard_paths[0]
+    metadata = records.load_metadata(output)
+    verified = _run(f"--verify={output}", "--workers=1")
+    assert "4 videos read back, all whole" in verified.stdout
+    assert f"SHA-256 {metadata.sha256}" in verified.stdout and metadata.sha256 in done.stdout
+    shard = metadata.shard_paths[0]
     damaged = bytearray(shard.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     shard.write_bytes(damaged)
     verified = _run(f"--verify={output}", "--workers=1")
     assert verified.returncode == 1
     assert f"delete {shard.name} in {output} and run the same" in verified.stderr
+
+    path = output / "metadata.json"
+    path.write_text(path.read_text().replace('"num_frames": 5', '"num_frames": NaN'))
+    verified = _run(f"--verify={output}")
+    assert verified.returncode == 1 and verified.stderr.count("\n") == 1
+    assert verified.stderr.startswith(f"error: {path} cannot be used: entry ")
 
 
 @pytest.mark.slow  # it compiles the solver

@@ -1,5 +1,6 @@
 import os
 import struct
+import subprocess
 import wave
 from pathlib import Path
 
@@ -172,3 +173,16 @@ def test_resizing_stretches_or_crops():
     assert video.resize(frame[..., 0], 300, "crop").shape == (300, 300)
     with pytest.raises(UserError, match="'squash' is unknown"):
         video.resize(frame, 50, "squash")
+
+
+def test_the_digest_of_a_video_is_that_of_sha256sum(tmp_path, write_video):
+    path = write_video(tmp_path / "one.mp4")
+    summed = subprocess.run(["sha256sum", path], capture_output=True, text=True).stdout
+    assert video.sha256(path) == summed.split()[0]
+
+
+def test_the_digest_of_a_folder_of_images_is_that_of_the_list_of_sha256sum(tmp_path):
+    for name, level in (("b.jpg", 10), ("a.jpg", 200), ("note.txt", 0)):
+        (tmp_path / name).write_bytes(bytes([level]) * 100)
+    listed = subprocess.run("sha256sum *.jpg | sha256sum", shell=True, cwd=tmp_path, stdout=-1)
+    assert video.sha256(tmp_path) == listed.stdout.decode().split()[0]

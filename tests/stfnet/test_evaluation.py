@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -120,3 +121,16 @@ def test_the_mean_of_folds_is_the_mean_of_their_figures(evaluated):
     assert mean["top1_deviation"] == pytest.approx(0.2 / 2**0.5)
     assert (mean["num_test"], mean["fold"]) == (10, "1,group02")
     assert mean["folds"]["group02"]["top1"] == other["top1"]
+
+
+def test_the_figures_are_written_even_where_the_picture_cannot_be(tiny_records, tmp_path, caplog):
+    (tmp_path / "confusion.png").write_bytes(b"of the evaluation before")
+    certificate = {"protocol": "group", "fold": "1"}
+    results = {"confusion": [1, 0], "top1": 0.5, "split": "test", **certificate}  # no matrix
+    results["certificate"] = certificate
+    probabilities = np.array([[0.2, 0.7, 0.1]], np.float32)
+    evaluation.write_results(tmp_path, results, probabilities, [0], tiny_records)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert (tmp_path / "predictions.csv").read_text().count("\n") == 2
+    assert not (tmp_path / "confusion.png").exists()
+    assert "confusion.png was not drawn" in caplog.text

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing import files, flow, flow_device, parts, records, runner, tfds_export
+from preprocessing import files, flow, flow_device, json_checks, parts, records, runner, tfds_export
 from preprocessing.conversion import Settings
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError

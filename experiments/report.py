@@ -18,6 +18,7 @@ flags.mark_flags_as_required(["workdir", "output"])
 
 
 def main(_):
+    program.output_folder("output")
     program.start_tensorflow()
     from experiments import paper
     from preprocessing import records

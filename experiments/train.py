@@ -38,7 +38,19 @@ flags.DEFINE_string("cache_dir", None, "Folder of --cache=disk, by default a tem
 flags.mark_flags_as_required(["config", "records", "workdir"])
 
 
+def check_flags():
+    """Refuses flags that have no effect beside the others, and a place that cannot be written."""
+    if FLAGS.strategy != "mirrored":
+        program.refuse_without_effect(["logical_cpus"], "without --strategy=mirrored")
+    if FLAGS.cache != "disk":
+        program.refuse_without_effect(["cache_dir"], "without --cache=disk")
+    elif FLAGS.cache_dir:
+        program.output_folder("cache_dir")
+    program.output_folder("workdir")
+
+
 def main(_):
+    check_flags()
     from experiments.run_config import make_run_config
     from preprocessing import records
     from stfnet import cache, evaluation, input_pipeline, strategies, training
@@ -50,6 +62,7 @@ def main(_):
     chief = strategies.is_chief(strategy)
     metadata = records.load_metadata(FLAGS.records)
     config = make_run_config(FLAGS.config, metadata)
+    strategies.check_run(strategy, config)
     input_pipeline.check_records(metadata, config)
     if FLAGS.cache == "disk":
         metadata = cache.copy_to_disk(metadata, FLAGS.cache_dir)

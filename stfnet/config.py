@@ -196,10 +196,17 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices=1):
         devices: that share a batch.
 
     Raises:
-        UserError: LSTM statistics over the batch, where a device computes one clip at a time.
+        UserError: the batch cannot be shared evenly, or statistics are taken over the batch where
+            a device computes one clip at a time.
     """
-    part = training.batch_size / (devices * training.accumulation_steps)
-    if model.lstm_statistics == "batch" and part <= 1:
+    part, rest = divmod(training.batch_size, devices * training.accumulation_steps)
+    if rest:
+        raise UserError(
+            f"training.batch_size={training.batch_size} cannot be shared by {devices} device(s) x "
+            f"accumulation_steps={training.accumulation_steps}; it must be a multiple of their "
+            "product"
+        )
+    if model.lstm_statistics == "batch" and part == 1:
         raise UserError(
             f"model.lstm_statistics=batch needs two clips or more at a time, but training."
             f"batch_size={training.batch_size} over {devices} device(s) x accumulation_steps="

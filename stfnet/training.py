@@ -21,7 +21,7 @@ from stfnet.config import RunConfig
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
 from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
-from stfnet.strategies import is_chief
+from stfnet.strategies import check_run, is_chief
 from stfnet.transfer import load_run_weights, load_vgg16_weights
 
 # What a collective operation of TensorFlow raises when a peer is gone.
@@ -116,13 +116,7 @@ class Trainer:
         self.workdir = Path(workdir)
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
-        share = self.training.batch_size / (self.replicas * self.training.accumulation_steps)
-        if share != int(share):
-            raise UserError(
-                f"training.batch_size={self.training.batch_size} cannot be shared by "
-                f"{self.replicas} device(s) x accumulation_steps="
-                f"{self.training.accumulation_steps}; it must be a multiple of their product"
-            )
+        check_run(self.strategy, config)
         self.chief = is_chief(self.strategy)
         self.parts = input_pipeline.split_videos(metadata, config)
         held = np.concatenate([self.parts["train"], self.parts["val"]]) if hold else ()

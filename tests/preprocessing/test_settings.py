@@ -44,6 +44,7 @@ def test_a_value_of_the_range_is_taken(fine):
         ({"trays": True}, "oven.trays=True is not a whole number in [1, 4]"),
         ({"trays": None}, "oven.trays=None is not a whole number in [1, 4]"),
         ({"trays": "2"}, "oven.trays='2' is not a whole number in [1, 4]"),
+        ({"trays": 10**400}, f"oven.trays={10**400} is not a whole number in [1, 4]"),
         ({"heat": 0}, "oven.heat=0 is not a number in (0, 1)"),
         ({"heat": 1.0}, "oven.heat=1.0 is not a number in (0, 1)"),
         ({"heat": float("nan")}, "oven.heat=nan is not a number in (0, 1)"),

@@ -118,7 +118,7 @@ def test_a_finished_run_stays_finished(tiny_records, tmp_path):
 
 
 def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
-    config = _config(tiny_records, learning_rates=(3e-3, 0.0))
+    config = _config(tiny_records, learning_rates=(3e-3, 1e-30))
     trainer = training.Trainer(config, tiny_records, tmp_path)
     progress = trainer.train()
     kept = keras.saving.load_model(tmp_path / "best.keras", compile=False)
@@ -129,7 +129,7 @@ def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
 
 def test_a_plateau_ends_a_stage(tiny_records, tmp_path):
     config = _config(
-        tiny_records, learning_rates=(0.0,), max_epochs=(50,), frozen_blocks=(0,), patience=3
+        tiny_records, learning_rates=(1e-30,), max_epochs=(50,), frozen_blocks=(0,), patience=3
     )
     progress = training.Trainer(config, tiny_records, tmp_path).train()
     assert len(progress.history) == 4  # the first is the best; three more without a better one
@@ -290,8 +290,8 @@ def test_warm_up_rises_and_cosine_falls():
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tiny_records, tmp_path):
-    config = _config(tiny_records, batch_size=4, accumulation_steps=3)
     with pytest.raises(UserError, match="must be a multiple of their product"):
+        config = _config(tiny_records, batch_size=4, accumulation_steps=3)
         training.Trainer(config, tiny_records, tmp_path)
 
 

@@ -115,7 +115,11 @@ def _parse(argv):
     try:
         rest = flags.FLAGS(argv)
     except (AttributeError, KeyError) as error:  # what ml_collections raises for a wrong name
-        sys.exit(_stop(f"the configuration has no setting {error}: see configs/defaults.py"))
+        if "'get_config'" in str(error):
+            error = "get_config(), the function that returns it"
+        sys.exit(
+            _stop(f"the configuration has no setting {error}: see experiments/configs/defaults.py")
+        )
     except OSError as error:  # of a configuration file, told by ml_collections in many lines
         sys.exit(_stop(f"the configuration does not load: {str(error).strip().splitlines()[-1]}"))
     except (flags.Error, TypeError, ValueError) as error:

@@ -22,8 +22,13 @@ def make_run_config(config, metadata) -> RunConfig:
     """
     try:
         values = config.to_dict()
+    except AttributeError as error:
+        raise UserError(
+            f"get_config() of the configuration file returns {config!r}, and an ml_collections."
+            "ConfigDict is needed: see experiments/configs/defaults.py"
+        ) from error
     except OSError as error:
-        cause = str(error).strip().splitlines()[-1].strip()
+        cause = str(error).strip().splitlines()[-1].rpartition("failure to load: ")[2].strip()
         raise UserError(f"--config does not name a configuration file: {cause}") from error
     for name in ("model", "training"):
         if not isinstance(values.setdefault(name, {}), dict):

@@ -58,8 +58,9 @@ def check_no_training_video(metadata, config: RunConfig, positions, protocol, fo
         raise UserError(
             f"{len(shared)} of the {len(positions)} videos of protocol {protocol}, fold {fold} "
             f"(such as {metadata.videos[shared[0]].id}) were trained on: the run was trained with "
-            f"protocol {config.protocol}, fold {config.fold}. Train a run with --config.protocol="
-            f"{protocol} --config.fold={fold}, or evaluate with the run's own protocol"
+            f"protocol {config.protocol}, fold {config.fold}. Train a run with "
+            f"experiments.train --config.protocol={protocol} --config.fold={fold}, or evaluate "
+            "with the run's own protocol"
         )
 
 

@@ -19,7 +19,7 @@ from experiments import program
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "Folder of a run (--workdir of training) or of an export.")
+flags.DEFINE_string("model", None, "Folder of a run (--workdir of experiments.train) or an export.")
 flags.DEFINE_string("video", None, "Video file, or folder of images.")
 flags.DEFINE_string("live", None, "Camera number, address of a stream, or file.")
 flags.DEFINE_string("output", None, "Folder for prediction.json and the annotated video.")

@@ -116,7 +116,7 @@ def _parse(argv):
         rest = flags.FLAGS(argv)
     except (AttributeError, KeyError) as error:  # what ml_collections raises for a wrong name
         if "'get_config'" in str(error):
-            error = "get_config(), the function that returns it"
+            sys.exit(_stop("the configuration file has no function get_config()"))
         sys.exit(
             _stop(f"the configuration has no setting {error}: see experiments/configs/defaults.py")
         )

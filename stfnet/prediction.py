@@ -31,7 +31,7 @@ def load_run(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(
-            f"{folder} does not exist; a run's folder (--workdir of training) is needed"
+            f"{folder} does not exist; a run's folder (--workdir of experiments.train) is needed"
         )
     config = read_json(RunConfig, folder / "config.json")
     path = folder / "best.keras"

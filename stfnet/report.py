@@ -115,7 +115,7 @@ def _read_examples(workdir, metadata, config, count):
             chosen = choose_examples(list(csv.DictReader(file)), count)
         except (KeyError, ValueError) as error:
             raise UserError(
-                f"{path} has no row of predictions ({error}): evaluate again"
+                f"{path} has a row that is no prediction ({error}): evaluate again"
             ) from error
     pictures = {}
     if metadata is not None:

@@ -12,7 +12,7 @@ PROGRAMS = {
     for path in (ROOT / "experiments").glob("*.py")
 }
 PROGRAMS = {name: found for name, found in PROGRAMS.items() if found}
-OTHER_TOOLS = {"help", "runner=FlinkRunner", "flink_master"}
+OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master"}
 # Who prints the messages of a library module, where that is not every program with the flag.
 PRINTED_BY = {
     "stfnet/cache.py": ["train"],
@@ -29,6 +29,9 @@ PRINTED_BY = {
     "experiments/run_config.py": ["train"],
     "experiments/paper.py": ["evaluate"],
     **{f"experiments/{name}.py": [name] for name in PROGRAMS},
+    # Names of rows in their tables.
+    "experiments/benchmark_input.py": ["benchmark_input", "train"],
+    "experiments/benchmark_preparation.py": ["benchmark_preparation", "prepare"],
 }
 
 
@@ -49,9 +52,12 @@ def _messages(path):
             yield "".join(
                 str(v.value) if isinstance(v, ast.Constant) else "{}" for v in node.values
             )
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in docstrings and id(node) not in inside:
-                yield node.value
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings | inside
+        ):
+            yield node.value
 
 
 def _modules():
@@ -65,8 +71,8 @@ def test_a_message_names_flags_that_its_program_has(path):
     for text in _messages(path):
         if "\n" in text or text.startswith("--"):  # of a child process, or its command line
             continue
-        named = re.findall(r"(?:experiments\.|python -m experiments\.)(\w+)", text)
-        printed_by = named or PRINTED_BY.get(name, [])
+        named = re.findall(r"experiments\.(\w+)", text)
+        printed_by = [*named, *PRINTED_BY.get(name, [])]
         known = {flag for program in printed_by for flag in PROGRAMS.get(program, ())}
         for flag in re.findall(r"--(\w+(?:=FlinkRunner)?)", text):
             assert flag in known | OTHER_TOOLS, f"{text!r}: no program of {printed_by} has --{flag}"

@@ -1,6 +1,7 @@
 """From a configuration file and a record set to the configuration of a run."""
 
 import logging
+from pathlib import Path
 
 from preprocessing.errors import UserError
 from stfnet.config import ModelConfig, RunConfig, TrainingConfig, from_dict
@@ -40,6 +41,11 @@ def make_run_config(config, metadata) -> RunConfig:
         raise UserError(
             f"the configuration has unknown settings {sorted(set(values) - known)}; beside model "
             f"and training it may have {sorted(known)}"
+        )
+    if training.weights not in ("", "imagenet") and not Path(training.weights).is_file():
+        raise UserError(
+            f"training.weights={training.weights} is no file: give an .h5 file of VGG-16, another "
+            "run's best.keras, or imagenet to download VGG-16's"
         )
     if any(training.frozen_blocks) and not training.weights:
         logging.warning(

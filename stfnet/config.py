@@ -196,9 +196,20 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices=1):
         devices: that share a batch.
 
     Raises:
-        UserError: the batch cannot be shared evenly, or statistics are taken over the batch where
-            a device computes one clip at a time.
+        UserError: the batch cannot be shared evenly, statistics are taken over the batch where a
+            device computes one clip at a time, or VGG-16's weights do not fit the network.
     """
+    if training.weights and not training.weights.endswith(".keras"):
+        needed = [("width_divisor", model.width_divisor, 1)]
+        if training.fc6_init == "imagenet":
+            needed += [("fc6_units", model.fc6_units, 4096)]
+            needed += [("clip.image_size", model.clip.image_size, 224)]
+        for name, value, fitting in needed:
+            if value != fitting:
+                raise UserError(
+                    f"training.weights={training.weights} are VGG-16's and need model.{name}="
+                    f"{fitting}, not {value}"
+                )
     part, rest = divmod(training.batch_size, devices * training.accumulation_steps)
     if rest:
         raise UserError(

@@ -94,6 +94,20 @@ def test_statistics_over_the_batch_need_two_clips_at_a_time(devices):
     check_together(ModelConfig(3), one_clip, devices)
 
 
+@pytest.mark.parametrize(
+    ("model", "training", "message"),
+    [
+        ({"width_divisor": 2}, {"weights": "imagenet"}, "need model.width_divisor=1, not 2"),
+        ({"fc6_units": 8}, {"fc6_init": "imagenet"}, "need model.fc6_units=4096, not 8"),
+        ({"clip": ClipConfig(image_size=96)}, {"fc6_init": "imagenet"}, "image_size=224, not 96"),
+    ],
+)
+def test_weights_of_vgg16_need_a_network_of_its_shapes(model, training, message):
+    training = TrainingConfig(**{"weights": "vgg16.h5", **training})
+    with pytest.raises(UserError, match=message):
+        check_together(ModelConfig(3, **model), training)
+
+
 def test_a_missing_file_names_the_folder(tmp_path):
     with pytest.raises(UserError, match=r"is missing: is .* the folder of a run"):
         read_json(RunConfig, tmp_path / "config.json")

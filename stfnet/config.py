@@ -258,8 +258,10 @@ def from_dict(cls, values: Mapping):
     """Builds the dataclass `cls` from nested mappings.
 
     Raises:
-        UserError: a key is unknown or a required one is missing.
+        UserError: `values` is no mapping, a key is unknown, or a required one is missing.
     """
+    if not isinstance(values, Mapping):
+        raise UserError(f"{cls.__name__} is a group of settings, not {values!r}")
     fields = {field.name: field for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(fields))
     if unknown:

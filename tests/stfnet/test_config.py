@@ -76,6 +76,7 @@ NAN, INF = float("nan"), float("inf")
         (_training(fc6_init="imagenet", weights="best.keras"), "fc6_init=imagenet has no effect"),
         (lambda: from_dict(ClipConfig, {"frames": 3}), "no setting frames; it has num_frames"),
         (lambda: from_dict(ModelConfig, {}), "num_classes"),
+        (lambda: from_dict(ModelConfig, []), "ModelConfig is a group of settings, not []"),
     ],
 )
 def test_a_wrong_value_is_named(make, message):

@@ -146,6 +146,13 @@ def test_slow_work_drops_frames_and_not_time(camera, monkeypatch):
     np.testing.assert_allclose(frames, [160, 180, 200, 220], atol=2)  # the last 4 of 12
 
 
-def test_a_camera_that_is_not_there_is_named():
-    with pytest.raises(UserError, match="camera 97 cannot be opened"):
-        streams.open_stream("97")
+@pytest.mark.parametrize("number", ["97", "9" * 20])
+def test_a_camera_that_is_not_there_is_named(number):
+    with pytest.raises(UserError, match=f"camera {number} cannot be opened"):
+        streams.open_stream(number)
+
+
+def test_a_closed_camera_is_no_longer_read(camera):
+    stream = streams.open_stream(camera)
+    stream.close()
+    assert not stream._reader.is_alive()

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-PROGRAMS = ("prepare", "train", "evaluate", "export", "predict", "inspect", "report", "benchmark")
+PROGRAMS = ("prepare", "train", "evaluate", "export", "predict", "report", "benchmark")
 
 setup(
     name="stfnet",
@@ -44,6 +44,10 @@ setup(
         "test": ["av>=14", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "ruff>=0.6"],
     },
     entry_points={
-        "console_scripts": [f"stfnet-{name}=experiments.{name}:cli" for name in PROGRAMS]
+        "console_scripts": [
+            *(f"stfnet-{name}=experiments.{name}:cli" for name in PROGRAMS),
+            # A module of the name inspect would hide Python's own from programs started by path.
+            "stfnet-inspect=experiments.inspect_records:cli",
+        ]
     },
 )

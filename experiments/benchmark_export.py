@@ -87,6 +87,8 @@ def agreement(ours, theirs):
 
 
 def main(_):
+    if FLAGS.output:
+        program.output_file("output")
     program.start_tensorflow()
     from preprocessing import sources
     from stfnet import prediction
@@ -120,4 +122,5 @@ def main(_):
 
 
 if __name__ == "__main__":
+    define_flags()
     program.run(main)

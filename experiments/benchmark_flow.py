@@ -72,7 +72,7 @@ def define_flags():
     flags.DEFINE_string("video", None, "Video to measure on; without, two moving textures.")
     flags.DEFINE_integer("clips", 8, "Videos that are prepared.", lower_bound=1)
     flags.DEFINE_integer("clip_pairs", 12, "Pairs of a video, in the mean.", lower_bound=4)
-    flags.DEFINE_integer("workers", None, "Processes (default: one for each core).", lower_bound=1)
+    flags.DEFINE_integer("workers", None, "Processes (default: one for each core).", 1, 1024)
     flags.DEFINE_integer("flow_batch", None, "As of experiments.prepare.", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file for the figures.")
 
@@ -326,6 +326,8 @@ def table(rows):
 
 
 def main(_):
+    if FLAGS.output:
+        program.output_file("output")
     try:
         batches = [int(batch) for batch in FLAGS.batches]
     except ValueError as error:
@@ -356,4 +358,5 @@ def main(_):
 
 
 if __name__ == "__main__":
+    define_flags()
     program.run(main)

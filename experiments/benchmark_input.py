@@ -24,6 +24,7 @@ import numpy as np
 from absl import flags
 
 from experiments import program
+from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 BOUND = "decode_jpeg alone"
@@ -38,7 +39,9 @@ def define_flags():
     flags.DEFINE_integer("image_size", 224, "Pixels of the rendered set.", lower_bound=16)
     flags.DEFINE_integer("clips", 64, "Clips read in each timing.", lower_bound=8)
     flags.DEFINE_integer("rounds", 9, "Rounds, in which all timings take turns.", lower_bound=1)
-    flags.DEFINE_integer("width_divisor", 1, "Of the network whose step is timed; 0: no step.")
+    flags.DEFINE_integer(
+        "width_divisor", 1, "Of the network whose step is timed; 0: no step.", lower_bound=0
+    )
     flags.DEFINE_integer("batch_size", 1, "Clips a training step.", lower_bound=1)
     flags.DEFINE_integer("steps", 2, "Training steps in each timing.", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file for the figures.")
@@ -247,6 +250,14 @@ def measure_step(metadata, clip):
 
 
 def main(_):
+    if FLAGS.output:
+        program.output_file("output")
+    if FLAGS.records:
+        program.refuse_without_effect(["num_frames", "image_size"], "with --records")
+    if not FLAGS.width_divisor:
+        program.refuse_without_effect(["batch_size", "steps"], "with --width_divisor=0")
+    elif 64 % FLAGS.width_divisor:
+        raise UserError(f"--width_divisor={FLAGS.width_divisor} does not divide 64")
     program.start_tensorflow()
     from preprocessing import records
     from stfnet import ClipConfig
@@ -281,4 +292,5 @@ def main(_):
 
 
 if __name__ == "__main__":
+    define_flags()
     program.run(main)

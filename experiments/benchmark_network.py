@@ -29,6 +29,7 @@ from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 LEAST_GAIN = 1.03  # of doubling the batch
+PRECISIONS, XLA = ("float32", "mixed_bfloat16", "mixed_float16"), ("off", "on")
 PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 COLUMNS = "{:34} {:>5} {:>9} {:>9} {:>8} {:>6} {:>9} {:>9} {:>8} {:>6} {:>8}"
 
@@ -40,12 +41,16 @@ def define_flags():
     flags.DEFINE_list("xla", ["off", "on"], "Whether TensorFlow compiles with XLA.")
     flags.DEFINE_bool("peer", True, "Also a plain PyTorch statement, where PyTorch is installed.")
     flags.DEFINE_integer("batch_size", 1, "Clips a step; 0 lets the program choose.", lower_bound=0)
-    flags.DEFINE_integer("accumulation_steps", 1, "Parts that a step is computed in.")
+    flags.DEFINE_integer(
+        "accumulation_steps", 1, "Parts that a step is computed in.", lower_bound=1
+    )
     flags.DEFINE_bool("remat", False, "Compute the streams' activations again, to save memory.")
     flags.DEFINE_integer("repeats", 3, "Timed repetitions; the median is told.", lower_bound=1)
     flags.DEFINE_bool("training", True, "Also time the training step.")
     flags.DEFINE_integer("image_size", 224, "Pixels; the paper's is 224.", lower_bound=16)
-    flags.DEFINE_integer("peak_size", 4096, "Rows of the matrices that the peak is taken from.")
+    flags.DEFINE_integer(
+        "peak_size", 4096, "Rows of the matrices that the peak is taken from.", lower_bound=1
+    )
     flags.DEFINE_integer("limit", 1800, "Seconds after which a row is given up.", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file for the figures.")
     flags.DEFINE_string("row", None, "One row's settings as JSON; what the program calls itself.")
@@ -235,9 +240,11 @@ def _measure(row):
 def _rows():
     """The settings to measure, one dictionary a row, of what is installed."""
     size = max(FLAGS.batch_size, 1)
+    for name, known in (("backends", PACKAGES), ("precisions", PRECISIONS), ("xla", XLA)):
+        for value in FLAGS[name].value or [""]:
+            if value not in known:
+                raise UserError(f"--{name}={value} is not one of {', '.join(known)}")
     for backend in FLAGS.backends:
-        if backend not in PACKAGES:
-            raise UserError(f"--backends={backend} is not one of {', '.join(PACKAGES)}")
         if importlib.util.find_spec(PACKAGES[backend]) is None:
             print(f"{backend}: not installed")
             continue
@@ -325,6 +332,8 @@ def main(_):
     if FLAGS.row:
         _measure(json.loads(FLAGS.row))
         return
+    if FLAGS.output:
+        program.output_file("output")
     rows = list(_rows())
     halves = ("forward s", "clips/s", "GFLOP/s", "peak", "train s", "clips/s", "GFLOP/s", "peak")
     print(COLUMNS.format("", "batch", *halves, "GB"))
@@ -340,4 +349,5 @@ def main(_):
 
 
 if __name__ == "__main__":
+    define_flags()
     program.run(main)

@@ -45,7 +45,7 @@ def define_flags():
     """Defines the flags of `experiments.benchmark preparation`."""
     flags.DEFINE_integer("pairs", 64, "Pairs of frames.", lower_bound=8)
     flags.DEFINE_integer("size", 224, "Side of the stored frames, in pixels.", lower_bound=16)
-    flags.DEFINE_integer("workers", None, "Processes (default: one for each core).", lower_bound=1)
+    flags.DEFINE_integer("workers", None, "Processes (default: one for each core).", 1, 1024)
     flags.DEFINE_string(
         "video", None, "Video to measure on, played again as needed; else textures."
     )
@@ -326,6 +326,8 @@ def _rate(pairs, seconds):
 
 
 def main(_):
+    if FLAGS.output:
+        program.output_file("output")
     count = FLAGS.pairs + 1
     if FLAGS.video:
         frames = film_frames(Path(FLAGS.video), count)
@@ -338,9 +340,6 @@ def main(_):
         Path(FLAGS.output).write_text(json.dumps(found, indent=1) + "\n")
 
 
-def cli():
-    program.run(main)
-
-
 if __name__ == "__main__":
-    cli()
+    define_flags()
+    program.run(main)

@@ -86,7 +86,7 @@ def main(_):
     from preprocessing import files
 
     started = time.monotonic()
-    output = Path(FLAGS.output)
+    output = program.output_folder("output")
     records, videos, run = output / "records", output / "videos", output / "run"
     step(
         "prepare",

@@ -7,8 +7,6 @@ flow (B, T, H, W, 2L); classify_frames takes whole videos, uint8 RGB frames (B, 
 N >= 2, H and W, and does all else itself. Both return probabilities; DIR/classes.txt names them.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from experiments import program
@@ -25,12 +23,14 @@ flags.mark_flags_as_required(["workdir", "output"])
 
 
 def main(_):
+    output = program.output_folder("output")
     program.start_tensorflow()
     from stfnet import export, prediction, run
 
     model, config = prediction.load_run(FLAGS.workdir)
     certificate = run.read_videos(FLAGS.workdir).certificate()
-    output = Path(FLAGS.output)
+    if config.model.streams == "rgb":
+        program.refuse_without_effect(["jit_compile"], "on a network that reads no flow")
     export.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"written: {output} ({size / 1e6:.1f} MB, {len(config.classes)} classes)")

@@ -8,10 +8,10 @@ prediction.json and annotated.mp4 (or annotated.webm, which browsers play) to th
 
 --live takes the number of a camera, the address of a stream, or a file, and prints the label of the
 last seconds again and again, with frames a second and latency, until the stream ends or Ctrl-C;
-with --output it also writes the annotated video.
+with --output it also writes the annotated video, up to the stop.
 """
 
-from pathlib import Path
+import signal
 
 from absl import flags
 
@@ -19,7 +19,7 @@ from experiments import program
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "Folder of a run (--workdir of training) or of an export.")
+flags.DEFINE_string("model", None, "Folder of a run (--workdir of experiments.train) or an export.")
 flags.DEFINE_string("video", None, "Video file, or folder of images.")
 flags.DEFINE_string("live", None, "Camera number, address of a stream, or file.")
 flags.DEFINE_string("output", None, "Folder for prediction.json and the annotated video.")
@@ -45,18 +45,26 @@ def main(_):
         raise UserError("one of --video=FILE and --live=CAMERA is needed")
     if FLAGS.video and not FLAGS.output:
         raise UserError("--output is missing: the folder for prediction.json and annotated video")
+    if FLAGS.output:
+        program.output_folder("output")
+    if FLAGS.video:
+        program.refuse_without_effect(["interval"], "with --video")
+    else:
+        program.refuse_without_effect(["top"], "with --live, which prints the best label")
+        if not FLAGS.output:
+            program.refuse_without_effect(["video_format"], "with --live without --output")
     program.start_tensorflow()
     from stfnet import prediction
 
     model, config = prediction.load_model(FLAGS.model)
+    if config.model.streams == "rgb":
+        program.refuse_without_effect(["flow_quality"], "on a network that reads no flow")
     return watch(model, config) if FLAGS.live else predict(model, config)
 
 
 def annotated_file():
-    """Makes the output folder and names the annotated video in it."""
-    output = Path(FLAGS.output)
-    output.mkdir(parents=True, exist_ok=True)
-    return output / f"annotated.{FLAGS.video_format}"
+    """The annotated video in the output folder, which its first frame makes."""
+    return program.output_folder("output") / f"annotated.{FLAGS.video_format}"
 
 
 def predict(model, config):
@@ -90,6 +98,7 @@ def predict(model, config):
 def watch(model, config):
     from stfnet import live, streams
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it keeps its video, as by Ctrl-C
     stream = streams.open_stream(FLAGS.live)
     annotated = annotated_file() if FLAGS.output else None
     live.watch(

@@ -59,7 +59,7 @@ _BEAM_OPTIONS = flags.DEFINE_string(
     " (default: its direct runner)",
 )
 _WORKERS = flags.DEFINE_integer(
-    "workers", None, "processes (default: one for each core)", lower_bound=1
+    "workers", None, "processes (default: one for each core)", lower_bound=1, upper_bound=1024
 )
 _IMAGE_SIZE = flags.DEFINE_integer(
     "image_size", 224, "side of the stored frames and flow fields in pixels"
@@ -75,6 +75,9 @@ _IMAGE_FORMAT = flags.DEFINE_enum(
     "image_format", "jpeg", conversion.IMAGE_FORMATS, "encoding of frames and flow"
 )
 _JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "1 to 100")
+_FLOW_BOUND = flags.DEFINE_float(
+    "flow_bound", 20.0, "displacement in pixels at the ends of the 8 bits that a flow value gets"
+)
 _FLOW_METHOD = flags.DEFINE_enum(
     "flow_method", "opencv", flow.METHODS, "TV-L1 on the CPU, or on the accelerator"
 )
@@ -105,29 +108,30 @@ _TIME_LIMIT = flags.DEFINE_float(
 _VIDEOS = flags.DEFINE_string(
     "videos", None, "synthetic and tfds: folder for the videos (default: OUTPUT-videos)"
 )
-_SEED = flags.DEFINE_integer("seed", 0, "synthetic: what is drawn")
+_SEED = flags.DEFINE_integer("seed", 0, "synthetic: what is drawn", lower_bound=0)
 _GROUPS = flags.DEFINE_integer(
     "synthetic_groups", 12, "synthetic: groups (figure, background, camera)", lower_bound=2
 )
-_CLIPS = flags.DEFINE_integer("synthetic_clips", 2, "synthetic: clips of a group and class")
+_CLIPS = flags.DEFINE_integer(
+    "synthetic_clips", 2, "synthetic: clips of a group and class", lower_bound=1
+)
 
 
 def main(argv):
     del argv
+    check_flags()
     workers = _WORKERS.value or len(os.sched_getaffinity(0))
     if _VERIFY.value:
         metadata = records.load_metadata(Path(_VERIFY.value))
         with preparation_report.progress_bar(" videos", len(metadata.videos)) as bar:
             faults = verification.verify(metadata, workers, _TIME_LIMIT.value, bar.update)
         return preparation_report.show_faults(metadata, faults)
-    for flag in (_SOURCE, _OUTPUT):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
     settings = conversion.Settings(
         image_size=_IMAGE_SIZE.value,
         resize=_RESIZE.value,
         image_format=_IMAGE_FORMAT.value,
         jpeg_quality=_JPEG_QUALITY.value,
+        flow_bound=_FLOW_BOUND.value,
         flow_method=_FLOW_METHOD.value,
         flow_quality=_FLOW_QUALITY.value,
     )
@@ -172,6 +176,37 @@ def main(argv):
         )
     print(*device, sep="\n", end="\n" if device else "")
     preparation_report.show_prepared(prepared, _ALLOWED.value)
+
+
+def check_flags():
+    """Refuses flags that are missing or that have no effect beside the others.
+
+    Raises:
+        UserError: names the flag.
+    """
+    if _VERIFY.value:
+        used = {"verify", "workers", "time_limit"}
+        own = [flag.name for flag in flags.FLAGS.get_flags_for_module(__name__)]
+        return program.refuse_without_effect([n for n in own if n not in used], "with --verify")
+    for flag in (_SOURCE, _OUTPUT):
+        if not flag.value:
+            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
+    program.output_folder("output")
+    kind = _SOURCE.value.partition(":")[0]
+    for name, condition, ineffective in (
+        ("runner", _RUNNER.value == "local", ["beam_options"]),
+        ("runner", _RUNNER.value == "beam", ["workers", "flow_batch"]),
+        ("flow_method", _FLOW_METHOD.value == "opencv", ["flow_batch"]),
+        ("flow_method", _FLOW_METHOD.value == "keras", ["flow_quality"]),
+        ("image_format", _IMAGE_FORMAT.value == "png", ["jpeg_quality"]),
+        ("source", kind != "synthetic", ["seed", "synthetic_groups", "synthetic_clips"]),
+        ("source", kind not in ("synthetic", "tfds"), ["videos"]),
+    ):
+        if condition:
+            where = f"with --{name}={flags.FLAGS[name].value}"
+            program.refuse_without_effect(ineffective, where)
+    if _VIDEOS.value:
+        program.output_folder("videos")
 
 
 def _runner(workers, progress, measured) -> preparation.Runner:

@@ -1,8 +1,11 @@
 """What every program shares: one line for every mistake a person can make, and a --help to read."""
 
 import errno
+import math
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 from absl import app, flags, logging
 
@@ -11,15 +14,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from preprocessing.errors import UserError
 
-_USERS_OS_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_USERS_OS_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EPIPE),
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+)
 
 
 def run(main):
     """Parses the flags, calls `main(argv)` and exits the process.
 
-    A `UserError`, a wrong flag, a full disk, a forbidden file and Ctrl-C each end in one line on
-    stderr and exit status 1, without a traceback. Any other exception is a fault of the program
-    and keeps its traceback.
+    A `UserError`, a wrong flag, a full disk, a forbidden file, a file in the place of a folder and
+    Ctrl-C each end in one line on stderr and exit status 1, without a traceback. Any other
+    exception is a fault of the program and keeps its traceback.
 
     Args:
         main: function of the arguments that are not flags (`argv[0]` is the program); what it
@@ -29,6 +35,49 @@ def run(main):
         print(_help(main))
         sys.exit(0)
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def refuse_without_effect(names, where):
+    """Refuses flags that were given although they do nothing in this mode of the program.
+
+    Args:
+        names: of the flags.
+        where: the mode, such as `with --verify`.
+
+    Raises:
+        UserError: names the first that was given.
+    """
+    for name in names:
+        if flags.FLAGS[name].present:
+            raise UserError(f"--{name} has no effect {where}: leave it out")
+
+
+def output_folder(name) -> Path:
+    """The folder that a flag names, checked before the work to be one that can be made.
+
+    Raises:
+        UserError: it or a folder above it is a file, or cannot be written.
+    """
+    path = Path(flags.FLAGS[name].value)
+    there = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+    if not there.is_dir():
+        raise UserError(f"--{name}={path}: {there} is no folder: name another place")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = f"{there} cannot be written ({error.strerror})"
+        raise UserError(f"--{name}={path}: {reason}: name another place") from error
+    return path
+
+
+def output_file(name) -> Path:
+    """As `output_folder`, for a flag that names a file in an existing folder."""
+    path = Path(flags.FLAGS[name].value)
+    if path.is_dir() or not path.parent.is_dir():
+        wrong = f"{path} is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise UserError(f"--{name}={path}: {wrong}: name a file in an existing folder")
+    return path
 
 
 def start_tensorflow():
@@ -64,9 +113,13 @@ def _guarded(main, argv):
 
 def _parse(argv):
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
     except (AttributeError, KeyError) as error:  # what ml_collections raises for a wrong name
-        sys.exit(_stop(f"the configuration has no setting {error}: see configs/defaults.py"))
+        if "'get_config'" in str(error):
+            sys.exit(_stop("the configuration file has no function get_config()"))
+        sys.exit(
+            _stop(f"the configuration has no setting {error}: see experiments/configs/defaults.py")
+        )
     except OSError as error:  # of a configuration file, told by ml_collections in many lines
         sys.exit(_stop(f"the configuration does not load: {str(error).strip().splitlines()[-1]}"))
     except (flags.Error, TypeError, ValueError) as error:
@@ -75,6 +128,17 @@ def _parse(argv):
             name = message.removeprefix("flag --").split("=")[0]
             message = f"--{name} is missing"
         sys.exit(_stop(f"{message} (--help lists the flags)"))
+    except Exception as error:  # a configuration file is Python and may raise anything
+        sys.exit(_stop(f"the configuration does not load: {type(error).__name__}: {error}"))
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        if not flag.present or "." in name:  # settings of a configuration are checked in there
+            continue
+        if flag.value == "" and flag.default != "":
+            sys.exit(_stop(f"--{name} is empty: give it a value or leave it out"))
+        if isinstance(flag.value, float) and not math.isfinite(flag.value):
+            sys.exit(_stop(f"--{name}={flag.value} is not a finite number"))
+    return rest
 
 
 def _stop(message: str) -> int:

@@ -18,8 +18,10 @@ flags.mark_flags_as_required(["workdir", "output"])
 
 
 def main(_):
+    program.output_folder("output")
     program.start_tensorflow()
     from experiments import paper
+    from experiments.configs import ucf101
     from preprocessing import records
     from stfnet import report, run
 
@@ -31,6 +33,7 @@ def main(_):
         metadata,
         ablation=FLAGS.ablation,
         published=paper.ACCURACY.get(name),
+        paper=ucf101.get_config().to_dict(),
     )
     print(f"written: {path}")
     return 0

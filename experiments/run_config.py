@@ -1,9 +1,10 @@
 """From a configuration file and a record set to the configuration of a run."""
 
+import logging
 from pathlib import Path
 
 from preprocessing.errors import UserError
-from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig, from_dict
+from stfnet.config import ModelConfig, RunConfig, TrainingConfig, from_dict
 
 
 def run_of_fold(workdir: Path, fold: str) -> Path:
@@ -27,17 +28,35 @@ def make_run_config(config, metadata) -> RunConfig:
     """
     try:
         values = config.to_dict()
+    except AttributeError as error:
+        raise UserError(
+            f"get_config() of the configuration file returns {config!r}, and an ml_collections."
+            "ConfigDict is needed: see experiments/configs/defaults.py"
+        ) from error
     except OSError as error:
-        cause = str(error).strip().splitlines()[-1].strip()
+        cause = str(error).strip().splitlines()[-1].rpartition("failure to load: ")[2].strip()
         raise UserError(f"--config does not name a configuration file: {cause}") from error
-    model = {**values.pop("model", {}), "num_classes": len(metadata.classes)}
-    model["clip"] = from_dict(ClipConfig, model.get("clip", {}))
-    training = from_dict(TrainingConfig, values.pop("training", {}))
+    for name in ("model", "training"):
+        if not isinstance(values.setdefault(name, {}), dict):
+            raise UserError(f"the configuration's {name}={values[name]!r} is no group of settings")
+    model = {**values.pop("model"), "num_classes": len(metadata.classes)}
+    training = from_dict(TrainingConfig, values.pop("training"))
     known = {"protocol", "fold", "split_seed", "split_from"}
     if set(values) - known:
         raise UserError(
             f"the configuration has unknown settings {sorted(set(values) - known)}; beside model "
             f"and training it may have {sorted(known)}"
+        )
+    if training.weights not in ("", "imagenet") and not Path(training.weights).is_file():
+        raise UserError(
+            f"training.weights={training.weights} is no file: give an .h5 file of VGG-16, another "
+            "run's best.keras, or imagenet to download VGG-16's"
+        )
+    if any(training.frozen_blocks) and not training.weights:
+        logging.warning(
+            "training.frozen_blocks=%s keeps random filters, since training.weights is empty: "
+            "give weights, or frozen_blocks of 0",
+            training.frozen_blocks,
         )
     return RunConfig(
         name=metadata.name,

@@ -48,7 +48,19 @@ flags.DEFINE_string(
 flags.mark_flags_as_required(["config", "records", "workdir"])
 
 
+def check_flags():
+    """Refuses flags that have no effect beside the others, and a place that cannot be written."""
+    if FLAGS.strategy != "mirrored":
+        program.refuse_without_effect(["logical_cpus"], "without --strategy=mirrored")
+    if FLAGS.cache != "disk":
+        program.refuse_without_effect(["cache_dir"], "without --cache=disk")
+    elif FLAGS.cache_dir:
+        program.output_folder("cache_dir")
+    program.output_folder("workdir")
+
+
 def main(_):
+    check_flags()
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
     from stfnet import cache, input_pipeline, strategies
@@ -57,6 +69,7 @@ def main(_):
     strategy = strategies.make_strategy(FLAGS.strategy, FLAGS.logical_cpus)
     metadata = records.load_metadata(FLAGS.records)
     config = make_run_config(FLAGS.config, metadata)
+    strategies.check_run(strategy, config)
     input_pipeline.check_records(metadata, config)
     workdir = Path(FLAGS.workdir)
     if not FLAGS.folds:

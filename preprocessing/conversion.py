@@ -14,50 +14,33 @@ import numpy as np
 
 from preprocessing import flow, records, video
 from preprocessing.errors import UserError
+from preprocessing.settings import check, setting
 
 IMAGE_FORMATS = ("jpeg", "png")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the stored bytes depend on.
+    """What the stored bytes depend on."""
 
-    Attributes:
-        image_size: side of the stored frames and flow fields, in pixels.
-        resize: `stretch` or `crop` (see `preprocessing.video.resize`).
-        image_format: `jpeg` or `png` (lossless).
-        jpeg_quality: 1 to 100.
-        flow_bound: displacement in pixels at the ends of the 8-bit range.
-        flow_method: `opencv` or `keras` (see `preprocessing.flow.tvl1`).
-        flow_quality: of `opencv`, `reference` or `fast`.
-    """
-
-    image_size: int = 224
-    resize: str = "stretch"
-    image_format: str = "jpeg"
-    jpeg_quality: int = 95
-    flow_bound: float = 20.0
-    flow_method: str = "opencv"
-    flow_quality: str = "reference"
+    # Side of the stored frames and flow fields, in pixels.
+    image_size: int = setting(224, "[16, 8192]")
+    # See `preprocessing.video.resize`.
+    resize: str = setting("stretch", video.RESIZE_MODES)
+    # `png` is lossless.
+    image_format: str = setting("jpeg", IMAGE_FORMATS)
+    jpeg_quality: int = setting(95, "[1, 100]")
+    # Displacement in pixels at the ends of the 8-bit range.
+    flow_bound: float = setting(20.0, "(0, 10000]")
+    # See `preprocessing.flow.tvl1`.
+    flow_method: str = setting("opencv", flow.METHODS)
+    # Of `opencv`.
+    flow_quality: str = setting("reference", flow.QUALITIES)
 
     def __post_init__(self):
-        for name, choices in (
-            ("resize", video.RESIZE_MODES),
-            ("image_format", IMAGE_FORMATS),
-            ("flow_method", flow.METHODS),
-            ("flow_quality", flow.QUALITIES),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                raise UserError(f"{name}={value!r} is not one of {', '.join(choices)}")
+        check(self)
         if self.flow_quality == "fast" and self.flow_method != "opencv":
             raise UserError(f"flow_quality=fast is of flow_method=opencv, not {self.flow_method}")
-        if self.image_size < 16:
-            raise UserError(f"image_size={self.image_size} is below 16 pixels, the least possible")
-        if not 1 <= self.jpeg_quality <= 100:
-            raise UserError(f"jpeg_quality={self.jpeg_quality} is not within 1 to 100")
-        if not self.flow_bound > 0:
-            raise UserError(f"flow_bound={self.flow_bound} must be above 0 pixels")
 
 
 @dataclasses.dataclass(frozen=True)

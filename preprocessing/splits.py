@@ -157,7 +157,7 @@ def _official(videos, fold: str) -> dict[str, str]:
     raise UserError(
         f"there is no official split {fold}: the data set has {shown}"
         if known
-        else "the data set has no official split: choose --protocol=group or --protocol=paper"
+        else "the data set has no official split: choose protocol group or paper"
     )
 
 
@@ -190,7 +190,7 @@ def _by_group(videos, generator, test_share) -> dict[str, str]:
         if len(groups) < 2:
             raise UserError(
                 f"class {name} has {len(groups)} group, and two are needed to have one on each side"
-                " of the split: name groups in splits.csv, or choose --protocol=paper"
+                " of the split: name groups in splits.csv, or choose protocol paper"
             )
     size = Counter(video.class_name for video in videos)
     held_out, groups_held_out = Counter(), Counter()  # of each class
@@ -222,7 +222,7 @@ def _by_group(videos, generator, test_share) -> dict[str, str]:
         if not possible:
             raise UserError(
                 f"class {name} shares all its groups with classes that need them for training:"
-                " choose another --seed, or --protocol=paper"
+                " choose another split_seed, or protocol paper"
             )
         hold_out(min(possible, key=farther))
     return {video.id: "test" if video.group in tested else "train" for video in videos}

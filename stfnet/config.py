@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from preprocessing.errors import UserError
+from preprocessing.settings import check, setting
 
 
 def _check_choice(name, value, choices):
@@ -17,190 +18,231 @@ def _check_choice(name, value, choices):
         raise UserError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
 
 
-def _check_at_least(name, value, minimum):
-    if value < minimum:
-        raise UserError(f"{name}={value} is too small: it must be at least {minimum}")
-
-
 @dataclasses.dataclass(frozen=True)
 class ClipConfig:
-    """What one clip is, as the network sees it.
+    """What one clip is, as the network sees it."""
 
-    Attributes:
-        num_frames: T, frames sampled from a video.
-        flow_length: L, flow fields stacked around each sampled frame (2L channels).
-        image_size: side of the square frames and flow fields, in pixels.
-        resize: how frames reached that size: `stretch`, or `crop` (short side, then centre).
-        short_video: a video of fewer than T frames repeats its last frame (`pad_last`), starts
-            again (`loop`) or is refused (`error`).
-        flow_bound: displacement in pixels that encodes to the ends of the 8-bit range.
-    """
-
-    num_frames: int = 17
-    flow_length: int = 4
-    image_size: int = 224
-    resize: str = "stretch"
-    short_video: str = "pad_last"
-    flow_bound: float = 20.0
+    # T, frames sampled from a video.
+    num_frames: int = setting(17, "[1, 10000]")
+    # L, flow fields stacked around each sampled frame (2L channels).
+    flow_length: int = setting(4, "[1, 1000]")
+    # Side of the square frames and flow fields, in pixels.
+    image_size: int = setting(224, "[16, 8192]")
+    # How frames reached that size: straight to the square, or short side then centre.
+    resize: str = setting("stretch", ("stretch", "crop"))
+    # A video of fewer than T frames repeats its last frame, starts again, or is refused.
+    short_video: str = setting("pad_last", ("pad_last", "loop", "error"))
+    # Displacement in pixels that encodes to the ends of the 8-bit range.
+    flow_bound: float = setting(20.0, "(0, 10000]")
 
     def __post_init__(self):
-        _check_at_least("clip.num_frames", self.num_frames, 1)
-        _check_at_least("clip.flow_length", self.flow_length, 1)
-        _check_at_least("clip.image_size", self.image_size, 16)
-        _check_choice("clip.resize", self.resize, ("stretch", "crop"))
-        _check_choice("clip.short_video", self.short_video, ("pad_last", "loop", "error"))
-        if not self.flow_bound > 0:
-            raise UserError(f"clip.flow_bound={self.flow_bound} must be above 0 pixels")
+        check(self, "clip.")
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network of Ou & Sun 2019, with a switch for every point the paper leaves open.
+    """The network of Ou & Sun 2019, with a switch for every point the paper leaves open."""
 
-    Attributes:
-        num_classes: classes of the softmax.
-        clip: the clips it reads.
-        lstm_units: hidden units of each of the three LSTMs.
-        fc6_units: units of fc6 behind the fusion.
-        width_divisor: every VGG and fusion channel count is divided by this (1: the paper's).
-        streams: `both`, or one stream alone (`rgb`, `flow`) for the ablation: the missing
-            stream's features are left out and the fusion convolution reads the other's alone.
-        rgb_input: `imagenet` (BGR minus the ImageNet mean) or `unit` (RGB in [-1, 1], for
-            streams trained from scratch).
-        flow_input: `centered` (v - 128) or `pixels` ((v - 128) * flow_bound / 127.5).
-        fusion_init: `glorot_uniform` or `identity_sum` (the sum of both streams).
-        fusion_relu: whether a ReLU follows the fusion convolution.
-        normalize: LSTM normalisation of the three sigmoid gates (`gates`) or also of the
-            candidate and the cell state (`all`).
-        lstm_statistics: over the units of an example (`layer`) or over the batch (`batch`).
-        merge: how the two sequence LSTMs meet: `concat`, `sum` or `product`.
-        fc6_dropout, lstm_dropout: dropout rates.
-    """
-
-    num_classes: int
+    # Classes of the softmax.
+    num_classes: int = setting(allowed="[1, 1000000]")
+    # The clips it reads.
     clip: ClipConfig = dataclasses.field(default_factory=ClipConfig)
-    lstm_units: int = 101
-    fc6_units: int = 4096
-    width_divisor: int = 1
-    streams: str = "both"
-    rgb_input: str = "imagenet"
-    flow_input: str = "centered"
-    fusion_init: str = "glorot_uniform"
+    # Hidden units of each of the three LSTMs.
+    lstm_units: int = setting(101, "[1, 100000]")
+    # Units of fc6 behind the fusion.
+    fc6_units: int = setting(4096, "[1, 1000000]")
+    # Every VGG and fusion channel count is divided by this (1: the paper's).
+    width_divisor: int = setting(1, "[1, 64]")
+    # `both`, or one stream alone for the ablation: the missing stream's features are left out and
+    # the fusion convolution reads the other's alone.
+    streams: str = setting("both", ("both", "rgb", "flow"))
+    # BGR minus the ImageNet mean, or RGB in [-1, 1], for streams trained from scratch.
+    rgb_input: str = setting("imagenet", ("imagenet", "unit"))
+    # v - 128, or (v - 128) * flow_bound / 127.5.
+    flow_input: str = setting("centered", ("centered", "pixels"))
+    # `identity_sum`: the fusion starts as the sum of both streams.
+    fusion_init: str = setting("glorot_uniform", ("glorot_uniform", "identity_sum"))
+    # Whether a ReLU follows the fusion convolution.
     fusion_relu: bool = True
-    normalize: str = "gates"
-    lstm_statistics: str = "layer"
-    merge: str = "concat"
-    fc6_dropout: float = 0.5
-    lstm_dropout: float = 0.25
+    # LSTM normalisation of the three sigmoid gates, or also of the candidate and the cell state.
+    normalize: str = setting("gates", ("gates", "all"))
+    # Mean and variance over the units of an example, or over the batch.
+    lstm_statistics: str = setting("layer", ("layer", "batch"))
+    # How the two sequence LSTMs meet.
+    merge: str = setting("concat", ("concat", "sum", "product"))
+    # Dropout rates.
+    fc6_dropout: float = setting(0.5, "[0, 1)")
+    lstm_dropout: float = setting(0.25, "[0, 1)")
 
     def __post_init__(self):
-        for name in ("num_classes", "lstm_units", "fc6_units", "width_divisor"):
-            _check_at_least(f"model.{name}", getattr(self, name), 1)
+        check(self, "model.")
+        if not isinstance(self.clip, ClipConfig):
+            raise UserError(
+                f"model.clip={self.clip!r} is not a group of settings (num_frames, ...)"
+            )
         if 64 % self.width_divisor:
             raise UserError(f"model.width_divisor={self.width_divisor} does not divide 64")
-        _check_choice("model.streams", self.streams, ("both", "rgb", "flow"))
-        _check_choice("model.rgb_input", self.rgb_input, ("imagenet", "unit"))
-        _check_choice("model.flow_input", self.flow_input, ("centered", "pixels"))
-        _check_choice("model.fusion_init", self.fusion_init, ("glorot_uniform", "identity_sum"))
-        _check_choice("model.normalize", self.normalize, ("gates", "all"))
-        _check_choice("model.lstm_statistics", self.lstm_statistics, ("layer", "batch"))
-        _check_choice("model.merge", self.merge, ("concat", "sum", "product"))
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How the network is trained (SPEC section 3).
+    """How the network is trained (docs/fidelity.md, "Training").
 
     Stage k trains at `learning_rates[k]` for at most `max_epochs[k]` epochs, from the best
     weights of stage k - 1, and ends early when validation has not improved for `patience` epochs.
-
-    Attributes:
-        learning_rates, max_epochs: one value a stage, two stages in the paper.
-        patience: epochs without a better validation accuracy (at equal accuracy: loss) that end
-            a stage, as the paper's "until the accuracy is steady".
-        batch_size: clips an optimiser step, over all devices.
-        accumulation_steps: parts in which each device computes its share of the batch, one after
-            the other, to save memory.
-        optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
-        weight_decay: decoupled weight decay of `adamw`.
-        warmup_epochs: epochs at the start of a stage with a linearly rising learning rate.
-        schedule: `constant`, or `cosine` to zero over the stage.
-        clip_norm: gradients are scaled down to this global norm; 0 leaves them alone.
-        label_smoothing: share of each label that is spread over all classes.
-        tau_range: lowest and highest interval between sampled frames, both included.
-        clips_per_video: clips drawn from each training video in an epoch.
-        balanced: draw every class equally often, whatever its share of the videos.
-        augmentation: `none` (the paper's: random start and interval only), `flip` (mirrored
-            clips with the x flow turned), `crop` (a random square, enlarged; for actions that
-            a mirror turns into others) or `flip_crop`.
-        validation_fraction: share of each class's training videos held back for validation, by
-            whole groups.
-        weights: what to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`),
-            the network of another run (its best.keras) or, empty, nothing.
-        temporal_conv1: `random` (the paper's) or `cross_modality`.
-        fc6_init: `random`, or `imagenet` for VGG-16's own fc1.
-        frozen_blocks: VGG blocks kept at their initial weights, for each stage: 0 none (the
-            paper's), 5 the whole streams.
-        ema: decay of the running mean of the weights that is evaluated and kept; 0 for none.
-        precision: `float32`, `mixed_bfloat16` or `mixed_float16` (with loss scaling).
-        remat: compute the streams' activations again in the backward pass instead of keeping them.
-        jit_compile: compile the training step with XLA.
-        checkpoint_minutes: longest time between two checkpoints; one is written after each epoch.
-        seed: of initial weights, dropout, data order and sampling.
     """
 
-    learning_rates: tuple = (1e-5, 1e-6)
-    max_epochs: tuple = (140, 46)
-    patience: int = 10
-    batch_size: int = 1
-    accumulation_steps: int = 1
-    optimizer: str = "adam"
-    weight_decay: float = 0.0
-    warmup_epochs: float = 0.0
-    schedule: str = "constant"
-    clip_norm: float = 0.0
-    label_smoothing: float = 0.0
-    tau_range: tuple = (2, 10)
-    clips_per_video: int = 1
+    # One value a stage, two stages in the paper.
+    learning_rates: tuple[float, ...] = setting((1e-5, 1e-6), "(0, 1e38]")
+    max_epochs: tuple[int, ...] = setting((140, 46), "[1, 1000000]")
+    # Epochs without a better validation accuracy (at equal accuracy: loss) that end a stage, as
+    # the paper's "until the accuracy is steady".
+    patience: int = setting(10, "[1, 1000000]")
+    # Clips an optimiser step, over all devices.
+    batch_size: int = setting(1, "[1, 1000000]")
+    # Parts in which each device computes its share of the batch, one after the other, to save
+    # memory.
+    accumulation_steps: int = setting(1, "[1, 1000000]")
+    # `sgd` has momentum 0.9.
+    optimizer: str = setting("adam", ("adam", "adamw", "sgd"))
+    # Decoupled weight decay of `adamw`.
+    weight_decay: float = setting(0.0, "[0, 1e6]")
+    # Epochs at the start of a stage with a linearly rising learning rate.
+    warmup_epochs: float = setting(0.0, "[0, 1e6]")
+    # `cosine` falls to zero over the stage.
+    schedule: str = setting("constant", ("constant", "cosine"))
+    # Gradients are scaled down to this global norm; 0 leaves them alone.
+    clip_norm: float = setting(0.0, "[0, 1e38]")
+    # Share of each label that is spread over all classes.
+    label_smoothing: float = setting(0.0, "[0, 1)")
+    # Lowest and highest interval between sampled frames, both included.
+    tau_range: tuple[int, ...] = setting((2, 10), "[1, 1000000]")
+    # Clips drawn from each training video in an epoch.
+    clips_per_video: int = setting(1, "[1, 10000]")
+    # Draw every class equally often, whatever its share of the videos.
     balanced: bool = False
-    augmentation: str = "none"
-    validation_fraction: float = 0.15
+    # `none` is the paper's: random start and interval only. `flip`: mirrored clips with the x flow
+    # turned. `crop`: a random square, enlarged; for actions that a mirror turns into others.
+    augmentation: str = setting("none", ("none", "flip", "crop", "flip_crop"))
+    # Share of each class's training videos held back for validation, by whole groups.
+    validation_fraction: float = setting(0.15, "[0, 1)")
+    # What to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`), the network
+    # of another run (its best.keras) or, empty, nothing.
     weights: str = ""
-    temporal_conv1: str = "random"
-    fc6_init: str = "random"
-    frozen_blocks: tuple = (0, 0)
-    ema: float = 0.0
-    precision: str = "float32"
+    # First convolution of the flow stream: the paper's, or the mean of the RGB filters.
+    temporal_conv1: str = setting("random", ("random", "cross_modality"))
+    # `imagenet` is VGG-16's own fc1.
+    fc6_init: str = setting("random", ("random", "imagenet"))
+    # VGG blocks kept at their initial weights, for each stage: 0 none (the paper's), 5 the whole
+    # streams.
+    frozen_blocks: tuple[int, ...] = setting((0, 0), "[0, 5]")
+    # Decay of the running mean of the weights that is evaluated and kept; 0 for none.
+    ema: float = setting(0.0, "[0, 1)")
+    # `mixed_float16` comes with loss scaling.
+    precision: str = setting("float32", ("float32", "mixed_bfloat16", "mixed_float16"))
+    # Compute the streams' activations again in the backward pass instead of keeping them.
     remat: bool = False
+    # Compile the training step with XLA; on one device.
     jit_compile: bool = False
-    checkpoint_minutes: float = 10.0
-    seed: int = 0
+    # Longest time between two checkpoints, 0 for one after each step; an epoch ends with one.
+    checkpoint_minutes: float = setting(10.0, "[0, 1e6]")
+    # Of initial weights, dropout, data order and sampling.
+    seed: int = setting(0, "[0, 4294967295]")
 
     def __post_init__(self):
+        check(self, "training.")
         stages = len(self.learning_rates)
+        if not stages:
+            raise UserError("training.learning_rates=() has no stage: give a rate for each stage")
         for name in ("max_epochs", "frozen_blocks"):
             if len(getattr(self, name)) != stages:
                 raise UserError(
                     f"training.{name}={getattr(self, name)} has {len(getattr(self, name))} "
                     f"values, but training.learning_rates has {stages}: one a stage is needed"
                 )
-        for name in ("batch_size", "accumulation_steps", "clips_per_video", "patience"):
-            _check_at_least(f"training.{name}", getattr(self, name), 1)
-        if len(self.tau_range) != 2 or not 1 <= self.tau_range[0] <= self.tau_range[1]:
-            raise UserError(f"training.tau_range={self.tau_range} is not (lowest, highest) >= 1")
-        if not 0 <= self.validation_fraction < 1:
+        if len(self.tau_range) != 2 or self.tau_range[0] > self.tau_range[1]:
+            raise UserError(f"training.tau_range={self.tau_range} is not (lowest, highest)")
+        if self.warmup_epochs > min(self.max_epochs):
             raise UserError(
-                f"training.validation_fraction={self.validation_fraction} is not in [0, 1)"
+                f"training.warmup_epochs={self.warmup_epochs} is longer than a stage of "
+                f"training.max_epochs={self.max_epochs}: its learning rate would not be reached"
             )
-        _check_choice("training.optimizer", self.optimizer, ("adam", "adamw", "sgd"))
-        _check_choice("training.schedule", self.schedule, ("constant", "cosine"))
-        _check_choice(
-            "training.augmentation", self.augmentation, ("none", "flip", "crop", "flip_crop")
+        self._refuse_without_effect()
+
+    def _refuse_without_effect(self):
+        if self.weight_decay and self.optimizer != "adamw":
+            raise UserError(
+                f"training.weight_decay={self.weight_decay} has no effect with "
+                f"training.optimizer={self.optimizer}: set optimizer=adamw or weight_decay=0.0"
+            )
+        if self.temporal_conv1 != "random" and not self.weights:
+            raise UserError(
+                f"training.temporal_conv1={self.temporal_conv1} has no effect without "
+                "training.weights: set weights=imagenet or temporal_conv1=random"
+            )
+        if self.fc6_init != "random" and (not self.weights or self.weights.endswith(".keras")):
+            raise UserError(
+                f"training.fc6_init={self.fc6_init} has no effect with training.weights="
+                f"{self.weights!r}: set weights=imagenet or fc6_init=random"
+            )
+
+
+def parts_per_device(training: TrainingConfig, devices):
+    """Parts in which each device computes its share of a batch, one after the other.
+
+    A part holds as many clips as `batch_size / accumulation_steps`, or fewer where that does not
+    divide the device's share: what fits one device's memory fits each of several.
+
+    Args:
+        training: TrainingConfig.
+        devices: that share a batch.
+
+    Raises:
+        UserError: the batch cannot be divided.
+    """
+    size, steps = training.batch_size, training.accumulation_steps
+    if size % devices:
+        raise UserError(
+            f"training.batch_size={size} cannot be shared by {devices} devices: it must be a "
+            "multiple of their number"
         )
-        _check_choice("training.temporal_conv1", self.temporal_conv1, ("random", "cross_modality"))
-        _check_choice("training.fc6_init", self.fc6_init, ("random", "imagenet"))
-        _check_choice(
-            "training.precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16")
+    if size % steps:
+        raise UserError(
+            f"training.accumulation_steps={steps} does not divide training.batch_size={size}"
+        )
+    share = size // devices
+    return next(parts for parts in range(-(-share * steps // size), share + 1) if not share % parts)
+
+
+def check_together(model: ModelConfig, training: TrainingConfig, devices=1):
+    """Checks what only the two configurations together tell.
+
+    Args:
+        model, training: of a run.
+        devices: that share a batch.
+
+    Raises:
+        UserError: the batch cannot be shared evenly, statistics are taken over the batch where a
+            device computes one clip at a time, or VGG-16's weights do not fit the network.
+    """
+    if training.weights and not training.weights.endswith(".keras"):
+        needed = [("width_divisor", model.width_divisor, 1)]
+        if training.fc6_init == "imagenet":
+            needed += [("fc6_units", model.fc6_units, 4096)]
+            needed += [("clip.image_size", model.clip.image_size, 224)]
+        for name, value, fitting in needed:
+            if value != fitting:
+                raise UserError(
+                    f"training.weights={training.weights} are VGG-16's and need model.{name}="
+                    f"{fitting}, not {value}"
+                )
+    part = training.batch_size // devices // parts_per_device(training, devices)
+    if model.lstm_statistics == "batch" and part == 1:
+        raise UserError(
+            f"model.lstm_statistics=batch needs two clips or more at a time, but training."
+            f"batch_size={training.batch_size} over {devices} device(s) x accumulation_steps="
+            f"{training.accumulation_steps} leaves one: set a larger batch_size or "
+            "lstm_statistics=layer"
         )
 
 
@@ -228,6 +270,7 @@ class RunConfig:
     def __post_init__(self):
         object.__setattr__(self, "fold", str(self.fold))  # a number before folds had names
         _check_choice("protocol", self.protocol, ("official", "group", "paper"))
+        check_together(self.model, self.training)
 
 
 def to_dict(config) -> dict:
@@ -239,8 +282,10 @@ def from_dict(cls, values: Mapping):
     """Builds the dataclass `cls` from nested mappings.
 
     Raises:
-        UserError: a key is unknown or a required one is missing.
+        UserError: `values` is no mapping, a key is unknown, or a required one is missing.
     """
+    if not isinstance(values, Mapping):
+        raise UserError(f"{cls.__name__} is a group of settings, not {values!r}")
     fields = {field.name: field for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(fields))
     if unknown:

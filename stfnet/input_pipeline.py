@@ -65,9 +65,10 @@ def check_records(metadata, config: RunConfig):
         if stored[name] != getattr(clip, name):
             raise UserError(
                 f"{metadata.folder}: records were made with {name}={stored[name]}, but the model "
-                f"has clip.{name}={getattr(clip, name)}. Set --config.model.clip.{name}="
-                f"{stored[name]} when training, or prepare again with --{name}="
-                f"{getattr(clip, name)} ({again.get(name, 'into another folder')})"
+                f"has clip.{name}={getattr(clip, name)}. Train with experiments.train "
+                f"--config.model.clip.{name}={stored[name]}, or prepare again with "
+                f"experiments.prepare --{name}={getattr(clip, name)} "
+                f"({again.get(name, 'into another folder')})"
             )
     if tuple(metadata.classes) != tuple(config.classes):
         raise UserError(

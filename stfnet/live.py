@@ -128,7 +128,7 @@ def watch(model, config: RunConfig, stream, path=None, interval=0, quality="fast
         The last ranking: list of (class name, probability), best first; empty if there was none.
 
     Raises:
-        UserError: the camera or the connection is gone.
+        UserError: the camera or the connection is gone, or it was stopped before the first frame.
     """
     interval = interval or sum(config.training.tau_range) // 2
     window = SlidingWindow(config.model.clip, config.model.streams, interval, quality)
@@ -201,6 +201,8 @@ def _follow(model, config, stream, window, writer, show):
                 f"{len(rates.latencies)} predictions, mean latency {latency}, "
                 f"{stream.dropped} frames dropped"
             )
+    if not rates.frames:
+        raise UserError("stopped before the first frame: there is nothing to show or to write")
     return ranking
 
 

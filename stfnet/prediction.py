@@ -30,8 +30,9 @@ def load_run(folder):
     """
     folder = Path(folder)
     if not folder.is_dir():
+        wrong = "is a file" if folder.exists() else "does not exist"
         raise UserError(
-            f"{folder} does not exist; a run's folder (--workdir of training) is needed"
+            f"{folder} {wrong}; a run's folder (--workdir of experiments.train) is needed"
         )
     config = run.read_config(folder)
     path = folder / run.BEST_FILE

@@ -29,7 +29,7 @@ CODECS = {".mp4": ("avc1", "mp4v"), ".webm": ("VP80",)}
 
 
 class VideoWriter:
-    """Writes RGB frames to a video file; the first frame fixes the size.
+    """Writes RGB frames to a video file; the first makes its folder and fixes the size.
 
     Args:
         path: `.mp4` (H.264 where OpenCV has an encoder, else MPEG-4 part 2) or `.webm` (VP8).
@@ -41,6 +41,7 @@ class VideoWriter:
         self.writer = None
 
     def _open(self, height, width):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         # A missing encoder is no error here: the next is tried.
         level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:

@@ -14,10 +14,14 @@ import tensorflow as tf
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import input_pipeline, run
-from stfnet.config import ModelConfig, RunConfig, TrainingConfig, to_dict
+from stfnet.config import RunConfig, to_dict
 from stfnet.rendering import draw_clip
 
 REPORT_FILE = "report.html"
+RESULTS = (  # of results.json, what the page shows
+    *("protocol", "fold", "split", "streams", "num_classes", "num_train", "num_test", "per_class"),
+    *("top1", "top5", "mean_class_accuracy", "majority", "chance", "leak", "validated_on"),
+)
 PROTOCOLS = {
     "official": "the official split of the data set",
     "group": "7:3 by whole groups, so that no test clip shares its source with a training clip",
@@ -57,6 +61,11 @@ def _read_results(workdir):
             f"{path} does not read ({type(error).__name__}: {error}): evaluate the run again with "
             f"experiments.evaluate --workdir={workdir}"
         ) from error
+    if set(RESULTS) - set(results):
+        raise UserError(
+            f"{path} lacks figures that experiments.evaluate writes, {', '.join(RESULTS)}: "
+            "evaluate the run again"
+        )
     if evaluated != run.read_videos(workdir).sha256:
         raise UserError(
             f"{path} is of another run than {workdir / run.VIDEOS_FILE}: evaluate this one with "
@@ -68,10 +77,11 @@ def _read_results(workdir):
 def _read_ablation(path):
     """Top-1 of each choice of streams, from a JSON file with the key `ablation`."""
     try:
-        return json.loads(Path(path).read_text())["ablation"]
+        found = json.loads(Path(path).read_text())["ablation"]
+        return {str(streams): float(top1) for streams, top1 in found.items()}
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: leave --ablation out or name its file") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no JSON file with an `ablation` of top-1 figures") from error
 
 
@@ -110,7 +120,12 @@ def _read_examples(workdir, metadata, config, count):
     if not path.is_file():
         return [], []
     with open(path, newline="", encoding="utf-8") as file:
-        chosen = choose_examples(list(csv.DictReader(file)), count)
+        try:
+            chosen = choose_examples(list(csv.DictReader(file)), count)
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"{path} has a row that is no prediction ({error}): evaluate again"
+            ) from error
     pictures = {}
     if metadata is not None:
         input_pipeline.check_records(metadata, config)
@@ -137,12 +152,8 @@ def _read_examples(workdir, metadata, config, count):
     )
 
 
-def _settings(config: RunConfig):
+def _settings(config: RunConfig, paper):
     """Settings other than the paper's: rows of (name, value, the paper's)."""
-    paper = {
-        "model": to_dict(ModelConfig(num_classes=config.model.num_classes)),
-        "training": to_dict(TrainingConfig()),
-    }
     rows = []
 
     def compare(name, value, default):
@@ -152,12 +163,15 @@ def _settings(config: RunConfig):
         elif value != default:
             rows.append((name, value, default))
 
-    for part, default in paper.items():
-        compare(part, to_dict(getattr(config, part)), default)
+    for part in ("model", "training"):
+        ours = to_dict(getattr(config, part))
+        compare(part, ours, {**ours, **paper[part]})
     return rows
 
 
-def write_report(workdir, folder, metadata=None, ablation=None, published=None, count=4):
+def write_report(
+    workdir, folder, metadata=None, ablation=None, published=None, paper=None, count=4
+):
     """Writes `report.html`, a page that needs no other file.
 
     Args:
@@ -166,6 +180,8 @@ def write_report(workdir, folder, metadata=None, ablation=None, published=None, 
         metadata: of the records, for pictures of example clips; None for none.
         ablation: JSON file whose key `ablation` maps streams to top-1; None for none.
         published: method -> recognition rate in percent, to stand beside the run's.
+        paper: the paper's settings, nested dictionaries `model` and `training`, to compare with;
+            None for no comparison.
         count: examples of each kind.
 
     Returns:
@@ -199,7 +215,7 @@ def write_report(workdir, folder, metadata=None, ablation=None, published=None, 
         pictures=pictures,
         wrong=wrong,
         right=right,
-        settings=_settings(config),
+        settings=_settings(config, paper) if paper else None,
         configuration=json.dumps(to_dict(config), indent=1),
         workdir=workdir,
         records=metadata.folder if metadata else "RECORDS",

@@ -6,8 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
-from preprocessing.errors import UserError
-from stfnet.config import TrainingConfig
+from stfnet.config import TrainingConfig, parts_per_device
 from stfnet.input_pipeline import network_inputs
 
 
@@ -22,33 +21,6 @@ def learning_rate(training: TrainingConfig, stage, step, steps_per_epoch):
     total = training.max_epochs[stage] * steps_per_epoch
     share = min((step - warmup) / max(total - warmup, 1), 1.0)
     return peak * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def parts_per_device(training: TrainingConfig, replicas):
-    """Parts in which each device computes its share of a batch, one after the other.
-
-    A part holds as many clips as `batch_size / accumulation_steps`, or fewer where that does not
-    divide the device's share: what fits one device's memory fits each of several.
-
-    Args:
-        training: TrainingConfig.
-        replicas: devices in all.
-
-    Raises:
-        UserError: the batch cannot be divided.
-    """
-    size, steps = training.batch_size, training.accumulation_steps
-    if size % replicas:
-        raise UserError(
-            f"training.batch_size={size} cannot be shared by {replicas} devices: it must be a "
-            "multiple of their number"
-        )
-    if size % steps:
-        raise UserError(
-            f"training.accumulation_steps={steps} does not divide training.batch_size={size}"
-        )
-    share = size // replicas
-    return next(parts for parts in range(-(-share * steps // size), share + 1) if not share % parts)
 
 
 def make_optimizer(training: TrainingConfig, rate):

@@ -6,6 +6,7 @@ import os
 import tensorflow as tf
 
 from preprocessing.errors import UserError
+from stfnet.config import RunConfig, check_together
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 FIRST_PORT = 8888  # of a Slurm step; STFNET_PORT names another
@@ -47,6 +48,26 @@ def make_strategy(name="auto", logical_cpus=1):
     resolver = _resolver()
     print(f"waiting for the {named_workers()} workers of the cluster", flush=True)
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+def check_run(strategy, config: RunConfig):
+    """Checks a run's configuration against the devices that train it.
+
+    Args:
+        strategy: of `make_strategy`.
+        config: of the run.
+
+    Raises:
+        UserError: the devices cannot share the batch, or cannot be compiled for.
+    """
+    devices, training = strategy.num_replicas_in_sync, config.training
+    check_together(config.model, training, devices)
+    if devices > 1 and training.jit_compile:
+        # XLA's step would hold every replica's variables, and those of other devices it cannot.
+        raise UserError(
+            f"training.jit_compile=True trains on one device only, and there are {devices}: set "
+            "jit_compile=False or --strategy=one"
+        )
 
 
 def named_workers() -> int:

@@ -12,6 +12,7 @@ from preprocessing.errors import UserError
 
 UNKNOWN_FPS = 25.0
 QUEUED_FRAMES = 32  # about a second of a camera's frames
+PATIENCE = 2.0  # seconds that a stream which ends may take
 SILENCE = 10.0  # seconds without a frame after which a stream counts as gone
 
 
@@ -56,6 +57,8 @@ class CameraStream:
         level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             self._capture = cv2.VideoCapture(source)
+        except cv2.error:  # a number beyond those of any camera
+            self._capture = cv2.VideoCapture()
         finally:
             cv2.utils.logging.setLogLevel(level)
         if not self._capture.isOpened():
@@ -67,7 +70,8 @@ class CameraStream:
         self._length = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)  # of a finite video
         self._queue, self._ready = collections.deque(), threading.Condition()
         self._ended = self._closed = False
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self):
         while not self._closed:
@@ -108,6 +112,8 @@ class CameraStream:
 
     def close(self):
         self._closed = True
+        # Python must not end while OpenCV is in its thread; a camera that hangs is not waited for.
+        self._reader.join(PATIENCE)
 
 
 def open_stream(source):

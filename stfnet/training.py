@@ -21,8 +21,8 @@ from stfnet import cache, checkpoints, input_pipeline, run, strategies
 from stfnet.config import RunConfig
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
-from stfnet.steps import DistributedSteps, learning_rate, make_optimizer, parts_per_device
-from stfnet.strategies import is_chief
+from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
+from stfnet.strategies import check_run, is_chief
 from stfnet.transfer import load_run_weights, load_vgg16_weights
 
 # What a collective operation of TensorFlow raises when a peer is gone.
@@ -139,7 +139,7 @@ class Trainer:
         self.workdir = Path(workdir)
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
-        parts_per_device(self.training, self.replicas)  # refuses what cannot be shared
+        check_run(self.strategy, config)
         self.chief = is_chief(self.strategy)
         self.videos = run.open_videos(self.workdir, config, metadata)
         self.located = run.locate(self.videos, metadata)

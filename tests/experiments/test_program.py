@@ -11,6 +11,9 @@ from absl import flags
 from experiments import program
 from preprocessing.errors import UserError
 
+flags.DEFINE_string("name", None, "whose")
+flags.DEFINE_float("weight", 1.0, "of it")
+flags.DEFINE_string("output", None, "folder")
 NUMBER = flags.DEFINE_integer("number", None, "what to add to", required=True)
 
 
@@ -21,6 +24,12 @@ def main(argv):
         raise ZeroDivisionError("a fault of the program")
     if NUMBER.value == 8:
         raise KeyboardInterrupt
+    if NUMBER.value == 9:
+        open(__file__ + "/x")
+    if NUMBER.value == 10:
+        program.refuse_without_effect(["weight", "name"], "with --number=10")
+    if NUMBER.value == 11:
+        program.output_folder("output")
     print(NUMBER.value + 1)
 
 
@@ -48,6 +57,13 @@ def _run(tmp_path, *arguments):
         (["--number=8"], "error: stopped by Ctrl-C"),
         (["--number=2", "more"], "error: 'more' is not a flag: write --name=value (--help lists"),
         (["--nunber=2"], "error: Unknown command line flag 'nunber'. Did you mean: number ?"),
+        (["--number=2", "--name="], "error: --name is empty: give it a value or leave it out"),
+        (["--number=2", "--weight=nan"], "error: --weight=nan is not a finite number"),
+        (["--number=9"], "error: [Errno 20] Not a directory"),
+        (["--number=10", "--name=a"], "error: --name has no effect with --number=10: leave it out"),
+        (["--number=11", f"--output={__file__}"], f"error: --output={__file__}: {__file__} is no"),
+        (["--number=11", f"--output={__file__}/x"], f"error: --output={__file__}/x: {__file__} is"),
+        (["--number=11", "--output=/proc/x"], "error: --output=/proc/x: /proc cannot be written"),
         (["--number=two"], "error: flag --number=two: invalid literal for int()"),
     ],
 )
@@ -71,3 +87,8 @@ def test_help_and_plain_run_exit_0(tmp_path):
     assert shown.stdout.startswith("Adds one.")
     assert "--number: what to add to" in shown.stdout
     assert _run(tmp_path, "--number=41").stdout == "42\n"
+
+
+def test_an_output_that_can_be_made_is_taken_and_not_yet_made(tmp_path):
+    assert _run(tmp_path, "--number=11", f"--output={tmp_path}/new/one").returncode == 0
+    assert not (tmp_path / "new").exists()

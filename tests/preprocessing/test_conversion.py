@@ -86,10 +86,12 @@ def test_a_real_ucf101_file_has_141_frames_and_140_fields():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"resize": "squash"}, "resize='squash' is not one of stretch, crop"),
-        ({"jpeg_quality": 0}, "jpeg_quality=0 is not within 1 to 100"),
-        ({"image_size": 8}, "image_size=8 is below 16"),
-        ({"flow_bound": 0.0}, "flow_bound=0.0 must be above 0"),
+        ({"resize": "squash"}, "resize='squash' is not one of 'stretch', 'crop'"),
+        ({"jpeg_quality": 0}, r"jpeg_quality=0 is not a whole number in \[1, 100\]"),
+        ({"image_size": 8}, r"image_size=8 is not a whole number in \[16, 8192\]"),
+        ({"flow_bound": 0.0}, r"flow_bound=0.0 is not a number in \(0, 10000\]"),
+        ({"flow_bound": float("inf")}, "flow_bound=inf is not a number"),
+        ({"image_size": "224"}, "image_size='224' is not a whole number"),
         ({"flow_method": "keras", "flow_quality": "fast"}, "flow_quality=fast is of"),
     ],
 )

@@ -155,7 +155,7 @@ def test_a_video_outside_the_official_list_is_in_neither_part():
 
 def test_impossible_splits_are_refused():
     videos = [_video("A", 1, 1), _video("A", 1, 2)]
-    with pytest.raises(UserError, match="no official split: choose --protocol=group"):
+    with pytest.raises(UserError, match="no official split: choose protocol group"):
         splits.assign(videos, "official")
     listed = [dataclasses.replace(video, splits={"1": "test"}) for video in videos]
     with pytest.raises(UserError, match="no official split 4: the data set has 1"):

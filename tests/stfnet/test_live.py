@@ -116,6 +116,23 @@ def test_a_camera_that_disappears_is_named_and_its_video_kept(tiny_run, camera, 
     assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) == 12
 
 
+@pytest.mark.parametrize("path", ["new/live.mp4", None])
+def test_a_stop_before_the_first_frame_is_one_line_and_leaves_nothing(tiny_run, tmp_path, path):
+    class Stopped:
+        fps, dropped = 25.0, 0
+
+        def __iter__(self):
+            raise KeyboardInterrupt
+
+        def close(self):
+            pass
+
+    model, config = prediction.load_run(tiny_run)
+    with pytest.raises(UserError, match="stopped before the first frame"):
+        live.watch(model, config, Stopped(), path and tmp_path / path, interval=2)
+    assert not list(tmp_path.iterdir())
+
+
 def test_slow_work_drops_frames_and_not_time(camera, monkeypatch):
     monkeypatch.setattr(streams, "QUEUED_FRAMES", 4)
     stream = streams.open_stream(camera)
@@ -129,6 +146,13 @@ def test_slow_work_drops_frames_and_not_time(camera, monkeypatch):
     np.testing.assert_allclose(frames, [160, 180, 200, 220], atol=2)  # the last 4 of 12
 
 
-def test_a_camera_that_is_not_there_is_named():
-    with pytest.raises(UserError, match="camera 97 cannot be opened"):
-        streams.open_stream("97")
+@pytest.mark.parametrize("number", ["97", "9" * 20])
+def test_a_camera_that_is_not_there_is_named(number):
+    with pytest.raises(UserError, match=f"camera {number} cannot be opened"):
+        streams.open_stream(number)
+
+
+def test_a_closed_camera_is_no_longer_read(camera):
+    stream = streams.open_stream(camera)
+    stream.close()
+    assert not stream._reader.is_alive()

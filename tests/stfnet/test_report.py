@@ -85,16 +85,18 @@ def test_the_page_holds_figures_settings_and_pictures_in_itself(evaluated, tiny_
         tiny_records,
         ablation=evaluated / "ablation.json",
         published={"two-stream <fusion>": 92.5},
+        paper={"model": {"lstm_units": 101}, "training": {"batch_size": 8, "seed": 0}},
     )
     page = Page(path)
     assert not page.open
     assert all(address.startswith("data:") for address in page.addresses)
     for text in ("33.3 % top-1", "25.0 %", "frames alone 62.5 %", "two-stream <fusion> 92.5 %"):
         assert text in page.text
-    assert "model.lstm_units 7 101" in page.text
     assert run.read_videos(evaluated).sha256 in page.text
     assert "15 training, 3 validation, 6 test" in " ".join(page.text.split())
     assert "1 videos of the records unknown to the run" in page.text
+    # What differs from the paper's settings, and only those.
+    assert "paper model.lstm_units 7 101 training.batch_size 1 8 Whole" in page.text
     # The confusion matrix, four mistakes, and one success of the only class that has any.
     assert len(page.images) == 1 + 4 + 1
     for clip in page.images[1:]:
@@ -130,3 +132,15 @@ def test_a_run_that_was_not_evaluated_is_refused(evaluated):
     report.write_report(evaluated, evaluated / "report")
     with pytest.raises(UserError, match="no JSON file with an `ablation`"):
         report.write_report(evaluated, evaluated / "report", ablation=results)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"protocol": "group"}', "\x00"])
+def test_results_that_are_not_an_evaluations_are_refused(evaluated, content):
+    (evaluated / "results.json").write_text(content)
+    with pytest.raises(UserError, match="evaluate the run again"):
+        report.write_report(evaluated, evaluated / "report")
+
+
+def test_without_the_papers_settings_nothing_is_said_of_them(evaluated):
+    page = Page(report.write_report(evaluated, evaluated / "report"))
+    assert "in place of the paper's" not in page.text and not page.open

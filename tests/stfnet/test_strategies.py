@@ -1,12 +1,14 @@
 """What the environment says of the workers (whole clusters: experiments/test_train_distributed)."""
 
 import json
+import types
 
 import pytest
 import tensorflow as tf
 
 from preprocessing.errors import UserError
 from stfnet import strategies
+from stfnet.config import ModelConfig, RunConfig, TrainingConfig
 
 TWO = {"worker": ["a:1", "b:1"]}
 
@@ -83,6 +85,21 @@ def test_a_tf_config_that_does_not_read_is_named(monkeypatch, text, message):
 def test_workers_without_a_cluster_are_refused():
     with pytest.raises(UserError, match="needs workers: set TF_CONFIG"):
         strategies.make_strategy("multi_worker")
+
+
+@pytest.mark.parametrize(
+    ("model", "training", "message"),
+    [
+        ({}, {"batch_size": 4, "jit_compile": True}, "jit_compile=True trains on one device only"),
+        ({}, {"batch_size": 3}, "cannot be shared by 2 device"),
+        ({"lstm_statistics": "batch"}, {"batch_size": 2}, "needs two clips or more"),
+    ],
+)
+def test_settings_that_two_devices_cannot_train_are_refused(model, training, message):
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    config = RunConfig("tiny", ("a",), ModelConfig(1, **model), TrainingConfig(**training))
+    with pytest.raises(UserError, match=message):
+        strategies.check_run(two, config)
 
 
 def test_an_unknown_strategy_is_refused():

@@ -12,8 +12,8 @@ import tensorflow as tf
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, training
-from stfnet.config import RunConfig, TrainingConfig
-from stfnet.steps import DistributedSteps, learning_rate, make_optimizer, parts_per_device
+from stfnet.config import RunConfig, TrainingConfig, parts_per_device
+from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 MODEL = ModelConfig(
@@ -119,7 +119,7 @@ def test_a_finished_run_stays_finished(tiny_records, tmp_path):
 
 
 def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
-    config = _config(tiny_records, learning_rates=(3e-3, 0.0))
+    config = _config(tiny_records, learning_rates=(3e-3, 1e-30))
     trainer = training.Trainer(config, tiny_records, tmp_path)
     progress = trainer.train()
     kept = keras.saving.load_model(tmp_path / "best.keras", compile=False)
@@ -130,7 +130,7 @@ def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
 
 def test_a_plateau_ends_a_stage(tiny_records, tmp_path):
     config = _config(
-        tiny_records, learning_rates=(0.0,), max_epochs=(50,), frozen_blocks=(0,), patience=3
+        tiny_records, learning_rates=(1e-30,), max_epochs=(50,), frozen_blocks=(0,), patience=3
     )
     progress = training.Trainer(config, tiny_records, tmp_path).train()
     assert len(progress.history) == 4  # the first is the best; three more without a better one
@@ -260,7 +260,8 @@ def test_the_modern_recipe_trains(tiny_records, tmp_path):
     values = modern.get_config()
     values.model.update(clip=dataclasses.asdict(CLIP), width_divisor=32, fc6_units=8, lstm_units=8)
     values.model.update(rgb_input="unit", flow_input="pixels")
-    values.training.update(weights="", batch_size=4, accumulation_steps=1, tau_range=(1, 3))
+    values.training.update(weights="", temporal_conv1="random", tau_range=(1, 3))
+    values.training.update(batch_size=4, accumulation_steps=1)
     values.training.update(learning_rates=(1e-2, 3e-3), max_epochs=(3, 1), warmup_epochs=0.5)
     values.training.update(frozen_blocks=(0, 2), ema=0.5)
     config = make_run_config(values, tiny_records)
@@ -292,8 +293,8 @@ def test_warm_up_rises_and_cosine_falls():
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tiny_records, tmp_path):
-    config = _config(tiny_records, batch_size=4, accumulation_steps=3)
     with pytest.raises(UserError, match=r"accumulation_steps=3 does not divide .*batch_size=4"):
+        config = _config(tiny_records, batch_size=4, accumulation_steps=3)
         training.Trainer(config, tiny_records, tmp_path)
     assert not list(tmp_path.iterdir())
 

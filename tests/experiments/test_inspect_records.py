@@ -6,7 +6,7 @@ import pytest
 
 
 def _run(*arguments):
-    command = [sys.executable, "-m", "experiments.inspect", *map(str, arguments)]
+    command = [sys.executable, "-m", "experiments.inspect_records", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -1,6 +1,6 @@
 """Shows what a record set holds: a page about the whole, and a contact sheet of one video.
 
-    python -m experiments.inspect --records=RECORDS [--video=ID] --output=DIR
+    python -m experiments.inspect_records --records=RECORDS [--video=ID] --output=DIR
 
 DIR/summary.html tells class balance, lengths, mean motion, splits with their leaks, failures and
 notes. DIR/<ID>.png has the video's frames above and its optical flow below, coloured by the wheel
@@ -25,12 +25,12 @@ _SHOWN_FAILURES = 50
 
 
 def main(_):
+    output = program.output_folder("output")
     from preprocessing import files, records, summary
 
     metadata = records.load_metadata(FLAGS.records)
     figures = summary.summarise(metadata)
     video = _chosen(metadata, figures, FLAGS.video)
-    output = Path(FLAGS.output)
     output.mkdir(parents=True, exist_ok=True)
     png = _contact_sheet(metadata, video)
     # An id may be a path, where a collection repeats file names.
@@ -74,7 +74,7 @@ def _page(metadata, figures, video, png) -> str:
     page = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
-    return page.get_template("inspect.html.jinja").render(
+    return page.get_template("inspect_records.html.jinja").render(
         metadata=metadata,
         summary=figures,
         megabytes=sum(one.length for one in metadata.videos) / 1e6,

@@ -1,0 +1,78 @@
+"""Flags that messages advise: the program at hand has them, or the message names one that has."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = {
+    path.stem: set(re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", path.read_text()))
+    for path in (ROOT / "experiments").glob("*.py")
+}
+PROGRAMS = {name: found for name, found in PROGRAMS.items() if found}
+OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master"}
+# Who prints the messages of a library module, where that is not every program with the flag.
+PRINTED_BY = {
+    "stfnet/cache.py": ["train"],
+    "stfnet/config.py": ["train"],
+    "stfnet/strategies.py": ["train"],
+    "stfnet/streams.py": ["predict"],
+    "stfnet/export.py": ["export"],
+    "stfnet/report.py": ["report"],
+    "preprocessing/parts.py": ["prepare"],
+    "preprocessing/flow_device.py": ["prepare", "benchmark_flow"],
+    "preprocessing/sources.py": ["prepare", "benchmark_export"],
+    "preprocessing/datasets/synthetic.py": ["prepare"],
+    "experiments/preparation_report.py": ["prepare"],
+    "experiments/run_config.py": ["train"],
+    "experiments/paper.py": ["evaluate"],
+    **{f"experiments/{name}.py": [name] for name in PROGRAMS},
+    # Names of rows in their tables.
+    "experiments/benchmark_input.py": ["benchmark_input", "train"],
+    "experiments/benchmark_preparation.py": ["benchmark_preparation", "prepare"],
+}
+
+
+def _messages(path):
+    """Texts of a module that are no docstrings, adjacent pieces joined, `{}` for values."""
+    tree = ast.parse(path.read_text())
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    inside = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            inside |= {id(value) for value in node.values}
+            yield "".join(
+                str(v.value) if isinstance(v, ast.Constant) else "{}" for v in node.values
+            )
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings | inside
+        ):
+            yield node.value
+
+
+def _modules():
+    for folder in ("preprocessing", "stfnet", "experiments"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", list(_modules()), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_message_names_flags_that_its_program_has(path):
+    name = str(path.relative_to(ROOT))
+    for text in _messages(path):
+        if "\n" in text or text.startswith("--"):  # of a child process, or its command line
+            continue
+        named = re.findall(r"experiments\.(\w+)", text)
+        printed_by = [*named, *PRINTED_BY.get(name, [])]
+        known = {flag for program in printed_by for flag in PROGRAMS.get(program, ())}
+        for flag in re.findall(r"--(\w+(?:=FlinkRunner)?)", text):
+            assert flag in known | OTHER_TOOLS, f"{text!r}: no program of {printed_by} has --{flag}"

@@ -1,0 +1,110 @@
+"""Flags without effect beside others, places that cannot be written, programs started by path."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+# Runs a program's main with one list of flags after the other: a program a case takes seconds.
+CHILD = """
+import importlib, json, sys
+from absl import flags
+from preprocessing.errors import UserError
+program = importlib.import_module(f"experiments.{sys.argv[1]}")
+for arguments in json.loads(sys.argv[2]):
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS([sys.argv[1], *arguments])
+    try:
+        program.main(sys.argv[:1])
+        print("ran")
+    except UserError as error:
+        print(error)
+"""
+
+PREPARE = ("--source=folder:/nowhere", "--output=new")
+TRAIN = ("--config=synthetic.py", "--records=/nowhere", "--workdir=new")
+LIVE = ("--model=/nowhere", "--live=0")
+CASES = {
+    "prepare": [
+        ((*PREPARE, "--runner=beam", "--workers=2"), "--workers has no effect with --runner=beam"),
+        ((*PREPARE, "--runner=beam", "--flow_batch=2"), "--flow_batch has no effect with --runner"),
+        ((*PREPARE, "--beam_options=x"), "--beam_options has no effect with --runner=local"),
+        ((*PREPARE, "--flow_batch=2"), "--flow_batch has no effect with --flow_method=opencv"),
+        (
+            (*PREPARE, "--flow_method=keras", "--flow_quality=fast"),
+            "--flow_quality has no effect with --flow_method=keras",
+        ),
+        (
+            (*PREPARE, "--image_format=png", "--jpeg_quality=90"),
+            "--jpeg_quality has no effect with --image_format=png",
+        ),
+        ((*PREPARE, "--seed=1"), "--seed has no effect with --source=folder:/nowhere"),
+        ((*PREPARE, "--synthetic_clips=1"), "--synthetic_clips has no effect with --source"),
+        ((*PREPARE, "--videos=there"), "--videos has no effect with --source=folder:/nowhere"),
+        (("--verify=/nowhere", "--image_size=32"), "--image_size has no effect with --verify"),
+        ((*PREPARE, "--flow_bound=-1"), "flow_bound=-1.0 is not a number in (0, 10000]"),
+        ((*PREPARE, "--output=a_file/x"), "/a_file is no folder: name another place"),
+        # And with an effect each is taken, up to the videos that are not there.
+        ((*PREPARE, "--flow_method=keras", "--flow_batch=2"), "video folder /nowhere does not"),
+    ],
+    "train": [
+        ((*TRAIN, "--logical_cpus=2"), "--logical_cpus has no effect without --strategy=mirrored"),
+        ((*TRAIN, "--cache_dir=there"), "--cache_dir has no effect without --cache=disk"),
+        ((*TRAIN, "--workdir=a_file"), "--workdir=a_file: a_file is no folder"),
+    ],
+    "predict": [
+        ((*LIVE, "--top=3"), "--top has no effect with --live"),
+        ((*LIVE, "--video_format=webm"), "--video_format has no effect with --live without"),
+        (("--model=m", "--video=v", "--output=o", "--interval=3"), "--interval has no effect with"),
+        ((*LIVE, "--output=a_file"), "--output=a_file: a_file is no folder"),
+    ],
+}
+
+
+@pytest.mark.parametrize("program", CASES)
+def test_a_flag_that_would_do_nothing_is_refused_before_the_work(program, tmp_path):
+    (tmp_path / "a_file").touch()
+    config = f"--config={EXPERIMENTS / 'configs' / 'synthetic.py'}"
+    arguments = [
+        [config if one == "--config=synthetic.py" else one for one in case]
+        for case, _ in CASES[program]
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, program, json.dumps(arguments)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": f"{EXPERIMENTS.parent}:{':'.join(sys.path)}", "PATH": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    for line, (_, message) in zip(done.stdout.splitlines(), CASES[program], strict=True):
+        assert message in line
+    assert [path.name for path in tmp_path.iterdir()] == ["a_file"]
+
+
+def test_no_module_of_the_programs_hides_one_of_the_standard_library():
+    names = {path.stem for path in EXPERIMENTS.iterdir()}
+    assert not names & sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["train.py"], "error: --config is missing (--help lists the flags)"),
+        (["benchmark_flow.py", "--batches=x"], "error: --batches=x: write numbers, as 8,32"),
+        (["benchmark.py", "network", "--xla=yes"], "error: --xla=yes is not one of off, on"),
+    ],
+)
+def test_a_program_can_be_started_by_its_path(command, line):
+    done = subprocess.run(
+        [sys.executable, EXPERIMENTS / command[0], *command[1:]],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": f"{EXPERIMENTS.parent}:{':'.join(sys.path)}", "PATH": ""},
+    )
+    errors = [text for text in done.stderr.splitlines() if text.startswith("error:")]
+    assert done.returncode == 1 and errors == [line] and "Traceback" not in done.stderr

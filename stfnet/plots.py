@@ -73,7 +73,14 @@ def draw_confusion(confusion, classes, path):
         figure = Figure(figsize=(side, side), layout="constrained")
         axes = figure.add_subplot()
         edge = count - 0.5
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, extent=(-0.5, edge, edge, -0.5))
+        axes.imshow(
+            shares,
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            extent=(-0.5, edge, edge, -0.5),
+            interpolation="nearest",  # there are always more pixels than cells
+        )
         axes.set_xticks(named, labels, rotation=90, fontsize=size)
         axes.set_yticks(named, labels, fontsize=size)
         axes.set_xlabel("predicted")

@@ -30,9 +30,9 @@ count = int(sys.argv[1])
 rng = np.random.default_rng(0)
 confusion = np.diag(rng.integers(5, 40, count))
 np.add.at(confusion, tuple(rng.integers(0, count, (2, 5 * count))), 1)
-begun = time.monotonic()
+begun = time.process_time()
 plots.draw_confusion(confusion, [f"ClassOfAction{k}" for k in range(count)], sys.argv[2])
-print(time.monotonic() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+print(time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
 """
 
 
@@ -50,7 +50,7 @@ def test_two_thousand_classes_are_drawn_in_bounded_memory_and_time(tmp_path):
     assert done.returncode == 0, done.stderr
     seconds, peak = map(float, done.stdout.split())
     assert peak < 1e9
-    assert seconds < 15  # 3 s where nothing else runs
+    assert seconds < 5  # of the processor
     assert cv2.imread(str(path)).shape == (1800, 1800, 3)
 
 

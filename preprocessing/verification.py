@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,13 +24,6 @@ class Fault:
     reason: str
 
 
-@dataclasses.dataclass(frozen=True)
-class _Task:
-    path: Path
-    image_size: int
-    video: records.RecordedVideo
-
-
 def verify(
     metadata: records.Metadata,
     workers: int,
@@ -51,23 +43,29 @@ def verify(
     Returns:
         The faults found, in the order of the shards.
     """
-    size = metadata.clip["image_size"]
-    tasks = [_Task(metadata.shard_paths[v.shard], size, v) for v in metadata.videos]
+    # Without the other videos, since a task is sent to its worker.
+    alone = dataclasses.replace(metadata, videos=())
+    tasks = [(alone, video) for video in metadata.videos]
     faults = {}
-    for task, result in runner.run(_check, tasks, workers, time_limit, progress):
+    for (_, video), result in runner.run(_check, tasks, workers, time_limit, progress):
         if isinstance(result, runner.Failure):
             result = f"{result.outcome}: {result.reason}"
         if result:
-            faults[task.video.id] = Fault(task.video.id, task.path.name, result)
+            shard = metadata.shard_paths[video.shard].name
+            faults[video.id] = Fault(video.id, shard, result)
     return [faults[video.id] for video in metadata.videos if video.id in faults]
 
 
-def _check(task: _Task, report) -> str | None:
-    """What is wrong with a record, or None."""
+def _check(task: tuple[records.Metadata, records.RecordedVideo], report) -> str | None:
     report(1)
-    video = task.video
+    return fault_of(*task)
+
+
+def fault_of(metadata: records.Metadata, video: records.RecordedVideo) -> str | None:
+    """What is wrong with the record of one video of a set, or None."""
+    path = metadata.shard_paths[video.shard]
     try:
-        example = records.read_record(task.path, video.offset, video.length)
+        example = records.read_record(path, video.offset, video.length)
     except ValueError as error:
         return str(error)
     if (example["video_id"], example["label"]) != (video.id, video.label):
@@ -81,7 +79,7 @@ def _check(task: _Task, report) -> str | None:
             f"holds {len(frames)} frames and {len(flow)} flow fields, the metadata say"
             f" {video.num_frames} frames"
         )
-    size = task.image_size
+    size = metadata.clip["image_size"]
     return _check_images("frame", frames, (size, size, 3)) or _check_images(
         "flow field", flow, (2 * size, size)
     )

@@ -117,7 +117,7 @@ def read_network(folder) -> str:
     keras.backend.clear_session()
     model, config = prediction.load_run(folder)
     text = np.frombuffer(repr(config).encode(), np.uint8)
-    return _digest([text, *(np.asarray(variable) for variable in model.variables)])
+    return _digest([text, *(np.asarray(variable) for variable in model.weights)])
 
 
 def read_export(folder) -> tuple:

@@ -132,7 +132,7 @@ class Train(Killed):
 
         model, _ = prediction.load_run(folder / "run")
         contents = whole_files(folder / "run")
-        weights = [np.asarray(variable) for variable in model.variables]
+        weights = [np.asarray(variable) for variable in model.weights]  # not the dropout seeds
         return {**contents, "weights of best.keras": weights, "left over": leftovers(folder)}
 
 

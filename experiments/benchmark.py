@@ -1,12 +1,13 @@
-"""Measures this machine's speed at one part of the road, as ratios to a peer or a bound.
+"""Measures one part of the road: its speed beside a peer or a bound, or what faults do to it.
 
-    python -m experiments.benchmark network|flow|preparation|input|export [flags]
+    python -m experiments.benchmark network|flow|preparation|input|export|faults [flags]
 
 network      forward pass and training step of the full network, beside peak and peer
 flow         TV-L1 pairs a second, OpenCV and Keras
 preparation  preparation against a bare OpenCV loop over the same pairs
 input        the input pipeline against decoding its JPEGs alone
 export       an exported model on whole videos against the network on their records
+faults       kills at random moments and damaged files: what is lost, and what is wrong
 """
 
 import importlib
@@ -15,7 +16,7 @@ import sys
 from experiments import program
 from preprocessing.errors import UserError
 
-PARTS = ("network", "flow", "preparation", "input", "export")
+PARTS = ("network", "flow", "preparation", "input", "export", "faults")
 
 
 def cli():

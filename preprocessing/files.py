@@ -77,11 +77,14 @@ def write_with(path: Path, write: Callable[[Path], object]):
 def writing_folder(folder: Path) -> Iterator[Path]:
     """Yields a new temporary folder that takes the name `folder` only when the block ends well.
 
-    What has that name is replaced.
+    What has that name is replaced, and what killed processes of this machine left of it goes.
     """
     folder = Path(folder)
-    partial, old = partial_path(folder), partial_path(folder.with_name(f"{folder.name}.old"))
+    replaced = folder.with_name(f"{folder.name}.old")
+    partial, old = partial_path(folder), partial_path(replaced)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_partial_of(folder)
+    _remove_partial_of(replaced)
     try:
         partial.mkdir()
         yield partial
@@ -113,10 +116,25 @@ def remove_partial(folder: Path):
         match = _PARTIAL.fullmatch(path.name)
         if match and match["host"] == platform.node() and _lives_beside(int(match["pid"])):
             continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove_partial_of(path: Path):
+    """As `remove_partial`, of one name and this machine alone: others may write beside it."""
+    prefix, suffix = f".partial-{platform.node()}-", f"-{path.name}"
+    for other in path.parent.glob(".partial-*"):
+        if not (other.name.startswith(prefix) and other.name.endswith(suffix)):
+            continue
+        pid = other.name[len(prefix) : -len(suffix)]
+        if pid.isdecimal() and not _lives_beside(int(pid)):
+            _remove(other)
+
+
+def _remove(path: Path):
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _lives_beside(pid: int) -> bool:

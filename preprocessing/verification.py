@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -26,13 +25,6 @@ class Fault:
     reason: str
 
 
-@dataclasses.dataclass(frozen=True)
-class _Task:
-    path: Path
-    image_size: int
-    video: records.RecordedVideo
-
-
 def verify(
     metadata: records.Metadata,
     workers: int,
@@ -52,14 +44,16 @@ def verify(
     Returns:
         The faults found, in the order of the shards.
     """
-    size = metadata.clip["image_size"]
-    tasks = [_Task(metadata.shard_paths[v.shard], size, v) for v in metadata.videos]
+    # Without the other videos, since a task is sent to its worker.
+    alone = dataclasses.replace(metadata, videos=())
+    tasks = [(alone, video) for video in metadata.videos]
     faults = {}
-    for task, result in runner.run(_check, tasks, workers, time_limit, progress):
+    for (_, video), result in runner.run(_check, tasks, workers, time_limit, progress):
         if isinstance(result, runner.Failure):
             result = f"{result.outcome}: {result.reason}"
         if result:
-            faults[task.video.id] = Fault(task.video.id, task.path.name, result)
+            shard = metadata.shard_paths[video.shard].name
+            faults[video.id] = Fault(video.id, shard, result)
     found = [faults[video.id] for video in metadata.videos if video.id in faults]
     # Where no record differs from its digest, these are the digests of the records as they are.
     sha256 = records.set_sha256(metadata.videos)
@@ -69,12 +63,16 @@ def verify(
     return found
 
 
-def _check(task: _Task, report) -> str | None:
-    """What is wrong with a record, or None."""
+def _check(task: tuple[records.Metadata, records.RecordedVideo], report) -> str | None:
     report(1)
-    video = task.video
+    return fault_of(*task)
+
+
+def fault_of(metadata: records.Metadata, video: records.RecordedVideo) -> str | None:
+    """What is wrong with the record of one video of a set, or None."""
+    path = metadata.shard_paths[video.shard]
     try:
-        data = records.read_bytes(task.path, video.offset, video.length)
+        data = records.read_bytes(path, video.offset, video.length)
         example = records.view_example(tfrecord.data_of(memoryview(data)))
     except ValueError as error:
         return str(error)
@@ -92,7 +90,7 @@ def _check(task: _Task, report) -> str | None:
             f"holds {len(frames)} frames and {len(flow)} flow fields, the metadata say"
             f" {video.num_frames} frames"
         )
-    size = task.image_size
+    size = metadata.clip["image_size"]
     return _check_images("frame", frames, (size, size, 3)) or _check_images(
         "flow field", flow, (2 * size, size)
     )

@@ -4,11 +4,11 @@ A .npz is a zip archive, whose members carry CRCs, so a truncated or damaged fil
 it is read, and the one before it is used.
 """
 
+import io
 import json
 import logging
 import re
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ def save(folder, step, arrays, state):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    files.remove_partial(folder)  # of a run that was killed while it saved
 
     def write(path):
         with open(path, "wb") as file:
@@ -45,6 +46,16 @@ def save(folder, step, arrays, state):
     files.write_with(folder / f"checkpoint-{step:09d}.npz", write)
     for path in _existing(folder)[KEPT:]:
         path.unlink()
+
+
+def _read_arrays(path) -> dict:
+    # Not by np.load, which stops reading where the header of an array says: a damaged header that
+    # says less would never reach the CRC at the member's end.
+    with zipfile.ZipFile(path) as archive:
+        return {
+            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)))
+            for name in archive.namelist()
+        }
 
 
 def load_latest(folder):
@@ -59,10 +70,9 @@ def load_latest(folder):
     paths = _existing(folder)
     for path in paths:
         try:
-            with np.load(path) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+            arrays = _read_arrays(path)
             state = json.loads(str(arrays.pop("__state__")))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # what zip archives and arrays raise is of a dozen classes
             logging.warning("%s is damaged (%s); using the one before it", path, error)
             continue
         return arrays, state

@@ -1,5 +1,6 @@
 """The network as a SavedModel, for processes that have TensorFlow alone."""
 
+import hashlib
 from pathlib import Path
 
 import keras
@@ -11,6 +12,7 @@ from stfnet import raw_frames
 from stfnet.config import RunConfig, read_json, to_dict
 
 CONFIG_FILE, CLASSES_FILE = "config.json", "classes.txt"
+SUMS_FILE = "SHA256SUMS"  # of all other files, as `sha256sum --check` reads it
 
 
 class ExportedModel:
@@ -44,12 +46,38 @@ def load_export(folder):
     Raises:
         UserError: the folder is damaged or was not written by this program.
     """
+    _check_sums(Path(folder))
     config = read_json(RunConfig, Path(folder) / CONFIG_FILE, beside=("certificate",))
     try:
         return ExportedModel(folder), config
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except (OSError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{folder} does not load ({reason}); export the run again") from error
+
+
+def _sums(folder) -> dict:
+    """File name -> hexadecimal SHA-256, of every file but the list itself and hidden ones."""
+    sums = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != SUMS_FILE and not path.name.startswith("."):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            sums[path.relative_to(folder).as_posix()] = digest
+    return sums
+
+
+def _check_sums(folder):
+    """Compares an export with the checksums in it; those of older versions have none."""
+    path = folder / SUMS_FILE
+    if not path.is_file():
+        return
+    found = _sums(folder)
+    lines = path.read_text(errors="replace").splitlines()
+    wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    for name in [*wanted, CONFIG_FILE, CLASSES_FILE, "saved_model.pb"]:
+        if name not in wanted or found.get(name) != wanted[name]:
+            state = "is missing" if name not in found else "is damaged, or its checksum is"
+            raise UserError(f"{folder / name} {state}: copy the export again, or export the run")
 
 
 def export_saved_model(model, config: RunConfig, folder, jit_compile=False, certificate=None):
@@ -60,6 +88,7 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False, cert
     The signature `classify_frames` takes whole videos as uint8 RGB `frames` (B, N, H, W, 3) of any
     N >= 2, H and W, and returns the same with `class_names`, string (C,), and `frame_numbers`, the
     0-based numbers of the sampled frames, int32 (T,).
+    SHA256SUMS has the checksums of all files, which `load_export` compares.
     The folder appears when everything in it is written; an export that is there is replaced.
 
     Args:
@@ -80,6 +109,8 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False, cert
         _write(model, config, temporary, jit_compile)
         values = {**to_dict(config), "certificate": certificate}
         files.write_json(temporary / CONFIG_FILE, values)
+        sums = "".join(f"{digest}  {name}\n" for name, digest in _sums(temporary).items())
+        (temporary / SUMS_FILE).write_text(sums)
 
 
 def _trace_solver(clip, jit_compile):

@@ -39,6 +39,19 @@ def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_what_was_left_of_a_folder_goes_when_it_is_written_again(tmp_path):
+    dead = multiprocessing.get_context("spawn").Process()
+    dead.start()
+    dead.join()
+    here = f".partial-{platform.node()}-{dead.pid}"
+    others = [f"{here}-my-export", f".partial-another-host-{dead.pid}-export", f"{here}-1-export"]
+    for name in (f"{here}-export", f"{here}-export.old", *others):
+        (tmp_path / name).mkdir()
+    with files.writing_folder(tmp_path / "export") as temporary:
+        (temporary / "model").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"export", *others}
+
+
 def test_what_killed_processes_left_is_removed_and_what_living_ones_write_is_not(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
         dead = multiprocessing.get_context("spawn").Process()

@@ -102,8 +102,32 @@ def test_a_folder_of_something_else_is_left_alone(exported, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_damaged_export_is_named(exported, tmp_path):
+@pytest.mark.parametrize("name", ["saved_model.pb", "classes.txt", "SHA256SUMS"])
+def test_a_damaged_export_is_named(exported, tmp_path, name):
     folder = shutil.copytree(exported[2], tmp_path / "export")
+    content = bytearray((folder / name).read_bytes())
+    content[2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=r"export/.* is damaged, or its checksum is: copy"):
+        prediction.load_model(folder)
+
+
+def test_an_export_with_a_file_missing_is_named(exported, tmp_path):
+    folder = shutil.copytree(exported[2], tmp_path / "export")
+    (folder / "variables" / "variables.index").unlink()
+    with pytest.raises(UserError, match=r"variables.index is missing: copy the export again"):
+        prediction.load_model(folder)
+
+
+def test_an_export_without_checksums_loads_or_is_named(exported, tmp_path):
+    folder = shutil.copytree(exported[2], tmp_path / "export")
+    (folder / "SHA256SUMS").unlink()
+    assert prediction.load_model(folder)[1] == exported[1]
     (folder / "saved_model.pb").write_bytes(b"no graph")
     with pytest.raises(UserError, match="export does not load"):
         prediction.load_model(folder)
+
+
+def test_the_checksums_are_those_of_sha256sum(exported):
+    done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=exported[2])
+    assert done.returncode == 0

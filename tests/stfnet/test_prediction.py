@@ -70,6 +70,11 @@ def test_folders_that_are_no_run_are_refused(tmp_path, tiny_run):
     (folder / "best.keras").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"best\.keras does not load"):
         prediction.load_run(folder)
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    (folder / "best.keras").write_bytes(damaged)
+    with pytest.raises(UserError, match=r"checksum of model\.weights\.h5 is wrong"):
+        prediction.load_run(folder)
     (folder / "best.keras").unlink()
     with pytest.raises(UserError, match=r"best\.keras is missing"):
         prediction.load_run(folder)

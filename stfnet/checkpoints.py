@@ -7,8 +7,10 @@ it is read, and the one before it is used.
 import io
 import json
 import logging
+import lzma
 import re
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,32 @@ from preprocessing.errors import UserError
 
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d{9})\.npz")
+# What reading a damaged zip archive raises.
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,  # another method of compression
+    RuntimeError,  # encryption
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+def check_members(path):
+    """Compares the members of a zip archive, such as a `.keras` file, with their checksums.
+
+    Where one is wrong, Keras reads the weights again in another way, in which Python from 3.12 on
+    does not look at it.
+
+    Raises:
+        any of `DAMAGED`.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} is wrong")
 
 
 def _existing(folder):

@@ -1,8 +1,5 @@
 """From a video file and a trained run to the probability of each class."""
 
-import lzma
-import zipfile
-import zlib
 from pathlib import Path
 
 import cv2
@@ -12,23 +9,10 @@ import numpy as np
 import stfnet.model  # noqa: F401 - registers the layers that a saved network is made of
 from preprocessing import flow, video
 from preprocessing.errors import UserError
-from stfnet import run, sampling
+from stfnet import checkpoints, run, sampling
 from stfnet.config import ClipConfig, RunConfig, to_dict
 from stfnet.export import is_export, load_export
 from stfnet.streams import usual_fps
-
-# What reading a damaged zip archive raises.
-DAMAGED = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    NotImplementedError,  # another method of compression
-    RuntimeError,  # encryption
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 def load_run(folder):
@@ -57,13 +41,9 @@ def load_run(folder):
             f"experiments.train --workdir={folder}"
         )
     try:
-        # Where a checksum is wrong, Keras reads the weights again in another way, in which Python
-        # from 3.12 on does not look at it.
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():
-                raise ValueError(f"the checksum of {damaged} is wrong")
+        checkpoints.check_members(path)
         model = keras.saving.load_model(path, compile=False)
-    except DAMAGED as error:
+    except checkpoints.DAMAGED as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path} does not load ({reason}); train the run again") from error
     if to_dict(model.config) != to_dict(config.model):

@@ -441,7 +441,15 @@ class Trainer:
             progress.finished = True
             return
         strategies.wait_for_all(self.strategy)  # the chief may still be writing
-        self.model.load_weights(self.workdir / run.BEST_FILE)
+        path = self.workdir / run.BEST_FILE
+        try:
+            checkpoints.check_members(path)
+            self.model.load_weights(path)
+        except checkpoints.DAMAGED as error:
+            raise UserError(
+                f"{path}, from which stage {progress.stage + 1} starts, is missing or damaged "
+                f"({error}): restore it from a copy, or train the run again in another folder"
+            ) from error
         self._start_stage()
         self.callbacks.set_model(self.model)
 

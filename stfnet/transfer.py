@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from preprocessing.errors import UserError
+from stfnet import checkpoints
 from stfnet.layers.vgg_stream import VGGStream
 
 _URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
@@ -82,6 +83,7 @@ def load_run_weights(model, path):
     if not path.is_file():
         raise UserError(f"{path} is missing; give best.keras in the folder of a run")
     try:
+        checkpoints.check_members(path)
         there = keras.saving.load_model(path, compile=False)
     except Exception as error:  # of many kinds, whatever the file's damage
         raise UserError(f"{path} is not the network of a run ({error})") from error

@@ -54,39 +54,46 @@ def tiny_run(make_run):
 
 
 @pytest.fixture(scope="session")
-def tiny_records(tmp_path_factory):
-    """Records of 24 real mp4 files that went through the real road: T = 3, L = 4, 32 x 32 pixels.
+def prepare_squares():
+    """Function that makes records of real mp4 files by the real road: T = 3, L = 4, 32 x 32 pixels.
 
-    A textured square moves right, moves left or stays, before a wall of its group's: 3 classes,
-    8 groups.
+    A textured square moves right, moves left or stays, before a wall of its group's: three
+    classes, one clip of each in a group.
     """
     from preprocessing import preparation, records
     from preprocessing.conversion import Settings
     from preprocessing.datasets import folder as folder_of_classes
 
-    folder = tmp_path_factory.mktemp("tiny")
-    for group in range(1, 9):
-        rng = np.random.default_rng(group)
-        wall, square = (
-            cv2.GaussianBlur(rng.integers(0, 256, (48, 64, 3), np.uint8), (0, 0), 2)
-            for _ in range(2)
+    def prepare(folder, groups):
+        for group in groups:
+            rng = np.random.default_rng(group)
+            wall, square = (
+                cv2.GaussianBlur(rng.integers(0, 256, (48, 64, 3), np.uint8), (0, 0), 2)
+                for _ in range(2)
+            )
+            for name, speed in (("Right", 2), ("Left", -2), ("Still", 0)):
+                path = folder / "videos" / name / f"v_{name}_g{group:02d}_c01.mp4"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 20, (64, 48))
+                for k in range(8 + group % 3):
+                    frame = wall.copy()
+                    left = 20 + speed * k
+                    frame[12:36, left : left + 24] = square[:24, :24]
+                    writer.write(frame)
+                writer.release()
+        preparation.prepare(
+            folder_of_classes.load(folder / "videos"),
+            folder / "records",
+            Settings(image_size=32),
+            {"num_frames": 3, "flow_length": 4},
+            preparation.local_runner(workers=2, time_limit=60),
         )
-        for name, speed in (("Right", 2), ("Left", -2), ("Still", 0)):
-            path = folder / "videos" / name / f"v_{name}_g{group:02d}_c01.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 20, (64, 48))
-            for k in range(8 + group % 3):
-                frame = wall.copy()
-                left = 20 + speed * k
-                frame[12:36, left : left + 24] = square[:24, :24]
-                writer.write(frame)
-            writer.release()
-    catalogue = folder_of_classes.load(folder / "videos")
-    preparation.prepare(
-        catalogue,
-        folder / "records",
-        Settings(image_size=32),
-        {"num_frames": 3, "flow_length": 4},
-        preparation.local_runner(workers=2, time_limit=60),
-    )
-    return records.load_metadata(folder / "records")
+        return records.load_metadata(folder / "records")
+
+    return prepare
+
+
+@pytest.fixture(scope="session")
+def tiny_records(prepare_squares, tmp_path_factory):
+    """Records of 24 videos, 8 groups of 3 classes (see `prepare_squares`)."""
+    return prepare_squares(tmp_path_factory.mktemp("tiny"), range(1, 9))

@@ -1,11 +1,15 @@
 """Training and evaluation as a person runs them: whole programs on real records."""
 
 import csv
+import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+from preprocessing import records
 
 SMALL = (
     "--config=experiments/configs/synthetic.py",
@@ -81,3 +85,45 @@ def test_a_mistake_is_one_line_and_status_1(
     assert ended.stderr.startswith("error: ") and len(ended.stderr.splitlines()) == 1
     assert message in ended.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_every_fold_is_trained_once_and_their_mean_is_written(run_program, tiny_records, tmp_path):
+    shutil.copytree(tiny_records.folder, tmp_path / "records")
+    groups = sorted({video.group for video in tiny_records.videos})
+    split_of = {
+        group: {
+            fold: "test" if int(group[-1]) in held_out else "train"
+            for fold, held_out in (("1", (1, 2)), ("2", (3, 4)), ("group07", (7,)))
+        }
+        for group in groups
+    }
+    metadata = dataclasses.replace(
+        tiny_records,
+        folder=tmp_path / "records",
+        videos=tuple(
+            dataclasses.replace(video, splits=split_of[video.group])
+            for video in tiny_records.videos
+        ),
+    )
+    records.write_metadata(metadata)
+    places = (f"--records={metadata.folder}", f"--workdir={tmp_path / 'runs'}")
+    train = ("train", *SMALL, *places, "--config.protocol=official")
+    missing = run_program("evaluate", *places, "--folds=all")
+    assert missing.returncode == 1 and "experiments.train --folds=1,2" in missing.stderr
+    first = run_program(*train, "--folds=2,group*")
+    assert first.returncode == 0, first.stderr
+    every = run_program(*train, "--folds=all")
+    assert every.returncode == 0, every.stderr
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert [folder.name for folder in folders] == ["fold-1", "fold-2", "fold-group07"]
+    assert every.stdout.count("stage 1 epoch") == 1  # fold 2 was trained before
+    evaluated = run_program("evaluate", *places, "--folds=all")
+    assert evaluated.returncode == 0, evaluated.stderr
+    mean = json.loads((tmp_path / "runs" / "results.json").read_text())
+    single = [
+        json.loads((tmp_path / "runs" / f"fold-{fold}" / "results.json").read_text())
+        for fold in "12"
+    ]
+    assert mean["top1"] == pytest.approx(sum(one["top1"] for one in single) / 2)
+    assert [one["fold"] for one in single] == ["1", "2"] and single[0]["num_test"] == 6

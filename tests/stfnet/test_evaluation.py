@@ -73,6 +73,25 @@ def evaluated(tiny_records):
     return evaluate
 
 
+def test_the_test_part_stands_when_the_records_gain_videos(tiny_records, prepare_squares, tmp_path):
+    config = RunConfig(
+        "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
+    )
+    videos = run.draw_videos(tiny_records, config)
+    gained = prepare_squares(tmp_path, range(10))  # groups 0 and 9 are new
+    redrawn = run.draw_videos(gained, config)
+    assert set(redrawn.test) & set(videos.train)  # what drawing again would test on
+    told = _Told([[0.8, 0.1, 0.1]])
+    results, _, positions = evaluation.evaluate(told, gained, config, videos)
+    assert {gained.videos[k].id for k in positions} == set(videos.test)
+    assert results["leak"] == 0.0 and len(results["unseen"]) == 6
+    results, _, positions = evaluation.evaluate(told, gained, config, videos, split="unseen")
+    assert {gained.videos[k].group for k in positions} == {
+        f"{name}/g{group}" for name in tiny_records.classes for group in ("00", "09")
+    }
+    assert (results["split"], results["num_test"], results["leak"]) == ("unseen", 6, 0.0)
+
+
 def test_each_part_has_result_files_of_its_own(evaluated, tiny_records, tmp_path):
     for split in ("test", "val"):
         evaluation.write_results(tmp_path, *evaluated(split=split), tiny_records)

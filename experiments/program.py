@@ -31,6 +31,7 @@ def run(main):
         main: function of the arguments that are not flags (`argv[0]` is the program); what it
             returns is the exit status (None: 0).
     """
+    sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no text
     if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
         print(_help(main))
         sys.exit(0)

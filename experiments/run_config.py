@@ -47,6 +47,11 @@ def make_run_config(config, metadata) -> RunConfig:
             f"the configuration has unknown settings {sorted(set(values) - known)}; beside model "
             f"and training it may have {sorted(known)}"
         )
+    if values.get("fold", 1) != 1 and values.get("protocol") != "official":
+        raise UserError(
+            f"fold={values['fold']} has no effect with protocol={values.get('protocol')}: set "
+            "protocol=official or fold=1"
+        )
     if training.weights not in ("", "imagenet") and not Path(training.weights).is_file():
         raise UserError(
             f"training.weights={training.weights} is no file: give an .h5 file of VGG-16, another "

@@ -145,10 +145,13 @@ def _resolver():
     if "TF_CONFIG" in os.environ:
         _tf_config()
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    port = os.environ.get("STFNET_PORT", str(FIRST_PORT))
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise UserError(f"STFNET_PORT={port} is not a port: give a whole number from 1 to 65535")
     try:
         # Asked for addresses alone: which GPUs a task has is Slurm's own choice.
         slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            port_base=int(os.environ.get("STFNET_PORT", FIRST_PORT)),
+            port_base=int(port),
             gpus_per_node=named_workers(),
             gpus_per_task=1,
             auto_set_gpu=False,

@@ -30,6 +30,8 @@ def main(argv):
         program.refuse_without_effect(["weight", "name"], "with --number=10")
     if NUMBER.value == 11:
         program.output_folder("output")
+    if NUMBER.value == 12:
+        print("a\\udcff")
     print(NUMBER.value + 1)
 
 
@@ -45,7 +47,7 @@ def _run(tmp_path, *arguments):
         [sys.executable, path, *arguments],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": ":".join(sys.path), "PATH": ""},
+        env={"PYTHONPATH": ":".join(sys.path), "PATH": "", "PYTHONIOENCODING": "utf-8:strict"},
     )
 
 
@@ -87,6 +89,10 @@ def test_help_and_plain_run_exit_0(tmp_path):
     assert shown.stdout.startswith("Adds one.")
     assert "--number: what to add to" in shown.stdout
     assert _run(tmp_path, "--number=41").stdout == "42\n"
+
+
+def test_a_path_that_is_no_text_can_be_printed(tmp_path):
+    assert _run(tmp_path, "--number=12").stdout.startswith("a\\udcff\n")
 
 
 def test_an_output_that_can_be_made_is_taken_and_not_yet_made(tmp_path):

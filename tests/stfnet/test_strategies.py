@@ -82,6 +82,13 @@ def test_a_tf_config_that_does_not_read_is_named(monkeypatch, text, message):
         strategies.make_strategy("multi_worker")
 
 
+@pytest.mark.parametrize("port", ["http", "", "0", "70000"])
+def test_a_port_that_is_none_is_named(monkeypatch, port):
+    monkeypatch.setenv("STFNET_PORT", port)
+    with pytest.raises(UserError, match=f"STFNET_PORT={port} is not a port"):
+        strategies.make_strategy("multi_worker")
+
+
 def test_workers_without_a_cluster_are_refused():
     with pytest.raises(UserError, match="needs workers: set TF_CONFIG"):
         strategies.make_strategy("multi_worker")

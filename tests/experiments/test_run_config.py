@@ -1,0 +1,55 @@
+"""From a configuration file and records to the configuration of a run."""
+
+import types
+
+import pytest
+from ml_collections import config_dict
+
+from experiments import run_config
+from experiments.configs import defaults, small, synthetic, ucf11, ucf101, ucf_sports
+from experiments.configs.recipes import modern
+from preprocessing.errors import UserError
+from stfnet import report
+
+RECORDS = types.SimpleNamespace(name="tiny", classes=("Bow", "Jump"))
+
+
+@pytest.mark.parametrize("module", [defaults, small, synthetic, ucf101, ucf11, ucf_sports, modern])
+def test_every_configuration_of_the_project_is_accepted(module):
+    config = run_config.make_run_config(module.get_config(), RECORDS)
+    assert config.model.num_classes == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model": {}}, "an ml_collections.ConfigDict is needed"),
+        (None, "an ml_collections.ConfigDict is needed"),
+        (config_dict.create(model=3), "model=3 is no group of settings"),
+        (config_dict.create(model={"clip": 3}), "model.clip=3 is not a group of settings"),
+        (config_dict.create(speed=3), "unknown settings ['speed']"),
+        (config_dict.create(fold=2, protocol="group"), "fold=2 has no effect with protocol=group"),
+        (config_dict.create(training={"weights": "nowhere.h5"}), "weights=nowhere.h5 is no file"),
+    ],
+)
+def test_a_configuration_of_another_form_is_named(config, message):
+    with pytest.raises(UserError) as refusal:
+        run_config.make_run_config(config, RECORDS)
+    assert message in str(refusal.value)
+
+
+def test_frozen_filters_that_are_random_are_warned_of(caplog):
+    config = synthetic.get_config()
+    run_config.make_run_config(config, RECORDS)
+    assert not caplog.messages
+    config.training.frozen_blocks = (5, 0)
+    run_config.make_run_config(config, RECORDS)
+    assert "training.frozen_blocks=(5, 0) keeps random filters" in caplog.text
+
+
+def test_a_run_of_the_papers_configuration_differs_from_it_in_nothing():
+    paper = ucf101.get_config()
+    config = run_config.make_run_config(paper, RECORDS)
+    assert report._settings(config, paper.to_dict()) == []
+    paper.training.batch_size = 4
+    assert report._settings(config, paper.to_dict()) == [("training.batch_size", 8, 4)]

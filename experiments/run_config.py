@@ -47,7 +47,7 @@ def make_run_config(config, metadata) -> RunConfig:
             f"the configuration has unknown settings {sorted(set(values) - known)}; beside model "
             f"and training it may have {sorted(known)}"
         )
-    if values.get("fold", 1) != 1 and values.get("protocol") != "official":
+    if str(values.get("fold", "1")) != "1" and values.get("protocol") != "official":
         raise UserError(
             f"fold={values['fold']} has no effect with protocol={values.get('protocol')}: set "
             "protocol=official or fold=1"

@@ -30,6 +30,7 @@ setup(
         # TV-L1 lives in the contrib wheel; it holds all of opencv-python, which must not be
         # installed beside it.
         "opencv-contrib-python-headless>=5.0",
+        "scikit-learn>=1.5",
         "tensorboard>=2.20",
         "tensorflow-datasets>=4.9.10",
         "tqdm>=4.66",
@@ -40,7 +41,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "beam": ["apache-beam>=2.77"],
         "peers": ["torch>=2.6"],
-        "test": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "ruff>=0.6"],
+        "test": ["av>=14", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "ruff>=0.6"],
     },
     entry_points={
         "console_scripts": [

@@ -1,9 +1,12 @@
 """Evaluates a trained run on videos it has not seen and compares it with the paper.
 
     python -m experiments.evaluate --workdir=RUN --records=RECORDS
+    python -m experiments.evaluate --workdir=RUN --records=RECORDS --folds=all
 
-Writes results.json, predictions.csv and confusion.png into the run's folder. The protocol is the
-run's own unless another is named; videos that the run was trained on are refused.
+Evaluates the test part that was drawn when the run started, and writes results.json,
+predictions.csv and confusion.png into the run's folder (for another part or protocol, its name is
+in theirs). --split=unseen evaluates videos that the records have gained since. With --folds it
+evaluates the runs of `experiments.train --folds` and writes their mean to WORKDIR/results.json.
 """
 
 from pathlib import Path
@@ -11,15 +14,31 @@ from pathlib import Path
 from absl import flags
 
 from experiments import program
+from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of the run.")
 flags.DEFINE_string("records", None, "Folder of the prepared records.")
-flags.DEFINE_enum("protocol", None, ["official", "group", "paper"], "How train and test divide.")
-flags.DEFINE_integer("fold", None, "Which official split.", lower_bound=1)
-flags.DEFINE_enum("split", "test", ["train", "val", "test"], "Which part to evaluate.")
+flags.DEFINE_enum(
+    "protocol",
+    None,
+    ["official", "group", "paper"],
+    "Test on the test part of another protocol, if the run was trained on none of it.",
+)
+flags.DEFINE_string("fold", None, "Test on another official split, likewise.")
+flags.DEFINE_string(
+    "folds", None, "Evaluate the run of each of these official splits, as in experiments.train."
+)
+flags.DEFINE_enum(
+    "split",
+    "test",
+    ["train", "val", "test", "unseen"],
+    "Which part of the run to evaluate; unseen: the videos that it does not know.",
+)
 flags.DEFINE_bool(
-    "nearest_neighbour", False, "Also tell what the likest scene's class gives (reads all frames)."
+    "nearest_neighbour",
+    False,
+    "Also tell what the class of the most similar scene gives (reads all frames).",
 )
 flags.mark_flags_as_required(["workdir", "records"])
 
@@ -27,35 +46,79 @@ flags.mark_flags_as_required(["workdir", "records"])
 def main(_):
     program.start_tensorflow()
     from experiments import paper
-    from preprocessing import records
-    from stfnet import baselines, evaluation, input_pipeline
-    from stfnet.prediction import load_run
+    from experiments.run_config import run_of_fold
+    from preprocessing import files, records, splits
+    from stfnet import evaluation
 
     metadata = records.load_metadata(FLAGS.records)
-    model, config = load_run(FLAGS.workdir)
-    results, probabilities, positions = evaluation.evaluate(
-        model, metadata, config, FLAGS.protocol, FLAGS.fold, FLAGS.split
-    )
-    if FLAGS.nearest_neighbour:
-        known = input_pipeline.split_videos(metadata, config)["train"]
-        results["nearest_neighbour"] = baselines.nearest_neighbour(metadata, known, positions)
     workdir = Path(FLAGS.workdir)
-    evaluation.write_results(workdir, results, probabilities, positions, metadata)
+    if not FLAGS.folds:
+        results = evaluate(workdir, metadata)
+        print(paper.comparison(results), end="")
+        return 0
+    if FLAGS.protocol or FLAGS.fold:
+        raise UserError("--folds names the splits: leave --protocol and --fold out")
+    folds = {
+        fold: run_of_fold(workdir, fold)
+        for fold in splits.chosen_folds(metadata.videos, FLAGS.folds)
+    }
+    missing = [fold for fold, folder in folds.items() if not folder.is_dir()]
+    if missing:
+        raise UserError(
+            f"{workdir} has no run of fold {', '.join(missing[:5])}: train it with "
+            f"experiments.train --folds={','.join(missing)}, or name in --folds what there is"
+        )
+    results = {fold: evaluate(folder, metadata) for fold, folder in folds.items()}
+    mean = evaluation.average_folds(results)
+    path = workdir / f"results{evaluation.results_suffix(results[next(iter(folds))])}.json"
+    files.write_json(path, mean)
     print(
-        f"{results['dataset']}, protocol {results['protocol']}, {results['split']} part: "
-        f"{results['num_test']} videos of {results['num_classes']} classes\n"
-        f"  top-1 {results['top1']:.3f}   top-5 {results['top5']:.3f}   mean class accuracy "
+        f"mean of {len(folds)} folds: top-1 {mean['top1']:.3f} (standard deviation "
+        f"{mean['top1_deviation']:.3f})   top-5 {mean['top5']:.3f}   mean class accuracy "
+        f"{mean['mean_class_accuracy']:.3f}"
+    )
+    print(paper.comparison(mean), end="")
+    print(f"written: {path}")
+    return 0
+
+
+def evaluate(workdir, metadata):
+    """Evaluates one run, prints and writes its results, and returns them."""
+    from preprocessing import files
+    from preprocessing.captions import one_line
+    from stfnet import baselines, evaluation, run
+    from stfnet.prediction import load_run
+
+    model, config = load_run(workdir)
+    videos = run.read_videos(workdir)
+    results, probabilities, positions = evaluation.evaluate(
+        model, metadata, config, videos, FLAGS.protocol, FLAGS.fold, FLAGS.split
+    )
+    located = run.locate(videos, metadata)
+    paths = evaluation.write_results(workdir, results, probabilities, positions, metadata)
+    if FLAGS.nearest_neighbour:  # after the results, since it reads every frame
+        results["nearest_neighbour"] = baselines.nearest_neighbour(
+            metadata, located.train, positions
+        )
+        files.write_json(paths[0], results)
+    print(*located.notes(metadata), sep="\n", end="\n" if located.notes(metadata) else "")
+    print(
+        f"{results['dataset']}, protocol {results['protocol']}, fold {results['fold']}, "
+        f"{results['split']} part: {results['num_test']} videos of {results['num_classes']} classes"
+        f"\n  top-1 {results['top1']:.3f}   top-5 {results['top5']:.3f}   mean class accuracy "
         f"{results['mean_class_accuracy']:.3f}\n"
-        f"  chance {results['chance']:.3f}   majority class {results['majority']:.3f}   test clips "
-        f"with a sibling in training {results['leak']:.1%}"
+        f"  chance {results['chance']:.3f}   majority class {results['majority']:.3f}   of these "
+        f"clips with a sibling in training {results['leak']:.1%}"
     )
     if FLAGS.nearest_neighbour:
         print(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")
-    width = max(map(len, results["per_class"]))
-    for name, accuracy in sorted(results["per_class"].items(), key=lambda item: item[1]):
+    per_class = sorted(results["per_class"].items(), key=lambda item: item[1])
+    rows = [(one_line(name, 40), accuracy) for name, accuracy in per_class]
+    width = max(len(name) for name, _ in rows)
+    for name, accuracy in rows:
         print(f"  {name:{width}s} {accuracy:6.3f}")
-    print(paper.comparison(results), end="")
-    print(f"written: {workdir}/results.json, predictions.csv, confusion.png")
+    print(f"written: {', '.join(map(str, paths))}", flush=True)
+    return results
 
 
 def cli():

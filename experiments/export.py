@@ -25,12 +25,13 @@ flags.mark_flags_as_required(["workdir", "output"])
 def main(_):
     output = program.output_folder("output")
     program.start_tensorflow()
-    from stfnet import export, prediction
+    from stfnet import export, prediction, run
 
     model, config = prediction.load_run(FLAGS.workdir)
     if config.model.streams == "rgb":
         program.refuse_without_effect(["jit_compile"], "on a network that reads no flow")
-    export.export_saved_model(model, config, output, FLAGS.jit_compile)
+    certificate = run.read_videos(FLAGS.workdir).certificate()
+    export.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"written: {output} ({size / 1e6:.1f} MB, {len(config.classes)} classes)")
     return 0

@@ -2,9 +2,9 @@
 
     python -m experiments.inspect_records --records=RECORDS [--video=ID] --output=DIR
 
-DIR/summary.html tells class balance, lengths, mean motion, splits with their leaks, and failures.
-DIR/<ID>.png has the video's frames above and its optical flow below, coloured by the wheel beside
-its scale in pixels. Without --video it shows one of ordinary motion.
+DIR/summary.html tells class balance, lengths, mean motion, splits with their leaks, failures and
+notes. DIR/<ID>.png has the video's frames above and its optical flow below, coloured by the wheel
+beside its scale in pixels. Without --video it shows one of ordinary motion.
 """
 
 import base64

@@ -40,14 +40,19 @@ def show_prepared(prepared: preparation.Prepared, allowed: int):
     state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
     print(
         f"{prepared.metadata.folder}: {counts['videos']} videos, {counts['frames']} frames,"
-        f" {failed} failed ({state})"
+        f" {failed} failed ({state}), SHA-256 {prepared.metadata.sha256 or 'unknown'}"
     )
+    if notes := len(prepared.notes):
+        print(
+            f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"
+            f" {prepared.metadata.folder / preparation.NOTES_FILE} says why"
+        )
     if failed > allowed:
         raise UserError(
             f"{failed} of {counts['videos'] + failed} videos could not be used,"
             f" {allowed} allowed: the first because {prepared.failures[0]['reason']}."
             f" The records hold the others; {prepared.metadata.folder / preparation.FAILURES_FILE}"
-            " lists all. Mend them and run the same command again, or set"
+            " lists all. Repair them and run the same command again, or set"
             f" --allow_failures={failed}"
         )
 
@@ -59,12 +64,23 @@ def show_faults(metadata: records.Metadata, faults: list[verification.Fault]):
         UserError: there are faults.
     """
     for fault in faults:
-        print(f"{fault.shard} {fault.video_id}: {fault.reason}")
+        print(" ".join(filter(None, [fault.shard, fault.video_id])) + f": {fault.reason}")
+    shards = sorted({fault.shard for fault in faults})
+    if shards == [records.METADATA_FILE]:
+        raise UserError(
+            f"the records of {metadata.folder} are whole, {records.METADATA_FILE} lists others than"
+            " it was written for: copy it again from where the set was made, or, if the change was"
+            ' meant, set its "sha256" to "" and run the same experiments.prepare again'
+        )
     if faults:
-        shards = sorted({fault.shard for fault in faults})
         raise UserError(
             f"{len(faults)} of {len(metadata.videos)} videos are damaged: delete"
             f" {', '.join(shards)} in {metadata.folder} and run the same experiments.prepare again,"
             " which makes only their videos anew"
         )
     print(f"{metadata.folder}: {len(metadata.videos)} videos read back, all whole")
+    print(
+        f"SHA-256 {metadata.sha256}"
+        if metadata.sha256
+        else "no SHA-256 to compare with: run the same experiments.prepare again to add them"
+    )

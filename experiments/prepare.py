@@ -11,11 +11,13 @@ Sources:
   ucf11:DIR         UCF11 (YouTube Action)
   ucf_sports:DIR    UCF Sports
   tfds:NAME         a video data set of TensorFlow Datasets
-DIR may also be, or hold, the .zip and .rar files as they were downloaded.
+DIR may also be a .zip or .rar file. Of the published collections it may hold the archives as they
+were downloaded; other archives in it are left alone.
 
 Stopped at any moment, the same command goes on where it was. Videos that cannot be used are listed
 in RECORDS/failures.jsonl; more of them than --allow_failures make the exit status 1. Once they are
-mended, the same command adds them.
+repaired, the same command adds them. RECORDS/notes.jsonl lists videos that are in the records and
+doubtful, such as those that show fewer frames than they declare.
 """
 
 import contextlib
@@ -144,6 +146,7 @@ def main(argv):
     )
     catalogue = source.catalogue
     print(f"{catalogue.name}: {len(catalogue.videos)} videos of {len(catalogue.classes)} classes")
+    print(*catalogue.left_out, sep="\n", end="\n" if catalogue.left_out else "")
     preparation_report.show_differences(source.differences, output)
     if _LIMIT.value:
         catalogue = sources.limit_per_class(catalogue, _LIMIT.value)

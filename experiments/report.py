@@ -23,11 +23,10 @@ def main(_):
     from experiments import paper
     from experiments.configs import ucf101
     from preprocessing import records
-    from stfnet import report
-    from stfnet.config import RunConfig, read_json
+    from stfnet import report, run
 
     metadata = records.load_metadata(FLAGS.records) if FLAGS.records else None
-    name = read_json(RunConfig, f"{FLAGS.workdir}/config.json").name
+    name = run.read_config(FLAGS.workdir).name
     path = report.write_report(
         FLAGS.workdir,
         FLAGS.output,

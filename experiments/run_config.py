@@ -7,12 +7,17 @@ from preprocessing.errors import UserError
 from stfnet.config import ModelConfig, RunConfig, TrainingConfig, from_dict
 
 
+def run_of_fold(workdir: Path, fold: str) -> Path:
+    """Folder of one official split's run among those that --folds trains."""
+    return Path(workdir) / f"fold-{fold}"
+
+
 def make_run_config(config, metadata) -> RunConfig:
     """Joins a configuration with the classes of the records.
 
     Args:
         config: ml_collections.ConfigDict of a file in experiments/configs: `model` (with `clip`),
-            `training`, `protocol`, `fold`, `split_seed`.
+            `training`, `protocol`, `fold`, `split_seed`, `split_from`.
         metadata: of the records.
 
     Returns:
@@ -36,13 +41,13 @@ def make_run_config(config, metadata) -> RunConfig:
             raise UserError(f"the configuration's {name}={values[name]!r} is no group of settings")
     model = {**values.pop("model"), "num_classes": len(metadata.classes)}
     training = from_dict(TrainingConfig, values.pop("training"))
-    known = {"protocol", "fold", "split_seed"}
+    known = {"protocol", "fold", "split_seed", "split_from"}
     if set(values) - known:
         raise UserError(
             f"the configuration has unknown settings {sorted(set(values) - known)}; beside model "
             f"and training it may have {sorted(known)}"
         )
-    if values.get("fold", 1) != 1 and values.get("protocol") != "official":
+    if str(values.get("fold", 1)) != "1" and values.get("protocol") != "official":
         raise UserError(
             f"fold={values['fold']} has no effect with protocol={values.get('protocol')}: set "
             "protocol=official or fold=1"

@@ -5,8 +5,11 @@ r"""Trains STFNet on prepared records.
 
 The same command goes on with a run that was stopped. Any setting of the configuration can be given
 on the command line, such as --config.training.batch_size=4 or --config.model.streams=rgb.
+--folds=all trains one run for each official split of the data set, one after the other.
 """
 
+import contextlib
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import program
+from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file("config", None, "Configuration file, one of experiments/configs.")
@@ -35,6 +39,12 @@ flags.DEFINE_enum(
     "Reads the records once and keeps them in memory, or copied in --cache_dir.",
 )
 flags.DEFINE_string("cache_dir", None, "Folder of --cache=disk, by default a temporary one.")
+flags.DEFINE_string(
+    "folds",
+    None,
+    "Train a run for each of these official splits, in WORKDIR/fold-NAME: all (the numbered ones), "
+    "or names and patterns such as 1,3 or group*.",
+)
 flags.mark_flags_as_required(["config", "records", "workdir"])
 
 
@@ -51,38 +61,63 @@ def check_flags():
 
 def main(_):
     check_flags()
-    from experiments.run_config import make_run_config
-    from preprocessing import records
-    from stfnet import cache, evaluation, input_pipeline, strategies, training
-    from stfnet.config import open_run
-    from stfnet.tensorboard import TensorBoard
+    from experiments.run_config import make_run_config, run_of_fold
+    from preprocessing import records, splits
+    from stfnet import cache, input_pipeline, strategies
 
     # First of all: a cluster can only be joined before TensorFlow has done anything else.
     strategy = strategies.make_strategy(FLAGS.strategy, FLAGS.logical_cpus)
-    chief = strategies.is_chief(strategy)
     metadata = records.load_metadata(FLAGS.records)
     config = make_run_config(FLAGS.config, metadata)
     strategies.check_run(strategy, config)
     input_pipeline.check_records(metadata, config)
-    if FLAGS.cache == "disk":
-        metadata = cache.copy_to_disk(metadata, FLAGS.cache_dir)
-    open_run(config, FLAGS.workdir, chief)
     workdir = Path(FLAGS.workdir)
+    if not FLAGS.folds:
+        runs = {workdir: config}
+    elif config.protocol != "official":
+        raise UserError(
+            f"--folds={FLAGS.folds} names official splits, and the protocol is {config.protocol}: "
+            "give --config.protocol=official too"
+        )
+    else:
+        runs = {
+            run_of_fold(workdir, fold): dataclasses.replace(config, fold=fold)
+            for fold in splits.chosen_folds(metadata.videos, FLAGS.folds)
+        }
+    with contextlib.ExitStack() as stack:
+        if FLAGS.cache == "disk":
+            metadata = stack.enter_context(cache.copied_to_disk(metadata, FLAGS.cache_dir))
+        for folder, one in runs.items():
+            if status := train(one, metadata, folder, strategy):
+                return status
+    return 0
+
+
+def train(config, metadata, workdir, strategy):
+    """Trains one run to its end; returns the exit status."""
+    import keras
+
+    from stfnet import plots, run, training
+    from stfnet.tensorboard import TensorBoard
+
+    keras.backend.clear_session()  # of the run before
     trainer = training.Trainer(
         config,
         metadata,
         workdir,
         strategy,
-        callbacks=[TensorBoard(workdir / "tensorboard", metadata, config)],
+        callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, metadata, config)],
         hold=FLAGS.cache == "memory",
     )
-    if chief:
-        counts = {name: len(part) for name, part in trainer.parts.items()}
+    if trainer.chief:
+        located = trainer.located
         print(
-            f"{config.name}: {counts['train']} training, {counts['val']} validation and "
-            f"{counts['test']} test videos of {len(config.classes)} classes (protocol "
-            f"{config.protocol}); {trainer.model.count_params():,} parameters; "
+            f"{config.name}: {len(located.train)} training, {len(located.val)} validation and "
+            f"{len(located.test)} test videos of {len(config.classes)} classes (protocol "
+            f"{config.protocol}, fold {config.fold}); {trainer.model.count_params():,} parameters; "
             f"{strategy.num_replicas_in_sync} device(s)",
+            *located.notes(metadata),
+            sep="\n",
             flush=True,
         )
     try:
@@ -90,13 +125,15 @@ def main(_):
     except training.Preempted as stop:
         print(stop, file=sys.stderr)
         return training.PREEMPTED
-    if not chief:
+    if not trainer.chief:
         return 0
-    evaluation.draw_curves(progress.history, workdir / "curves.png")
+    with plots.never_fatal(workdir / run.CURVES_FILE):
+        plots.draw_curves(progress.history, workdir / run.CURVES_FILE)
     best = progress.best
     print(
         f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "
-        f"{best['val_accuracy']:.3f}; kept as {workdir / 'best.keras'}"
+        f"{best['val_accuracy']:.3f}; kept as {workdir / run.BEST_FILE}",
+        flush=True,
     )
     return 0
 

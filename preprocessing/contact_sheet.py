@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from preprocessing import flow, records
+from preprocessing.captions import one_line
 from preprocessing.errors import UserError
 from preprocessing.flow_colors import flow_to_color
 
@@ -112,4 +113,5 @@ def _decode(image: bytes, mode: int) -> np.ndarray:
 
 
 def _write(image, text, left, baseline, size, color=_INK, weight=400):
+    text = one_line(text)
     cv2.putText(image, text, (int(left), int(baseline)), color, cv2.FontFace("sans"), size, weight)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 # Container: (where its signature stands, the signature, mark of a video track, of an audio one).
 _CONTAINERS = {
-    "MP4": (4, b"ftyp", b"vide", b"soun"),
+    "MP4": (4, b"ftyp", b"vide", b"soun"),  # 3GP and today's MOV are the same
     "AVI": (8, b"AVI ", b"vids", b"auds"),
     "Matroska": (0, b"\x1aE\xdf\xa3", b"V_", b"A_"),
     "MPEG program stream": (0, b"\x00\x00\x01\xba", b"\x00\x00\x01\xe0", b"\x00\x00\x01\xc0"),
@@ -12,7 +12,10 @@ _CONTAINERS = {
     "MPEG transport stream": (0, b"G@", b"", b""),
     "Windows Media": (0, b"0&\xb2u\x8ef\xcf\x11", b"", b""),
     "Flash video": (0, b"FLV\x01", b"", b""),
+    "GIF": (0, b"GIF8", b"", b""),
 }
+# Boxes that an older MOV begins with, which has no `ftyp`.
+_OLD_MOV = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _AUDIO_FILES = {
     "WAV": (8, b"WAVE"),
     "MP3": (0, b"ID3"),
@@ -32,7 +35,7 @@ def container(path: Path) -> str | None:
     for name, (position, signature, *_) in _CONTAINERS.items():
         if head[position : position + len(signature)] == signature:
             return name
-    return None
+    return "MP4" if head[4:8] in _OLD_MOV else None
 
 
 def declares(path: Path) -> str | None:

@@ -50,10 +50,12 @@ class Facts:
     Attributes:
         num_frames: frames that decoded.
         mean_motion: mean length of the flow vectors, in pixels of the stored size.
+        note: what is doubtful about it, in one line; empty where nothing is.
     """
 
     num_frames: int
     mean_motion: float
+    note: str = ""
 
 
 def example(path: Path, video_id: str, label: int, settings: Settings) -> bytes:
@@ -90,10 +92,12 @@ def convert(
         VideoError: the video cannot be used.
     """
     num_frames = 0
+    notes = []
 
     def gray_frames():
         nonlocal num_frames
-        for frame in itertools.islice(video.read_frames(path), frame_limit):
+        decoded = video.read_frames(path, notes.append, waiting=lambda: report(0))
+        for frame in itertools.islice(decoded, frame_limit):
             small = video.resize(frame, settings.image_size, settings.resize)
             writer.add_frame(_image(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), settings))
             num_frames += 1
@@ -122,7 +126,7 @@ def convert(
         raise video.VideoError(
             "too_short", f"{path} has {num_frames} frame, and flow needs two: leave it out"
         )
-    return Facts(num_frames, round(motion / (num_frames - 1), 4))
+    return Facts(num_frames, round(motion / (num_frames - 1), 4), note=" ".join(notes))
 
 
 def _image(image: np.ndarray, settings: Settings) -> bytes:

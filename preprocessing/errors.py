@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """A condition that the person at the terminal can mend.
+    """A condition that the person at the terminal can fix.
 
     The message names the thing at fault, what was found, what is needed and what to do.
     """

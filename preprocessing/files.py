@@ -30,6 +30,20 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".partial-{platform.node()}-{os.getpid()}-{path.name}")
 
 
+def is_utf8(path: Path) -> bool:
+    """Whether a name can be written to JSON, records and the terminal as it is."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(path: Path) -> str:
+    """A name for a message, with what is not UTF-8 in it as `\\xe9`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
     """Opens a binary file that takes the name `path` only when the block ends well.

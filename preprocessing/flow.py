@@ -84,7 +84,7 @@ def stream(
         waiting: called about once a second while that process is waited for.
     """
     if method == "opencv":
-        calc = _fast_solver() if quality == "fast" else _opencv_solver()
+        calc = fast_solver() if quality == "fast" else _opencv_solver()
         for first, second in itertools.pairwise(frames):
             yield calc(first, second)
     elif method == "keras" and device:
@@ -118,7 +118,12 @@ def _opencv_solver():
     return lambda first, second: solver.calc(first, second, None)
 
 
-def _fast_solver():
+def fast_solver() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The function of two frames behind `quality="fast"`.
+
+    Raises:
+        UserError: Numba is missing.
+    """
     try:
         from preprocessing import tvl1_compiled
     except ImportError as error:

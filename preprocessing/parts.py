@@ -7,15 +7,21 @@ name; parts go only when their shard is whole. So killing at any moment loses at
 that each worker has in hand, and the final bytes do not depend on it.
 """
 
+import contextlib
 import dataclasses
+import hashlib
 import json
 import math
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
-from preprocessing import conversion, files, records, runner
+from tqdm import tqdm
+
+from preprocessing import conversion, files, json_checks, records, runner, tfrecord
+from preprocessing import video as video_files
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 
@@ -23,6 +29,10 @@ FOLDER = "parts"
 _PLAN_FILE = "plan.json"
 _VIDEOS_PER_SHARD = 128
 _COPY_BYTES = 4 << 20
+_PART_KEYS = json_checks.having(
+    facts=json_checks.having(num_frames=json_checks.whole, mean_motion=json_checks.number),
+    length=json_checks.whole,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +75,18 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Facts of a video that is done, and the length of its record in bytes."""
+    """Facts of a video that is done, the length of its record in bytes, and digests.
+
+    Attributes:
+        facts, length: see above.
+        record_sha256, source_sha256: as in `records.RecordedVideo`; empty where a version without
+            digests made the part, to be filled in by `with_digests`.
+    """
 
     facts: conversion.Facts
     length: int
+    record_sha256: str = ""
+    source_sha256: str = ""
 
 
 def plan(catalogue: Catalogue, folder: Path, settings: conversion.Settings) -> Plan:
@@ -100,11 +118,12 @@ def begin(made: Plan):
     path = made.folder / FOLDER / _PLAN_FILE
     wanted = identity(made)
     if path.is_file():
-        found = json.loads(path.read_text())
+        found = _read_plan(path, wanted)
         check_same(made.folder, found, wanted)
     else:
         strangers = sorted(made.folder.glob(f"{records.DATASET_NAME}-*"))
-        if strangers and not (made.folder / records.METADATA_FILE).is_file():
+        begun = any(path.parent.glob("*.json"))  # and its plan was deleted, as `_read_plan` says
+        if strangers and not begun and not (made.folder / records.METADATA_FILE).is_file():
             raise UserError(
                 f"{made.folder} holds {strangers[0].name} of a set without metadata: empty the"
                 " folder or choose another --output"
@@ -113,6 +132,26 @@ def begin(made: Plan):
         files.write_text(path, json.dumps(wanted, indent=1))
     files.remove_partial(path.parent)
     files.remove_partial(made.folder)
+
+
+def _read_plan(path: Path, wanted: dict) -> dict:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        settings = dict.fromkeys(wanted["settings"], lambda value: None)  # any value
+        plan_keys = json_checks.having(
+            name=json_checks.text,
+            settings=json_checks.having(**settings),
+            labels=json_checks.having(),
+        )
+        if needed := plan_keys(found):
+            raise ValueError(f"needed is {needed}")
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}), so it does not tell what {path.parent.parent} was being"
+            " prepared from: if by the same command as now, delete this one file and run the"
+            " command again, which keeps every video that is done; if not, choose another --output"
+        ) from error
+    return found
 
 
 def check_same(folder: Path, found: dict, wanted: dict):
@@ -148,22 +187,47 @@ def load_parts(made: Plan) -> dict[int, Part]:
 
 def load_part(made: Plan, number: int) -> Part | None:
     """The part of a video, if it is done."""
+    path, facts_path = made.part_path(number), made.facts_path(number)
+    shard = made.shard_path(made.shard_of(number))
     try:
-        values = json.loads(made.facts_path(number).read_text())
+        part = _parsed_part(json.loads(facts_path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    part = Part(conversion.Facts(**values["facts"]), values["length"])
-    path = made.part_path(number)
+    except (ValueError, RecursionError) as error:
+        if not shard.is_file():
+            return None  # one video is made anew
+        raise UserError(
+            f"{facts_path} is damaged ({error}), and its record lies in {shard} already: put a copy"
+            f" of it back, or delete both files and run the same command again, which makes the"
+            " videos of that shard anew and no others"
+        ) from error
     if path.is_file() and path.stat().st_size == part.length:
         return part
-    return part if made.shard_path(made.shard_of(number)).is_file() else None
+    return part if shard.is_file() else None
+
+
+def _parsed_part(values) -> Part:
+    """The part that a file of facts describes; keys of a newer version are left out.
+
+    Raises:
+        ValueError: it describes none.
+    """
+    if needed := _PART_KEYS(values):
+        raise ValueError(f"needed is {needed}")
+    names = {field.name for field in dataclasses.fields(conversion.Facts)}
+    facts = {name: value for name, value in values["facts"].items() if name in names}
+    digests = {name: values.get(name, "") for name in ("record_sha256", "source_sha256")}
+    for digest in digests.values():
+        if needed := json_checks.digest(digest):
+            raise ValueError(f"needed is a digest of {needed}")
+    return Part(conversion.Facts(**facts), values["length"], **digests)
 
 
 def load_failure(made: Plan, number: int) -> runner.Failure | None:
     """What `write_failure` left of a video, if it did."""
     try:
-        return runner.Failure(**json.loads(made.failure_path(number).read_text()))
-    except FileNotFoundError:
+        return runner.Failure(**json.loads(made.failure_path(number).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
 
 
@@ -190,9 +254,23 @@ def make_part(
     with records.ExampleWriter(video.id, video.label, path.parent) as writer:
         facts = conversion.convert(video.path, writer, made.settings, report, device=device)
         with files.writing(path) as file:
-            part = Part(facts, writer.write_record(file))
+            digesting = _DigestingFile(file)
+            length = writer.write_record(digesting)
+    source = video_files.sha256(video.path, report)
+    part = Part(facts, length, digesting.sha256.hexdigest(), source)
     _write_facts(made, number, part)
     return part
+
+
+class _DigestingFile:
+    """A file to write to that knows the SHA-256 of what was written."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self.sha256 = file, hashlib.sha256()
+
+    def write(self, data: bytes):
+        self.sha256.update(data)
+        self._file.write(data)
 
 
 def join_shard(made: Plan, shard: int, done: dict[int, Part]):
@@ -209,24 +287,32 @@ def join_shard(made: Plan, shard: int, done: dict[int, Part]):
         made.part_path(number).unlink(missing_ok=True)
 
 
-def reopen(made: Plan, finished: records.Metadata, mended: Sequence[int]):
-    """Takes shards of a finished set apart again, so that mended videos can join them.
+def reopen(
+    made: Plan, finished: records.Metadata, repaired: Sequence[int], notes: Mapping[str, str]
+):
+    """Takes shards of a finished set apart again, so that repaired videos can join them.
 
     The metadata go last: killed before, the set is still the finished one it was.
+
+    Args:
+        made, finished: the plan, and the set as it is.
+        mended: numbers of the videos that join.
+        notes: video id -> `Facts.note` of the finished set.
     """
-    changed = {made.shard_of(number) for number in mended}
+    changed = {made.shard_of(number) for number in repaired}
     number_of = {video.id: number for number, video in enumerate(made.videos)}
     for video in finished.videos:
         number = number_of[video.id]
-        facts = conversion.Facts(video.num_frames, video.mean_motion)
+        facts = conversion.Facts(video.num_frames, video.mean_motion, note=notes.get(video.id, ""))
         if video.shard in changed:
             with (
                 finished.shard_paths[video.shard].open("rb") as shard,
-                files.writing(made.part_path(number)) as part,
+                files.writing(made.part_path(number)) as file,
             ):
                 shard.seek(video.offset)
-                part.write(shard.read(video.length))
-        _write_facts(made, number, Part(facts, video.length))
+                file.write(shard.read(video.length))
+        part = Part(facts, video.length, video.record_sha256, video.source_sha256)
+        _write_facts(made, number, part)
     (made.folder / records.METADATA_FILE).unlink()
     for shard in changed:
         made.shard_path(shard).unlink(missing_ok=True)
@@ -249,7 +335,34 @@ def recorded_videos(made: Plan, done: dict[int, Part]) -> tuple[records.Recorded
                 shard=shard,
                 offset=offsets[shard],
                 length=part.length,
+                record_sha256=part.record_sha256,
+                source_sha256=part.source_sha256,
             )
         )
         offsets[shard] += part.length
     return tuple(recorded)
+
+
+def with_digests(
+    made: Plan, videos: Sequence[records.RecordedVideo], shard_paths: Sequence[Path]
+) -> tuple[records.RecordedVideo, ...]:
+    """Fills in the digests that a version without them left out, by reading the finished shards.
+
+    A damaged record gets none, which `verification.verify` will say, and neither does a source
+    that is gone.
+    """
+    sources = {video.id: video.path for video in made.videos}
+    filled = {video.id: video for video in videos}
+    lacking = [video for video in videos if not (video.record_sha256 and video.source_sha256)]
+    for video in tqdm(lacking, "digests", unit="video", leave=False, disable=not lacking):
+        record, source = video.record_sha256, video.source_sha256
+        if not record:
+            data = records.read_bytes(shard_paths[video.shard], video.offset, video.length)
+            with contextlib.suppress(ValueError):
+                tfrecord.data_of(memoryview(data))
+                record = hashlib.sha256(data).hexdigest()
+        if not source:
+            with contextlib.suppress(OSError, UserError):
+                source = video_files.sha256(sources[video.id])
+        filled[video.id] = dataclasses.replace(video, record_sha256=record, source_sha256=source)
+    return tuple(filled.values())

@@ -13,12 +13,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing import files, flow_device, parts, records, runner, tfds_export
+from preprocessing import files, flow, flow_device, json_checks, parts, records, runner, tfds_export
 from preprocessing.conversion import Settings
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 
 FAILURES_FILE = "failures.jsonl"
+NOTES_FILE = "notes.jsonl"
+_ROW_KEYS = json_checks.having(
+    id=json_checks.text, path=json_checks.text, outcome=json_checks.text, reason=json_checks.text
+)
 
 # Takes (plan, numbers of the videos to do) and yields (number, Part or Failure) as they end.
 Runner = Callable[[parts.Plan, list[int]], Iterable[tuple[int, Any]]]
@@ -32,11 +36,14 @@ class Prepared:
         metadata: of the finished set.
         failures: one mapping with `id`, `path`, `outcome`, `reason` for each video left out.
         converted: videos converted in this run; the others were done before.
+        notes: as `failures`, for each video that is in the set though something about it is
+            doubtful.
     """
 
     metadata: records.Metadata
     failures: tuple[Mapping[str, str], ...]
     converted: int
+    notes: tuple[Mapping[str, str], ...] = ()
 
 
 def local_runner(
@@ -84,8 +91,9 @@ def prepare(
     """Makes a record set, or goes on with one that was interrupted.
 
     A video that cannot be used goes to `failures.jsonl` with its reason, and the set is made of
-    the others. The same call on a finished set tries those videos again, and does nothing if
-    there are none; with another `clip` it only rewrites the metadata.
+    the others; `notes.jsonl` lists those of them that are doubtful. The same call on a finished
+    set tries the failed ones again, and does nothing if there are none; with another `clip` it
+    only rewrites the metadata.
 
     Args:
         catalogue: the videos.
@@ -105,7 +113,7 @@ def prepare(
     with files.locked(folder, "preparation"):
         finished = _finished(made)
         if finished and not finished.failed:
-            return Prepared(_renewed(made, finished, clip), (), 0)
+            return Prepared(_renewed(made, finished, clip), (), 0, read_rows(folder, NOTES_FILE))
         return _prepare(made, finished, clip, run, announce)
 
 
@@ -120,41 +128,50 @@ def _prepare(
         for number, video in enumerate(made.videos)
         if number not in done and video.id not in recorded
     ]
+    if waiting and made.settings.flow_quality == "fast":
+        flow.fast_solver()  # what it lacks is said here once, and not by every worker
     if waiting:
         announce([made.videos[number] for number in waiting])
     failures = []
     (made.folder / FAILURES_FILE).unlink(missing_ok=True)
     for number, result in run(made, waiting):
         if isinstance(result, runner.Failure):
-            failures.append(_failure(made.videos[number], result))
+            failures.append(_row(made.videos[number], result.outcome, result.reason))
             with (made.folder / FAILURES_FILE).open("a") as file:
                 file.write(json.dumps(failures[-1]) + "\n")
         else:
             done[number] = result
     failures.sort(key=lambda failure: failure["id"])
-    if failures:
-        lines = "".join(json.dumps(failure) + "\n" for failure in failures)
-        files.write_text(made.folder / FAILURES_FILE, lines)
+    _write_rows(made.folder / FAILURES_FILE, failures)
     if not done and not recorded:
         raise UserError(
             f"none of the {len(made.videos)} videos could be used, the first because"
             f" {failures[0]['reason']} ({made.folder / FAILURES_FILE} lists them all)"
         )
-    mended = [number for number in done if made.videos[number].id not in recorded]
-    if finished and mended:
-        parts.reopen(made, finished, mended)
+    repaired = [number for number in done if made.videos[number].id not in recorded]
+    if finished and repaired:
+        notes = {row["id"]: row["reason"] for row in read_rows(made.folder, NOTES_FILE)}
+        parts.reopen(made, finished, repaired, notes)
         done = parts.load_parts(made)
-    if finished and not mended:
+    if finished and not repaired:
         metadata = _renewed(made, finished, clip)
     else:
         metadata = _join(made, done, clip, tuple(failure["id"] for failure in failures))
-    return Prepared(metadata, tuple(failures), len(waiting) - len(failures))
+    notes = read_rows(made.folder, NOTES_FILE)
+    return Prepared(metadata, tuple(failures), len(waiting) - len(failures), notes)
 
 
 def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Metadata:
     for shard in range(made.num_shards):
         parts.join_shard(made, shard, done)
-    videos = parts.recorded_videos(made, done)
+    shard_paths = [made.shard_path(shard) for shard in range(made.num_shards)]
+    videos = parts.with_digests(made, parts.recorded_videos(made, done), shard_paths)
+    notes = [
+        _row(made.videos[number], "fewer_frames", part.facts.note)
+        for number, part in done.items()
+        if part.facts.note
+    ]
+    _write_rows(made.folder / NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
     settings = made.settings
     metadata = records.Metadata(
         folder=made.folder,
@@ -185,6 +202,7 @@ def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Meta
             "opencv": cv2.__version__,
             "numpy": np.__version__,
         },
+        sha256=records.set_sha256(videos),
     )
     tfds_export.write(metadata)
     records.write_metadata(metadata)
@@ -234,19 +252,52 @@ def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Meta
         dataclasses.replace(
             video, group=sources[video.id].group, splits=dict(sources[video.id].splits)
         )
-        for video in finished.videos
+        for video in parts.with_digests(made, finished.videos, finished.shard_paths)
     )
-    renewed = dataclasses.replace(finished, clip={**finished.clip, **clip}, videos=videos)
-    if renewed != finished:
+    renewed = dataclasses.replace(
+        finished,
+        clip={**finished.clip, **clip},
+        videos=videos,
+        sha256=finished.sha256 or records.set_sha256(videos),
+    )
+    # Where shards are lost whose sources are gone too, the metadata stay for a copy of those.
+    if renewed != finished and len(videos) == finished.counts["videos"]:
         records.write_metadata(renewed)
     shutil.rmtree(made.folder / parts.FOLDER, ignore_errors=True)
     return renewed
 
 
-def _failure(video: Video, failure: runner.Failure) -> dict[str, str]:
-    return {
-        "id": video.id,
-        "path": str(video.path),
-        "outcome": failure.outcome,
-        "reason": failure.reason,
-    }
+def read_rows(folder: Path, name: str) -> tuple[dict[str, str], ...]:
+    """Rows of `failures.jsonl` or `notes.jsonl`: `id`, `path`, `outcome`, `reason`.
+
+    Raises:
+        UserError: a line is damaged.
+    """
+    path = Path(folder) / name
+    if not path.is_file():
+        return ()
+    rows = []
+    try:
+        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            if needed := _ROW_KEYS(row):
+                raise ValueError(f"needed is {needed}")
+            rows.append(row)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}, line {len(rows) + 1} is damaged ({error}), as when a preparation was stopped:"
+            " run the same experiments.prepare again, which tries the failed videos alone and"
+            " writes the file anew. Without it, delete the file: the records do not need it"
+        ) from error
+    return tuple(rows)
+
+
+def _write_rows(path: Path, rows: list[dict[str, str]]):
+    """Replaces a list of rows; where there are none, there is no file."""
+    if rows:
+        files.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _row(video: Video, outcome: str, reason: str) -> dict[str, str]:
+    return {"id": video.id, "path": str(video.path), "outcome": outcome, "reason": reason}

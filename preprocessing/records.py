@@ -9,17 +9,19 @@ A folder holds TFRecord shards `stfnet-videos.tfrecord-00000-of-0000K`, one Exam
 | `frames`   | bytes list | N images, each H x W x 3, RGB                                        |
 | `flow`     | bytes list | N-1 gray images of 2H x W: the x plane above the y plane, 8 bit       |
 
-and a `metadata.json`, written last: its presence means that the set is finished.
+and a `metadata.json`, written last: its presence means that the set is finished. It has the
+SHA-256 of each record, of each source video, and of the whole set (`set_sha256`).
 """
 
 import dataclasses
+import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from preprocessing import files, tfrecord
+from preprocessing import files, json_checks, tfrecord
 from preprocessing.errors import UserError
 
 FORMAT = 1
@@ -33,6 +35,49 @@ _HELD_BYTES = 16 << 20
 _COPY_BYTES = 1 << 20
 # Protocol buffers read no message of 2 GiB or more.
 MAX_EXAMPLE_BYTES = (1 << 31) - 1
+
+_METADATA_KEYS = {
+    "format": json_checks.whole,
+    "name": json_checks.text,
+    "clip": json_checks.having(
+        num_frames=json_checks.whole,
+        flow_length=json_checks.whole,
+        image_size=json_checks.whole,
+        resize=json_checks.text,
+    ),
+    "encoding": json_checks.having(
+        flow_bound=json_checks.number,
+        image_format=json_checks.text,
+        jpeg_quality=json_checks.whole,
+    ),
+    "flow": json_checks.having(
+        algorithm=json_checks.text, method=json_checks.text, quality=json_checks.text
+    ),
+    "classes": json_checks.texts,
+    "counts": json_checks.having(
+        videos=json_checks.whole,
+        classes=json_checks.whole,
+        frames=json_checks.whole,
+        failed=json_checks.whole,
+        shards=json_checks.whole,
+    ),
+    "videos": json_checks.items,
+    "failed": json_checks.texts,
+    "versions": json_checks.texts_by_name,
+}
+_VIDEO_KEYS = {
+    "id": json_checks.text,
+    "label": json_checks.whole,
+    "class": json_checks.text,
+    "group": json_checks.text,
+    "splits": json_checks.texts_by_name,
+    "num_frames": json_checks.whole,
+    "mean_motion": json_checks.number,
+    "shard": json_checks.whole,
+    "offset": json_checks.whole,
+    "length": json_checks.whole,
+}
+_DIGEST_KEYS = {"record_sha256": json_checks.digest, "source_sha256": json_checks.digest}
 
 
 def shard_file(index: int, count: int) -> str:
@@ -185,9 +230,14 @@ def read_record(path: Path, offset: int, length: int) -> dict:
     Raises:
         ValueError: the record is damaged.
     """
+    return read_example(tfrecord.data_of(read_bytes(path, offset, length)))
+
+
+def read_bytes(path: Path, offset: int, length: int) -> bytes:
+    """A TFRecord as it lies in a shard, unchecked."""
     with Path(path).open("rb") as file:
         file.seek(offset)
-        return read_example(tfrecord.data_of(file.read(length)))
+        return file.read(length)
 
 
 def example_at(path, offset):
@@ -220,6 +270,10 @@ class RecordedVideo:
         mean_motion: mean length of its flow vectors, in pixels of the stored size.
         shard: index of its shard.
         offset, length: where its TFRecord lies in the shard, in bytes.
+        record_sha256: of the TFRecord's bytes, hexadecimal; empty in sets that were made before
+            digests were.
+        source_sha256: of the video it was made from (`preprocessing.video.sha256`); empty as well
+            where that video is gone.
     """
 
     id: str
@@ -232,6 +286,8 @@ class RecordedVideo:
     shard: int
     offset: int
     length: int
+    record_sha256: str = ""
+    source_sha256: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,6 +305,7 @@ class Metadata:
         videos: the videos, in the order of the shards.
         failed: ids of the videos that could not be used (`failures.jsonl` has the reasons).
         versions: the programs that made the set.
+        sha256: of the set, see `set_sha256`; empty where a record's is not known.
     """
 
     folder: Path
@@ -261,12 +318,25 @@ class Metadata:
     videos: tuple[RecordedVideo, ...]
     failed: tuple[str, ...]
     versions: Mapping[str, str]
+    sha256: str = ""
 
     @property
     def shard_paths(self) -> tuple[Path, ...]:
         """The shards' paths; `RecordedVideo.shard` indexes them."""
         count = self.counts["shards"]
         return tuple(self.folder / shard_file(index, count) for index in range(count))
+
+
+def set_sha256(videos: Iterable[RecordedVideo]) -> str:
+    """One digest for all records of a set, whoever made them and however often that was stopped.
+
+    The SHA-256, hexadecimal, of the lines `<record_sha256>\\n` of its videos in the order of the
+    shards (that of `metadata.json`); empty where a record's digest is not known.
+    """
+    digests = [video.record_sha256 for video in videos]
+    if not all(digests):
+        return ""
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
 
 
 def write_metadata(metadata: Metadata):
@@ -313,20 +383,51 @@ def read_metadata(folder: Path) -> Metadata:
             " experiments.prepare"
         )
     try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): prepare the records again") from error
-    if values.get("format") != FORMAT:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+        if values.get("format", FORMAT) != FORMAT:
+            found = json_checks.shown(values["format"])
+            raise ValueError(f"it is of format {found}, this program reads format {FORMAT}")
+        return _metadata(folder, values)
+    except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{path} is of format {values.get('format')}, this program reads format {FORMAT}:"
-            " prepare the records again"
-        )
+            f"{path} cannot be used: {error}. The shards beside it are not touched: copy"
+            f" {METADATA_FILE} again from where the set was made or from a backup. Without one,"
+            " the set must be prepared again into an empty folder, the flow of every video with it"
+        ) from error
+
+
+def _metadata(folder: Path, values: dict) -> Metadata:
+    """Checks what was read from `metadata.json`.
+
+    Raises:
+        ValueError: names the key and what is wrong with it.
+    """
+    values = json_checks.checked("it", values, _METADATA_KEYS, {"sha256": json_checks.digest})
     del values["format"]
-    for video in values["videos"]:
+    classes = values["classes"] = tuple(values["classes"])
+    failed = values["failed"] = tuple(values["failed"])
+    shards, ids = values["counts"]["shards"], set()
+    if shards > len(values["videos"]) + len(failed):
+        raise ValueError(f"its key 'counts' says {shards} shards, more than there are videos")
+    videos = []
+    for number, video in enumerate(values["videos"]):
+        where = f"entry {number} of its key 'videos'"
+        video = json_checks.checked(where, video, _VIDEO_KEYS, _DIGEST_KEYS)
+        if not (video["label"] < len(classes) and classes[video["label"]] == video["class"]):
+            raise ValueError(
+                f"{where} is of label {video['label']} and class {video['class']!r}, which do not"
+                " belong together"
+            )
+        if video["shard"] >= shards:
+            raise ValueError(f"{where} lies in shard {video['shard']}, there are {shards}")
+        if video["id"] in ids:
+            raise ValueError(f"{where} has the id {video['id']!r} of an entry before")
+        ids.add(video["id"])
         video["class_name"] = video.pop("class")
-    values["videos"] = tuple(RecordedVideo(**video) for video in values["videos"])
-    values["classes"], values["failed"] = tuple(values["classes"]), tuple(values["failed"])
-    return Metadata(folder=folder, **values)
+        videos.append(RecordedVideo(**video))
+    return Metadata(folder=folder, **values | {"videos": tuple(videos)})
 
 
 def shard_sizes(metadata: Metadata) -> list[int]:

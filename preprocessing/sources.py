@@ -17,11 +17,12 @@ from preprocessing.datasets import (
 from preprocessing.datasets.catalogue import Catalogue
 from preprocessing.errors import UserError
 
+# Kind of source: (its loader, the archives that its folder may hold).
 _COLLECTIONS = {
-    "folder": folder.load,
-    "ucf101": ucf101.load,
-    "ucf11": ucf11.load,
-    "ucf_sports": ucf_sports.load,
+    "folder": (folder.load, {}),
+    "ucf101": (ucf101.load, ucf101.ARCHIVES),
+    "ucf11": (ucf11.load, ucf11.ARCHIVES),
+    "ucf_sports": (ucf_sports.load, ucf_sports.ARCHIVES),
 }
 
 
@@ -39,13 +40,14 @@ def load(
     """The catalogue of a source.
 
     Args:
-        source: `synthetic`, `tfds:NAME`, or `folder:DIR` and the like, where DIR may hold or be
-            an archive.
+        source: `synthetic`, `tfds:NAME`, or `folder:DIR` and the like, where DIR may be an
+            archive, and may hold the archives of a published collection.
         videos_folder: where `synthetic` and `tfds` write their videos.
         seed, groups, clips_per_group, workers: for `synthetic`, see `synthetic.write_dataset`.
 
     Raises:
-        UserError: the source is unknown, or its folder is missing or holds no videos.
+        UserError: the source is unknown, its folder is missing or holds no videos, an archive
+            cannot be unpacked, or two videos have one id.
     """
     kind, _, place = source.partition(":")
     if kind == "synthetic" and not place:
@@ -63,8 +65,9 @@ def load(
     if kind not in _COLLECTIONS or not place:
         known = ", ".join(["synthetic", "tfds:NAME", *(f"{name}:DIR" for name in _COLLECTIONS)])
         raise UserError(f"source {source!r} is unknown: it is one of {known}")
-    root = archives.unpacked(Path(place).expanduser())
-    catalogue = _COLLECTIONS[kind](root)
+    load_folder, published = _COLLECTIONS[kind]
+    root = archives.unpacked(Path(place).expanduser(), published)
+    catalogue = load_folder(root)
     return Source(catalogue, tuple(totals.differences(catalogue, root)))
 
 

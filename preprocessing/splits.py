@@ -5,6 +5,7 @@ set's `RecordedVideo`.
 """
 
 import dataclasses
+import fnmatch
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from preprocessing.errors import UserError
 
 PROTOCOLS = ("official", "group", "paper")
-TRAIN_SHARE = 0.7
+TEST_SHARE = 0.3  # of the videos, as Ou & Sun 2019 divide them
 ROUNDING = 1e-6  # of sums of videos and shares: as near is near enough
 
 
@@ -21,7 +22,7 @@ def assign(
     protocol: str,
     fold: int | str = 1,
     seed: int = 0,
-    test_share: float = 1 - TRAIN_SHARE,
+    test_share: float = TEST_SHARE,
 ) -> dict[str, str]:
     """Divides videos into training and test.
 
@@ -103,6 +104,37 @@ def divisions(videos: Iterable, seed: int = 0) -> list[Division]:
     return found
 
 
+def official_folds(videos: Iterable) -> list[str]:
+    """Names of the official lists: the numbered ones in order, then the others."""
+    names = {name for video in videos for name in video.splits}
+    return sorted(names, key=lambda name: (not name.isdigit(), len(name), name))
+
+
+def chosen_folds(videos: Iterable, wanted: str) -> list[str]:
+    """The official lists that `wanted` names.
+
+    Args:
+        videos: as for `assign`.
+        wanted: `all` for the numbered ones, or names and patterns such as `1,3` or `group*`.
+
+    Raises:
+        UserError: there are none, or a name or pattern fits none.
+    """
+    known = official_folds(videos)
+    if wanted == "all":
+        folds = [name for name in known if name.isdigit()]
+        if not folds:
+            _official(videos, "1")  # says what there is
+        return folds
+    folds = []
+    for pattern in wanted.split(","):
+        fitting = fnmatch.filter(known, pattern.strip())
+        if not fitting:
+            _official(videos, pattern.strip())
+        folds += [name for name in fitting if name not in folds]
+    return folds
+
+
 def table(divided: Iterable[Division]) -> list[str]:
     """Divisions as lines for the terminal."""
     lines = ["protocol     train    test     leak  (test clips with a sibling in training)"]
@@ -120,9 +152,10 @@ def _official(videos, fold: str) -> dict[str, str]:
     assignment = {video.id: video.splits[fold] for video in videos if fold in video.splits}
     if assignment:
         return assignment
-    known = sorted({name for video in videos for name in video.splits})
+    known = official_folds(videos)
+    shown = ", ".join([*known[:8], "..."] if len(known) > 9 else known)
     raise UserError(
-        f"there is no official split {fold}: the data set has {', '.join(known)}"
+        f"there is no official split {fold}: the data set has {shown}"
         if known
         else "the data set has no official split: choose protocol group or paper"
     )

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import json
 import statistics
 
 from preprocessing import preparation, records, splits
@@ -41,6 +40,7 @@ class Summary:
         divisions: what each protocol makes of the set.
         outcomes: name of a fault -> videos that have it.
         failures: rows of `failures.jsonl`, with `id`, `path`, `outcome` and `reason`.
+        notes: rows of `notes.jsonl`, as `failures`: videos in the set that are doubtful.
     """
 
     classes: tuple[ClassSummary, ...]
@@ -48,19 +48,23 @@ class Summary:
     divisions: tuple[splits.Division, ...]
     outcomes: dict[str, int]
     failures: tuple[dict[str, str], ...]
+    notes: tuple[dict[str, str], ...]
 
 
 def summarise(metadata: records.Metadata, bars: int = 12) -> Summary:
-    """Sums a record set up from its metadata and `failures.jsonl`.
+    """Sums a record set up from its metadata, `failures.jsonl` and `notes.jsonl`.
 
     Args:
         metadata: of the set.
         bars: most bars of the histogram of lengths.
+
+    Raises:
+        UserError: `failures.jsonl` is damaged.
     """
     of_class = collections.defaultdict(list)
     for video in metadata.videos:
         of_class[video.label].append(video)
-    failures = _failures(metadata)
+    failures = preparation.read_rows(metadata.folder, preparation.FAILURES_FILE)
     return Summary(
         classes=tuple(
             _class_summary(name, of_class[label]) for label, name in enumerate(metadata.classes)
@@ -68,7 +72,8 @@ def summarise(metadata: records.Metadata, bars: int = 12) -> Summary:
         lengths=tuple(_histogram([video.num_frames for video in metadata.videos], bars)),
         divisions=tuple(splits.divisions(metadata.videos)),
         outcomes=dict(collections.Counter(row["outcome"] for row in failures).most_common()),
-        failures=tuple(failures),
+        failures=failures,
+        notes=preparation.read_rows(metadata.folder, preparation.NOTES_FILE),
     )
 
 
@@ -96,10 +101,3 @@ def _histogram(lengths, bars) -> list[tuple[int, int, int]]:
     return [
         (first + k * width, first + (k + 1) * width - 1, counts[k]) for k in range(max(counts) + 1)
     ]
-
-
-def _failures(metadata) -> list[dict[str, str]]:
-    path = metadata.folder / preparation.FAILURES_FILE
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preprocessing import conversion, records, runner, video
+from preprocessing.captions import one_line
 from preprocessing.datasets import catalogue
 
 # Pairs of the first videos that are timed; the first pair warms up.
@@ -69,7 +70,7 @@ def survey(
 
 def table(forecast: Forecast) -> list[str]:
     """The forecast as lines for the terminal."""
-    rows = [(name, frames) for name, frames in sorted(forecast.frames.items())]
+    rows = [(one_line(name, 40), frames) for name, frames in sorted(forecast.frames.items())]
     everything = [count for _, frames in rows for count in frames]
     width = max([5, *(len(name) for name, _ in rows)])
     lines = [f"{'class':<{width}}  videos    frames  shortest  longest"]

@@ -1,6 +1,10 @@
 """Metadata of TensorFlow Datasets, so that `tfds.builder_from_directory` loads a record set."""
 
+import collections
+from collections.abc import Sequence
+
 from preprocessing import records
+from preprocessing.captions import one_line
 
 
 def write(metadata: records.Metadata):
@@ -21,7 +25,7 @@ def write(metadata: records.Metadata):
         features=tfds.features.FeaturesDict(
             {
                 "video_id": tfds.features.Text(),
-                "label": tfds.features.ClassLabel(names=list(metadata.classes)),
+                "label": tfds.features.ClassLabel(names=label_names(metadata.classes)),
                 "frames": tfds.features.Sequence(
                     tfds.features.Image(shape=(size, size, 3), encoding_format=image_format)
                 ),
@@ -46,3 +50,12 @@ def write(metadata: records.Metadata):
         description=f"{metadata.name}: frames and TV-L1 optical flow of whole videos.",
         check_data=False,
     )
+
+
+def label_names(classes: Sequence[str]) -> list[str]:
+    """Class names as TensorFlow Datasets can keep them: one a line, none blank, none twice."""
+    names = [one_line(name) or "unnamed" for name in classes]
+    count = collections.Counter(names)
+    return [
+        name if count[name] == 1 else f"{name} (label {label})" for label, name in enumerate(names)
+    ]

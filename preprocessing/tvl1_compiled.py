@@ -6,6 +6,9 @@ its defaults. OpenCV makes seven passes over memory in each iteration, two of th
 precision `hypot`; here Numba compiles one pass in single precision. Results differ by rounding.
 """
 
+import logging
+import multiprocessing
+
 import cv2
 import numba
 import numpy as np
@@ -81,7 +84,24 @@ def _central_gradient(image):
     )
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def _has_cache_folder() -> bool:
+    """Whether Numba finds a folder to keep compiled functions in; where it does not, it raises."""
+    try:
+        numba.njit(cache=True)(_central_gradient)  # looks for the folder and compiles nothing
+    except RuntimeError:
+        if multiprocessing.parent_process() is None:  # else every worker would say so
+            logging.warning(
+                "fast flow is compiled anew in every process (some seconds): no folder to keep it"
+                " in is writable; set NUMBA_CACHE_DIR to one that is"
+            )
+        return False
+    return True
+
+
+_CACHE = _has_cache_folder()
+
+
+@numba.njit(cache=_CACHE, fastmath=True, nogil=True, error_model="numpy")
 def _iterate(u1, u2, dual, gx, gy, constant):
     """Primal-dual iterations in place until the flow stands still; whether it still moves.
 
@@ -103,7 +123,7 @@ def _iterate(u1, u2, dual, gx, gy, constant):
     return True
 
 
-@numba.njit(cache=True, fastmath=True, inline="always", error_model="numpy")
+@numba.njit(cache=_CACHE, fastmath=True, inline="always", error_model="numpy")
 def _flow_row(y, u1, u2, dual, gx, gy, constant):
     """One row of u = v + theta div p, v by Zach's thresholding; the sum of squared changes."""
     limit = np.float32(LAMBDA * THETA)
@@ -132,7 +152,7 @@ def _flow_row(y, u1, u2, dual, gx, gy, constant):
     return change
 
 
-@numba.njit(cache=True, fastmath=True, inline="always", error_model="numpy")
+@numba.njit(cache=_CACHE, fastmath=True, inline="always", error_model="numpy")
 def _dual_row(y, below, u, p1, p2):
     """One row of p = (p + tau/theta grad u) / (1 + tau/theta |grad u|)."""
     rate = np.float32(TAU / THETA)

@@ -1,13 +1,14 @@
 """Reads a record set back: checksums, counts, and that every image decodes."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from preprocessing import records, runner
+from preprocessing import records, runner, tfrecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +16,8 @@ class Fault:
     """What is wrong with one video's record.
 
     Attributes:
-        video_id: the video.
-        shard: file name of its shard.
+        video_id: the video; empty where the whole set is meant.
+        shard: file name of its shard, or `metadata.json`.
         reason: one line.
     """
 
@@ -38,9 +39,9 @@ def verify(
     time_limit: float = 300.0,
     progress: Callable[[int], None] = lambda videos: None,
 ) -> list[Fault]:
-    """Checks every record of a finished set.
+    """Checks every record of a finished set, its SHA-256 and that of the whole.
 
-    A shard with faults is mended by deleting it and preparing again: that makes its videos anew.
+    A shard with faults is repaired by deleting it and preparing again: that makes its videos anew.
 
     Args:
         metadata: of the set.
@@ -59,7 +60,13 @@ def verify(
             result = f"{result.outcome}: {result.reason}"
         if result:
             faults[task.video.id] = Fault(task.video.id, task.path.name, result)
-    return [faults[video.id] for video in metadata.videos if video.id in faults]
+    found = [faults[video.id] for video in metadata.videos if video.id in faults]
+    # Where no record differs from its digest, these are the digests of the records as they are.
+    sha256 = records.set_sha256(metadata.videos)
+    if not found and metadata.sha256 and sha256 != metadata.sha256:
+        reason = f"the SHA-256 of its records is {sha256 or 'unknown'}, it says {metadata.sha256}"
+        found = [Fault("", records.METADATA_FILE, reason)]
+    return found
 
 
 def _check(task: _Task, report) -> str | None:
@@ -67,9 +74,13 @@ def _check(task: _Task, report) -> str | None:
     report(1)
     video = task.video
     try:
-        example = records.read_record(task.path, video.offset, video.length)
+        data = records.read_bytes(task.path, video.offset, video.length)
+        example = records.view_example(tfrecord.data_of(memoryview(data)))
     except ValueError as error:
         return str(error)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if video.record_sha256 and sha256 != video.record_sha256:
+        return f"its SHA-256 is {sha256}, the metadata say {video.record_sha256}"
     if (example["video_id"], example["label"]) != (video.id, video.label):
         return (
             f"holds {example['video_id']} of label {example['label']}, the metadata say {video.id}"

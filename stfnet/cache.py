@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import math
 import mmap
+import os
 import re
 import shutil
 import tempfile
@@ -20,39 +22,65 @@ from preprocessing.errors import UserError
 
 _COLOR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _GRAY = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+_LOCK_NAME = re.compile(r"\.(.+-[0-9a-f]{16})\.lock")  # of a copy, beside it
 _ALIGNMENT = 64  # bytes, of TensorFlow's tensors
 
 
-def copy_to_disk(metadata, folder=None):
-    """Copies a record set from slow or shared storage to this machine, once.
+@contextlib.contextmanager
+def copied_to_disk(metadata, folder=None):
+    """Copies a record set from slow or shared storage to this machine, for as long as it is used.
 
-    A copy that is there is used again while its metadata.json equals the original's and its shards
-    have their full size.
+    Runs of one user and one record set share a copy; the last of them to end deletes it. Copies
+    that killed runs left are deleted when the next one starts.
 
     Args:
         metadata: of the records.
-        folder: where copies lie; None for `stfnet-records` in the system's temporary folder.
+        folder: where copies lie; None for one of this user's in the system's temporary folder.
 
-    Returns:
+    Yields:
         Metadata of the copy.
 
     Raises:
         UserError: the disk has too little room.
     """
     source = Path(metadata.folder).resolve()
-    folder = Path(folder or Path(tempfile.gettempdir()) / "stfnet-records")
+    folder = Path(folder or Path(tempfile.gettempdir()) / f"stfnet-records-{os.getuid()}")
     text = (source / records.METADATA_FILE).read_text()
     copy = folder / f"{source.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     copied = dataclasses.replace(metadata, folder=copy)
-    wanted = [
+    folder.mkdir(parents=True, exist_ok=True)
+    for lock in folder.iterdir():
+        match = _LOCK_NAME.fullmatch(lock.name)
+        if match and match[1] != copy.name:
+            _delete_unused(folder / match[1])
+    try:
+        while True:
+            with _lock_of(copy, fcntl.LOCK_SH):
+                if (copy / records.METADATA_FILE).is_file() and not _missing(metadata, copied):
+                    yield copied
+                    return
+            with _lock_of(copy, fcntl.LOCK_EX):  # waits for whoever is copying
+                _copy(metadata, copied, text)
+    finally:
+        _delete_unused(copy)
+
+
+def _missing(metadata, copied):
+    """(path, path of the original, bytes) of each shard that the copy has not whole."""
+    return [
         (ours, theirs, size)
         for ours, theirs, size in zip(
             copied.shard_paths, metadata.shard_paths, records.shard_sizes(metadata), strict=True
         )
         if not ours.is_file() or ours.stat().st_size != size
     ]
+
+
+def _copy(metadata, copied, text):
+    copy, wanted = copied.folder, _missing(metadata, copied)
     needed = sum(size for *_, size in wanted)
     copy.mkdir(parents=True, exist_ok=True)
+    files.remove_partial(copy)
     free = shutil.disk_usage(copy).free
     if needed > free:
         raise UserError(
@@ -63,7 +91,32 @@ def copy_to_disk(metadata, folder=None):
         with files.writing(ours) as file, open(theirs, "rb") as original:
             shutil.copyfileobj(original, file, 1 << 22)
     files.write_text(copy / records.METADATA_FILE, text)
-    return copied
+
+
+@contextlib.contextmanager
+def _lock_of(copy, kind):
+    """Locks a copy, shared while it is read; raises BlockingIOError if `kind` says not to wait."""
+    path = copy.with_name(f".{copy.name}.lock")
+    while True:
+        with path.open("a+") as file:
+            fcntl.flock(file, kind)
+            try:
+                same = path.stat().st_ino == os.fstat(file.fileno()).st_ino
+            except FileNotFoundError:
+                same = False
+            if same:  # else whoever held it before deleted it with the copy
+                yield path
+                return
+
+
+def _delete_unused(copy):
+    """Deletes a copy that no process reads."""
+    with (
+        contextlib.suppress(BlockingIOError),
+        _lock_of(copy, fcntl.LOCK_EX | fcntl.LOCK_NB) as lock,
+    ):
+        shutil.rmtree(copy, ignore_errors=True)
+        lock.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -116,7 +169,7 @@ class RecordReader:
         record = self.maps[video.shard][video.offset : video.offset + video.length]
         if position not in self.checked:
             try:
-                tfrecord.data_of(bytes(record))
+                tfrecord.data_of(record)
             except ValueError as error:
                 raise self._damaged(position, error) from error
             self.checked.add(position)

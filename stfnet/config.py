@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.settings import check, setting
 
@@ -188,16 +187,16 @@ class TrainingConfig:
             )
 
 
-def check_together(model: ModelConfig, training: TrainingConfig, devices=1):
+def check_together(model: ModelConfig, training: TrainingConfig, part=None):
     """Checks what only the two configurations together tell.
 
     Args:
         model, training: of a run.
-        devices: that share a batch.
+        part: clips that a device computes at a time; None for those of a single device.
 
     Raises:
-        UserError: the batch cannot be shared evenly, statistics are taken over the batch where a
-            device computes one clip at a time, or VGG-16's weights do not fit the network.
+        UserError: statistics are taken over a batch of one clip, or VGG-16's weights do not fit
+            the network.
     """
     if training.weights and not training.weights.endswith(".keras"):
         needed = [("width_divisor", model.width_divisor, 1)]
@@ -210,18 +209,13 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices=1):
                     f"training.weights={training.weights} are VGG-16's and need model.{name}="
                     f"{fitting}, not {value}"
                 )
-    part, rest = divmod(training.batch_size, devices * training.accumulation_steps)
-    if rest:
-        raise UserError(
-            f"training.batch_size={training.batch_size} cannot be shared by {devices} device(s) x "
-            f"accumulation_steps={training.accumulation_steps}; it must be a multiple of their "
-            "product"
-        )
-    if model.lstm_statistics == "batch" and part == 1:
+    if part is None:
+        part = training.batch_size // training.accumulation_steps
+    if model.lstm_statistics == "batch" and part <= 1:
         raise UserError(
             f"model.lstm_statistics=batch needs two clips or more at a time, but training."
-            f"batch_size={training.batch_size} over {devices} device(s) x accumulation_steps="
-            f"{training.accumulation_steps} leaves one: set a larger batch_size or "
+            f"batch_size={training.batch_size} and accumulation_steps="
+            f"{training.accumulation_steps} leave a device one: set a larger batch_size or "
             "lstm_statistics=layer"
         )
 
@@ -234,6 +228,7 @@ class RunConfig:
         name: name of the data set.
         classes: class names, in the order of the softmax.
         protocol, fold, split_seed: the split of the videos (see `preprocessing.splits`).
+        split_from: folder of another run whose videos keep their parts; empty for none.
         model, training: the two configurations.
     """
 
@@ -242,10 +237,12 @@ class RunConfig:
     model: ModelConfig
     training: TrainingConfig
     protocol: str = "group"
-    fold: int = 1
+    fold: str = "1"
     split_seed: int = 0
+    split_from: str = ""
 
     def __post_init__(self):
+        object.__setattr__(self, "fold", str(self.fold))  # a number before folds had names
         _check_choice("protocol", self.protocol, ("official", "group", "paper"))
 
 
@@ -282,49 +279,24 @@ def from_dict(cls, values: Mapping):
         raise UserError(f"{cls.__name__}: {error}") from error
 
 
-def read_json(cls, path):
-    """Reads a configuration of class `cls` from a JSON file."""
-    path = Path(path)
-    try:
-        return from_dict(cls, json.loads(path.read_text()))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: is {path.parent} the folder of a run?") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
+def read_json(cls, path, beside=()):
+    """Reads a configuration of class `cls` from a JSON file.
 
-
-def open_run(config: RunConfig, workdir, chief=True):
-    """Makes the run's folder and its config.json, or checks them against what is there.
-
-    Workers other than the chief check alone.
+    Args:
+        cls: the dataclass.
+        path: of the file.
+        beside: keys that may stand in the file and are none of the configuration's.
 
     Raises:
-        UserError: the folder holds a run of another configuration; the message names what differs.
+        UserError: the file is missing, is not JSON, or holds no such configuration.
     """
-    workdir = Path(workdir)
-    path = workdir / "config.json"
-    if not path.exists():
-        if not chief:
-            return
-        workdir.mkdir(parents=True, exist_ok=True)
-        files.write_json(path, to_dict(config))
-        return
-    there = read_json(RunConfig, path)
-    if there == config:
-        return
-
-    def flat(value, prefix=""):
-        if not isinstance(value, dict):
-            return {prefix: value}
-        return {
-            k: v
-            for name, inner in value.items()
-            for k, v in flat(inner, f"{prefix}.{name}".lstrip(".")).items()
-        }
-
-    old, new = flat(to_dict(there)), flat(to_dict(config))
-    changed = [f"{k}: {old.get(k)} there, {new[k]} now" for k in new if old.get(k) != new[k]]
-    raise UserError(
-        f"{workdir} holds a run of another configuration ({'; '.join(changed[:3])}). Use "
-        "another --workdir, or the same settings to go on with that run"
-    )
+    path = Path(path)
+    try:
+        values = json.loads(path.read_text())
+        if not isinstance(values, dict):
+            raise UserError(f"{path} holds no settings but {type(values).__name__}")
+        return from_dict(cls, {name: value for name, value in values.items() if name not in beside})
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: is {path.parent} the folder of a run?") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}") from error

@@ -44,7 +44,7 @@ def load_export(folder):
     Raises:
         UserError: the folder is damaged or was not written by this program.
     """
-    config = read_json(RunConfig, Path(folder) / CONFIG_FILE)
+    config = read_json(RunConfig, Path(folder) / CONFIG_FILE, beside=("certificate",))
     try:
         return ExportedModel(folder), config
     except (OSError, ValueError, tf.errors.OpError) as error:
@@ -52,7 +52,7 @@ def load_export(folder):
         raise UserError(f"{folder} does not load ({reason}); export the run again") from error
 
 
-def export_saved_model(model, config: RunConfig, folder, jit_compile=False):
+def export_saved_model(model, config: RunConfig, folder, jit_compile=False, certificate=None):
     """Writes a SavedModel with the configuration and the class names beside it.
 
     The signature `serving_default` takes uint8 `rgb` (B, T, H, W, 3) and `flow` (B, T, H, W, 2L),
@@ -68,6 +68,7 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False):
         folder: to write.
         jit_compile: whether XLA compiles the flow solver of `classify_frames` when it is first
             called, which every TensorFlow from pip can, but not every server.
+        certificate: of the run's videos (`stfnet.run.RunVideos.certificate`), kept in config.json.
 
     Raises:
         UserError: the folder holds something else than an export.
@@ -77,6 +78,8 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False):
         raise UserError(f"{folder} holds something else than an export; give another --output")
     with files.writing_folder(folder) as temporary:
         _write(model, config, temporary, jit_compile)
+        values = {**to_dict(config), "certificate": certificate}
+        files.write_json(temporary / CONFIG_FILE, values)
 
 
 def _trace_solver(clip, jit_compile):
@@ -112,5 +115,4 @@ def _write(model, config, folder, jit_compile):
     frames = tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")
     archive.add_endpoint("classify_frames", classify_frames, input_signature=[frames])
     archive.write_out(str(folder), verbose=False)
-    files.write_json(folder / CONFIG_FILE, to_dict(config))
     (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in config.classes))

@@ -12,7 +12,6 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from preprocessing import splits
 from preprocessing.errors import UserError
 from stfnet import sampling
 from stfnet.cache import RecordReader
@@ -77,39 +76,6 @@ def check_records(metadata, config: RunConfig):
             f"({', '.join(metadata.classes[:3])}, ...) are not the {len(config.classes)} the "
             f"model was trained on ({', '.join(config.classes[:3])}, ...)"
         )
-
-
-def split_videos(metadata, config: RunConfig) -> dict[str, np.ndarray]:
-    """Positions in `metadata.videos` of the `train`, `val` and `test` parts.
-
-    The protocol divides train from test; validation is then cut from the training part by whole
-    groups, `training.validation_fraction` of each class's videos, so that choosing an epoch leaks
-    nothing.
-    With fraction 0 the validation part is the test part (the paper's way; said in the results).
-
-    Raises:
-        UserError: a part would be empty.
-    """
-    assigned = splits.assign(metadata.videos, config.protocol, config.fold, config.split_seed)
-    parts = {"train": [], "val": [], "test": []}
-    for position, video in enumerate(metadata.videos):
-        if video.id in assigned:
-            parts[assigned[video.id]].append(position)
-    fraction = config.training.validation_fraction
-    if fraction:
-        training = [metadata.videos[k] for k in parts["train"]]
-        held = splits.assign(training, "group", seed=config.split_seed, test_share=fraction)
-        parts["val"] = [k for k in parts["train"] if held[metadata.videos[k].id] == "test"]
-        parts["train"] = [k for k in parts["train"] if held[metadata.videos[k].id] == "train"]
-    else:
-        parts["val"] = parts["test"]
-    for name, positions in parts.items():
-        if not positions:
-            raise UserError(
-                f"{metadata.folder}: the {name} part of the split (protocol {config.protocol}, "
-                f"fold {config.fold}) is empty; more videos or another protocol are needed"
-            )
-    return {name: np.array(positions, np.int64) for name, positions in parts.items()}
 
 
 def _plan(metadata, clip: ClipConfig, positions, choose):

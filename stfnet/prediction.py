@@ -10,8 +10,8 @@ import numpy as np
 import stfnet.model  # noqa: F401 - registers the layers that a saved network is made of
 from preprocessing import flow, video
 from preprocessing.errors import UserError
-from stfnet import sampling
-from stfnet.config import ClipConfig, RunConfig, read_json, to_dict
+from stfnet import run, sampling
+from stfnet.config import ClipConfig, RunConfig, to_dict
 from stfnet.export import is_export, load_export
 from stfnet.streams import usual_fps
 
@@ -34,8 +34,8 @@ def load_run(folder):
         raise UserError(
             f"{folder} {wrong}; a run's folder (--workdir of experiments.train) is needed"
         )
-    config = read_json(RunConfig, folder / "config.json")
-    path = folder / "best.keras"
+    config = run.read_config(folder)
+    path = folder / run.BEST_FILE
     if not path.is_file():
         raise UserError(
             f"{path} is missing: the run has not finished an epoch yet; train it with "
@@ -48,7 +48,7 @@ def load_run(folder):
         raise UserError(f"{path} does not load ({reason}); train the run again") from error
     if to_dict(model.config) != to_dict(config.model):
         raise UserError(
-            f"{path} was made with another model configuration than {folder / 'config.json'} "
+            f"{path} was made with another model configuration than {folder / run.CONFIG_FILE} "
             "holds; restore the file that belongs to it or train the run again"
         )
     return model, config

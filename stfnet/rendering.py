@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from preprocessing import files, flow, video
+from preprocessing.captions import one_line
 from preprocessing.errors import UserError
 from preprocessing.flow_colors import flow_to_color
 from stfnet import sampling
@@ -81,7 +82,7 @@ def draw_text(image, text, left, baseline, size, color=TEXT, weight=400, width=N
 
     Args:
         image: uint8 (H, W, 3).
-        text: the line; it is shortened where it is wider than `width`.
+        text: drawn as one line, whatever it holds; shortened where it is wider than `width`.
         left, baseline: where it begins, in pixels.
         size: of the letters, in pixels.
         color: RGB.
@@ -89,7 +90,7 @@ def draw_text(image, text, left, baseline, size, color=TEXT, weight=400, width=N
         width: room for the line, in pixels; None for any.
         right: whether the line ends at left + width.
     """
-    face = cv2.FontFace("sans")
+    text, face = one_line(text), cv2.FontFace("sans")
 
     def measure(line):
         return cv2.getTextSize((0, 0), line, (0, 0), face, size, weight)[2]

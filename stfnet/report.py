@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet import input_pipeline
-from stfnet.config import RunConfig, read_json, to_dict
+from stfnet import input_pipeline, run
+from stfnet.config import RunConfig, to_dict
 from stfnet.rendering import draw_clip
 
 REPORT_FILE = "report.html"
@@ -51,16 +51,25 @@ def _read_results(workdir):
     path = workdir / "results.json"
     try:
         results = json.loads(path.read_text())
+        evaluated = results["certificate"]["parts_sha256"]
     except FileNotFoundError as error:
         raise UserError(
             f"{path} is missing: run experiments.evaluate --workdir={workdir} first"
         ) from error
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): evaluate the run again") from error
-    if not isinstance(results, dict) or set(RESULTS) - set(results):
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} lacks figures that experiments.evaluate writes, {', '.join(RESULTS)}: "
-            "evaluate the run again"
+            f"{path} does not read ({type(error).__name__}: {error}): evaluate the run again with "
+            f"experiments.evaluate --workdir={workdir}"
+        ) from error
+    if missing := set(RESULTS) - set(results):
+        raise UserError(
+            f"{path} lacks {', '.join(sorted(missing))}: evaluate the run again with "
+            f"experiments.evaluate --workdir={workdir}"
+        )
+    if evaluated != run.read_videos(workdir).sha256:
+        raise UserError(
+            f"{path} is of another run than {workdir / run.VIDEOS_FILE}: evaluate this one with "
+            f"experiments.evaluate --workdir={workdir}"
         )
     return results
 
@@ -110,12 +119,12 @@ def _read_examples(workdir, metadata, config, count):
     path = workdir / "predictions.csv"
     if not path.is_file():
         return [], []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         try:
             chosen = choose_examples(list(csv.DictReader(file)), count)
         except (KeyError, ValueError) as error:
             raise UserError(
-                f"{path} has a row that is no prediction ({error}): evaluate again"
+                f"{path} has a row that is no prediction ({error}): evaluate the run again"
             ) from error
     pictures = {}
     if metadata is not None:
@@ -182,7 +191,7 @@ def write_report(
         UserError: the run was not evaluated, or the records are not its own.
     """
     workdir, folder = Path(workdir), Path(folder)
-    config = read_json(RunConfig, workdir / "config.json")
+    config = run.read_config(workdir)
     results = _read_results(workdir)
     wrong, right = _read_examples(workdir, metadata, config, count)
     pictures = {

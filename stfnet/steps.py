@@ -1,10 +1,12 @@
 """One step of training or of validation on every device, and its learning rate and optimiser."""
 
+import contextlib
 import math
 
 import keras
 import tensorflow as tf
 
+from preprocessing.errors import UserError
 from stfnet.config import TrainingConfig
 from stfnet.input_pipeline import network_inputs
 
@@ -20,6 +22,33 @@ def learning_rate(training: TrainingConfig, stage, step, steps_per_epoch):
     total = training.max_epochs[stage] * steps_per_epoch
     share = min((step - warmup) / max(total - warmup, 1), 1.0)
     return peak * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def parts_per_device(training: TrainingConfig, replicas):
+    """Parts in which each device computes its share of a batch, one after the other.
+
+    A part holds as many clips as `batch_size / accumulation_steps`, or fewer where that does not
+    divide the device's share: what fits one device's memory fits each of several.
+
+    Args:
+        training: TrainingConfig.
+        replicas: devices in all.
+
+    Raises:
+        UserError: the batch cannot be divided.
+    """
+    size, steps = training.batch_size, training.accumulation_steps
+    if size % replicas:
+        raise UserError(
+            f"training.batch_size={size} cannot be shared by {replicas} devices: it must be a "
+            "multiple of their number"
+        )
+    if size % steps:
+        raise UserError(
+            f"training.accumulation_steps={steps} does not divide training.batch_size={size}"
+        )
+    share = size // replicas
+    return next(parts for parts in range(-(-share * steps // size), share + 1) if not share % parts)
 
 
 def make_optimizer(training: TrainingConfig, rate):
@@ -49,17 +78,19 @@ class DistributedSteps:
     def __init__(self, model, optimizer, training: TrainingConfig, strategy):
         self.optimizer, self.training, self.strategy = optimizer, training, strategy
         self.replicas = strategy.num_replicas_in_sync
+        self.parts = parts_per_device(training, self.replicas)
         with strategy.scope():
             # The loss is computed on logits: a softmax that underflows has no gradient.
             self.model = keras.Model(model.input, model.get_layer("logits").output)
             self.optimizer.build(self.model.trainable_variables)
+        # For the callback alone: the network itself is saved without its optimiser.
+        self.model.compile(optimizer=self.optimizer)
         # Counters and the loss scale; moments and averages all start at zero.
         self._scalars = {
             id(v): float(v.value.numpy()) for v in self.optimizer.variables if v.shape == ()
         }
         self.train = tf.function(self._distributed(self._train_on_replica))
         self.test = tf.function(self._distributed(self._test_on_replica))
-        self._meet = tf.function(self._distributed(lambda: {"met": tf.constant(1.0)}))
 
     def reset_optimizer(self):
         """Gives the optimiser the values it had before its first step."""
@@ -69,10 +100,19 @@ class DistributedSteps:
             else:
                 variable.assign(keras.ops.zeros_like(variable))
 
-    def wait_for_all(self):
-        """Returns when every worker has come here."""
-        if self.replicas > 1:
-            self._meet()
+    @contextlib.contextmanager
+    def averaged_weights(self):
+        """Puts the running mean of the weights into the network for the block, with `ema`."""
+        if not self.training.ema:
+            yield
+            return
+        swap = keras.callbacks.SwapEMAWeights()
+        swap.set_model(self.model)
+        swap.on_test_begin()
+        try:
+            yield
+        finally:
+            swap.on_test_end()
 
     def _distributed(self, step):
         compiled = tf.function(step, jit_compile=True) if self.training.jit_compile else step
@@ -108,32 +148,40 @@ class DistributedSteps:
         gradients = tape.gradient(scaled, variables)
         return gradients, loss, tf.reduce_sum(correct)
 
-    def _accumulated(self, batch):
-        """`_gradients`, computed part by part so that one part's activations are held at a time."""
-        parts = self.training.accumulation_steps
-        if parts == 1:
-            return self._gradients(batch)
+    def _in_parts(self, compute, batch, zeros):
+        """Sums of `compute` over the parts of a batch, so that one part is held at a time.
+
+        Args:
+            compute: function of a part of the batch that returns tensors.
+            batch: this device's share.
+            zeros: function that returns tensors of the same structure, all zero.
+        """
+        if self.parts == 1:
+            return compute(batch)
         stacked = {
-            name: tf.reshape(value, (parts, -1, *value.shape[1:])) for name, value in batch.items()
+            name: tf.reshape(value, (self.parts, -1, *value.shape[1:]))
+            for name, value in batch.items()
         }
 
         def body(k, sums):
-            found = self._gradients({name: value[k] for name, value in stacked.items()})
+            found = compute({name: value[k] for name, value in stacked.items()})
             return k + 1, tf.nest.map_structure(tf.add, sums, found)
 
-        zeros = [tf.zeros_like(v.value) for v in self.model.trainable_variables]
-        start = (zeros, tf.constant(0.0), tf.constant(0.0))
         _, sums = tf.while_loop(
-            lambda k, _: k < parts,
+            lambda k, _: k < self.parts,
             body,
-            (0, start),
-            maximum_iterations=parts,
+            (0, zeros()),
+            maximum_iterations=self.parts,
             parallel_iterations=1,
         )
         return sums
 
+    def _zero_gradients(self):
+        zeros = [tf.zeros_like(v.value) for v in self.model.trainable_variables]
+        return zeros, tf.constant(0.0), tf.constant(0.0)
+
     def _train_on_replica(self, batch, stopping=0.0):
-        gradients, loss, correct = self._accumulated(batch)
+        gradients, loss, correct = self._in_parts(self._gradients, batch, self._zero_gradients)
         if self.replicas > 1:
             # Summed here so that norm and clipping see the whole batch's gradient; the
             # optimiser's own sum over the replicas then needs shares.
@@ -156,7 +204,11 @@ class DistributedSteps:
             "stopping": tf.identity(stopping),  # a tensor of the replica
         }
 
-    def _test_on_replica(self, batch):
+    def _test_on_replica(self, batch, stopping=0.0):
+        sums = self._in_parts(self._figures, batch, self._zero_figures)
+        return {**sums, "stopping": tf.identity(stopping)}
+
+    def _figures(self, batch):
         losses, correct, predicted = self._losses(batch, training=False)
         weight = batch["weight"]
         return {
@@ -167,3 +219,8 @@ class DistributedSteps:
                 batch["label"], predicted, self.model.output.shape[-1], weight, tf.float32
             ),
         }
+
+    def _zero_figures(self):
+        classes = self.model.output.shape[-1]
+        sums = {name: tf.constant(0.0) for name in ("loss", "correct", "count")}
+        return {**sums, "confusion": tf.zeros((classes, classes))}

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from stfnet.config import RunConfig, check_together
+from stfnet.steps import parts_per_device
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 FIRST_PORT = 8888  # of a Slurm step; STFNET_PORT names another
@@ -38,7 +39,7 @@ def make_strategy(name="auto", logical_cpus=1):
             [tf.config.LogicalDeviceConfiguration() for _ in range(logical_cpus)],
         )
     if name == "auto":
-        name = "multi_worker" if num_workers() > 1 else "mirrored" if _gpus() > 1 else "one"
+        name = "multi_worker" if named_workers() > 1 else "mirrored" if _gpus() > 1 else "one"
     if name == "one":
         return tf.distribute.get_strategy()
     if name == "mirrored":
@@ -46,7 +47,7 @@ def make_strategy(name="auto", logical_cpus=1):
         names = [device.name for device in tf.config.list_logical_devices(kind)]
         return tf.distribute.MirroredStrategy([name.removeprefix("/device:") for name in names])
     resolver = _resolver()
-    print(f"waiting for the {num_workers()} workers of the cluster", flush=True)
+    print(f"waiting for the {named_workers()} workers of the cluster", flush=True)
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
@@ -61,7 +62,8 @@ def check_run(strategy, config: RunConfig):
         UserError: the devices cannot share the batch, or cannot be compiled for.
     """
     devices, training = strategy.num_replicas_in_sync, config.training
-    check_together(config.model, training, devices)
+    parts = parts_per_device(training, devices)
+    check_together(config.model, training, training.batch_size // devices // parts)
     if devices > 1 and training.jit_compile:
         # XLA's step would hold every replica's variables, and those of other devices it cannot.
         raise UserError(
@@ -70,17 +72,52 @@ def check_run(strategy, config: RunConfig):
         )
 
 
-def num_workers() -> int:
+def named_workers() -> int:
     """Workers that the environment names: `TF_CONFIG`'s, else the Slurm step's, else 1."""
     if "TF_CONFIG" in os.environ:
         return sum(len(tasks) for tasks in _tf_config()["cluster"].values())
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
 
 
-def is_chief(strategy) -> bool:
-    """Whether this process writes the files of the run: always, but for later workers."""
+def num_workers(strategy) -> int:
+    """Processes that train together."""
     resolver = getattr(strategy, "cluster_resolver", None)
-    return resolver is None or resolver.task_type == "chief" or not resolver.task_id
+    return len(_addresses(resolver)) if resolver else 1
+
+
+def is_chief(strategy) -> bool:
+    """Whether this process writes the files of the run.
+
+    It does alone or as the cluster's `chief`; in a cluster without one, as worker 0.
+    """
+    resolver = getattr(strategy, "cluster_resolver", None)
+    if resolver is None:
+        return True
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return not resolver.task_id
+
+
+def total(strategy, value: float) -> float:
+    """Sum of a number over all devices, and returns when every worker has come here."""
+    if strategy.num_replicas_in_sync == 1:
+        return value
+
+    @tf.function
+    def add(value):
+        values = strategy.run(tf.identity, args=(value,))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+
+    return float(add(tf.constant(value)))
+
+
+def wait_for_all(strategy):
+    """Returns when every worker has come here."""
+    total(strategy, 0.0)
+
+
+def _addresses(resolver):
+    return [place for tasks in resolver.cluster_spec().as_dict().values() for place in tasks]
 
 
 def _gpus():
@@ -91,6 +128,11 @@ def _tf_config():
     text = os.environ["TF_CONFIG"]
     try:
         config = json.loads(text)
+        strangers = sorted(set(config["cluster"]) - {"chief", "worker"})
+        if strangers:
+            raise UserError(
+                f"TF_CONFIG: a cluster of chief and workers is needed, without {strangers[0]!r}"
+            )
         if config["task"]["index"] >= len(config["cluster"][config["task"]["type"]]):
             raise UserError(f"TF_CONFIG: this is no task of its own cluster: {text}")
     except (ValueError, KeyError, TypeError) as error:
@@ -112,7 +154,7 @@ def _resolver():
         # Asked for addresses alone: which GPUs a task has is Slurm's own choice.
         slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=int(port),
-            gpus_per_node=num_workers(),
+            gpus_per_node=named_workers(),
             gpus_per_task=1,
             auto_set_gpu=False,
         )

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stfnet import evaluation, input_pipeline
+from stfnet import input_pipeline, plots
 from stfnet.config import RunConfig
 from stfnet.rendering import MARGIN, draw_clip, draw_text
 
@@ -41,7 +41,12 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.writer = tf.summary.create_file_writer(str(self.folder))
-        positions = input_pipeline.split_videos(self.metadata, self.config)["val"]
+        self.clips = []
+        with plots.never_fatal("TensorBoard's clips"):
+            self._read_clips()
+
+    def _read_clips(self):
+        positions = self.params["validated"]  # in metadata.videos
         spread = np.linspace(0, len(positions) - 1, min(SHOWN_CLIPS, len(positions))).astype(int)
         clip = self.config.model.clip
         plan = input_pipeline.plan_evaluation(self.metadata, positions[spread], clip, 1)
@@ -63,11 +68,15 @@ class TensorBoard(keras.callbacks.Callback):
         if time.monotonic() - self.drawn_at < PICTURE_SECONDS:
             return
         self.drawn_at = time.monotonic()
-        picture = io.BytesIO()
-        evaluation.draw_confusion(logs["confusion"], self.config.classes, picture)
-        confusion = tf.io.decode_png(picture.getvalue(), channels=3)
-        with self.writer.as_default(step=self.epoch):
-            tf.summary.image("validation/confusion", confusion[None])
+        with plots.never_fatal("TensorBoard's confusion matrix"):
+            picture = io.BytesIO()
+            plots.draw_confusion(logs["confusion"], self.config.classes, picture)
+            confusion = tf.io.decode_png(picture.getvalue(), channels=3)
+            with self.writer.as_default(step=self.epoch):
+                tf.summary.image("validation/confusion", confusion[None])
+        if not self.clips:
+            return
+        with plots.never_fatal("TensorBoard's clips"), self.writer.as_default(step=self.epoch):
             tf.summary.image("validation/clips", self._draw_clips(), max_outputs=SHOWN_CLIPS)
 
     def on_epoch_end(self, epoch, logs=None):

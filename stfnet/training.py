@@ -1,5 +1,6 @@
 """The training loop: one for every tf.distribute strategy, and repeatable from any checkpoint."""
 
+import contextlib
 import csv
 import dataclasses
 import logging
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet import cache, checkpoints, input_pipeline
+from stfnet import cache, checkpoints, input_pipeline, run, strategies
 from stfnet.config import RunConfig
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
@@ -34,6 +35,12 @@ LOST_WORKER = (
 )
 PREEMPTED = 143  # exit status after SIGTERM: 128 + 15, saved and ready to go on
 STEP_FIELDS = ("step", "stage", "epoch", "loss", "accuracy", "learning_rate", "gradient_norm")
+
+
+NOT_FINITE_ADVICE = (
+    "A lower learning rate, training.clip_norm or precision=float32 may help; the last checkpoint "
+    "is untouched"
+)
 
 
 class Preempted(Exception):
@@ -92,6 +99,22 @@ def make_model(config: RunConfig):
     return model
 
 
+def _whole_rows(path, before_step):
+    """Rows of a steps.csv that a kill may have cut off or filled with zero bytes."""
+    if not path.exists():
+        return []
+    text = path.read_bytes().replace(b"\0", b"").decode(errors="replace")
+    rows = csv.DictReader(text.splitlines())
+    return [
+        row
+        for row in rows
+        if set(row) == set(STEP_FIELDS)
+        and None not in row.values()
+        and row["step"].isdigit()
+        and int(row["step"]) < before_step
+    ]
+
+
 def _streams(model):
     return [layer for layer in model.layers if isinstance(layer, VGGStream)]
 
@@ -118,8 +141,15 @@ class Trainer:
         self.replicas = self.strategy.num_replicas_in_sync
         check_run(self.strategy, config)
         self.chief = is_chief(self.strategy)
-        self.parts = input_pipeline.split_videos(metadata, config)
-        held = np.concatenate([self.parts["train"], self.parts["val"]]) if hold else ()
+        self.videos = run.open_videos(self.workdir, config, metadata)
+        self.located = run.locate(self.videos, metadata)
+        for name in ("train", "val"):
+            if not len(getattr(self.located, name)):
+                raise UserError(
+                    f"{metadata.folder} has none of the {name} videos of the run in {workdir}: "
+                    "give the records that it was started with"
+                )
+        held = np.concatenate([self.located.train, self.located.val]) if hold else ()
         self.reader = cache.RecordReader(metadata, held)
         self.progress = Progress()
         self.stopping = False
@@ -138,12 +168,12 @@ class Trainer:
         if self.chief:
             state = dataclasses.asdict(self.progress)
             checkpoints.save(
-                self.workdir / "checkpoints", self.progress.step, self._arrays(), state
+                self.workdir / run.CHECKPOINTS_FOLDER, self.progress.step, self._arrays(), state
             )
         self.saved_at = time.monotonic()
 
     def _restore(self):
-        found = checkpoints.load_latest(self.workdir / "checkpoints")
+        found = checkpoints.load_latest(self.workdir / run.CHECKPOINTS_FOLDER)
         if found is None:
             return
         arrays, state = found
@@ -167,23 +197,23 @@ class Trainer:
                 writer.writeheader()
                 writer.writerows(rows)
 
-        files.write_with(self.workdir / "history.csv", write)
+        files.write_with(self.workdir / run.HISTORY_FILE, write)
 
     def _open_steps(self):
         """Opens steps.csv behind the last step of the checkpoint; only the chief's is kept."""
-        path, kept = self.workdir / "steps.csv" if self.chief else Path(os.devnull), []
-        if path.exists():
-            with open(path, newline="") as file:
-                kept = [
-                    row
-                    for row in csv.DictReader(file)
-                    if None not in row.values() and int(row["step"]) < self.progress.step
-                ]
-        file = open(path, "w", newline="", buffering=1)  # noqa: SIM115 - closed by train()
-        writer = csv.DictWriter(file, STEP_FIELDS)
-        writer.writeheader()
-        writer.writerows(kept)
-        return file, writer
+        path = self.workdir / run.STEPS_FILE if self.chief else Path(os.devnull)
+        if self.chief:
+            kept = _whole_rows(path, self.progress.step)
+
+            def write(partial):
+                with open(partial, "w", newline="") as file:
+                    writer = csv.DictWriter(file, STEP_FIELDS)
+                    writer.writeheader()
+                    writer.writerows(kept)
+
+            files.write_with(path, write)
+        file = open(path, "a", newline="", buffering=1)  # noqa: SIM115 - closed by train()
+        return file, csv.DictWriter(file, STEP_FIELDS)
 
     def _start_stage(self):
         """A fresh optimiser and compiled steps for the stage that the progress names."""
@@ -193,13 +223,13 @@ class Trainer:
             self.steps.reset_optimizer()
             return
         self.frozen = frozen
+        training = self.training
         with self.strategy.scope():
             for stream in _streams(self.model):
                 for name, convolution in stream.convolutions.items():
                     convolution.trainable = int(name[len("block")]) > frozen
-            self.optimizer = make_optimizer(self.training, self.training.learning_rates[stage])
-        self.model.compile(optimizer=self.optimizer)
-        self.steps = DistributedSteps(self.model, self.optimizer, self.training, self.strategy)
+            self.optimizer = make_optimizer(training, training.learning_rates[stage])
+        self.steps = DistributedSteps(self.model, self.optimizer, training, self.strategy)
 
     # Epochs --------------------------------------------------------------------------------
 
@@ -221,17 +251,21 @@ class Trainer:
 
         return self.strategy.distribute_datasets_from_function(make)
 
-    def _check_finite(self, loss, plan, batch):
-        if math.isfinite(loss):
-            return
-        size = self.training.batch_size
-        rows = plan.video[batch * size : (batch + 1) * size]
-        names = ", ".join(self.metadata.videos[k].id for k in rows)
-        raise UserError(
-            f"the loss of step {self.progress.step} is {loss}; its videos: {names}. A lower "
-            "learning rate, training.clip_norm or precision=float32 may help; the last "
-            "checkpoint is untouched"
-        )
+    def _check_finite(self, sums, plan, batch):
+        """Ends the run where a step was not finite, before anything of it reaches a checkpoint."""
+        names = ["loss"]
+        if self.training.precision != "mixed_float16":  # whose optimiser skips such a step
+            names.append("gradient_norm")
+        for name in names:
+            if math.isfinite(sums[name]):
+                continue
+            size = self.training.batch_size
+            rows = plan.video[batch * size : (batch + 1) * size]
+            videos = ", ".join(self.metadata.videos[k].id for k in rows)
+            raise UserError(
+                f"the {name.replace('_', ' ')} of step {self.progress.step} is {sums[name]}; its "
+                f"videos: {videos}. {NOT_FINITE_ADVICE}"
+            )
 
     def _progress_bar(self, batches):
         """Of the current epoch; on the chief's terminal alone."""
@@ -249,7 +283,7 @@ class Trainer:
         progress, size = self.progress, self.training.batch_size
         plan = input_pipeline.plan_training(
             self.metadata,
-            self.parts["train"],
+            self.located.train,
             self.clip,
             self.training,
             progress.stage,
@@ -276,7 +310,7 @@ class Trainer:
                 self.callbacks.on_train_batch_begin(progress.batch)
                 sums = self.steps.train(batch, tf.constant(float(self.stopping)))
                 found = {name: float(value) for name, value in sums.items()}
-                self._check_finite(found["loss"], plan, progress.batch)
+                self._check_finite(found, plan, progress.batch)
                 logs = {
                     "loss": found["loss"],
                     "accuracy": found["correct"] / size,
@@ -301,10 +335,8 @@ class Trainer:
                     refresh=False,
                 )
                 bar.update()
-                # On any worker: all of them learn of it in the same step.
-                if found["stopping"] or (self.replicas == 1 and self.stopping):
-                    self.save_checkpoint()
-                    raise Preempted(f"saved at step {progress.step}; the same command goes on")
+                if self._must_stop(found):
+                    self._save_and_stop()
                 if time.monotonic() - self.saved_at >= self.training.checkpoint_minutes * 60:
                     self.save_checkpoint()
         elapsed = max(time.monotonic() - start, 1e-9)
@@ -320,18 +352,35 @@ class Trainer:
             "input_wait": waited / elapsed,
         }
 
+    def _must_stop(self, sums):
+        """Whether SIGTERM came to any worker: all of them learn of it in the same step."""
+        return bool(sums["stopping"] or (self.replicas == 1 and self.stopping))
+
+    def _save_and_stop(self):
+        self.save_checkpoint()
+        raise Preempted(f"saved at step {self.progress.step}; the same command goes on")
+
     def _validate(self):
+        """Figures and confusion matrix of the validation part, or None where SIGTERM came."""
         plan = input_pipeline.plan_evaluation(
-            self.metadata, self.parts["val"], self.clip, self.training.batch_size
+            self.metadata, self.located.val, self.clip, self.training.batch_size
         )
         sums = {"loss": 0.0, "correct": 0.0, "count": 0.0, "confusion": 0.0}
         for batch in self._dataset(plan):
-            for name, value in self.steps.test(batch).items():
-                sums[name] += value.numpy()
+            found = self.steps.test(batch, tf.constant(float(self.stopping)))
+            if self._must_stop(found):
+                return None
+            for name in sums:
+                sums[name] += found[name].numpy()
         figures = {
             "val_loss": float(sums["loss"] / sums["count"]),
             "val_accuracy": float(sums["correct"] / sums["count"]),
         }
+        if not math.isfinite(figures["val_loss"]):
+            raise UserError(
+                f"the validation loss behind step {self.progress.step - 1} is "
+                f"{figures['val_loss']}. {NOT_FINITE_ADVICE}"
+            )
         return figures, np.rint(sums["confusion"]).astype(int)
 
     def _keep_if_best(self, logs):
@@ -350,14 +399,19 @@ class Trainer:
         }
         if self.chief:
             # Keras takes the format from the ending, which the temporary name keeps.
-            files.write_with(self.workdir / "best.keras", self.model.save)
+            files.write_with(self.workdir / run.BEST_FILE, self.model.save)
 
     def _end_epoch(self, logs):
         self.callbacks.on_test_begin()
-        figures, confusion = self._validate()
-        logs.update(figures)
-        self._keep_if_best(logs)
-        self.callbacks.on_test_end({**logs, "confusion": confusion})
+        with self.steps.averaged_weights():
+            validated = self._validate()
+            if validated:
+                figures, confusion = validated
+                logs.update(figures)
+                self._keep_if_best(logs)
+                self.callbacks.on_test_end({**logs, "confusion": confusion})
+        if not validated:  # saved with the weights of training, and validated again afterwards
+            self._save_and_stop()
         progress = self.progress
         self.callbacks.on_epoch_end(len(progress.history), logs)
         progress.history.append(logs)
@@ -386,8 +440,8 @@ class Trainer:
         if progress.stage == len(self.training.learning_rates):
             progress.finished = True
             return
-        self.steps.wait_for_all()  # the chief may still be writing
-        self.model.load_weights(self.workdir / "best.keras")
+        strategies.wait_for_all(self.strategy)  # the chief may still be writing
+        self.model.load_weights(self.workdir / run.BEST_FILE)
         self._start_stage()
         self.callbacks.set_model(self.model)
 
@@ -401,30 +455,14 @@ class Trainer:
             Preempted: SIGTERM came; the run is saved.
             UserError: the loss is no longer finite, or another worker was lost.
         """
-        self.workdir.mkdir(parents=True, exist_ok=True)
-        callbacks = list(self.user_callbacks)
-        if self.training.ema:
-            callbacks.append(keras.callbacks.SwapEMAWeights())
-        self._start_stage()
-        self._restore()
-        if self.progress.finished:
-            return self.progress
-        self.callbacks = keras.callbacks.CallbackList(callbacks, model=self.model)
+        writing = run.writing(self.workdir, self.config, self.videos)
         previous = signal.signal(signal.SIGTERM, self._stop_soon)
-        file, steps = self._open_steps()
-        self.saved_at = time.monotonic()
         try:
-            self.callbacks.on_train_begin()
-            with cache.naming_damaged_records():
-                while not self.progress.finished:
-                    self.callbacks.on_epoch_begin(len(self.progress.history))
-                    self._end_epoch(self._train_epoch(steps))
-            self.callbacks.on_train_end()
-            self.steps.wait_for_all()  # a worker that leaves early looks lost to the others
+            with writing if self.chief else contextlib.nullcontext():
+                self._check_shared_folder()
+                return self._train()
         except LOST_WORKER as error:
-            if self.replicas == 1 or not isinstance(
-                self.strategy, tf.distribute.MultiWorkerMirroredStrategy
-            ):
+            if strategies.num_workers(self.strategy) == 1:
                 raise
             raise UserError(
                 f"a worker was lost at step {self.progress.step}: start all workers again with "
@@ -432,8 +470,35 @@ class Trainer:
                 f"({str(error).splitlines()[0]})"
             ) from error
         finally:
-            file.close()
             signal.signal(signal.SIGTERM, previous)
+
+    def _check_shared_folder(self):
+        """Ends the run, on every worker, where one does not see the chief's files."""
+        strategies.wait_for_all(self.strategy)  # the chief has written them
+        missing = not self.chief and not run.holds(self.workdir, self.videos)
+        if strategies.total(self.strategy, float(missing)):
+            raise UserError(
+                f"the workers do not share {self.workdir}: every worker needs the chief's folder "
+                "under this name (shared storage), and the same records"
+            )
+
+    def _train(self):
+        self._start_stage()
+        self._restore()
+        if self.progress.finished:
+            return self.progress
+        self.callbacks = keras.callbacks.CallbackList(
+            self.user_callbacks, model=self.model, validated=self.located.val
+        )
+        file, steps = self._open_steps()
+        self.saved_at = time.monotonic()
+        with file, cache.naming_damaged_records():
+            self.callbacks.on_train_begin()
+            while not self.progress.finished:
+                self.callbacks.on_epoch_begin(len(self.progress.history))
+                self._end_epoch(self._train_epoch(steps))
+            self.callbacks.on_train_end()
+            strategies.wait_for_all(self.strategy)  # one that leaves early looks lost to others
         return self.progress
 
     def _stop_soon(self, *_):

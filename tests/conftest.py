@@ -28,9 +28,8 @@ def moving_square(tmp_path_factory):
 @pytest.fixture(scope="session")
 def make_run(tmp_path_factory):
     """Function of ModelConfig settings that makes the folder of a run with random weights."""
-    from preprocessing.files import write_json
-    from stfnet import ClipConfig, ModelConfig, build_stfnet
-    from stfnet.config import RunConfig, TrainingConfig, to_dict
+    from stfnet import ClipConfig, ModelConfig, build_stfnet, run
+    from stfnet.config import RunConfig, TrainingConfig
 
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
@@ -39,8 +38,10 @@ def make_run(tmp_path_factory):
         model = ModelConfig(num_classes=3, **settings)
         config = RunConfig("tiny", ("Bow", "Jump", "Wave"), model, TrainingConfig())
         folder = tmp_path_factory.mktemp("run")
-        write_json(folder / "config.json", to_dict(config))
-        build_stfnet(model).save(folder / "best.keras")
+        parts = [{f"v_{k}": f"{k:064x}"} for k in range(3)]
+        videos = run.RunVideos("group", "1", 0, 0.2, *parts, leak=0.0, duplicates=0)
+        with run.writing(folder, config, videos):
+            build_stfnet(model).save(folder / run.BEST_FILE)
         return folder
 
     return make

@@ -13,8 +13,9 @@ def get_config():
     model["clip"] = dataclasses.asdict(ClipConfig())
     return config_dict.create(
         protocol="group",
-        fold=1,
+        fold="1",
         split_seed=0,
+        split_from="",
         model=model,
         training=dataclasses.asdict(TrainingConfig()),
     )

@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from preprocessing import files
+from preprocessing.errors import UserError
+
+# Names of the collections that are compared with published totals and results.
+COLLECTIONS = ("synthetic", "ucf101", "ucf11", "ucf_sports")
+
 
 @dataclass(frozen=True)
 class Video:
@@ -29,8 +35,44 @@ class Video:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A data set: class names in label order, and its videos."""
+    """A data set: class names in label order, and its videos.
+
+    Attributes:
+        name: one of `COLLECTIONS` for these alone (see `own_name`).
+        classes: their names.
+        videos: with labels that index `classes`.
+        left_out: one line for each kind of thing that lies among the videos and is not taken.
+
+    Raises:
+        UserError: two videos have one id, or a path is not UTF-8.
+    """
 
     name: str
     classes: tuple[str, ...]
     videos: tuple[Video, ...]
+    left_out: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        path_of = {}
+        for video in self.videos:
+            if not files.is_utf8(video.path):
+                raise UserError(f"the name {files.printable(video.path)} is not UTF-8: rename it")
+            if video.id in path_of:
+                raise UserError(
+                    f"two videos are called {video.id}, {path_of[video.id]} and {video.path}:"
+                    " remove the copy, or rename one"
+                )
+            path_of[video.id] = video.path
+
+
+def own_name(kind: str, name: str) -> str:
+    """A catalogue's name that is not taken for a published collection's.
+
+    Args:
+        kind: of its source, such as `folder`.
+        name: as the user called it.
+
+    Returns:
+        The name; `folder:ucf101` for a folder that happens to be called `ucf101`.
+    """
+    return f"{kind}:{name}" if name in COLLECTIONS else name

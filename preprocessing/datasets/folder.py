@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.datasets.catalogue import Catalogue, Video, own_name
+from preprocessing.datasets.video_tree import VideoTree
 from preprocessing.errors import UserError
-from preprocessing.video import EXTENSIONS, IMAGE_EXTENSIONS
+from preprocessing.video import EXTENSIONS
 
 SPLITS_FILE = "splits.csv"
 _UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
@@ -17,25 +18,28 @@ _UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
 def load(folder: Path) -> Catalogue:
     """Reads `FOLDER/<class>/<video>`; sub-folders without videos are no classes.
 
-    A clip may also be a folder of jpg or png frames. An optional `splits.csv` with columns
-    `video` (path from FOLDER) and any of `class`, `group`, `split` (train or test: official split
-    "1") says more. Without groups, names in the way of UCF101 (`..._g07_c03`) give them, and
-    else each video is a group of its own.
+    A clip may also be a folder of jpg or png frames. `VideoTree` tells what is taken and what is
+    left out. An optional `splits.csv` with columns `video` (path from FOLDER) and any of `class`,
+    `group`, `split` (train or test: official split "1") says more.
+
+    Groups are, in this order, those of `splits.csv`; the folders between class and clip, so that
+    `jump/anna/1.mp4` and `wave/anna/2.mp4` are both of group `anna`: one name in two classes is
+    one person or place, whose look must not be on both sides of a split; names in the way of
+    UCF101 (`..._g07_c03`), within their class; and else each video is a group of its own.
 
     Raises:
-        UserError: the folder is missing, has no videos, or `splits.csv` does not fit it.
+        UserError: the folder is missing, has no videos, has names that are not UTF-8, or
+            `splits.csv` does not fit it.
     """
     folder = Path(folder)
-    paths = {
-        path.name: find_videos(path)
-        for path in sorted(existing(folder).iterdir())
-        if path.is_dir() and not path.name.startswith(".")
-    }
+    tree = VideoTree(existing(folder))
+    paths = tree.class_folders()
     classes = tuple(name for name, videos in paths.items() if videos)
     if not classes:
+        found = "; ".join(tree.report())
         raise UserError(
             f"{folder} has no videos in class folders: it needs {folder}/<class>/<video>, with"
-            f" videos ending in {', '.join(EXTENSIONS)}"
+            f" videos ending in {', '.join(EXTENSIONS)}{f' ({found})' if found else ''}"
         )
     rows = _read_splits(folder)
     ids = unique_ids(folder, [path for name in classes for path in paths[name]])
@@ -46,10 +50,9 @@ def load(folder: Path) -> Catalogue:
             if row.get("class", name) != name:
                 raise UserError(
                     f"{folder / SPLITS_FILE} puts {row['video']} into class {row['class']}, its"
-                    f" folder into {name}: mend one of them"
+                    f" folder into {name}: correct one of them"
                 )
-            match = _UCF_NAME.search(path.stem)
-            group = row.get("group") or f"{name}/{match[1] if match else path.stem}"
+            group = row.get("group") or _group(path, folder / name)
             splits = {"1": row["split"]} if row.get("split") else {}
             videos.append(Video(ids[path], path, label, name, group, splits))
     if rows:
@@ -57,7 +60,17 @@ def load(folder: Path) -> Catalogue:
             f"{folder / SPLITS_FILE} lists {len(rows)} videos that are not there, such as"
             f" {min(rows)}: copy them or remove their lines"
         )
-    return Catalogue(folder.resolve().name, classes, tuple(videos))
+    name = own_name("folder", folder.resolve().name)
+    return Catalogue(name, classes, tuple(videos), tree.report((SPLITS_FILE,)))
+
+
+def _group(path: Path, class_folder: Path) -> str:
+    """The folders between a class and its clip, or what the clip's name tells."""
+    between = path.parent.relative_to(class_folder)
+    if between.parts:
+        return between.as_posix()
+    match = _UCF_NAME.search(path.stem)
+    return f"{class_folder.name}/{match[1] if match else path.stem}"
 
 
 def existing(folder: Path) -> Path:
@@ -86,23 +99,6 @@ def find_root(folder: Path, names: Iterable[str]) -> Path:
                 return candidate
         level = [path for parent in level for path in sorted(parent.iterdir()) if path.is_dir()]
     raise UserError(f"{folder} has none of the folders {', '.join(sorted(names))}")
-
-
-def find_videos(folder: Path) -> list[Path]:
-    """Video files below a folder, and folders of images that stand for a video, sorted."""
-    found = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            inner = find_videos(path)
-            images = not inner and any(
-                image.suffix.lower() in IMAGE_EXTENSIONS for image in path.iterdir()
-            )
-            found += [path] if images else inner
-        elif path.suffix.lower() in EXTENSIONS:
-            found.append(path)
-    return found
 
 
 def unique_ids(folder: Path, paths: list[Path]) -> dict[Path, str]:

@@ -106,6 +106,8 @@ def write_dataset(
     if unknown:
         raise UserError(f"unknown synthetic classes {unknown}; choose from {list(CLASSES)}")
     _claim(folder, {"renderer": RENDERER, "seed": seed})
+    for class_name in classes:
+        files.remove_partial(folder / class_name)
     wanted = [
         (class_name, group, clip)
         for class_name in classes

@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from preprocessing import files
-from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.datasets.catalogue import Catalogue, Video, own_name
 from preprocessing.errors import UserError
 
 _DONE_FILE = ".done"
@@ -58,7 +58,7 @@ def load(name: str, folder: Path) -> Catalogue:
             splits = {"1": split} if split in ("train", "test") else {}
             group = f"{classes[label]}/{video_id}"
             found.append(Video(video_id, path, label, classes[label], group, splits))
-    return Catalogue(builder.name, classes, tuple(found))
+    return Catalogue(own_name("tfds", builder.name), classes, tuple(found))
 
 
 def _write_images(folder: Path, frames: np.ndarray):

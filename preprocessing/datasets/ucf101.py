@@ -9,8 +9,14 @@ from pathlib import Path
 
 from preprocessing.datasets import folder as folders
 from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.datasets.video_tree import find_videos
 from preprocessing.errors import UserError
 
+# Published archive: the folder that it holds.
+ARCHIVES = {
+    "UCF101.rar": "UCF-101",
+    "UCF101TrainTestSplits-RecognitionTask.zip": "ucfTrainTestlist",
+}
 NUM_VIDEOS, NUM_CLASSES = 13_320, 101
 _FOLDS = ("1", "2", "3")
 _NAME = re.compile(r"v_(?P<class_name>\w+)_(?P<group>g\d+)_c\d+", re.IGNORECASE)
@@ -35,7 +41,7 @@ def load(folder: Path) -> Catalogue:
     classes = tuple(line.split()[1] for line in lists[0].read_text().splitlines() if line.strip())
     label_of = {name.lower(): label for label, name in enumerate(classes)}
     official = read_official(lists[0].parent)
-    paths = [path for path in folders.find_videos(folder) if path.suffix.lower() == ".avi"]
+    paths = [path for path in find_videos(folder) if path.suffix.lower() == ".avi"]
     if not paths:
         raise UserError(f"{folder} has no .avi files: unpack UCF101.rar in it (UCF-101/<class>/)")
     videos = []

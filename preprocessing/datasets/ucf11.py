@@ -8,8 +8,11 @@ from pathlib import Path
 
 from preprocessing.datasets import folder as folders
 from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.datasets.video_tree import find_videos
 from preprocessing.errors import UserError
 
+# Published archive: the folder that it holds.
+ARCHIVES = {"UCF11_updated_mpg.rar": "UCF11_updated_mpg"}
 CLIPS = {
     "basketball": 141,
     "biking": 145,
@@ -40,7 +43,7 @@ def load(folder: Path) -> Catalogue:
     classes = tuple(CLIPS)
     videos = []
     for label, name in enumerate(classes):
-        for path in folders.find_videos(root / name) if (root / name).is_dir() else []:
+        for path in find_videos(root / name) if (root / name).is_dir() else []:
             match = _NAME.match(path.stem)
             if not match or not 1 <= int(match["group"]) <= NUM_GROUPS:
                 raise UserError(

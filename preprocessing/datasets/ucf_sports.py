@@ -11,6 +11,8 @@ from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 from preprocessing.video import IMAGE_EXTENSIONS
 
+# Published archive: the folder that it holds.
+ARCHIVES = {"ucf_sports_actions.zip": "ucf action"}
 # Folder: (class, clips).
 FOLDERS = {
     "Diving-Side": ("Diving", 14),

@@ -53,14 +53,23 @@ def test_from_a_folder_to_verified_records(actions, tmp_path):
     assert other.returncode == 1 and other.stderr.count("\n") == 1
     assert "prepared with image_format=jpeg, now image_format=png is asked" in other.stderr
 
-    assert "4 videos read back, all whole" in _run(f"--verify={output}", "--workers=1").stdout
-    shard = records.load_metadata(output).shard_paths[0]
+    metadata = records.load_metadata(output)
+    verified = _run(f"--verify={output}", "--workers=1")
+    assert "4 videos read back, all whole" in verified.stdout
+    assert f"SHA-256 {metadata.sha256}" in verified.stdout and metadata.sha256 in done.stdout
+    shard = metadata.shard_paths[0]
     damaged = bytearray(shard.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     shard.write_bytes(damaged)
     verified = _run(f"--verify={output}", "--workers=1")
     assert verified.returncode == 1
     assert f"delete {shard.name} in {output} and run the same" in verified.stderr
+
+    path = output / "metadata.json"
+    path.write_text(path.read_text().replace('"num_frames": 5', '"num_frames": NaN'))
+    verified = _run(f"--verify={output}")
+    assert verified.returncode == 1 and verified.stderr.count("\n") == 1
+    assert verified.stderr.startswith(f"error: {path} cannot be used: entry ")
 
 
 @pytest.mark.slow  # it compiles the solver
@@ -103,6 +112,24 @@ def test_failures_make_the_exit_status_unless_they_are_allowed(actions, tmp_path
         "shards": 1,
     }
     assert _run(*command, "--allow_failures=1").returncode == 0
+
+
+def test_what_is_doubtful_or_left_out_is_told_and_no_failure(actions, tmp_path):
+    # An avi whose header (its stream's dwLength) counts ten times the frames that are stored.
+    path = tmp_path / "some" / "Left" / "one.avi"
+    path.parent.mkdir(parents=True)
+    content = bytearray((actions / "Left" / "v_Left_g01_c01.avi").read_bytes())
+    position = content.index(b"strh") + 8 + 32
+    assert content[position] == 5
+    content[position] = 50
+    path.write_bytes(content)
+    (path.parent / "one.srt").write_text("subtitles")
+    output = tmp_path / "records"
+    done = _run(f"--source=folder:{tmp_path / 'some'}", f"--output={output}", "--image_size=16")
+    assert done.returncode == 0, done.stderr
+    assert "1 videos, 5 frames, 0 failed (1 converted now)\n1 note: " in done.stdout
+    assert f"{output / 'notes.jsonl'} says why" in done.stdout
+    assert "some: 1 videos of 1 classes\nleft out: 1 .srt (Left/one.srt)\n" in done.stdout
 
 
 @pytest.mark.parametrize(

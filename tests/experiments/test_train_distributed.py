@@ -25,12 +25,18 @@ SETTINGS = (
     "--config.model.fc6_dropout=0.0",
     "--config.model.lstm_dropout=0.0",
     "--config.training.batch_size=4",
-    # Adam and clipping would hide a gradient of the wrong scale; larger steps would enlarge the
-    # rounding differences between one sum and a sum of two.
-    "--config.training.optimizer=sgd",
-    "--config.training.clip_norm=0.0",
+    # What users run: Adam (the default), clipped gradients, averaged weights.
+    "--config.training.ema=0.9",
+    # Larger steps would enlarge the rounding differences between one sum and a sum of two.
     "--config.training.learning_rates=(1e-4,3e-5)",
 )
+# Adam and clipping would hide a gradient of the wrong scale.
+PLAIN = (
+    "--config.training.optimizer=sgd",
+    "--config.training.clip_norm=0.0",
+    "--config.training.ema=0.0",
+)
+TWO_DEVICES = ("--strategy=mirrored", "--logical_cpus=2")
 pytestmark = pytest.mark.slow  # whole programs, started a dozen times
 PROGRAM = (sys.executable, "-m", "experiments.train")
 
@@ -115,14 +121,81 @@ def test_a_run_killed_twice_equals_one_that_was_not(start, alone, tmp_path):
     np.testing.assert_array_equal(_steps(workdir), expected)
 
 
-def test_two_mirrored_devices_follow_one(start, alone, tmp_path):
-    status, out, errors = _end(
-        start(tmp_path / "two", "--strategy=mirrored", "--logical_cpus=2", "--cache=memory")
-    )
-    assert status == 0, errors
+@pytest.mark.parametrize(
+    ("changes", "steps", "tolerance"),
+    [
+        ((), 21, 1e-4),
+        (PLAIN, 21, 1e-4),
+        # Rounding to 8 bits of mantissa, which Adam enlarges from step to step.
+        (("--config.training.precision=mixed_bfloat16",), 4, 3e-2),
+    ],
+)
+def test_two_mirrored_devices_follow_one(start, tmp_path, changes, steps, tolerance):
+    one = start(tmp_path / "one", "--strategy=one", *changes)
+    two = start(tmp_path / "two", *TWO_DEVICES, "--cache=memory", *changes)
+    for process in (one, two):
+        status, out, errors = _end(process)
+        assert status == 0, errors
     assert "2 device(s)" in out
+    found, expected = (_steps(tmp_path / name)[:steps] for name in ("two", "one"))
+    np.testing.assert_allclose(found, expected, atol=tolerance)
+    assert np.ptp(expected[:, 1]) > 0.1  # it does train
+
+
+def test_a_run_goes_on_with_more_and_with_fewer_devices(start, alone, tmp_path, tiny_records):
     expected = _losses_alone(alone, start, tmp_path)
-    np.testing.assert_allclose(_steps(tmp_path / "two"), expected, atol=1e-4)
+    workdir = tmp_path / "elastic"
+    process = None
+    for arguments, step in ((("--strategy=one",), 3), (TWO_DEVICES, 8)):
+        process = start(workdir, *arguments)
+        _wait_for_step(workdir, step, process)
+        process.send_signal(signal.SIGTERM)
+        status, _, errors = _end(process)
+        assert status == 143, errors
+    both = _start_workers(start, workdir, tiny_records)
+    _wait_for_step(workdir, 14, both[0])
+    both[0].send_signal(signal.SIGTERM)
+    ends = [_end(process) for process in both]
+    assert [status for status, *_ in ends] == [143, 143], ends
+    status, _, errors = _end(start(workdir, "--strategy=one"))
+    assert status == 0, errors
+    np.testing.assert_allclose(_steps(workdir), expected, atol=1e-4)
+
+
+def test_a_second_training_of_a_folder_ends_in_one_line_and_harms_nothing(start, tmp_path):
+    workdir = tmp_path / "run"
+    first = start(workdir, "--strategy=one", epochs="(40,1)")
+    _wait_for_step(workdir, 1, first)
+    status, _, errors = _end(start(workdir, "--strategy=one", epochs="(40,1)"))
+    assert status == 1
+    assert f"another training is writing {workdir} (process {first.pid} on" in errors
+    first.send_signal(signal.SIGTERM)
+    assert _end(first)[0] == 143
+    steps = _steps(workdir)[:, 0]
+    assert steps.tolist() == list(range(len(steps)))
+
+
+def test_workers_that_do_not_share_the_folder_end_in_one_line(start, tmp_path, tiny_records):
+    ports = _free_ports(2)
+    workers = [
+        _start_worker(start, tmp_path / str(number), tiny_records, ports, number)
+        for number in range(2)
+    ]
+    for process in workers:
+        status, _, errors = _end(process)
+        assert status == 1
+        assert "the workers do not share" in errors.splitlines()[-1], errors
+
+
+def _start_worker(start, workdir, metadata, ports, number):
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    places = (hosts, CONFIG, str(metadata.folder), str(workdir))
+    return start(workdir, launcher=(WORKERS, str(number), *places), PYTHON=sys.executable)
+
+
+def _start_workers(start, workdir, metadata):
+    ports = _free_ports(2)
+    return [_start_worker(start, workdir, metadata, ports, number) for number in range(2)]
 
 
 def test_two_workers_that_are_killed_stopped_and_restarted_follow_one_device(
@@ -130,15 +203,7 @@ def test_two_workers_that_are_killed_stopped_and_restarted_follow_one_device(
 ):
     workdir = tmp_path / "workers"
 
-    def start_by_script():
-        hosts = ",".join(f"127.0.0.1:{port}" for port in _free_ports(2))
-        places = (hosts, CONFIG, str(tiny_records.folder), str(workdir))
-        return [
-            start(workdir, launcher=(WORKERS, str(number), *places), PYTHON=sys.executable)
-            for number in range(2)
-        ]
-
-    chief, other = start_by_script()
+    chief, other = _start_workers(start, workdir, tiny_records)
     _wait_for_step(workdir, 5, chief)
     other.send_signal(signal.SIGKILL)
     killed = time.monotonic()
@@ -147,7 +212,7 @@ def test_two_workers_that_are_killed_stopped_and_restarted_follow_one_device(
     assert status == 1, errors
     assert "a worker was lost" in errors and "start all workers again" in errors
 
-    both = start_by_script()
+    both = _start_workers(start, workdir, tiny_records)
     _wait_for_step(workdir, 11, both[0])
     both[1].send_signal(signal.SIGTERM)
     ends = [_end(process) for process in both]

@@ -1,6 +1,31 @@
+import av
 import cv2
 import numpy as np
 import pytest
+
+# Name of a file, codec, options of the container's writer: what phones, cameras and the web give.
+CONTAINERS = {
+    "faststart.mp4": ("libx264", {"movflags": "faststart"}),
+    "faststart.m4v": ("mpeg4", {"movflags": "faststart"}),
+    "faststart.mov": ("mpeg4", {"movflags": "faststart"}),
+    "faststart.3gp": ("mpeg4", {"movflags": "faststart"}),
+    "fragments.mp4": ("libx264", {"movflags": "frag_keyframe+empty_moov"}),
+    "camera.avi": ("mjpeg", {}),
+    "divx.avi": ("mpeg4", {}),
+    "film.mkv": ("libx264", {}),
+    "live.mkv": ("libx264", {"live": "1"}),
+    "web.webm": ("libvpx", {}),
+    "windows.wmv": ("wmv2", {}),
+    "windows.asf": ("wmv2", {}),
+    "flash.flv": ("flv1", {}),
+    "loop.gif": ("gif", {}),
+    "disc.mpg": ("mpeg1video", {}),
+    "disc.vob": ("mpeg2video", {}),
+    "television.ts": ("libx264", {}),
+    "camcorder.MTS": ("libx264", {"mpegts_m2ts_mode": "1"}),
+}
+_FORMATS = {".asf": "asf", ".m4v": "mp4", ".mts": "mpegts"}
+_PIXELS = {"gif": "rgb8", "mjpeg": "yuvj420p"}
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +52,55 @@ def write_video():
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def write_container():
+    """Writes `num_frames` of 64 x 48 pixels at 25 frames/s with FFmpeg, one of `CONTAINERS`."""
+
+    def write(folder, name, num_frames=30, sound_seconds=0.0):
+        codec, options = CONTAINERS[name]
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(0).integers(0, 256, (48, 64 + 3 * num_frames, 3), np.uint8)
+        kind = _FORMATS.get(path.suffix.lower())
+        with av.open(str(path), "w", format=kind, options=options) as file:
+            picture = file.add_stream(codec, rate=25)
+            picture.width, picture.height, picture.gop_size = 64, 48, 12
+            picture.pix_fmt = _PIXELS.get(codec, "yuv420p")
+            picture.thread_count = 1
+            sound = file.add_stream("libopus", rate=48000) if sound_seconds else None
+            for k in range(num_frames):
+                image = np.ascontiguousarray(noise[:, 3 * k : 3 * k + 64])
+                file.mux(picture.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            file.mux(picture.encode())
+            for k in range(round(50 * sound_seconds)):
+                silence = np.zeros((1, 960), np.int16)
+                frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+                frame.sample_rate, frame.pts = 48000, 960 * k
+                file.mux(sound.encode(frame))
+            if sound:
+                file.mux(sound.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def copy_stream():
+    """As `ffmpeg -ss START -i SOURCE -c copy PATH`: from the key frame before START seconds."""
+
+    def copy(source, path, start=0.0, **options):
+        with av.open(str(source)) as film, av.open(str(path), "w", options=options) as file:
+            picture = film.streams.video[0]
+            stream = file.add_stream_from_template(picture)
+            before = round(start / picture.time_base)
+            film.seek(before, stream=picture)
+            for packet in film.demux(picture):
+                if packet.dts is not None:
+                    packet.pts, packet.dts = packet.pts - before, packet.dts - before
+                    packet.stream = stream
+                    file.mux(packet)
+        return path
+
+    return copy

@@ -53,7 +53,8 @@ def local(videos, tmp_path_factory):
     """Files of the local runner's record set."""
     output = tmp_path_factory.mktemp("local") / "records"
     _prepare(videos, output)
-    assert json.loads((output / "metadata.json").read_text())["counts"]["videos"] == 5
+    metadata = json.loads((output / "metadata.json").read_text())
+    assert metadata["counts"]["videos"] == 5 and len(metadata["sha256"]) == 64
     return _files(output)
 
 
@@ -61,7 +62,8 @@ def local(videos, tmp_path_factory):
 def test_the_multi_process_direct_runner_gives_the_same_bytes(videos, local, tmp_path):
     output = tmp_path / "records"
     told = _prepare(videos, output, "--runner=beam", f"--beam_options={DIRECT}{PROCESSES}")
-    assert "5 videos, 30 frames, 2 failed (5 converted now)" in told
+    sha256 = json.loads(local["metadata.json"])["sha256"]
+    assert f"5 videos, 30 frames, 2 failed (5 converted now), SHA-256 {sha256}" in told
     assert _files(output) == local
     assert not (output / "parts").exists()
 

@@ -1,14 +1,12 @@
-import io
 import shutil
-import subprocess
-import zipfile
 
 import cv2
 import numpy as np
 import pytest
 
+from experiments import paper
 from preprocessing import sources, splits, video
-from preprocessing.datasets import archives, folder, ucf11, ucf101, ucf_sports
+from preprocessing.datasets import folder, ucf11, ucf101, ucf_sports
 from preprocessing.errors import UserError
 
 
@@ -46,7 +44,7 @@ def test_a_folder_of_class_folders(own):
     videos = _by_id(catalogue)
     assert set(videos) == {"v_Bow_g01_c01", "v_Bow_g01_c02", "a", "b"}
     assert videos["v_Bow_g01_c01"].group == videos["v_Bow_g01_c02"].group == "Bow/g01"
-    assert videos["a"].group == "Wave/a" and videos["a"].splits == {}
+    assert videos["b"].group == "Wave/b" and videos["b"].splits == {}
     assert [videos[name].label for name in ("v_Bow_g01_c01", "b")] == [0, 1]
 
 
@@ -54,6 +52,50 @@ def test_equal_file_names_are_told_apart(tmp_path):
     for name in ("Bow/1.mp4", "Wave/1.mp4", "Wave/2.mp4"):
         _touch(tmp_path / name)
     assert set(_by_id(folder.load(tmp_path))) == {"Bow/1.mp4", "Wave/1.mp4", "2"}
+
+
+def test_folders_between_class_and_clip_name_groups_over_all_classes(tmp_path):
+    clips = ("jump/anna/1.mp4", "jump/ben/v_Jump_g01_c01.mp4", "wave/anna/2.mp4")
+    for name in (*clips, "wave/3.mp4", "wave/ben/day2/4.mp4", "wave/ben/frames/1.png"):
+        _touch(tmp_path / name)
+    groups = {
+        v.path.relative_to(tmp_path).as_posix(): v.group for v in folder.load(tmp_path).videos
+    }
+    assert groups == {
+        "jump/anna/1.mp4": "anna",
+        "jump/ben/v_Jump_g01_c01.mp4": "ben",
+        "wave/anna/2.mp4": "anna",
+        "wave/3.mp4": "wave/3",
+        "wave/ben/day2/4.mp4": "ben/day2",
+        "wave/ben/frames": "ben",
+    }
+
+
+def test_a_split_by_groups_divides_no_person(tmp_path):
+    for class_name in ("jump", "wave"):
+        for person in ("anna", "ben", "cleo"):
+            for clip in ("1", "2"):
+                _touch(tmp_path / class_name / person / f"{clip}.mp4")
+    catalogue = folder.load(tmp_path)
+    for seed in range(5):
+        assignment = splits.assign(catalogue.videos, "group", seed=seed)
+        sides = {(video.group, assignment[video.id]) for video in catalogue.videos}
+        assert len(sides) == 3
+
+
+def test_splits_csv_is_above_the_folders(tmp_path):
+    for name in ("jump/anna/1.mp4", "jump/ben/2.mp4"):
+        _touch(tmp_path / name)
+    (tmp_path / "splits.csv").write_text("video,group\njump/anna/1.mp4,garden\n")
+    assert [video.group for video in folder.load(tmp_path).videos] == ["garden", "ben"]
+
+
+@pytest.mark.parametrize("name", ["ucf101", "ucf11", "ucf_sports", "synthetic"])
+def test_a_folder_called_as_a_collection_is_not_compared_with_it(tmp_path, name):
+    _touch(tmp_path / name / "Bow" / "a.mp4")
+    source = _load(f"folder:{tmp_path / name}", tmp_path)
+    assert source.catalogue.name == f"folder:{name}" and source.differences == ()
+    assert paper.comparison({"dataset": source.catalogue.name}) == ""
 
 
 def test_a_folder_of_images_counts_as_a_video(tmp_path):
@@ -93,6 +135,13 @@ def test_a_splits_csv_that_does_not_fit_is_refused(own, text, message):
     (own / "splits.csv").write_text(text)
     with pytest.raises(UserError, match=message):
         folder.load(own)
+
+
+def test_an_id_that_is_met_twice_is_refused(ucf101_miniature):
+    copy = ucf101_miniature / "backup" / "v_Archery_g01_c01.avi"
+    _touch(copy)
+    with pytest.raises(UserError, match=r"two videos are called v_Archery_g01_c01, .*: remove the"):
+        ucf101.load(ucf101_miniature)
 
 
 def test_missing_folders_and_sources_are_refused(tmp_path):
@@ -257,65 +306,3 @@ def test_a_tfds_video_data_set(tmp_path):
     assert _load(f"tfds:{builder.data_dir}", tmp_path) == source
     with pytest.raises(UserError, match="tensorflow_datasets cannot prepare no_such_set"):
         _load("tfds:no_such_set", tmp_path)
-
-
-def _zip(path, members):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return path
-
-
-def test_zip_archives_are_unpacked_once(tmp_path, write_video):
-    content = write_video(tmp_path / "a.mp4").read_bytes()
-    archive = _zip(tmp_path / "actions.zip", {"Bow/a.mp4": content, "Wave/b.mp4": content})
-    catalogue = _load(f"folder:{archive}", tmp_path).catalogue
-    assert [v.path.relative_to(tmp_path).as_posix() for v in catalogue.videos] == [
-        "actions/Bow/a.mp4",
-        "actions/Wave/b.mp4",
-    ]
-    (tmp_path / "actions" / "Bow" / "a.mp4").unlink()
-    assert archives.unpacked(archive) == tmp_path / "actions"
-    assert not (tmp_path / "actions" / "Bow" / "a.mp4").exists()  # not unpacked again
-
-
-@pytest.mark.parametrize(
-    "name", ["../outside.mp4", "/etc/outside.mp4", "Bow/../../outside.mp4", "..\\outside.mp4"]
-)
-def test_a_member_that_would_land_outside_is_refused(tmp_path, name):
-    folder_of_archive = tmp_path / "downloads"
-    folder_of_archive.mkdir()
-    archive = _zip(folder_of_archive / "evil.zip", {"Bow/a.mp4": b"", name: b"evil"})
-    with pytest.raises(UserError, match="would land outside: it is not unpacked"):
-        archives.unpacked(folder_of_archive)
-    assert sorted(tmp_path.rglob("*")) == [folder_of_archive, archive]
-
-
-def test_damaged_and_unreadable_archives_are_refused(tmp_path, monkeypatch):
-    buffer = io.BytesIO()
-    _zip(buffer, {"Bow/a.mp4": b"x" * 5000})
-    (tmp_path / "cut.zip").write_bytes(buffer.getvalue()[:-40])
-    with pytest.raises(UserError, match=r"cut.zip is damaged"):
-        archives.unpacked(tmp_path / "cut.zip")
-    (tmp_path / "films.rar").write_bytes(b"Rar!\x1a\x07\x01\x00")
-    monkeypatch.setattr(shutil, "which", lambda program: None)
-    with pytest.raises(UserError, match=r"films.rar needs bsdtar .* or unar"):
-        archives.unpacked(tmp_path / "films.rar")
-    with pytest.raises(UserError, match="neither a folder nor"):
-        archives.unpacked(_touch(tmp_path / "film.mp4"))
-
-
-def test_rar_goes_through_bsdtar(tmp_path):
-    if not shutil.which("bsdtar"):
-        pytest.skip("bsdtar is not installed")
-    # bsdtar reads any archive by its content, and nothing free writes rar.
-    _touch(tmp_path / "in" / "Bow" / "a.mp4")
-    (tmp_path / "in" / "link").symlink_to("/etc")
-    command = ["bsdtar", "-cf", tmp_path / "films.rar", "-C", tmp_path / "in", "Bow"]
-    subprocess.run(command, check=True)
-    assert (archives.unpacked(tmp_path / "films.rar") / "Bow" / "a.mp4").is_file()
-    command = ["bsdtar", "-cf", tmp_path / "evil.rar", "-C", tmp_path / "in", "Bow", "link"]
-    subprocess.run(command, check=True)
-    with pytest.raises(UserError, match="holds the link 'link' to a place outside"):
-        archives.unpacked(tmp_path / "evil.rar")
-    assert not (tmp_path / "evil").exists()

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import os
 import random
@@ -84,6 +85,18 @@ def test_tensorflow_datasets_loads_the_records(videos, tmp_path):
     assert seen["v_Left_g02_c01"] == 4 and len(seen) == 5
 
 
+def test_labels_of_tensorflow_datasets_fit_whatever_the_classes_are_called(tmp_path, write_video):
+    import tensorflow_datasets as tfds
+
+    classes = (" ", "$5", "walk\nrun", "walk run", "歩く")  # as sorted
+    for name in classes:
+        write_video(tmp_path / "actions" / name / f"of {name}.mp4", 2)
+    metadata = _prepare(tmp_path / "actions", tmp_path / "records").metadata
+    assert metadata.classes == classes
+    labels = tfds.builder_from_directory(tmp_path / "records").info.features["label"].names
+    assert labels == ["unnamed", "$5", "walk run (label 2)", "walk run (label 3)", "歩く"]
+
+
 def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, write_video):
     (videos / "Left" / "v_Left_g07_c01.mp4").write_bytes(b"no video at all")
     (videos / "Left" / "v_Left_g08_c01.mp4").write_bytes(b"")
@@ -105,14 +118,48 @@ def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, writ
     assert again.converted == 0 and again.failures == prepared.failures
     assert _files(tmp_path / "records") == before
 
-    # Mended, they join the set, which then is as if they had never failed.
+    # Repaired, they join the set, which then is as if they had never failed.
     write_video(videos / "Left" / "v_Left_g07_c01.mp4", 3, seed=5)
     (videos / "Left" / "v_Left_g08_c01.mp4").unlink()
     (videos / "Left" / "v_Left_g09_c01.avi").unlink()
     write_video(videos / "Left" / "v_Left_g08_c01.mp4", 3, seed=6)
     write_video(videos / "Left" / "v_Left_g09_c01.mp4", 3, seed=7)
-    mended = _prepare(videos, tmp_path / "records")
-    assert mended.converted == 3 and mended.failures == ()
+    repaired = _prepare(videos, tmp_path / "records")
+    assert repaired.converted == 3 and repaired.failures == ()
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
+
+
+def _notes(folder):
+    path = folder / "notes.jsonl"
+    return list(map(json.loads, path.read_text().splitlines())) if path.is_file() else None
+
+
+@pytest.fixture
+def trimmed(videos, write_container, copy_stream):
+    """A third video of class Right, which stores 18 frames and shows 10."""
+    whole = write_container(videos.parent, "faststart.mp4")
+    return copy_stream(whole, videos / "Right" / "v_Right_g08_c01.mov", start=20 / 25)
+
+
+def test_a_doubtful_video_is_in_the_records_and_in_a_list(videos, trimmed, tmp_path):
+    prepared = _prepare(videos, tmp_path / "records")
+    (one,) = (v for v in prepared.metadata.videos if v.id == "v_Right_g08_c01")
+    assert one.num_frames == 10 and prepared.failures == ()
+    (row,) = prepared.notes
+    assert (row["id"], row["path"], row["outcome"]) == (one.id, str(trimmed), "fewer_frames")
+    assert "declares 18 frames and shows 10" in row["reason"]
+    assert _notes(tmp_path / "records") == [row]
+    assert _prepare(videos, tmp_path / "records").notes == (row,)  # finished before
+
+
+def test_a_video_that_joins_later_leaves_the_notes_of_the_others(videos, trimmed, tmp_path):
+    good = (videos / "Left" / "v_Left_g00_c01.mp4").read_bytes()
+    (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(b"no video at all")
+    before = _prepare(videos, tmp_path / "records")
+    (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(good)
+    after = _prepare(videos, tmp_path / "records")
+    assert after.converted == 1 and len(after.notes) == 1 and after.notes == before.notes
     _prepare(videos, tmp_path / "fresh")
     assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
 
@@ -175,6 +222,139 @@ def test_shards_take_their_share_of_the_videos(videos, tmp_path, monkeypatch):
     assert ids == [video.id for video in metadata.videos]
 
 
+def test_the_digests_are_those_of_the_shards_and_of_the_videos(videos, tmp_path):
+    metadata = _prepare(videos, tmp_path / "records").metadata
+    (shard,) = (path.read_bytes() for path in metadata.shard_paths)
+    lines = ""
+    for video in metadata.videos:
+        record = shard[video.offset : video.offset + video.length]
+        assert video.record_sha256 == hashlib.sha256(record).hexdigest()
+        (source,) = videos.rglob(f"{video.id}.*")
+        assert video.source_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+        lines += f"{video.record_sha256}\n"
+    assert metadata.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    assert records.load_metadata(tmp_path / "records").sha256 == metadata.sha256
+
+
+def test_the_digest_of_a_set_does_not_depend_on_the_workers(videos, tmp_path):
+    one, two = (_prepare(videos, tmp_path / str(n), workers=n).metadata for n in (1, 2))
+    assert one.sha256 == two.sha256 and one.videos == two.videos
+
+
+def test_another_pixel_is_another_digest(videos, tmp_path, write_video):
+    before = _prepare(videos, tmp_path / "records").metadata
+    write_video(videos / "Left" / "v_Left_g00_c01.mp4", 2, seed=7)
+    after = _prepare(videos, tmp_path / "others").metadata
+    pairs = zip(before.videos, after.videos, strict=True)
+    changed = [a.id for a, b in pairs if a.record_sha256 != b.record_sha256]
+    assert changed == ["v_Left_g00_c01"] and before.sha256 != after.sha256
+
+
+def test_another_clip_configuration_keeps_the_digest(videos, tmp_path):
+    before = _prepare(videos, tmp_path / "records").metadata
+    after = _prepare(videos, tmp_path / "records", num_frames=9).metadata
+    assert before.clip != after.clip and before.sha256 == after.sha256 != ""
+
+
+def _without_digests(path):
+    """Makes of a JSON file of this version one of the version before digests."""
+    values = json.loads(path.read_text())
+    for one in (values, *values.get("videos", [])):
+        for name in ("sha256", "record_sha256", "source_sha256"):
+            one.pop(name, None)
+    path.write_text(json.dumps(values, indent=1) + "\n")
+
+
+def test_a_set_of_the_version_before_digests_gets_them(videos, tmp_path):
+    metadata = _prepare(videos, tmp_path / "records").metadata
+    expected = _files(tmp_path / "records")
+    _without_digests(tmp_path / "records" / "metadata.json")
+    old = records.load_metadata(tmp_path / "records")
+    assert old.sha256 == old.videos[0].record_sha256 == old.videos[0].source_sha256 == ""
+    again = _prepare(videos, tmp_path / "records")
+    assert again.converted == 0 and again.metadata == metadata
+    assert _files(tmp_path / "records") == expected
+
+
+def test_where_a_source_is_gone_its_digest_stays_unknown_and_the_set_has_one(videos, tmp_path):
+    metadata = _prepare(videos, tmp_path / "records").metadata
+    _without_digests(tmp_path / "records" / "metadata.json")
+    catalogue = class_folders.load(videos)
+    (videos / "Left" / "v_Left_g00_c01.mp4").unlink()
+    run = preparation.local_runner(1, 60)
+    again = preparation.prepare(catalogue, tmp_path / "records", SETTINGS, CLIP, run).metadata
+    unknown = [video.id for video in again.videos if not video.source_sha256]
+    assert unknown == ["v_Left_g00_c01"] and again.sha256 == metadata.sha256
+
+
+def test_a_damaged_record_of_an_old_set_gets_no_digest(videos, tmp_path):
+    metadata = _prepare(videos, tmp_path / "records").metadata
+    _without_digests(tmp_path / "records" / "metadata.json")
+    shard, video = bytearray(metadata.shard_paths[0].read_bytes()), metadata.videos[2]
+    shard[video.offset + video.length // 2] ^= 1
+    metadata.shard_paths[0].write_bytes(shard)
+    again = _prepare(videos, tmp_path / "records").metadata
+    assert [v.id for v in again.videos if not v.record_sha256] == [video.id]
+    assert again.sha256 == ""
+
+
+@pytest.fixture
+def stopped(videos, tmp_path):
+    """Folder of a preparation that was stopped when three of its five videos were done."""
+
+    def run(made, numbers):
+        for count, result in enumerate(preparation.local_runner(1, 60)(made, numbers)):
+            if count == 3:
+                raise KeyboardInterrupt
+            yield result
+
+    with pytest.raises(KeyboardInterrupt):
+        preparation.prepare(class_folders.load(videos), tmp_path / "stopped", SETTINGS, CLIP, run)
+    # The fourth may have been done at that moment.
+    for path in sorted((tmp_path / "stopped" / "parts").glob("0*.json"))[3:]:
+        path.unlink()
+    return tmp_path / "stopped"
+
+
+def test_parts_of_the_version_before_digests_are_kept(videos, tmp_path, stopped):
+    for path in (stopped / "parts").glob("0*.json"):
+        _without_digests(path)
+    assert _prepare(videos, stopped).converted == 2
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(stopped) == _files(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("damage", ["", '{"facts": {"num_frames": NaN}}', "[]"])
+def test_a_part_whose_facts_are_damaged_is_made_anew(videos, tmp_path, stopped, damage):
+    sorted((stopped / "parts").glob("0*.json"))[1].write_text(damage)
+    assert _prepare(videos, stopped).converted == 3
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(stopped) == _files(tmp_path / "fresh")
+
+
+def test_damaged_facts_of_a_joined_part_name_what_would_be_lost(videos, stopped):
+    made = parts.plan(class_folders.load(videos), stopped, SETTINGS)
+    done = parts.load_parts(made)
+    parts.join_shard(made, 0, done)
+    made.facts_path(min(done)).write_text("{")
+    with pytest.raises(UserError, match=r"00\d+.json is damaged .* in .*-00000-of-00001 already"):
+        _prepare(videos, stopped)
+    made.facts_path(min(done)).unlink()
+    made.shard_path(0).unlink()
+    assert _prepare(videos, stopped).converted == 5
+
+
+@pytest.mark.parametrize("damage", ['{"name": "act', '{"name": "a"}'])
+def test_a_damaged_plan_is_one_line_whose_way_out_keeps_the_parts(videos, stopped, damage):
+    plan = stopped / "parts" / "plan.json"
+    plan.write_text(damage)
+    with pytest.raises(UserError, match=r"plan.json is damaged .*delete this one file") as caught:
+        _prepare(videos, stopped)
+    assert "\n" not in str(caught.value)
+    plan.unlink()
+    assert _prepare(videos, stopped).converted == 2
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path, write_video):
     videos = tmp_path / "actions"
@@ -224,4 +404,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path, write_vi
         shutil.rmtree(tmp_path / "killed")  # came through too soon: from the start again
     assert _files(tmp_path / "killed") == _files(tmp_path / "undisturbed")
     assert not (tmp_path / "killed" / "parts").exists()
-    assert len(records.load_metadata(tmp_path / "killed").videos) == 24
+    killed, undisturbed = (
+        records.load_metadata(tmp_path / name) for name in ("killed", "undisturbed")
+    )
+    assert len(killed.videos) == 24 and killed.sha256 == undisturbed.sha256 != ""

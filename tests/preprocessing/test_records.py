@@ -1,4 +1,6 @@
 import dataclasses
+import json
+import subprocess
 
 import pytest
 import tensorflow as tf
@@ -128,6 +130,88 @@ def test_a_set_that_is_not_whole_is_refused(tmp_path):
     (tmp_path / "metadata.json").write_text('{"format": 0}')
     with pytest.raises(UserError, match="format 0, this program reads format 1"):
         records.load_metadata(tmp_path)
+
+
+def _damaged(values, key, value):
+    """Sets a key (`videos.0.id`), or removes it where the value is None."""
+    *path, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+    for part in path:
+        values = values[part]
+    if value is None:
+        del values[last]
+    else:
+        values[last] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("format", 2, "format 2, this program reads format 1"),
+        ("format", None, "has no key 'format'"),
+        ("videos", None, "has no key 'videos'"),
+        ("videos", {"a": 1}, "'videos' = .*needed is a list"),
+        ("videos.0", "v_Jump", "entry 0 of its key 'videos' is .*needed is an object"),
+        ("videos.0.shard", None, "entry 0 of its key 'videos' has no key 'shard'"),
+        ("videos.0.colour", "red", "'videos' has a key \"colour\" .*does not know"),
+        ("videos.0.num_frames", "3", "'num_frames' = \"3\", needed is a whole number"),
+        ("videos.0.num_frames", True, "'num_frames' = true, needed is a whole number"),
+        ("videos.0.mean_motion", float("nan"), "'mean_motion' = NaN, needed is a finite number"),
+        ("videos.0.offset", -1, "'offset' = -1, needed is a whole number of at least 0"),
+        ("videos.0.offset", 1e300, "'offset' = 1e\\+300, needed is a whole number"),
+        ("videos.0.splits", {"1": 2}, "'splits' = .* needed is an object of texts"),
+        ("videos.0.label", 4, "label 4 and class 'Jump', which do not belong together"),
+        ("videos.0.shard", 1, "lies in shard 1, there are 1"),
+        ("videos.0.record_sha256", "beef", "'record_sha256' = \"beef\", needed is 64 hexa"),
+        ("sha256", 7, "'sha256' = 7, needed is 64 hexadecimal digits"),
+        ("classes", ["A", 1], "'classes' = .*needed is a list of texts"),
+        ("classes", [], "label 3 and class 'Jump', which do not belong together"),
+        ("counts", [], "'counts' = .*needed is an object"),
+        ("counts.shards", 10**12, "says 1000000000000 shards, more than there are videos"),
+        ("clip.image_size", None, "'clip' = .*needed is one whose 'image_size' is a value"),
+        ("encoding.flow_bound", float("nan"), "needed is one whose 'flow_bound' is a finite"),
+        ("owner", "me", 'has a key "owner" that this program does not know'),
+    ],
+)
+def test_a_strange_key_of_the_metadata_is_one_line_with_the_way_out(tmp_path, key, value, told):
+    records.write_metadata(_metadata(tmp_path))
+    path = tmp_path / "metadata.json"
+    values = json.loads(path.read_text())
+    _damaged(values, key, value)
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=told) as caught:
+        records.load_metadata(tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{path} cannot be used: ") and "\n" not in message
+    assert "copy metadata.json again" in message and "the flow of every video" in message
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"format": 1}', b"[" * 100_000]
+)
+def test_metadata_that_are_no_object_are_one_line(tmp_path, content):
+    (tmp_path / "metadata.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be used: .*copy metadata.json again") as caught:
+        records.load_metadata(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_metadata_of_the_version_before_digests_load(tmp_path):
+    metadata = _metadata(tmp_path)
+    records.write_metadata(metadata)
+    path = tmp_path / "metadata.json"
+    values = json.loads(path.read_text())
+    del values["sha256"], values["videos"][0]["record_sha256"], values["videos"][0]["source_sha256"]
+    path.write_text(json.dumps(values))
+    assert records.load_metadata(tmp_path) == metadata
+
+
+def test_the_digest_of_a_set_is_that_of_its_records_digests_as_lines(tmp_path):
+    (video,) = _metadata(tmp_path).videos
+    digests = ["a" * 64, "0" * 64]
+    videos = [dataclasses.replace(video, record_sha256=digest) for digest in digests]
+    summed = subprocess.run(["sha256sum"], input="\n".join([*digests, ""]).encode(), stdout=-1)
+    assert records.set_sha256(videos) == summed.stdout.decode().split()[0]
+    assert records.set_sha256([*videos, video]) == ""
 
 
 def test_an_example_reads_back_without_tensorflow_and_damage_is_noticed(tmp_path):

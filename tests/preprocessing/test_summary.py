@@ -4,6 +4,7 @@ import json
 import pytest
 
 from preprocessing import summary
+from preprocessing.errors import UserError
 
 
 def test_the_figures_of_a_set_made_to_measure(tiny_records, tmp_path):
@@ -43,9 +44,24 @@ def test_classes_without_videos_and_failures_are_told(tiny_records, tmp_path):
     assert list(found.failures) == rows
 
 
+def test_doubtful_videos_are_told(tiny_records, tmp_path):
+    row = {"id": "0", "path": "p", "outcome": "fewer_frames", "reason": "why"}
+    (tmp_path / "notes.jsonl").write_text(json.dumps(row) + "\n")
+    found = summary.summarise(dataclasses.replace(tiny_records, folder=tmp_path))
+    assert found.notes == (row,) and found.failures == ()
+
+
 @pytest.mark.parametrize("name", ["Left", "Still"])
 def test_the_example_of_a_class_is_one_of_ordinary_motion(tiny_records, name):
     (one,) = (found for found in summary.summarise(tiny_records).classes if found.name == name)
     motion = {video.id: video.mean_motion for video in tiny_records.videos}
     siblings = [value for key, value in motion.items() if name in key]
     assert min(siblings) <= motion[one.example] <= max(siblings) and name in one.example
+
+
+@pytest.mark.parametrize("cut", ['{"id": "a", "pat', "[]", '{"id": "a"}', '"id"', "\0"])
+def test_a_damaged_list_of_failures_is_one_line_with_the_way_out(tiny_records, tmp_path, cut):
+    whole = json.dumps({"id": "a", "path": "p", "outcome": "corrupt", "reason": "why"})
+    (tmp_path / "failures.jsonl").write_text(f"{whole}\n{cut}\n")
+    with pytest.raises(UserError, match=r"failures.jsonl, line 2 is damaged .*run the same"):
+        summary.summarise(dataclasses.replace(tiny_records, folder=tmp_path))

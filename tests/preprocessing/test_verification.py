@@ -1,9 +1,11 @@
 import dataclasses
+import hashlib
+import io
 import shutil
 
 import pytest
 
-from preprocessing import conversion, preparation, records, verification
+from preprocessing import conversion, preparation, records, tfrecord, verification
 from preprocessing.datasets import folder
 
 CLIP = {"num_frames": 3, "flow_length": 4}
@@ -26,7 +28,7 @@ def _verify(metadata):
     return {fault.video_id: fault.reason for fault in verification.verify(metadata, 1)}
 
 
-def test_faults_are_found_and_mended(catalogue, tmp_path):
+def test_faults_are_found_and_repaired(catalogue, tmp_path):
     metadata = _prepare(catalogue, tmp_path / "records")
     assert _verify(metadata) == {}
     shard = metadata.shard_paths[0]
@@ -59,6 +61,34 @@ def test_faults_are_found_and_mended(catalogue, tmp_path):
     assert all((shard.parent / name).read_bytes() == data for name, data in others.items())
 
 
+def test_a_changed_byte_is_found_even_with_its_checksum_made_new(catalogue, tmp_path):
+    metadata = _prepare(catalogue, tmp_path / "records")
+    shard, video = metadata.shard_paths[0], metadata.videos[1]
+    content = shard.read_bytes()
+    data = bytearray(tfrecord.data_of(content[video.offset :][: video.length]))
+    image = records.view_example(data)["frames"][2]
+    image[len(image) // 2] ^= 1  # inside the JPEG's coefficients: it still decodes
+    record = io.BytesIO()
+    assert tfrecord.write(record, len(data), [bytes(data)]) == video.length
+    with shard.open("r+b") as file:
+        file.seek(video.offset)
+        file.write(record.getvalue())
+    (reason,) = _verify(metadata).values()
+    found = hashlib.sha256(record.getvalue()).hexdigest()
+    assert reason == f"its SHA-256 is {found}, the metadata say {video.record_sha256}"
+    # Without digests, as in sets of old, nobody could tell.
+    old = tuple(dataclasses.replace(v, record_sha256="") for v in metadata.videos)
+    assert _verify(dataclasses.replace(metadata, videos=old, sha256="")) == {}
+
+
+def test_a_list_of_videos_that_was_changed_is_found(catalogue, tmp_path):
+    metadata = _prepare(catalogue, tmp_path / "records")
+    swapped = metadata.videos[::-1]
+    (fault,) = verification.verify(dataclasses.replace(metadata, videos=swapped), 1)
+    assert (fault.video_id, fault.shard) == ("", "metadata.json")
+    assert fault.reason.endswith(f"it says {metadata.sha256}")
+
+
 def test_a_record_with_an_image_that_does_not_decode(catalogue, tmp_path):
     metadata = _prepare(catalogue, tmp_path / "records")
     video = metadata.videos[0]
@@ -70,14 +100,12 @@ def test_a_record_with_an_image_that_does_not_decode(catalogue, tmp_path):
             writer.add_flow(b"")
         length = writer.write_record(file)
     shutil.move(path, metadata.shard_paths[0])
-    videos = (dataclasses.replace(video, offset=0, length=length),)
+    videos = (dataclasses.replace(video, offset=0, length=length, record_sha256=""),)
     assert _verify(dataclasses.replace(metadata, videos=videos)) == {
         video.id: "frame 2 does not decode"
     }
 
 
 def _frame(metadata, video, index):
-    from preprocessing import tfrecord
-
     data = metadata.shard_paths[0].read_bytes()[video.offset :][: video.length]
     return records.read_example(tfrecord.data_of(data))["frames"][index]

@@ -1,5 +1,10 @@
 """The nearest median frame, worked by hand on scenes whose nearest neighbour is known."""
 
+import dataclasses
+import shutil
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +12,7 @@ import pytest
 from preprocessing import preparation, records
 from preprocessing.conversion import Settings
 from preprocessing.datasets import folder as class_folders
+from preprocessing.errors import UserError
 from stfnet import baselines
 
 BRIGHT, DARK = 210, 50
@@ -50,7 +56,7 @@ def test_the_median_frame_is_the_scene_standardised(scenes):
     np.testing.assert_allclose(frame[:, 20:], -1, atol=0.1)
 
 
-def test_a_test_video_gets_the_class_of_the_likest_scene(scenes):
+def test_a_test_video_gets_the_class_of_the_most_similar_scene(scenes):
     positions = {video.id[-7:]: k for k, video in enumerate(scenes.videos)}
     train = [positions[f"g{number:02d}_c01"] for number in (1, 2, 3)]  # A left, A above, B right
     left, below = positions["g04_c01"], positions["g05_c01"]
@@ -60,3 +66,44 @@ def test_a_test_video_gets_the_class_of_the_likest_scene(scenes):
     assert baselines.nearest_neighbour(scenes, train, [train[2]]) == 1.0
     assert baselines.nearest_neighbour(scenes, train, [left, train[1]]) == 0.5
     assert baselines.nearest_neighbour(scenes, [positions["g02_c01"], left], [below]) == 0.0
+
+
+def test_the_nearest_rows_are_those_of_every_distance_in_double_precision():
+    rng = np.random.default_rng(0)
+    known, asked = (rng.normal(size=(n, 48)).astype(np.float32) for n in (300, 70))
+    asked[:20] = known[100:120] + 1e-3 * asked[:20]  # a scene filmed twice
+    distances = (asked[:, None].astype(np.float64) - known[None].astype(np.float64)) ** 2
+    expected = distances.sum(-1).argmin(1)
+    np.testing.assert_array_equal(baselines.nearest_rows(known, asked), expected)
+    np.testing.assert_array_equal(expected[:20], np.arange(100, 120))
+
+
+_AT_SCALE = """
+import resource
+import numpy as np
+from stfnet import baselines
+rng = np.random.default_rng(0)
+known, asked = (rng.standard_normal((n, 3072), np.float32) for n in (9537, 400))
+print(len(baselines.nearest_rows(known, asked)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+"""
+
+
+def test_the_nearest_rows_among_the_videos_of_ucf101_take_less_than_a_gigabyte():
+    done = subprocess.run([sys.executable, "-c", _AT_SCALE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found, peak = map(int, done.stdout.split())
+    assert found == 400 and peak < 1e9
+
+
+def test_a_damaged_record_is_named_with_the_way_out(scenes, tmp_path):
+    folder = shutil.copytree(scenes.folder, tmp_path / "damaged")
+    damaged = dataclasses.replace(scenes, folder=folder)
+    video = damaged.videos[1]
+    with damaged.shard_paths[0].open("r+b") as shard:
+        shard.seek(video.offset + video.length // 2)
+        byte = shard.read(1)[0]
+        shard.seek(-1, 1)
+        shard.write(bytes([byte ^ 1]))
+    with pytest.raises(UserError, match=rf"record of {video.id} .*checksum.* --verify="):
+        baselines.median_frame(damaged, 1)

@@ -60,25 +60,50 @@ def test_chosen_images_are_those_that_tensorflow_parses(tiny_records):
         np.testing.assert_array_equal(planes.reshape(6, 64, 32, 1), gray)
 
 
-def test_a_copy_on_disk_is_whole_and_used_again(tiny_records, clips, tmp_path):
-    copied = cache.copy_to_disk(tiny_records, tmp_path)
-    assert copied.folder.parent == tmp_path
-    _assert_equal(clips(copied), clips(tiny_records))
-    assert records.load_metadata(copied.folder).videos == tiny_records.videos
-    written = [path.stat().st_mtime_ns for path in copied.shard_paths]
-    again = cache.copy_to_disk(tiny_records, tmp_path)
-    assert [path.stat().st_mtime_ns for path in again.shard_paths] == written
-    cut = again.shard_paths[0]
-    cut.write_bytes(cut.read_bytes()[:-1])
-    mended = cache.copy_to_disk(tiny_records, tmp_path)
-    assert mended.shard_paths[0].read_bytes() == tiny_records.shard_paths[0].read_bytes()
+def test_a_copy_on_disk_is_whole_shared_and_deleted_by_its_last_reader(
+    tiny_records, clips, tmp_path
+):
+    stranger = tmp_path / "not-ours-0123456789abcdef"
+    stranger.mkdir()
+    with cache.copied_to_disk(tiny_records, tmp_path) as copied:
+        assert copied.folder.parent == tmp_path
+        _assert_equal(clips(copied), clips(tiny_records))
+        assert records.load_metadata(copied.folder).videos == tiny_records.videos
+        written = [path.stat().st_mtime_ns for path in copied.shard_paths]
+        with cache.copied_to_disk(tiny_records, tmp_path) as again:
+            assert [path.stat().st_mtime_ns for path in again.shard_paths] == written
+        assert all(path.is_file() for path in copied.shard_paths)
+    assert list(tmp_path.iterdir()) == [stranger]
+
+
+def test_what_a_killed_run_copied_is_completed_or_deleted_by_the_next(tiny_records, tmp_path):
+    with cache.copied_to_disk(tiny_records, tmp_path / "a") as copied:
+        name = copied.folder.name
+    for left in (name, f"other-{name[-16:]}"):
+        (tmp_path / "b" / left).mkdir(parents=True)
+        (tmp_path / "b" / f".{left}.lock").touch()
+        (tmp_path / "b" / left / copied.shard_paths[0].name).write_bytes(b"half")
+    with cache.copied_to_disk(tiny_records, tmp_path / "b") as copied:
+        assert copied.shard_paths[0].read_bytes() == tiny_records.shard_paths[0].read_bytes()
+        assert {path.name for path in (tmp_path / "b").iterdir()} == {name, f".{name}.lock"}
+
+
+def test_users_of_one_machine_have_copies_of_their_own(tiny_records, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for user in (1000, 1001):
+        monkeypatch.setattr("os.getuid", lambda user=user: user)
+        with cache.copied_to_disk(tiny_records) as copied:
+            assert copied.folder.parent == tmp_path / f"stfnet-records-{user}"
 
 
 def test_a_full_disk_is_told_before_copying(tiny_records, tmp_path, monkeypatch):
     full = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    with pytest.raises(UserError, match=r"--cache=disk: .* name another folder with --cache_dir"):
-        cache.copy_to_disk(tiny_records, tmp_path)
+    with (
+        pytest.raises(UserError, match=r"--cache=disk: .* name another folder with --cache_dir"),
+        cache.copied_to_disk(tiny_records, tmp_path),
+    ):
+        pass
     assert not list(tmp_path.rglob("*.tfrecord*"))
 
 

@@ -85,14 +85,15 @@ def test_a_wrong_value_is_named(make, message):
     assert message in str(refusal.value)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-def test_statistics_over_the_batch_need_two_clips_at_a_time(devices):
+def test_statistics_over_the_batch_need_two_clips_at_a_time():
     model = ModelConfig(3, lstm_statistics="batch")
-    check_together(model, TrainingConfig(batch_size=4 * devices, accumulation_steps=2), devices)
-    one_clip = TrainingConfig(batch_size=4 * devices, accumulation_steps=4)
+    check_together(model, TrainingConfig(batch_size=4, accumulation_steps=2))
+    one_clip = TrainingConfig(batch_size=4, accumulation_steps=4)
     with pytest.raises(UserError, match="lstm_statistics=batch needs two clips or more"):
-        check_together(model, one_clip, devices)
-    check_together(ModelConfig(3), one_clip, devices)
+        check_together(model, one_clip)
+    with pytest.raises(UserError, match="lstm_statistics=batch needs two clips or more"):
+        check_together(model, TrainingConfig(batch_size=4), part=1)
+    check_together(ModelConfig(3), one_clip)
 
 
 @pytest.mark.parametrize(

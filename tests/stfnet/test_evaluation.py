@@ -1,11 +1,14 @@
 """The figures of an evaluation, counted by hand for a network that says what it is told."""
 
+import csv
 import itertools
+import json
 
 import numpy as np
 import pytest
 
-from stfnet import ClipConfig, ModelConfig, evaluation
+from preprocessing.errors import UserError
+from stfnet import ClipConfig, ModelConfig, evaluation, run
 from stfnet.config import RunConfig, TrainingConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -37,7 +40,8 @@ def test_figures_are_those_counted_by_hand(tiny_records):
     # Six test videos, two groups of the three classes, in batches of four: two clips only fill.
     told = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]] * 2
     told[5] = [0.1, 0.1, 0.8]
-    found, probabilities, positions = evaluation.evaluate(_Told(told), tiny_records, config)
+    videos = run.draw_videos(tiny_records, config)
+    found, probabilities, positions = evaluation.evaluate(_Told(told), tiny_records, config, videos)
     labels = [tiny_records.videos[k].label for k in positions]
     assert sorted(labels) == [0, 0, 1, 1, 2, 2] and found["num_test"] == 6
     np.testing.assert_allclose(probabilities, told, rtol=1e-6)
@@ -53,3 +57,80 @@ def test_figures_are_those_counted_by_hand(tiny_records):
     assert found["mean_class_accuracy"] == pytest.approx(np.mean(right / 2))
     assert found["chance"] == found["majority"] == pytest.approx(1 / 3)
     assert found["leak"] == 0.0 and found["num_train"] == 15
+
+
+@pytest.fixture
+def evaluated(tiny_records):
+    """Function that evaluates a part with a network that always says the first class."""
+    config = RunConfig(
+        "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
+    )
+    videos = run.draw_videos(tiny_records, config)
+
+    def evaluate(**part):
+        return evaluation.evaluate(_Told([[0.8, 0.1, 0.1]]), tiny_records, config, videos, **part)
+
+    return evaluate
+
+
+def test_each_part_has_result_files_of_its_own(evaluated, tiny_records, tmp_path):
+    for split in ("test", "val"):
+        evaluation.write_results(tmp_path, *evaluated(split=split), tiny_records)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        f"{name}.{ending}"
+        for part in ("", "-val")
+        for name, ending in (
+            (f"results{part}", "json"),
+            (f"predictions{part}", "csv"),
+            (f"confusion{part}", "png"),
+        )
+    }
+
+
+def test_predictions_hold_the_probability_of_every_class(evaluated, tiny_records, tmp_path):
+    evaluation.write_results(tmp_path, *evaluated(), tiny_records)
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    for row in rows:
+        found = [float(row[f"p:{name}"]) for name in tiny_records.classes]
+        assert found == [0.8, 0.1, 0.1]
+        assert float(row["probability_of_class"]) == float(row[f"p:{row['class']}"])
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"protocol": "paper", "split": "val"}, "--split=val is a part of the run's own split"),
+        ({"protocol": "paper"}, r"of the \d+ videos of protocol paper.*were trained on"),
+        ({"split": "unseen"}, "no video of the unseen part of the run: every video is in one"),
+        ({"protocol": "official", "fold": "2"}, "no official split"),
+    ],
+)
+def test_a_part_that_makes_no_sense_is_refused(evaluated, part, message):
+    with pytest.raises(UserError, match=message):
+        evaluated(**part)
+
+
+def test_the_mean_of_folds_is_the_mean_of_their_figures(evaluated):
+    results, *_ = evaluated()
+    other = {**results, "top1": results["top1"] + 0.2, "num_test": 4}
+    mean = evaluation.average_folds({"1": results, "group02": other})
+    assert mean["top1"] == pytest.approx(results["top1"] + 0.1)
+    assert mean["top1_deviation"] == pytest.approx(0.2 / 2**0.5)
+    assert (mean["num_test"], mean["fold"]) == (10, "1,group02")
+    assert mean["folds"]["group02"]["top1"] == other["top1"]
+
+
+def test_the_figures_are_written_even_where_the_picture_cannot_be(tiny_records, tmp_path, caplog):
+    (tmp_path / "confusion.png").write_bytes(b"of the evaluation before")
+    certificate = {"protocol": "group", "fold": "1"}
+    results = {"confusion": [1, 0], "top1": 0.5, "split": "test", **certificate}  # no matrix
+    results["certificate"] = certificate
+    probabilities = np.array([[0.2, 0.7, 0.1]], np.float32)
+    evaluation.write_results(tmp_path, results, probabilities, [0], tiny_records)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert (tmp_path / "predictions.csv").read_text().count("\n") == 2
+    assert not (tmp_path / "confusion.png").exists()
+    assert "confusion.png was not drawn" in caplog.text

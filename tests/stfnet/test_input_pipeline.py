@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from preprocessing import splits
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, input_pipeline, sampling
 from stfnet.config import RunConfig, TrainingConfig
@@ -173,19 +172,6 @@ def test_enlarging_a_crop_enlarges_its_flow():
     kept, same = input_pipeline.crop_and_enlarge(rgb, fields, tf.constant([0.0, 0.0, 1.0]))
     np.testing.assert_array_equal(kept, rgb)
     np.testing.assert_array_equal(same, fields)
-
-
-def test_validation_groups_are_in_no_other_part(tiny_records, config):
-    parts = input_pipeline.split_videos(tiny_records, config)
-    groups = {
-        name: {tiny_records.videos[k].group for k in positions} for name, positions in parts.items()
-    }
-    assert sum(map(len, parts.values())) == len(tiny_records.videos)
-    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
-        assert groups[one] and not groups[one] & groups[other]
-    assigned = splits.assign(tiny_records.videos, "group")
-    tested = {video_id for video_id, part in assigned.items() if part == "test"}
-    assert {tiny_records.videos[k].id for k in parts["test"]} == tested
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from preprocessing.errors import UserError
 from preprocessing.files import write_json
-from stfnet import evaluation, rendering, report
-from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig, to_dict
+from stfnet import evaluation, rendering, report, run
+from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
 
 
 class Page(html.parser.HTMLParser):
@@ -47,11 +47,13 @@ def evaluated(tiny_records, tmp_path):
     right = tiny_records.classes.index("Right")
     probabilities[:, right] = np.linspace(0.5, 0.96, 24)
     probabilities[:, (right + 1) % 3] = 1 - probabilities[:, right]
-    write_json(tmp_path / "config.json", to_dict(config))
+    videos = run.draw_videos(tiny_records, config)
+    with run.writing(tmp_path, config, videos):
+        pass
     results = {
         "dataset": "squares",
         "protocol": "group",
-        "fold": 1,
+        "fold": "1",
         "split": "test",
         "streams": "both",
         "top1": 1 / 3,
@@ -64,6 +66,10 @@ def evaluated(tiny_records, tmp_path):
         "num_train": 48,
         "num_classes": 3,
         "validated_on": "groups held back from training",
+        "certificate": videos.certificate(),
+        "unseen": ["v_new"],
+        "lost": [],
+        "changed": [],
         "per_class": {"Left": 0.0, "Right": 1.0, "Still": 0.0},
         "confusion": [[0, 8, 0], [0, 8, 0], [0, 8, 0]],
     }
@@ -88,6 +94,9 @@ def test_the_page_holds_figures_settings_and_pictures_in_itself(evaluated, tiny_
         assert text in page.text
     # What differs from the paper's settings, and only those.
     assert "paper model.lstm_units 7 101 training.batch_size 1 8 Whole" in page.text
+    assert run.read_videos(evaluated).sha256 in page.text
+    assert "15 training, 3 validation, 6 test" in " ".join(page.text.split())
+    assert "1 videos of the records unknown to the run" in page.text
     # The confusion matrix, four mistakes, and one success of the only class that has any.
     assert len(page.images) == 1 + 4 + 1
     for clip in page.images[1:]:
@@ -115,6 +124,9 @@ def test_a_run_that_was_not_evaluated_is_refused(evaluated):
     kept = json.loads(results.read_text())
     results.unlink()
     with pytest.raises(UserError, match=r"results\.json is missing: run experiments\.evaluate"):
+        report.write_report(evaluated, evaluated / "report")
+    write_json(results, kept | {"certificate": {"parts_sha256": "of another run"}})
+    with pytest.raises(UserError, match=r"results\.json is of another run than .*videos\.json"):
         report.write_report(evaluated, evaluated / "report")
     write_json(results, kept)
     report.write_report(evaluated, evaluated / "report")

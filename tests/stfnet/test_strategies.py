@@ -22,8 +22,32 @@ def no_cluster(monkeypatch):
 def test_without_a_cluster_one_device_trains():
     strategy = strategies.make_strategy("auto")
     assert strategy.num_replicas_in_sync == 1
-    assert strategies.num_workers() == 1
+    assert strategies.named_workers() == 1
+    assert strategies.num_workers(strategy) == 1
     assert strategies.is_chief(strategy)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "chief"),
+    [
+        ({"chief": ["c:1"], "worker": ["a:1", "b:1"]}, ("chief", 0)),
+        ({"worker": ["a:1", "b:1"]}, ("worker", 0)),
+    ],
+)
+def test_a_cluster_has_one_chief(cluster, chief):
+    class Strategy:  # what is_chief reads of one; a real one would wait for the others
+        pass
+
+    chiefs = []
+    for kind, tasks in cluster.items():
+        for index in range(len(tasks)):
+            Strategy.cluster_resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+                tf.train.ClusterSpec(cluster), task_type=kind, task_id=index
+            )
+            assert strategies.num_workers(Strategy) == sum(map(len, cluster.values()))
+            if strategies.is_chief(Strategy):
+                chiefs.append((kind, index))
+    assert chiefs == [chief]
 
 
 def test_mirrored_takes_every_logical_device():
@@ -34,13 +58,13 @@ def test_mirrored_takes_every_logical_device():
 
 def test_workers_are_counted_from_tf_config_or_the_slurm_step(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
-    assert strategies.num_workers() == 3
+    assert strategies.named_workers() == 3
     task = {"type": "worker", "index": 1}
     cluster = {"chief": ["c:1"], **TWO}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
-    assert strategies.num_workers() == 3
+    assert strategies.named_workers() == 3
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": TWO, "task": task}))
-    assert strategies.num_workers() == 2
+    assert strategies.named_workers() == 2
 
 
 @pytest.mark.parametrize(
@@ -49,6 +73,7 @@ def test_workers_are_counted_from_tf_config_or_the_slurm_step(monkeypatch):
         ("{", "TF_CONFIG does not read"),
         ('{"cluster": {}}', "TF_CONFIG does not read"),
         (json.dumps({"cluster": TWO, "task": {"type": "worker", "index": 2}}), "no task of its"),
+        (json.dumps({"cluster": {"ps": ["p:1"]}, "task": {}}), "without 'ps'"),
     ],
 )
 def test_a_tf_config_that_does_not_read_is_named(monkeypatch, text, message):

@@ -1,6 +1,7 @@
 """What TensorBoard shows of a run, read back with TensorBoard's own reader."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -21,7 +22,8 @@ def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
     )
     config = RunConfig("tiny", tiny_records.classes, model, settings)
     callback = tensorboard.TensorBoard(tmp_path / "logs", tiny_records, config)
-    progress = training.Trainer(config, tiny_records, tmp_path, callbacks=[callback]).train()
+    trainer = training.Trainer(config, tiny_records, tmp_path, callbacks=[callback])
+    progress = trainer.train()
 
     found = EventAccumulator(str(tmp_path / "logs"), {"tensors": 0}).Reload()
     figures = {
@@ -41,9 +43,7 @@ def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
         pictures[tag] = [tf.io.decode_png(image) for image in images]
         assert all(image.shape == (int(height), int(width), 3) for image in pictures[tag])
     assert len(pictures["validation/confusion"]) == 1
-    assert len(pictures["validation/clips"]) == len(
-        training.input_pipeline.split_videos(tiny_records, config)["val"]
-    )
+    assert len(pictures["validation/clips"]) == len(trainer.located.val)
 
 
 def test_a_drawn_clip_shows_the_frames_and_names_both_classes():
@@ -58,3 +58,30 @@ def test_a_drawn_clip_shows_the_frames_and_names_both_classes():
     assert (right[caption : caption + size] == 77).all()
     assert (right[:caption] != wrong[:caption]).any()
     np.testing.assert_array_equal(right[caption:], wrong[caption:])
+
+
+def test_a_picture_that_cannot_be_drawn_ends_no_training(tiny_records, tmp_path, caplog):
+    clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+    config = RunConfig("tiny", tiny_records.classes, ModelConfig(3, clip), TrainingConfig())
+    callback = tensorboard.TensorBoard(tmp_path / "logs", tiny_records, config)
+    callback.on_train_begin()
+    # No matrix, and no network for the clips: neither picture comes about.
+    callback.on_test_end({"confusion": None})
+    callback.on_epoch_end(0, {"loss": 1.5})
+    callback.on_train_end()
+    undrawn = [record.getMessage() for record in caplog.records if "not drawn" in record.message]
+    assert len(undrawn) == 2 and not any("\n" in line for line in undrawn)
+    found = EventAccumulator(str(tmp_path / "logs"), {"tensors": 0}).Reload()
+    assert found.Tags()["tensors"] == ["epoch/loss"]
+
+
+@pytest.mark.parametrize(
+    "name", ["cost_$5_vs_$10", "walk\nrun", "", "x" * 30_000, "歩く🙂", "\ud800"]
+)
+def test_a_caption_is_one_line_whatever_the_class_is_called(name):
+    clip = ClipConfig(num_frames=2, flow_length=4, image_size=32)
+    config = RunConfig("tiny", (name, "Jump"), ModelConfig(2, clip), TrainingConfig())
+    gray = np.full((2, 32, 32, 3), 77, np.uint8), np.full((2, 4, 2, 32, 32), 128, np.uint8)
+    image = tensorboard.captioned_clip(*gray, 0, np.array([0.9, 0.1]), config)
+    assert image[: tensorboard.CAPTION].any()
+    assert (image[tensorboard.CAPTION :][: rendering.CELL] == 77).all()

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, training
-from stfnet.config import RunConfig, TrainingConfig, open_run
-from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
+from stfnet.config import RunConfig, TrainingConfig
+from stfnet.steps import DistributedSteps, learning_rate, make_optimizer, parts_per_device
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 MODEL = ModelConfig(
@@ -180,8 +181,9 @@ def plain_steps(tiny_records, random_batch):
     [
         ({"accumulation_steps": 3}, 1e-5),
         ({"remat": True}, 1e-6),
-        pytest.param({"jit_compile": True}, 1e-5, marks=pytest.mark.slow),
-        ({"accumulation_steps": 2, "remat": True, "jit_compile": True}, 1e-5),
+        # XLA adds in another order, on some processors in a much coarser one.
+        pytest.param({"jit_compile": True}, 1e-4, marks=pytest.mark.slow),
+        ({"accumulation_steps": 2, "remat": True, "jit_compile": True}, 1e-4),
         ({"precision": "mixed_bfloat16"}, 5e-2),
         ({"precision": "mixed_float16"}, 1e-2),
     ],
@@ -291,13 +293,122 @@ def test_warm_up_rises_and_cosine_falls():
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tiny_records, tmp_path):
-    with pytest.raises(UserError, match="must be a multiple of their product"):
-        config = _config(tiny_records, batch_size=4, accumulation_steps=3)
+    config = _config(tiny_records, batch_size=4, accumulation_steps=3)
+    with pytest.raises(UserError, match=r"accumulation_steps=3 does not divide .*batch_size=4"):
         training.Trainer(config, tiny_records, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_of_another_run_is_refused(tiny_records, tmp_path):
-    open_run(_config(tiny_records), tmp_path)
-    open_run(_config(tiny_records), tmp_path)
-    with pytest.raises(UserError, match=r"training.batch_size: 4 there, 2 now"):
-        open_run(_config(tiny_records, batch_size=2), tmp_path)
+@pytest.mark.parametrize(
+    ("batch", "steps", "devices", "parts"),
+    [(8, 8, 1, 8), (8, 8, 2, 4), (8, 8, 8, 1), (8, 1, 2, 1), (12, 4, 2, 2), (12, 6, 4, 3)],
+)
+def test_the_parts_of_a_batch_follow_from_the_devices(batch, steps, devices, parts):
+    config = TrainingConfig(batch_size=batch, accumulation_steps=steps)
+    assert parts_per_device(config, devices) == parts
+    assert batch // devices // parts <= batch // steps
+
+
+def test_a_batch_smaller_than_the_devices_is_refused():
+    with pytest.raises(UserError, match="batch_size=8 cannot be shared by 3 devices"):
+        parts_per_device(TrainingConfig(batch_size=8), 3)
+
+
+def test_validation_in_parts_gives_the_figures_of_the_whole(tiny_records, random_batch):
+    def figures(parts):
+        config = _config(tiny_records, batch_size=6, accumulation_steps=parts)
+        network = training.make_model(config)
+        strategy = tf.distribute.get_strategy()
+        optimizer = make_optimizer(config.training, 0.1)
+        step = DistributedSteps(network, optimizer, config.training, strategy)
+        return {k: v.numpy() for k, v in step.test({**random_batch}).items()}
+
+    whole, divided = figures(1), figures(3)
+    assert whole["count"] == divided["count"] == 6
+    np.testing.assert_array_equal(whole["confusion"], divided["confusion"])
+    assert divided["loss"] == pytest.approx(whole["loss"], abs=1e-5)
+
+
+def test_sigterm_during_validation_saves_and_validates_again(tiny_records, tmp_path):
+    config = _config(tiny_records, ema=0.5)
+    whole = training.Trainer(config, tiny_records, tmp_path / "whole").train()
+    trainer = training.Trainer(config, tiny_records, tmp_path / "stopped")
+    validate = trainer._validate
+
+    def stop_and_validate():
+        signal.raise_signal(signal.SIGTERM)
+        return validate()
+
+    trainer._validate = stop_and_validate
+    with pytest.raises(training.Preempted, match="saved at step 3"):
+        trainer.train()
+    assert not (tmp_path / "stopped" / "best.keras").exists()
+    resumed = training.Trainer(config, tiny_records, tmp_path / "stopped").train()
+    for ours, theirs in zip(resumed.history, whole.history, strict=True):
+        assert ours["val_loss"] == theirs["val_loss"] and ours["loss"] == theirs["loss"]
+
+
+def test_a_gradient_that_is_not_finite_reaches_no_checkpoint(tiny_records, tmp_path):
+    config = _config(tiny_records, checkpoint_minutes=0.0)
+    trainer = training.Trainer(config, tiny_records, tmp_path, callbacks=[_StopAt(1, _kill)])
+    with pytest.raises(InterruptedError):
+        trainer.train()
+    kept = sorted((tmp_path / "checkpoints").iterdir())
+    before = [path.read_bytes() for path in kept]
+    trainer = training.Trainer(config, tiny_records, tmp_path)
+    apply = DistributedSteps._gradients
+
+    def overflow(self, batch):
+        gradients, loss, correct = apply(self, batch)
+        return [gradient * float("inf") for gradient in gradients], loss, correct
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DistributedSteps, "_gradients", overflow)
+        with pytest.raises(UserError, match=r"the gradient norm of step \d is (inf|nan); its vid"):
+            trainer.train()
+    assert sorted((tmp_path / "checkpoints").iterdir()) == kept
+    assert [path.read_bytes() for path in kept] == before
+
+
+def test_two_trainings_of_one_folder_do_not_mix(tiny_records, tmp_path):
+    config = _config(tiny_records)
+    trainer = training.Trainer(config, tiny_records, tmp_path)
+    with (
+        files.locked(tmp_path, "training"),
+        pytest.raises(UserError, match="another training is writing"),
+    ):
+        trainer.train()
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_the_network_that_is_kept_has_no_optimiser_in_it(tiny_records, tmp_path):
+    config = _config(tiny_records, max_epochs=(1, 1))
+    model = training.Trainer(config, tiny_records, tmp_path).train() and keras.saving.load_model(
+        tmp_path / "best.keras"
+    )
+    assert getattr(model, "optimizer", None) is None
+    assert (tmp_path / "best.keras").stat().st_size < 4 * model.count_params() + 500_000
+
+
+def test_steps_of_a_file_that_a_crash_filled_with_zeros_are_kept_as_far_as_they_go(
+    tiny_records, tmp_path
+):
+    config = _config(tiny_records, checkpoint_minutes=0.0)
+    with pytest.raises(InterruptedError):
+        training.Trainer(config, tiny_records, tmp_path, callbacks=[_StopAt(4, _kill)]).train()
+    with open(tmp_path / "steps.csv", "ab") as file:
+        file.write(b"\0" * 116 + b"5,1,2,0.9")
+    training.Trainer(config, tiny_records, tmp_path).train()
+    assert [int(row["step"]) for row in _rows(tmp_path / "steps.csv")] == list(range(9))
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tiny_records, tmp_path):
+    left = [
+        tmp_path / ".partial-gone-7-best.keras",
+        tmp_path / "checkpoints" / ".partial-gone-7-checkpoint-000000001.npz",
+    ]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    training.Trainer(_config(tiny_records, max_epochs=(1, 1)), tiny_records, tmp_path).train()
+    assert not any(path.exists() for path in left)

@@ -1,0 +1,144 @@
+"""What lies in a tree of folders: videos, folders of frames, and what is left out."""
+
+import collections
+import os
+from pathlib import Path
+
+from preprocessing import files
+from preprocessing.errors import UserError
+from preprocessing.video import EXTENSIONS, is_image
+
+_SHOWN_KINDS, _SHOWN_NAMES = 6, 2
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """The videos below a folder, sorted; see `VideoTree`."""
+    return VideoTree(folder).videos()
+
+
+class VideoTree:
+    """The videos below a folder, each once.
+
+    A video is a file with one of `video.EXTENSIONS`, or a folder of jpg or png images with no
+    video below it. Hidden files are passed over. A link is followed where it leads to something
+    that is not in the tree already: neither a link to the folder itself nor one from class to
+    class gives a video twice.
+
+    Args:
+        root: the folder.
+
+    Attributes:
+        left_out: files that are neither videos nor frames of one.
+        repeated: links that lead to what is in the tree already.
+
+    Raises:
+        UserError: a folder may not be read, or a name is not UTF-8: OpenCV ends with a
+            segmentation fault on such a name, and no record can hold it.
+    """
+
+    def __init__(self, root: Path):
+        self.root = Path(root)
+        self.left_out: list[Path] = []
+        self.repeated: list[Path] = []
+        _refuse_name(self.root.absolute())
+        self._read = self._without_links()  # real paths of the folders and videos of the tree
+
+    def videos(self) -> list[Path]:
+        """All videos, those of a folder together, in the order of their names."""
+        found, images = self._scan(self.root, linked=False)
+        self.left_out += images
+        return found
+
+    def class_folders(self) -> dict[str, list[Path]]:
+        """Name of each folder in the root -> the videos below it."""
+        found = {}
+        for path in self._visible(self.root):
+            if not path.is_dir():
+                self.left_out.append(path)
+            elif not self._is_repeated(path, linked=False):
+                found[path.name], images = self._scan(path, path.is_symlink())
+                self.left_out += images
+        return found
+
+    def report(self, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """What was left out, in a few lines.
+
+        Args:
+            wanted: names of files in the root that serve otherwise.
+        """
+        by_ending = collections.defaultdict(list)
+        for path in self.left_out:
+            if path.parent != self.root or path.name not in wanted:
+                by_ending[path.suffix.lower()].append(path)
+        endings = sorted(by_ending.items(), key=lambda item: (-len(item[1]), item[0]))
+        shown, others = endings[:_SHOWN_KINDS], endings[_SHOWN_KINDS:]
+        lines = [
+            self._line(f"{ending or 'files without an ending'}", paths) for ending, paths in shown
+        ]
+        if others:
+            lines.append(self._line("other files", [path for _, some in others for path in some]))
+        if self.repeated:
+            lines.append(self._line("links to what is read already", self.repeated))
+        return tuple(f"left out: {line}" for line in lines)
+
+    def _line(self, kind: str, paths: list[Path]) -> str:
+        names = ", ".join(path.relative_to(self.root).as_posix() for path in paths[:_SHOWN_NAMES])
+        return f"{len(paths)} {kind} ({names}{', ...' if len(paths) > _SHOWN_NAMES else ''})"
+
+    def _without_links(self) -> set[str]:
+        def refuse(error):
+            raise UserError(f"{error.filename} may not be read: check its permissions") from error
+
+        read, real_root = set(), os.path.realpath(self.root)
+        for folder, folders, names in os.walk(self.root, onerror=refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            real = os.path.normpath(os.path.join(real_root, os.path.relpath(folder, self.root)))
+            read.add(real)
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.splitext(name)[1].lower() in EXTENSIONS and not os.path.islink(path):
+                    read.add(os.path.join(real, name))
+        return read
+
+    def _visible(self, folder: Path) -> list[Path]:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        for path in paths:
+            _refuse_name(path)
+        return paths
+
+    def _is_repeated(self, path: Path, linked: bool) -> bool:
+        """Whether a link leads, or led to a folder around, to what is in the tree already."""
+        if not linked and not path.is_symlink():
+            return False
+        real = os.path.realpath(path)
+        if real in self._read:
+            self.repeated.append(path)
+            return True
+        self._read.add(real)
+        return False
+
+    def _scan(self, folder: Path, linked: bool) -> tuple[list[Path], list[Path]]:
+        """(videos below a folder, images directly in it)."""
+        found, images = [], []
+        for path in self._visible(folder):
+            if path.is_dir():
+                if self._is_repeated(path, linked):
+                    continue
+                inner, frames = self._scan(path, linked or path.is_symlink())
+                if frames and not inner:
+                    found.append(path)
+                else:
+                    found += inner
+                    self.left_out += frames
+            elif is_image(path):
+                images.append(path)
+            elif path.suffix.lower() not in EXTENSIONS:
+                self.left_out.append(path)
+            elif not self._is_repeated(path, linked):
+                found.append(path)
+        return found, images
+
+
+def _refuse_name(path: Path):
+    if not files.is_utf8(path):
+        raise UserError(f"the name {files.printable(path)} is not UTF-8: rename it")

@@ -61,10 +61,10 @@ def _read_results(workdir):
             f"{path} does not read ({type(error).__name__}: {error}): evaluate the run again with "
             f"experiments.evaluate --workdir={workdir}"
         ) from error
-    if set(RESULTS) - set(results):
+    if missing := set(RESULTS) - set(results):
         raise UserError(
-            f"{path} lacks figures that experiments.evaluate writes, {', '.join(RESULTS)}: "
-            "evaluate the run again"
+            f"{path} lacks {', '.join(sorted(missing))}: evaluate the run again with "
+            f"experiments.evaluate --workdir={workdir}"
         )
     if evaluated != run.read_videos(workdir).sha256:
         raise UserError(

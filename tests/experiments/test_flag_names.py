@@ -21,6 +21,7 @@ PRINTED_BY = {
     "stfnet/streams.py": ["predict"],
     "stfnet/export.py": ["export"],
     "stfnet/report.py": ["report"],
+    "stfnet/run.py": ["train"],
     "preprocessing/parts.py": ["prepare"],
     "preprocessing/flow_device.py": ["prepare", "benchmark_flow"],
     "preprocessing/sources.py": ["prepare", "benchmark_export"],

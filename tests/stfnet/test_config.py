@@ -88,8 +88,10 @@ def test_a_wrong_value_is_named(make, message):
 @pytest.mark.parametrize("devices", [1, 2])
 def test_statistics_over_the_batch_need_two_clips_at_a_time(devices):
     model = ModelConfig(3, lstm_statistics="batch")
-    check_together(model, TrainingConfig(batch_size=4 * devices, accumulation_steps=2), devices)
-    one_clip = TrainingConfig(batch_size=4 * devices, accumulation_steps=4)
+    size = 4 * devices
+    two_clips = TrainingConfig(batch_size=size, accumulation_steps=2 * devices)
+    check_together(model, two_clips, devices)
+    one_clip = TrainingConfig(batch_size=size, accumulation_steps=4 * devices)
     with pytest.raises(UserError, match="lstm_statistics=batch needs two clips or more"):
         check_together(model, one_clip, devices)
     check_together(ModelConfig(3), one_clip, devices)

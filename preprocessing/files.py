@@ -83,8 +83,8 @@ def writing_folder(folder: Path) -> Iterator[Path]:
     replaced = folder.with_name(f"{folder.name}.old")
     partial, old = partial_path(folder), partial_path(replaced)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_partial_of(folder)
-    _remove_partial_of(replaced)
+    remove_partial_of(folder)
+    remove_partial_of(replaced)
     try:
         partial.mkdir()
         yield partial
@@ -119,7 +119,7 @@ def remove_partial(folder: Path):
         _remove(path)
 
 
-def _remove_partial_of(path: Path):
+def remove_partial_of(path: Path):
     """As `remove_partial`, of one name and this machine alone: others may write beside it."""
     prefix, suffix = f".partial-{platform.node()}-", f"-{path.name}"
     for other in path.parent.glob(".partial-*"):

@@ -48,7 +48,7 @@ def check_members(path):
             raise ValueError(f"the checksum of {damaged} is wrong")
 
 
-def _existing(folder):
+def existing(folder):
     """The folder's checkpoints, newest first."""
     found = [path for path in Path(folder).glob("checkpoint-*.npz") if _NAME.fullmatch(path.name)]
     return sorted(found, reverse=True)
@@ -72,7 +72,7 @@ def save(folder, step, arrays, state):
             np.savez(file, __state__=np.array(json.dumps(state)), **arrays)
 
     files.write_with(folder / f"checkpoint-{step:09d}.npz", write)
-    for path in _existing(folder)[KEPT:]:
+    for path in existing(folder)[KEPT:]:
         path.unlink()
 
 
@@ -95,7 +95,7 @@ def load_latest(folder):
     Raises:
         UserError: there are checkpoints, but all are damaged.
     """
-    paths = _existing(folder)
+    paths = existing(folder)
     for path in paths:
         try:
             arrays = _read_arrays(path)

@@ -9,13 +9,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from preprocessing import splits
 from preprocessing.errors import UserError
 from preprocessing.settings import check, setting
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise UserError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,14 +258,17 @@ class RunConfig:
     classes: tuple
     model: ModelConfig
     training: TrainingConfig
-    protocol: str = "group"
+    protocol: str = setting("group", splits.PROTOCOLS)
     fold: str = "1"
-    split_seed: int = 0
+    split_seed: int = setting(0, "[0, 4294967295]")
     split_from: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "fold", str(self.fold))  # a number before folds had names
-        _check_choice("protocol", self.protocol, ("official", "group", "paper"))
+        check(self)
+        for name, kind in (("model", ModelConfig), ("training", TrainingConfig)):
+            if not isinstance(getattr(self, name), kind):
+                raise UserError(f"{name}={getattr(self, name)!r} is not a group of settings")
         check_together(self.model, self.training)
 
 

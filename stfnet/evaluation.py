@@ -67,7 +67,14 @@ def choose_positions(metadata, config: RunConfig, located: run.Located, split, p
                 + (": every video is in one of its parts" if split == "unseen" else "")
             )
         return positions
+    if fold and (protocol or config.protocol) != "official":
+        raise UserError(
+            f"--fold={fold} has no effect with protocol {protocol or config.protocol}, which has "
+            "no folds: leave it out, or give --protocol=official"
+        )
     protocol, fold = protocol or config.protocol, fold or config.fold
+    if (protocol, fold) == (config.protocol, config.fold) and split == "test":
+        return located.test
     if split != "test":
         raise UserError(
             f"--split={split} is a part of the run's own split (protocol {config.protocol}): give "
@@ -213,6 +220,8 @@ def write_results(folder, results, probabilities, positions, metadata) -> list[P
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
 
+    for path in (predictions, picture, figures):
+        files.remove_partial_of(path)
     files.write_with(predictions, write_rows)
     files.write_json(figures, results)
     picture.unlink(missing_ok=True)  # of an evaluation before, should this one's fail

@@ -17,6 +17,7 @@ import numpy as np
 
 from preprocessing import files, splits
 from preprocessing.errors import UserError
+from stfnet import checkpoints
 from stfnet.config import RunConfig, read_json, to_dict
 
 CONFIG_FILE = "config.json"
@@ -350,7 +351,8 @@ def open_videos(workdir: Path, config: RunConfig, metadata) -> RunVideos:
 
 def _has_trained(workdir: Path) -> bool:
     """Whether the folder holds anything that a run has learned."""
-    return (workdir / BEST_FILE).exists() or any((workdir / CHECKPOINTS_FOLDER).glob("*.npz"))
+    learned = checkpoints.existing(workdir / CHECKPOINTS_FOLDER)
+    return bool(learned) or (workdir / BEST_FILE).exists()
 
 
 def _check_same_config(workdir, config):

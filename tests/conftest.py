@@ -1,5 +1,6 @@
 """A small video and the folder of a small run, shared by the tests of prediction and after."""
 
+import logging
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -7,6 +8,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import cv2
 import numpy as np
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_logged():
+    """Some libraries raise the level of the root logger when they are imported."""
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,8 @@ def test_what_is_doubtful_or_left_out_is_told_and_no_failure(actions, tmp_path):
     output = tmp_path / "records"
     done = _run(f"--source=folder:{tmp_path / 'some'}", f"--output={output}", "--image_size=16")
     assert done.returncode == 0, done.stderr
-    assert "1 videos, 5 frames, 0 failed (1 converted now)\n1 note: " in done.stdout
+    assert "1 videos, 5 frames, 0 failed (1 converted now)" in done.stdout
+    assert "\n1 note: such videos are in the records" in done.stdout
     assert f"{output / 'notes.jsonl'} says why" in done.stdout
     assert "some: 1 videos of 1 classes\nleft out: 1 .srt (Left/one.srt)\n" in done.stdout
 

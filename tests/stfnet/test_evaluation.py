@@ -123,6 +123,7 @@ def test_predictions_hold_the_probability_of_every_class(evaluated, tiny_records
     [
         ({"protocol": "paper", "split": "val"}, "--split=val is a part of the run's own split"),
         ({"protocol": "paper"}, r"of the \d+ videos of protocol paper.*were trained on"),
+        ({"fold": "2"}, "--fold=2 has no effect with protocol group"),
         ({"split": "unseen"}, "no video of the unseen part of the run: every video is in one"),
         ({"protocol": "official", "fold": "2"}, "no official split"),
     ],

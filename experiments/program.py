@@ -86,14 +86,19 @@ def start_tensorflow():
     kept = os.dup(2)
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 2)
+    interrupted = False
     try:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    except KeyboardInterrupt:
+        interrupted = True
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(silent)
+    if interrupted:
+        sys.exit(_stop("stopped by Ctrl-C"))
 
 
 def _guarded(main, argv):

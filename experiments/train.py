@@ -117,6 +117,7 @@ def train(config, metadata, workdir, strategy):
             f"{config.protocol}, fold {config.fold}); {trainer.model.count_params():,} parameters; "
             f"{strategy.num_replicas_in_sync} device(s)",
             *located.notes(metadata),
+            *trainer.videos.warnings(),
             sep="\n",
             flush=True,
         )

@@ -39,6 +39,7 @@ class RunVideos:
         protocol, fold, split_seed, validation_fraction: how they were divided. With fraction 0
             the validation part is the test part.
         train, val, test: the parts.
+        unused: videos that were there and that the protocol puts into no part.
         leak: share of test videos with a sibling (same class and group) in training or validation.
         duplicates: test videos whose very file is also in training or validation.
         records: SHA-256 of the record set at the start.
@@ -54,6 +55,7 @@ class RunVideos:
     train: Mapping[str, str]
     val: Mapping[str, str]
     test: Mapping[str, str]
+    unused: Mapping[str, str]
     leak: float
     duplicates: int
     records: str = ""
@@ -65,7 +67,7 @@ class RunVideos:
         """Digest of the parts: of the lines `part TAB id TAB SHA-256 of the file`, sorted."""
         lines = sorted(
             f"{part}\t{name}\t{digest}\n"
-            for part in (*PARTS, "seen")
+            for part in (*PARTS, "unused", "seen")
             for name, digest in getattr(self, part).items()
         )
         return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -73,6 +75,21 @@ class RunVideos:
     def learned_from(self) -> dict[str, str]:
         """Every video that the run's weights were ever trained or chosen on: id -> SHA-256."""
         return {**self.seen, **self.val, **self.train}
+
+    def warnings(self) -> list[str]:
+        """One line for each way in which the run's figures would promise too much."""
+        lines = []
+        if self.duplicates:
+            lines.append(
+                f"{self.duplicates} test videos are in training or validation under another name "
+                "(the very same file): remove the copies, or the test says too much"
+            )
+        if known := sorted(set(self.val) & set(self.seen)):
+            lines.append(
+                f"{len(known)} validation videos (such as {known[0]}) are known to the starting "
+                "weights: validation will look better than new videos"
+            )
+        return lines
 
     def certificate(self) -> dict:
         """What stands beside every figure of the run, as JSON values."""
@@ -96,7 +113,7 @@ class Located:
     """A run's videos in a record set, which may have changed since the run started.
 
     Attributes:
-        train, val, test: int64 positions in `metadata.videos`, ascending.
+        train, val, test, unused: int64 positions in `metadata.videos`, ascending.
         unseen: positions of the videos that the run knows nothing of.
         seen: positions of those in no part that the starting weights were trained or chosen on.
         lost: ids of the run's parts that the records no longer have.
@@ -106,6 +123,7 @@ class Located:
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
+    unused: np.ndarray
     unseen: np.ndarray
     seen: np.ndarray
     lost: tuple[str, ...]
@@ -160,13 +178,14 @@ def draw_videos(metadata, config: RunConfig) -> RunVideos:
         split_seed=config.split_seed,
         validation_fraction=config.training.validation_fraction,
         **parts,
+        unused={v.id: v.source_sha256 for v in metadata.videos if v.id not in part_of},
         leak=leak,
         duplicates=duplicates,
         records=metadata.sha256,
         weights=config.training.weights,
         seen=_seen_by(config.training.weights),
     )
-    _check_starting_weights(videos, metadata)
+    _check_starting_weights(videos)
     return videos
 
 
@@ -184,7 +203,10 @@ def _assigned(metadata, config: RunConfig) -> dict[str, str]:
 
 
 def _divided(videos, config: RunConfig, protocol, share) -> dict[str, str]:
-    """As `splits.assign`; beside `split_from`, classes of one new group go to training whole."""
+    """As `splits.assign`, but beside `split_from` there may be few videos or none.
+
+    A class of one new group goes to training whole; videos that no official list names to no part.
+    """
     assigned = {}
     if config.split_from and protocol == "group":
         groups = collections.defaultdict(set)
@@ -192,6 +214,8 @@ def _divided(videos, config: RunConfig, protocol, share) -> dict[str, str]:
             groups[video.class_name].add(video.group)
         assigned = {v.id: "train" for v in videos if len(groups[v.class_name]) < 2}
         videos = [video for video in videos if video.id not in assigned]
+    if config.split_from and protocol == "official":
+        videos = [video for video in videos if config.fold in video.splits]
     if not videos:
         return assigned
     return assigned | splits.assign(videos, protocol, config.fold, config.split_seed, share)
@@ -243,7 +267,7 @@ def _seen_by(weights: str) -> dict[str, str]:
     return read_videos(path.parent).learned_from()
 
 
-def _check_starting_weights(videos: RunVideos, metadata):
+def _check_starting_weights(videos: RunVideos):
     shas = set(videos.seen.values()) - {""}
     again = sorted(name for name, sha in videos.test.items() if name in videos.seen or sha in shas)
     if again:
@@ -262,12 +286,13 @@ def locate(videos: RunVideos, metadata) -> Located:
     known id and another file keeps its part and is named in `changed`.
     """
     by_id, by_file = {}, {}
-    for part in ("seen", *reversed(PARTS)):  # training wins where a file is in several parts
+    # Training comes last and wins where a file is in several parts.
+    for part in ("unused", "seen", *reversed(PARTS)):
         for name, digest in getattr(videos, part).items():
             by_id[name] = (part, digest)
             by_file[digest] = part
     by_file.pop("", None)
-    positions = {name: [] for name in (*PARTS, "seen", "unseen")}
+    positions = {name: [] for name in (*PARTS, "unused", "seen", "unseen")}
     found, changed = set(), []
     ids = {video.id for video in metadata.videos}
     id_of_file = {digest: name for name, (_, digest) in by_id.items() if name not in ids}

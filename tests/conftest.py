@@ -46,7 +46,7 @@ def make_run(tmp_path_factory):
         config = RunConfig("tiny", ("Bow", "Jump", "Wave"), model, TrainingConfig())
         folder = tmp_path_factory.mktemp("run")
         parts = [{f"v_{k}": f"{k:064x}"} for k in range(3)]
-        videos = run.RunVideos("group", "1", 0, 0.2, *parts, leak=0.0, duplicates=0)
+        videos = run.RunVideos("group", "1", 0, 0.2, *parts, {}, leak=0.0, duplicates=0)
         with run.writing(folder, config, videos):
             build_stfnet(model).save(folder / run.BEST_FILE)
         return folder

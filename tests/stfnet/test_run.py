@@ -107,6 +107,21 @@ def test_a_file_on_both_sides_is_counted_though_its_names_differ():
     twins = [dataclasses.replace(video, source_sha256=_digest("one file")) for video in videos]
     drawn = run.draw_videos(_metadata(twins), _config())
     assert drawn.duplicates == len(drawn.test)
+    assert f"{len(drawn.test)} test videos are in training" in drawn.warnings()[0]
+
+
+def test_a_video_of_no_part_is_not_taken_for_a_new_one():
+    videos = _videos(range(10))
+    listed = [
+        dataclasses.replace(video, splits={"1": "test" if "_g00" in video.id else "train"})
+        for video in videos[:-1]
+    ]
+    metadata = _metadata([*listed, videos[-1]])
+    drawn = run.draw_videos(metadata, _config(protocol="official"))
+    located = run.locate(drawn, metadata)
+    assert set(drawn.unused) == _ids(metadata, located.unused) == {videos[-1].id}
+    assert not len(located.unseen) and not located.notes(metadata)
+    assert drawn.warnings() == []
 
 
 def test_the_parts_stand_when_videos_are_added_and_removed():
@@ -251,7 +266,7 @@ def test_a_fold_may_have_any_name_and_an_unknown_one_is_refused():
 
 
 def test_the_digest_of_the_parts_is_that_of_their_sorted_lines():
-    parts = [{"b": "2", "a": "1"}, {"c": "3"}, {"d": ""}]
+    parts = [{"b": "2", "a": "1"}, {"c": "3"}, {"d": ""}, {"f": "6"}]
     videos = run.RunVideos("group", "1", 0, 0.2, *parts, leak=0.0, duplicates=0, seen={"e": "5"})
-    lines = "seen\te\t5\ntest\td\t\ntrain\ta\t1\ntrain\tb\t2\nval\tc\t3\n"
+    lines = "seen\te\t5\ntest\td\t\ntrain\ta\t1\ntrain\tb\t2\nunused\tf\t6\nval\tc\t3\n"
     assert videos.sha256 == videos.certificate()["parts_sha256"] == _digest(lines)

@@ -296,7 +296,7 @@ def reopen(
 
     Args:
         made, finished: the plan, and the set as it is.
-        mended: numbers of the videos that join.
+        repaired: numbers of the videos that join.
         notes: video id -> `Facts.note` of the finished set.
     """
     changed = {made.shard_of(number) for number in repaired}

@@ -8,7 +8,7 @@ import pytest
 
 from preprocessing import video
 from preprocessing.errors import UserError
-from stfnet import export, prediction
+from stfnet import export, prediction, run
 from stfnet.config import ClipConfig
 
 # What a server does: TensorFlow, NumPy and the folder, no line of this project.
@@ -53,8 +53,10 @@ def exported(make_run, tmp_path_factory):
         (folder / name).touch()
     # Of 16 pixels, so that the flow solver has one scale to be traced and not four.
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=16)
-    model, config = prediction.load_run(make_run(clip=clip))
-    export.export_saved_model(model, config, folder)
+    workdir = make_run(clip=clip)
+    model, config = prediction.load_run(workdir)
+    certificate = run.read_videos(workdir).certificate()
+    export.export_saved_model(model, config, folder, certificate=certificate)
     return model, config, folder
 
 
@@ -79,6 +81,14 @@ def test_an_export_carries_its_classes_and_replaces_an_older_one(exported):
     assert prediction.load_model(folder)[1] == config
     assert not (folder / "left_over").exists()
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_an_export_says_which_videos_its_run_knew(exported):
+    _, config, folder = exported
+    certificate = json.loads((folder / "config.json").read_text())["certificate"]
+    assert certificate["protocol"] == "group" and len(certificate["parts_sha256"]) == 64
+    assert certificate["seen_by_starting_weights"] == []
+    assert export.load_export(folder)[1] == config
 
 
 def test_one_stream_takes_one_input(make_run, tmp_path):

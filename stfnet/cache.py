@@ -22,7 +22,7 @@ from preprocessing.errors import UserError
 
 _COLOR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _GRAY = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-_LOCK_NAME = re.compile(r"\.(.+-[0-9a-f]{16})\.lock")  # of a copy, beside it
+_LOCK_NAME = re.compile(r"\.(.+-(\d+)-[0-9a-f]{16})\.lock")  # of a user's copy, beside it
 _ALIGNMENT = 64  # bytes, of TensorFlow's tensors
 
 
@@ -44,14 +44,15 @@ def copied_to_disk(metadata, folder=None):
         UserError: the disk has too little room.
     """
     source = Path(metadata.folder).resolve()
-    folder = Path(folder or Path(tempfile.gettempdir()) / f"stfnet-records-{os.getuid()}")
+    user = os.getuid()
+    folder = Path(folder or Path(tempfile.gettempdir()) / f"stfnet-records-{user}")
     text = (source / records.METADATA_FILE).read_text()
-    copy = folder / f"{source.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    copy = folder / f"{source.name}-{user}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     copied = dataclasses.replace(metadata, folder=copy)
     folder.mkdir(parents=True, exist_ok=True)
     for lock in folder.iterdir():
         match = _LOCK_NAME.fullmatch(lock.name)
-        if match and match[1] != copy.name:
+        if match and match[1] != copy.name and match[2] == str(user):
             _delete_unused(folder / match[1])
     try:
         while True:

@@ -1,5 +1,6 @@
 """Records in memory and on this machine's disk hold what the original holds."""
 
+import os
 import shutil
 
 import numpy as np
@@ -63,8 +64,11 @@ def test_chosen_images_are_those_that_tensorflow_parses(tiny_records):
 def test_a_copy_on_disk_is_whole_shared_and_deleted_by_its_last_reader(
     tiny_records, clips, tmp_path
 ):
-    stranger = tmp_path / "not-ours-0123456789abcdef"
-    stranger.mkdir()
+    strangers = [tmp_path / f"{name}-0123456789abcdef" for name in ("not-ours", "records-4321")]
+    for stranger in strangers:  # the second is another user's
+        stranger.mkdir()
+    lock = tmp_path / f".{strangers[1].name}.lock"
+    lock.touch()
     with cache.copied_to_disk(tiny_records, tmp_path) as copied:
         assert copied.folder.parent == tmp_path
         _assert_equal(clips(copied), clips(tiny_records))
@@ -73,13 +77,13 @@ def test_a_copy_on_disk_is_whole_shared_and_deleted_by_its_last_reader(
         with cache.copied_to_disk(tiny_records, tmp_path) as again:
             assert [path.stat().st_mtime_ns for path in again.shard_paths] == written
         assert all(path.is_file() for path in copied.shard_paths)
-    assert list(tmp_path.iterdir()) == [stranger]
+    assert sorted(tmp_path.iterdir()) == [lock, *strangers]
 
 
 def test_what_a_killed_run_copied_is_completed_or_deleted_by_the_next(tiny_records, tmp_path):
     with cache.copied_to_disk(tiny_records, tmp_path / "a") as copied:
         name = copied.folder.name
-    for left in (name, f"other-{name[-16:]}"):
+    for left in (name, f"other-{os.getuid()}-{name[-16:]}"):
         (tmp_path / "b" / left).mkdir(parents=True)
         (tmp_path / "b" / f".{left}.lock").touch()
         (tmp_path / "b" / left / copied.shard_paths[0].name).write_bytes(b"half")

@@ -116,6 +116,7 @@ class Located:
         train, val, test, unused: int64 positions in `metadata.videos`, ascending.
         unseen: positions of the videos that the run knows nothing of.
         seen: positions of those in no part that the starting weights were trained or chosen on.
+        copies: positions of further videos with a file that the run knows; in no part.
         lost: ids of the run's parts that the records no longer have.
         changed: ids whose file is not the one that the run knew under that id.
     """
@@ -126,24 +127,27 @@ class Located:
     unused: np.ndarray
     unseen: np.ndarray
     seen: np.ndarray
+    copies: np.ndarray
     lost: tuple[str, ...]
     changed: tuple[str, ...]
 
     def notes(self, metadata) -> list[str]:
         """One line for each way in which the records differ from those of the run."""
+
+        def names(positions):
+            return [metadata.videos[k].id for k in positions]
+
         lines = []
-        for what, names in (
-            ("are new since the run started and in no part of it", self._names(metadata)),
+        for what, found in (
+            ("are new since the run started and in no part of it", names(self.unseen)),
+            ("are copies of others that the run knows, and in no part of it", names(self.copies)),
             ("of the run are not in these records any more", self.lost),
             ("have another file now than when the run started", self.changed),
         ):
-            if names:
-                shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-                lines.append(f"{len(names)} videos {what}: {shown}")
+            if found:
+                shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+                lines.append(f"{len(found)} videos {what}: {shown}")
         return lines
-
-    def _names(self, metadata):
-        return [metadata.videos[k].id for k in self.unseen]
 
 
 def draw_videos(metadata, config: RunConfig) -> RunVideos:
@@ -205,7 +209,8 @@ def _assigned(metadata, config: RunConfig) -> dict[str, str]:
 def _divided(videos, config: RunConfig, protocol, share) -> dict[str, str]:
     """As `splits.assign`, but beside `split_from` there may be few videos or none.
 
-    A class of one new group goes to training whole; videos that no official list names to no part.
+    A single new clip, or a class of one new group, goes to training whole; videos that no official
+    list names go to no part.
     """
     assigned = {}
     if config.split_from and protocol == "group":
@@ -216,6 +221,8 @@ def _divided(videos, config: RunConfig, protocol, share) -> dict[str, str]:
         videos = [video for video in videos if video.id not in assigned]
     if config.split_from and protocol == "official":
         videos = [video for video in videos if config.fold in video.splits]
+    if config.split_from and protocol == "paper" and len(videos) == 1:
+        return {videos[0].id: "train"}
     if not videos:
         return assigned
     return assigned | splits.assign(videos, protocol, config.fold, config.split_seed, share)
@@ -240,6 +247,12 @@ def _kept_parts(metadata, config: RunConfig) -> dict[str, str]:
         for k in positions:
             kept[metadata.videos[k].id] = part
             part_of_group[metadata.videos[k].group] = part
+    part_of_file = {
+        video.source_sha256: kept[video.id] for video in metadata.videos if video.id in kept
+    }
+    for k in located.copies:  # of a video in no part: divided as a new one
+        if part := part_of_file.get(metadata.videos[k].source_sha256):
+            kept[metadata.videos[k].id] = part
     for video in metadata.videos:
         if video.id not in kept and video.group in part_of_group:
             kept[video.id] = part_of_group[video.group]
@@ -271,41 +284,48 @@ def _check_starting_weights(videos: RunVideos):
     shas = set(videos.seen.values()) - {""}
     again = sorted(name for name, sha in videos.test.items() if name in videos.seen or sha in shas)
     if again:
+        start = Path(videos.weights).parent
+        way_out = f"Keep that run's parts with --config.split_from={start}, or start"
+        if not read_videos(start).validation_fraction:
+            way_out = "That run chose its epoch on its own test part: start"
         raise UserError(
             f"{len(again)} of the {len(videos.test)} test videos (such as {again[0]}) were in "
             f"training or validation of {videos.weights}: a test on them says nothing of new "
-            f"videos. Keep that run's parts with --config.split_from={Path(videos.weights).parent},"
-            " or start from other weights. If they are other videos of the same name, rename them"
+            f"videos. {way_out} from other weights. If they are other videos of the same name, "
+            "rename them"
         )
 
 
 def locate(videos: RunVideos, metadata) -> Located:
     """Finds a run's videos in a record set, by id and file, or by either alone.
 
-    A video with the file of one that the run knows is that video, whatever its id now; one with a
-    known id and another file keeps its part and is named in `changed`.
+    A video with the file of one that the run knows and that is gone is that video under a new id.
+    One more of a file that is still there is a copy: it is in no part, as it would count twice. A
+    video with a known id and a new file keeps its part and is named in `changed`.
     """
-    by_id, by_file = {}, {}
-    # Training comes last and wins where a file is in several parts.
+    known, names_of_file = {}, collections.defaultdict(list)
+    # Training comes last and wins where an id is in several parts.
     for part in ("unused", "seen", *reversed(PARTS)):
-        for name, digest in getattr(videos, part).items():
-            by_id[name] = (part, digest)
-            by_file[digest] = part
-    by_file.pop("", None)
-    positions = {name: [] for name in (*PARTS, "unused", "seen", "unseen")}
+        known |= {name: (part, digest) for name, digest in getattr(videos, part).items()}
+    for name, (_, digest) in known.items():
+        if digest:
+            names_of_file[digest].append(name)
+    file_of = {video.id: video.source_sha256 for video in metadata.videos}
+    moved = {  # of each file: who had it and has it no more
+        digest: [name for name in names if file_of.get(name) != digest]
+        for digest, names in names_of_file.items()
+    }
+    positions = {name: [] for name in (*PARTS, "unused", "seen", "unseen", "copies")}
     found, changed = set(), []
-    ids = {video.id for video in metadata.videos}
-    id_of_file = {digest: name for name, (_, digest) in by_id.items() if name not in ids}
     for k, video in enumerate(metadata.videos):
-        part, digest = by_id.get(video.id, ("unseen", None))
-        ours = video.source_sha256
-        if digest is not None:
-            found.add(video.id)
-        if ours and digest != ours and ours in by_file:
-            part = by_file[ours]
-            found.add(id_of_file.get(ours, video.id))
+        name, ours = video.id, video.source_sha256
+        part, digest = known.get(name, ("unseen", None))
+        if ours and digest != ours and ours in names_of_file:
+            name = moved[ours].pop() if moved[ours] else None
+            part = known[name][0] if name else "copies"
         elif ours and digest and digest != ours:
-            changed.append(video.id)
+            changed.append(name)
+        found.add(name)
         positions[part].append(k)
     if not videos.validation_fraction:
         positions["val"] = positions["test"] = sorted(positions["val"] + positions["test"])

@@ -144,20 +144,57 @@ def test_the_parts_stand_when_videos_are_added_and_removed():
 def test_a_renamed_video_keeps_its_part_and_a_replaced_one_is_named():
     before = _metadata(_videos(range(10)))
     drawn = run.draw_videos(before, _config())
-    renamed, replaced, overwritten = [*sorted(drawn.train)[:2], min(drawn.test)]
+    renamed, replaced, standing = sorted(drawn.train)[:3]
+    overwritten = min(drawn.test)
     changes = {
         renamed: {"id": "Bow/other-name"},
         replaced: {"source_sha256": _digest("new content")},
-        overwritten: {"source_sha256": drawn.train[renamed]},  # a test video is now a training one
+        overwritten: {"source_sha256": drawn.train[standing]},  # its own file is gone
     }
     after = _metadata(
         [dataclasses.replace(video, **changes.get(video.id, {})) for video in before.videos]
     )
     located = run.locate(drawn, after)
-    assert {"Bow/other-name", replaced, overwritten} <= _ids(after, located.train)
-    assert overwritten not in _ids(after, located.test)
+    assert _ids(after, located.train) == set(drawn.train) - {renamed} | {"Bow/other-name"}
+    assert _ids(after, located.test) == set(drawn.test) - {overwritten}
+    assert _ids(after, located.copies) == {overwritten}
     assert located.changed == (replaced,)
+    assert located.lost == (overwritten,)
     assert not len(located.unseen)
+
+
+def test_a_copy_of_a_known_video_counts_in_no_part():
+    before = _metadata(_videos(range(10)))
+    drawn = run.draw_videos(before, _config())
+    video_of = {video.id: video for video in before.videos}
+    copies = [
+        dataclasses.replace(video_of[min(part)], id=f"copy{k}")
+        for k, part in enumerate((drawn.train, drawn.test))
+    ]
+    after = _metadata([*before.videos, *copies])
+    located = run.locate(drawn, after)
+    for part in run.PARTS:
+        assert _ids(after, getattr(located, part)) == set(getattr(drawn, part))
+    assert _ids(after, located.copies) == {"copy0", "copy1"} and not len(located.unseen)
+    assert located.notes(after) == [
+        "2 videos are copies of others that the run knows, and in no part of it: copy0, copy1"
+    ]
+
+
+def test_files_that_exchanged_their_names_exchange_their_parts():
+    before = _metadata(_videos(range(10)))
+    drawn = run.draw_videos(before, _config())
+    ours, theirs = min(drawn.train), min(drawn.test)
+    content = {ours: drawn.test[theirs], theirs: drawn.train[ours]}
+    after = _metadata(
+        [
+            dataclasses.replace(video, source_sha256=content.get(video.id, video.source_sha256))
+            for video in before.videos
+        ]
+    )
+    located = run.locate(drawn, after)
+    assert theirs in _ids(after, located.train) and ours in _ids(after, located.test)
+    assert (located.lost, located.changed, len(located.copies)) == ((), (), 0)
 
 
 def test_videos_are_read_as_they_were_written(tmp_path):
@@ -252,6 +289,30 @@ def test_split_from_keeps_the_parts_and_divides_what_is_new(tmp_path):
     assert second.leak == 0.0 and not set(second.test) & set(second.seen)
     one = _metadata([*before.videos, _video("alone", "Bow", "alone")])
     assert "alone" in run.draw_videos(one, config).train
+
+
+def test_split_from_keeps_a_copy_with_its_file_and_trains_on_a_single_new_clip(tmp_path):
+    before = _metadata(_videos(range(10)))
+    config = _config(protocol="paper")
+    first = run.draw_videos(before, config)
+    folder = _write(tmp_path, config, first)
+    tested = next(video for video in before.videos if video.id in first.test)
+    copy = dataclasses.replace(tested, id="copy", group="copied")
+    alone = _video("alone", "Bow", "alone")
+    second = run.draw_videos(
+        _metadata([*before.videos, copy, alone]),
+        _config(protocol="paper", split_from=str(folder)),
+    )
+    assert "copy" in second.test and "alone" in second.train
+    assert second.duplicates == 0
+
+
+def test_weights_whose_epoch_was_chosen_on_the_test_part_cannot_be_tested_on_it(tmp_path):
+    metadata = _metadata(_videos(range(10)))
+    config = _config(validation_fraction=0.0)
+    weights = str(_write(tmp_path, config, run.draw_videos(metadata, config)) / run.BEST_FILE)
+    with pytest.raises(UserError, match="chose its epoch on its own test part: start from other"):
+        run.draw_videos(metadata, _config(validation_fraction=0.0, weights=weights))
 
 
 def test_a_fold_may_have_any_name_and_an_unknown_one_is_refused():

@@ -85,7 +85,8 @@ def choose_positions(metadata, config: RunConfig, located: run.Located, split, p
         [k for k, video in enumerate(metadata.videos) if assigned.get(video.id) == "test"]
     )
     known = {*located.train, *located.val, *located.seen}
-    shared = sorted(known & set(positions))
+    files_known = {metadata.videos[k].source_sha256 for k in known} - {""}
+    shared = [k for k in positions if k in known or metadata.videos[k].source_sha256 in files_known]
     if shared:
         raise UserError(
             f"{len(shared)} of the {len(positions)} videos of protocol {protocol}, fold {fold} "
@@ -210,15 +211,17 @@ def write_results(folder, results, probabilities, positions, metadata) -> list[P
         for name, ending in (("predictions", "csv"), ("confusion", "png"), ("results", "json"))
     )
     header = ("video", "class", "predicted", "probability", "probability_of_class")
-    rows = [(*header, *(f"p:{name}" for name in metadata.classes))]
-    for position, row in zip(positions, probabilities, strict=True):
-        video, best = metadata.videos[position], int(row.argmax())
-        named = (video.id, video.class_name, metadata.classes[best])
-        rows.append((*named, *(f"{value:.6f}" for value in (row[best], row[video.label], *row))))
+
+    def rows():  # one at a time: of many videos and classes they would fill the memory
+        yield (*header, *(f"p:{name}" for name in metadata.classes))
+        for position, row in zip(positions, probabilities, strict=True):
+            video, best = metadata.videos[position], int(row.argmax())
+            named = (video.id, video.class_name, metadata.classes[best])
+            yield (*named, *(f"{value:.6f}" for value in (row[best], row[video.label], *row)))
 
     def write_rows(path):
         with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows)
+            csv.writer(file).writerows(rows())
 
     for path in (predictions, picture, figures):
         files.remove_partial_of(path)

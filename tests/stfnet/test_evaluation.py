@@ -1,6 +1,7 @@
 """The figures of an evaluation, counted by hand for a network that says what it is told."""
 
 import csv
+import dataclasses
 import itertools
 import json
 
@@ -90,6 +91,18 @@ def test_the_test_part_stands_when_the_records_gain_videos(tiny_records, prepare
         f"{name}/g{group}" for name in tiny_records.classes for group in ("00", "09")
     }
     assert (results["split"], results["num_test"], results["leak"]) == ("unseen", 6, 0.0)
+
+
+def test_a_copy_of_a_training_video_is_no_test_video_of_another_split(tiny_records):
+    config = RunConfig(
+        "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
+    )
+    videos = run.draw_videos(tiny_records, config)
+    trained = next(video for video in tiny_records.videos if video.id in videos.train)
+    copy = dataclasses.replace(trained, id="copy", splits={"1": "test"})
+    gained = dataclasses.replace(tiny_records, videos=(*tiny_records.videos, copy))
+    with pytest.raises(UserError, match=r"1 of the 1 videos of protocol official.*such as copy"):
+        evaluation.evaluate(_Told([[1, 0, 0]]), gained, config, videos, protocol="official")
 
 
 def test_each_part_has_result_files_of_its_own(evaluated, tiny_records, tmp_path):

@@ -154,8 +154,8 @@ class Trainer:
         self.progress = Progress()
         self.stopping = False
         self.frozen = None  # blocks in the compiled steps
-        with self.strategy.scope():
-            self.model = make_model(config)
+        with self._naming_lost_workers(), self.strategy.scope():
+            self.model = make_model(config)  # the workers send each other its variables
         self.user_callbacks = list(callbacks) if self.chief else []
 
     # Files ---------------------------------------------------------------------------------
@@ -466,22 +466,28 @@ class Trainer:
         writing = run.writing(self.workdir, self.config, self.videos)
         previous = signal.signal(signal.SIGTERM, self._stop_soon)
         try:
-            with writing if self.chief else contextlib.nullcontext():
+            with self._naming_lost_workers(), writing if self.chief else contextlib.nullcontext():
                 self._check_shared_folder()
                 return self._train()
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+    @contextlib.contextmanager
+    def _naming_lost_workers(self):
+        """Turns what TensorFlow makes of a worker that is gone into one line."""
+        try:
+            yield
         except LOST_WORKER as error:
             if strategies.num_workers(self.strategy) == 1:
                 raise
             raise UserError(
-                f"a worker was lost at step {self.progress.step}: start all workers again with "
-                "the same command, and the run goes on from its last checkpoint "
-                f"({str(error).splitlines()[0]})"
+                f"a worker was lost at step {self.progress.step}: look for the reason in what it "
+                "said, start all workers again with the same command, and the run goes on from its "
+                f"last checkpoint ({str(error).splitlines()[0]})"
             ) from error
-        finally:
-            signal.signal(signal.SIGTERM, previous)
 
     def _check_shared_folder(self):
-        """Ends the run, on every worker, where one does not see the chief's files."""
+        """Ends the run, on every worker, where one does not see the chief's files and records."""
         strategies.wait_for_all(self.strategy)  # the chief has written them
         missing = not self.chief and not run.holds(self.workdir, self.videos)
         if strategies.total(self.strategy, float(missing)):
@@ -489,10 +495,20 @@ class Trainer:
                 f"the workers do not share {self.workdir}: every worker needs the chief's folder "
                 "under this name (shared storage), and the same records"
             )
+        newest = [path.name for path in checkpoints.existing(self.workdir / run.CHECKPOINTS_FOLDER)]
+        self._must_agree(newest, f"do not share {self.workdir}: their checkpoints differ")
+        # Those of the run alone do not tell: records may have changed since it started.
+        videos = [(v.id, v.label, v.num_frames, v.source_sha256) for v in self.metadata.videos]
+        self._must_agree(videos, f"do not have the same records as {self.metadata.folder}")
+
+    def _must_agree(self, value, otherwise):
+        if not strategies.all_agree(self.strategy, repr(value)):
+            raise UserError(f"the workers {otherwise}")
 
     def _train(self):
         self._start_stage()
         self._restore()
+        self._must_agree(self.progress.step, "read different checkpoints: one of them is damaged")
         if self.progress.finished:
             return self.progress
         self.callbacks = keras.callbacks.CallbackList(

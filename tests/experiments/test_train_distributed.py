@@ -1,7 +1,9 @@
 """One device, two mirrored ones and two workers train the same network; a lost one is noticed."""
 
 import csv
+import dataclasses
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +12,8 @@ import time
 
 import numpy as np
 import pytest
+
+from preprocessing import records
 
 CONFIG = "experiments/configs/synthetic.py"
 WORKERS = "experiments/launch/workers.sh"
@@ -187,10 +191,55 @@ def test_workers_that_do_not_share_the_folder_end_in_one_line(start, tmp_path, t
         assert "the workers do not share" in errors.splitlines()[-1], errors
 
 
-def _start_worker(start, workdir, metadata, ports, number):
+def test_workers_with_an_old_copy_of_the_folder_or_other_records_end_in_one_line(
+    start, tmp_path, tiny_records
+):
+    workdir = tmp_path / "run"
+    often = ("--strategy=one", "--config.training.checkpoint_minutes=0.0")
+    first = start(workdir, *often)
+    _wait_for_step(workdir, 4, first)
+    first.send_signal(signal.SIGTERM)
+    assert _end(first)[0] == 143
+    old = tmp_path / "copy"
+    shutil.copytree(workdir, old)
+    max((old / "checkpoints").iterdir()).unlink()
+    other = dataclasses.replace(tiny_records, folder=tmp_path / "records")
+    shutil.copytree(tiny_records.folder, other.folder)
+    first_video = dataclasses.replace(other.videos[0], source_sha256="0" * 64)
+    records.write_metadata(dataclasses.replace(other, videos=(first_video, *other.videos[1:])))
+    for folder, metadata, message in (
+        (old, tiny_records, f"the workers do not share {old}"),
+        (workdir, other, f"the workers do not have the same records as {other.folder}"),
+    ):
+        ports = _free_ports(2)
+        often = "--config.training.checkpoint_minutes=0.0"
+        processes = (
+            _start_worker(start, workdir, tiny_records, ports, 0, often),
+            _start_worker(start, folder, metadata, ports, 1, often),
+        )
+        ends = [_end(process) for process in processes]
+        assert [status for status, *_ in ends] == [1, 1], ends
+        assert message in ends[1][2].splitlines()[-1], ends
+
+
+def test_a_worker_that_cannot_begin_ends_the_others_in_one_line(start, tmp_path, tiny_records):
+    ports = _free_ports(2)
+    nowhere = dataclasses.replace(tiny_records, folder=tmp_path / "nowhere")
+    processes = [
+        _start_worker(start, tmp_path / "run", metadata, ports, number)
+        for number, metadata in enumerate((tiny_records, nowhere))
+    ]
+    ends = [_end(process) for process in processes]
+    assert [status for status, *_ in ends] == [1, 1], ends
+    assert "nowhere does not exist" in ends[1][2].splitlines()[-1]
+    assert "Traceback" not in ends[0][2] and "a worker was lost" in ends[0][2], ends[0][2]
+
+
+def _start_worker(start, workdir, metadata, ports, number, *arguments):
     hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
     places = (hosts, CONFIG, str(metadata.folder), str(workdir))
-    return start(workdir, launcher=(WORKERS, str(number), *places), PYTHON=sys.executable)
+    launcher = (WORKERS, str(number), *places)
+    return start(workdir, *arguments, launcher=launcher, PYTHON=sys.executable)
 
 
 def _start_workers(start, workdir, metadata):

@@ -1,5 +1,6 @@
 """What the environment says of the workers (whole clusters: experiments/test_train_distributed)."""
 
+import hashlib
 import json
 import types
 
@@ -112,3 +113,15 @@ def test_settings_that_two_devices_cannot_train_are_refused(model, training, mes
 def test_an_unknown_strategy_is_refused():
     with pytest.raises(UserError, match="--strategy=tpu is not one of auto, one"):
         strategies.make_strategy("tpu")
+
+
+def test_workers_agree_where_all_say_the_same(monkeypatch):
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    for other, agreed in (("same", True), ("another", False)):
+        theirs = float(int.from_bytes(hashlib.sha256(other.encode()).digest()[:2]))
+        sums = iter([theirs, 0.0])
+        monkeypatch.setattr(strategies, "total", lambda _, value, sums=sums: value + next(sums))
+        assert strategies.all_agree(two, "same") == agreed
+    sums = iter([float(int.from_bytes(hashlib.sha256(b"same").digest()[:2])), 1.0])
+    monkeypatch.setattr(strategies, "total", lambda _, value: value + next(sums))
+    assert not strategies.all_agree(two, "same")  # a third one's doubt reaches all

@@ -79,6 +79,10 @@ def main(_):
             f"--folds={FLAGS.folds} names official splits, and the protocol is {config.protocol}: "
             "give --config.protocol=official too"
         )
+    elif config.fold != "1":
+        raise UserError(
+            f"--config.fold={config.fold} has no effect with --folds={FLAGS.folds}: leave one out"
+        )
     else:
         runs = {
             run_of_fold(workdir, fold): dataclasses.replace(config, fold=fold)

@@ -74,6 +74,10 @@ def test_a_run_is_trained_evaluated_and_compared(run_program, tiny_records, tmp_
         (("--config=nowhere.py",), "No such file or directory: 'nowhere.py'"),
         (("--config.model.clip.num_frames=5",), "num_frames=3, but the model has"),
         (("--records=nowhere",), "nowhere does not exist"),
+        (
+            ("--folds=all", "--config.protocol=official", "--config.fold=2"),
+            "--config.fold=2 has no effect with --folds=all",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_status_1(

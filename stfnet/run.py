@@ -73,8 +73,17 @@ class RunVideos:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def learned_from(self) -> dict[str, str]:
-        """Every video that the run's weights were ever trained or chosen on: id -> SHA-256."""
-        return {**self.seen, **self.val, **self.train}
+        """Every video that the run's weights were ever trained or chosen on: id -> SHA-256.
+
+        Where the starting weights knew another file under an id, both are kept: the older under
+        its id and SHA-256.
+        """
+        ours = {**self.val, **self.train}
+        older = {
+            f"{name} {digest}" if digest and ours.get(name, digest) != digest else name: digest
+            for name, digest in self.seen.items()
+        }
+        return {**older, **ours}
 
     def warnings(self) -> list[str]:
         """One line for each way in which the run's figures would promise too much."""

@@ -256,6 +256,22 @@ def test_starting_weights_bring_every_video_they_have_learned_from(tmp_path):
     assert third.certificate()["seen_by_starting_weights"] == sorted(third.seen)
 
 
+def test_two_videos_of_one_name_are_both_remembered(tmp_path):
+    metadata = _metadata(_videos(range(10)))
+    first = run.draw_videos(metadata, _config())
+    weights = str(_write(tmp_path / "a", _config(), first) / run.BEST_FILE)
+    others = _metadata(
+        [dataclasses.replace(v, source_sha256=_digest(f"other {v.id}")) for v in metadata.videos]
+    )
+    second = run.draw_videos(others, _config(weights=weights))
+    weights = str(_write(tmp_path / "b", _config(weights=weights), second) / run.BEST_FILE)
+    learned = set(second.learned_from().values())
+    assert learned >= {*first.train.values(), *first.val.values(), *second.train.values()}
+    renamed = _metadata([dataclasses.replace(v, id=f"x/{v.id}") for v in metadata.videos])
+    with pytest.raises(UserError, match="a test on them says nothing of new videos"):
+        run.draw_videos(renamed, _config(weights=weights, split_seed=3))
+
+
 def test_a_test_video_that_the_starting_weights_have_seen_is_refused(tmp_path):
     metadata = _metadata(_videos(range(10)))
     first = run.draw_videos(metadata, _config())

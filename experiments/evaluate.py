@@ -48,7 +48,7 @@ def main(_):
     from experiments import paper
     from experiments.run_config import run_of_fold
     from preprocessing import files, records, splits
-    from stfnet import evaluation
+    from stfnet import evaluation, run
 
     metadata = records.load_metadata(FLAGS.records)
     workdir = Path(FLAGS.workdir)
@@ -67,6 +67,12 @@ def main(_):
         raise UserError(
             f"{workdir} has no run of fold {', '.join(missing[:5])}: train it with "
             f"experiments.train --folds={','.join(missing)}, or name in --folds what there is"
+        )
+    unfinished = [fold for fold, folder in folds.items() if not run.is_finished(folder)]
+    if unfinished:
+        raise UserError(
+            f"{workdir}: the run of fold {', '.join(unfinished[:5])} has not trained to its end: "
+            f"go on with experiments.train --folds={','.join(unfinished)}, or leave it out of --folds"
         )
     results = {fold: evaluate(folder, metadata) for fold, folder in folds.items()}
     mean = evaluation.average_folds(results)
@@ -95,6 +101,10 @@ def evaluate(workdir, metadata):
         model, metadata, config, videos, FLAGS.protocol, FLAGS.fold, FLAGS.split
     )
     located = run.locate(videos, metadata)
+    results["network_sha256"] = run.network_sha256(workdir)
+    results["finished"] = run.is_finished(workdir)
+    if not results["finished"]:
+        print(f"{workdir} is still being trained, or was stopped: its best network so far")
     paths = evaluation.write_results(workdir, results, probabilities, positions, metadata)
     if FLAGS.nearest_neighbour:  # after the results, since it reads every frame
         results["nearest_neighbour"] = baselines.nearest_neighbour(

@@ -9,6 +9,8 @@ from stfnet.config import ModelConfig, RunConfig, TrainingConfig, from_dict
 
 def run_of_fold(workdir: Path, fold: str) -> Path:
     """Folder of one official split's run among those that --folds trains."""
+    if "/" in fold:
+        raise UserError(f"fold {fold!r} has a / in it and can be no folder: rename it in splits")
     return Path(workdir) / f"fold-{fold}"
 
 

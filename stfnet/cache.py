@@ -44,12 +44,14 @@ def copied_to_disk(metadata, folder=None):
         UserError: the disk has too little room.
     """
     source = Path(metadata.folder).resolve()
-    user = os.getuid()
-    folder = Path(folder or Path(tempfile.gettempdir()) / f"stfnet-records-{user}")
+    user, mode = os.getuid(), 0o777
+    if folder is None:  # in a place where others may write as well
+        folder, mode = Path(tempfile.gettempdir()) / f"stfnet-records-{user}", 0o700
+    folder = Path(folder)
     text = (source / records.METADATA_FILE).read_text()
     copy = folder / f"{source.name}-{user}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     copied = dataclasses.replace(metadata, folder=copy)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
     for lock in folder.iterdir():
         match = _LOCK_NAME.fullmatch(lock.name)
         if match and match[1] != copy.name and match[2] == str(user):

@@ -86,6 +86,18 @@ def _read_arrays(path) -> dict:
         }
 
 
+def latest_state(folder):
+    """The state of the newest checkpoint that is whole, without its arrays; None without one."""
+    for path in existing(folder):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                member = io.BytesIO(archive.read("__state__.npy"))
+            return json.loads(str(np.load(member)))
+        except DAMAGED:
+            continue
+    return None
+
+
 def load_latest(folder):
     """Reads the newest checkpoint that is whole.
 

@@ -158,6 +158,7 @@ def evaluate(
         "certificate": videos.certificate(),
         "records_sha256": metadata.sha256,
         "unseen": [metadata.videos[k].id for k in located.unseen],
+        "copies": [metadata.videos[k].id for k in located.copies],
         "lost": list(located.lost),
         "changed": list(located.changed),
         "per_class": per_class,

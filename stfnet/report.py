@@ -66,6 +66,12 @@ def _read_results(workdir):
             f"{path} lacks {', '.join(sorted(missing))}: evaluate the run again with "
             f"experiments.evaluate --workdir={workdir}"
         )
+    network = results.get("network_sha256")
+    if network and network != run.network_sha256(workdir):
+        raise UserError(
+            f"{path} is of an earlier network than {workdir / run.BEST_FILE}: evaluate the run "
+            f"again with experiments.evaluate --workdir={workdir}"
+        )
     if evaluated != run.read_videos(workdir).sha256:
         raise UserError(
             f"{path} is of another run than {workdir / run.VIDEOS_FILE}: evaluate this one with "

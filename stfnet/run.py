@@ -455,6 +455,18 @@ def writing(workdir: Path, config: RunConfig, videos: RunVideos) -> Iterator[Non
         yield
 
 
+def is_finished(workdir: Path) -> bool:
+    """Whether the run has trained to its end."""
+    state = checkpoints.latest_state(Path(workdir) / CHECKPOINTS_FOLDER)
+    return bool(state and state["finished"])
+
+
+def network_sha256(workdir: Path) -> str:
+    """SHA-256, hexadecimal, of the run's best network."""
+    with (Path(workdir) / BEST_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def holds(workdir: Path, videos: RunVideos) -> bool:
     """Whether the folder is that of a run of these videos."""
     try:

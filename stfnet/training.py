@@ -54,6 +54,7 @@ class Progress:
     Attributes:
         stage, epoch: 0-based; the epoch counts within its stage.
         batch: batches done in this epoch.
+        planned: clips of this epoch.
         step: optimiser steps done in all.
         loss_sum, correct_sum: over the batches done in this epoch.
         best: `val_accuracy`, `val_loss`, `stage`, `epoch` of the best epoch so far.
@@ -65,6 +66,7 @@ class Progress:
     stage: int = 0
     epoch: int = 0
     batch: int = 0
+    planned: int = 0
     step: int = 0
     loss_sum: float = 0.0
     correct_sum: float = 0.0
@@ -143,6 +145,13 @@ class Trainer:
         self.chief = is_chief(self.strategy)
         self.videos = run.open_videos(self.workdir, config, metadata)
         self.located = run.locate(self.videos, metadata)
+        learned = set(self.videos.train) | set(self.videos.val)
+        if changed := sorted(learned & set(self.located.changed)):
+            raise UserError(
+                f"{metadata.folder}: {len(changed)} training or validation videos of the run in "
+                f"{workdir} have another file now (such as {changed[0]}): give the records that it "
+                "was started with, or train another run"
+            )
         for name in ("train", "val"):
             if not len(getattr(self.located, name)):
                 raise UserError(
@@ -166,10 +175,14 @@ class Trainer:
 
     def save_checkpoint(self):
         if self.chief:
-            state = dataclasses.asdict(self.progress)
-            checkpoints.save(
-                self.workdir / run.CHECKPOINTS_FOLDER, self.progress.step, self._arrays(), state
-            )
+            arrays, state = self._arrays(), dataclasses.asdict(self.progress)
+            if not all(np.isfinite(array).all() for array in arrays.values()):
+                raise UserError(
+                    f"the weights behind step {self.progress.step - 1} are not finite. "
+                    f"{NOT_FINITE_ADVICE}"
+                )
+            folder = self.workdir / run.CHECKPOINTS_FOLDER
+            checkpoints.save(folder, self.progress.step, arrays, state)
         self.saved_at = time.monotonic()
 
     def _restore(self):
@@ -290,6 +303,14 @@ class Trainer:
             progress.epoch,
         )
         batches = len(plan) // size
+        if progress.batch and progress.planned != len(plan):
+            print(
+                f"the records have other videos than at the last checkpoint: stage "
+                f"{progress.stage + 1} epoch {progress.epoch + 1} begins again",
+                flush=True,
+            )
+            progress.batch, progress.loss_sum, progress.correct_sum = 0, 0.0, 0.0
+        progress.planned = len(plan)
         rest = plan[np.arange(progress.batch * size, len(plan))]
         done_before = progress.batch
         waited, start = 0.0, time.monotonic()
@@ -358,6 +379,7 @@ class Trainer:
 
     def _save_and_stop(self):
         self.save_checkpoint()
+        strategies.wait_for_all(self.strategy)  # the chief may still be writing
         raise Preempted(f"saved at step {self.progress.step}; the same command goes on")
 
     def _validate(self):

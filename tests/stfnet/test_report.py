@@ -128,6 +128,10 @@ def test_a_run_that_was_not_evaluated_is_refused(evaluated):
     write_json(results, kept | {"certificate": {"parts_sha256": "of another run"}})
     with pytest.raises(UserError, match=r"results\.json is of another run than .*videos\.json"):
         report.write_report(evaluated, evaluated / "report")
+    (evaluated / "best.keras").write_bytes(b"trained on since")
+    write_json(results, kept | {"network_sha256": "0" * 64})
+    with pytest.raises(UserError, match=r"results\.json is of an earlier network than"):
+        report.write_report(evaluated, evaluated / "report")
     write_json(results, kept)
     report.write_report(evaluated, evaluated / "report")
     with pytest.raises(UserError, match="no JSON file with an `ablation`"):

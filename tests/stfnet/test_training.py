@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, training
+from stfnet import ClipConfig, ModelConfig, run, training
 from stfnet.config import RunConfig, TrainingConfig, parts_per_device
 from stfnet.steps import DistributedSteps, learning_rate, make_optimizer
 
@@ -400,6 +400,34 @@ def test_steps_of_a_file_that_a_crash_filled_with_zeros_are_kept_as_far_as_they_
         file.write(b"\0" * 116 + b"5,1,2,0.9")
     training.Trainer(config, tiny_records, tmp_path).train()
     assert [int(row["step"]) for row in _rows(tmp_path / "steps.csv")] == list(range(9))
+
+
+def test_a_run_does_not_go_on_with_other_files_under_its_names(tiny_records, tmp_path):
+    config = _config(tiny_records, checkpoint_minutes=0.0)
+    with pytest.raises(InterruptedError):
+        training.Trainer(config, tiny_records, tmp_path, callbacks=[_StopAt(1, _kill)]).train()
+    name = min(run.read_videos(tmp_path).train)
+    videos = [
+        dataclasses.replace(video, source_sha256="0" * 64) if video.id == name else video
+        for video in tiny_records.videos
+    ]
+    changed = dataclasses.replace(tiny_records, videos=tuple(videos))
+    with pytest.raises(UserError, match=f"1 training or validation videos .* such as {name}"):
+        training.Trainer(config, changed, tmp_path)
+
+
+def test_an_epoch_begins_again_where_the_records_lost_videos(tiny_records, tmp_path, capsys):
+    config = _config(tiny_records, checkpoint_minutes=0.0)
+    with pytest.raises(InterruptedError):
+        training.Trainer(config, tiny_records, tmp_path, callbacks=[_StopAt(1, _kill)]).train()
+    assert not run.is_finished(tmp_path)
+    gone = sorted(run.read_videos(tmp_path).train)[:8]
+    fewer = dataclasses.replace(
+        tiny_records, videos=tuple(v for v in tiny_records.videos if v.id not in gone)
+    )
+    training.Trainer(config, fewer, tmp_path).train()
+    assert "stage 1 epoch 1 begins again" in capsys.readouterr().out
+    assert run.is_finished(tmp_path)
 
 
 def test_what_a_killed_run_left_half_written_is_removed(tiny_records, tmp_path):

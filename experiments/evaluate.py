@@ -72,7 +72,7 @@ def main(_):
     if unfinished:
         raise UserError(
             f"{workdir}: the run of fold {', '.join(unfinished[:5])} has not trained to its end: "
-            f"go on with experiments.train --folds={','.join(unfinished)}, or leave it out of --folds"
+            f"go on with experiments.train --folds={','.join(unfinished)}, or leave it out"
         )
     results = {fold: evaluate(folder, metadata) for fold, folder in folds.items()}
     mean = evaluation.average_folds(results)

@@ -412,7 +412,7 @@ def test_a_run_does_not_go_on_with_other_files_under_its_names(tiny_records, tmp
         for video in tiny_records.videos
     ]
     changed = dataclasses.replace(tiny_records, videos=tuple(videos))
-    with pytest.raises(UserError, match=f"1 training or validation videos .* such as {name}"):
+    with pytest.raises(UserError, match=rf"1 training or validation videos .* \(such as {name}\)"):
         training.Trainer(config, changed, tmp_path)
 
 

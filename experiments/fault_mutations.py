@@ -151,15 +151,18 @@ class Task:
 
 def damage_and_read(task: Task, report=lambda amount: None):
     """Does a task and returns what `task.read` does."""
-    logging.disable(logging.WARNING)  # that a damaged checkpoint is passed over
-    warnings.simplefilter("ignore")
     shutil.copytree(task.source, task.copy)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # that a damaged checkpoint is passed over
     try:
         if task.file:
             path = task.copy / task.file
             path.write_bytes(mutate(path.read_bytes(), np.random.default_rng(task.seed)))
-        return task.read(task.copy)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return task.read(task.copy)
     finally:
+        logging.disable(before)
         shutil.rmtree(task.copy)
 
 

@@ -36,7 +36,7 @@ def videos(tmp_path_factory, write_video):
 def _prepare(videos, output, *arguments):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "experiments.prepare", f"--source=folder:{videos}"]
-    command += [f"--output={output}", "--image_size=16", "--allow_failures=2", "--workers=1"]
+    command += [f"--output={output}", "--image_size=16", "--allow_failures=2"]
     done = subprocess.run(
         [*command, *arguments], capture_output=True, text=True, env=environment, timeout=300
     )

@@ -8,6 +8,7 @@ and workers take their share of one and the same plan. Only the images of the pl
 
 import dataclasses
 import functools
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,7 @@ from stfnet.config import ClipConfig, RunConfig, TrainingConfig
 
 MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of augmentation
 SMALLEST_CROP = 0.75  # of the side
+PREFETCHED_BATCHES = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,5 +277,9 @@ def clip_dataset(
         return {"rgb": rgb, "fields": fields, **kept}
 
     dataset = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=True)
-    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    cores = len(os.sched_getaffinity(0))
+    dataset = dataset.map(read, num_parallel_calls=cores, deterministic=True)
+    # Without autotuning, whose thread holds up the end of every iterator for seconds.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(PREFETCHED_BATCHES).with_options(options)

@@ -1,4 +1,4 @@
-"""A preparation in progress: what is done stays done, whatever kills it.
+"""A preparation in progress: what is done stays done, even when the process is killed.
 
 `RECORDS/parts/` holds `plan.json` (what is being made), and for video number 123 of the plan
 `000123.tfrecord` (its record) and then `000123.json` (its facts: once this is there, the video is

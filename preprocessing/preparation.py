@@ -231,7 +231,7 @@ def _finished(made: parts.Plan) -> records.Metadata | None:
 
 
 def _without_lost_shards(metadata: records.Metadata) -> records.Metadata:
-    """Counts the videos of shards that are missing or cut off as failed, so they are made anew."""
+    """Counts the videos of shards that are missing or cut off as failed, so they are made again."""
     sizes = records.shard_sizes(metadata)
     whole = [
         path.is_file() and path.stat().st_size == size

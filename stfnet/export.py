@@ -114,7 +114,7 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False, cert
 
 
 def _trace_solver(clip, jit_compile):
-    """TV-L1 as a graph of its own: it is large, and would be traced anew with all around it."""
+    """TV-L1 as a graph of its own: it is large, and would be traced again with all around it."""
     pair = tf.TensorSpec((raw_frames.PAIRS, clip.image_size, clip.image_size), tf.float32)
     solver = tf.function(tvl1_keras.solve, jit_compile=jit_compile or None)
     return solver.get_concrete_function(pair, pair)

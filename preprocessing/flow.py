@@ -51,7 +51,7 @@ def tvl1(
             equations on the accelerator).
         quality: of `opencv`: `reference` (OpenCV itself) or `fast` (the same steps compiled into
             one pass, see `preprocessing.tvl1_compiled`).
-        batch: of `keras`: pairs solved at once (None: `KERAS_BATCH`); each value is compiled separately.
+        batch: of `keras`: pairs solved at once (None: `KERAS_BATCH`); each value compiles again.
 
     Returns:
         float32 (N-1, H, W, 2): field k holds, for each pixel of frame k, the x and y

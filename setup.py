@@ -16,7 +16,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["stfnet*", "preprocessing*", "experiments*"]),
-    package_data={"stfnet": ["*.html.jinja"], "experiments": ["*.html.jinja"]},
+    package_data={"stfnet.evaluation": ["*.html.jinja"], "experiments": ["*.html.jinja"]},
     install_requires=[
         "absl-py>=2.1",
         "google-crc32c>=1.5",

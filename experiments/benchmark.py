@@ -21,7 +21,7 @@ PARTS = ("network", "flow", "preparation", "input", "export", "faults")
 
 def cli():
     if len(sys.argv) > 1 and sys.argv[1] in PARTS:
-        part = importlib.import_module(f"experiments.benchmark_{sys.argv.pop(1)}")
+        part = importlib.import_module(f"experiments.benchmarks.{sys.argv.pop(1)}")
         part.define_flags()  # here, since the parts' flags share names
         program.run(part.main)
     else:

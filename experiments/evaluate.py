@@ -48,7 +48,8 @@ def main(_):
     from experiments import paper
     from experiments.run_config import run_of_fold
     from preprocessing import files, records, splits
-    from stfnet import evaluation, run
+    from stfnet import run
+    from stfnet.evaluation import evaluate as evaluation
 
     metadata = records.load_metadata(FLAGS.records)
     workdir = Path(FLAGS.workdir)
@@ -92,8 +93,10 @@ def evaluate(workdir, metadata):
     """Evaluates one run, prints and writes its results, and returns them."""
     from preprocessing import files
     from preprocessing.captions import one_line
-    from stfnet import baselines, evaluation, run
-    from stfnet.prediction import load_run
+    from stfnet import run
+    from stfnet.evaluation import baselines
+    from stfnet.evaluation import evaluate as evaluation
+    from stfnet.inference.prediction import load_run
 
     model, config = load_run(workdir)
     videos = run.read_videos(workdir)

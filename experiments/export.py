@@ -25,7 +25,8 @@ flags.mark_flags_as_required(["workdir", "output"])
 def main(_):
     output = program.output_folder("output")
     program.start_tensorflow()
-    from stfnet import export, prediction, run
+    from stfnet import run
+    from stfnet.inference import export, prediction
 
     model, config = prediction.load_run(FLAGS.workdir)
     certificate = run.read_videos(FLAGS.workdir).certificate()

@@ -26,7 +26,8 @@ _SHOWN_FAILURES = 50
 
 def main(_):
     output = program.output_folder("output")
-    from preprocessing import files, records, summary
+    from preprocessing import files, records
+    from preprocessing.records import summary
 
     metadata = records.load_metadata(FLAGS.records)
     figures = summary.summarise(metadata)
@@ -61,7 +62,7 @@ def _chosen(metadata, figures, video_id):
 def _contact_sheet(metadata, video) -> bytes:
     import cv2
 
-    from preprocessing import contact_sheet
+    from preprocessing.records import contact_sheet
 
     sheet = contact_sheet.contact_sheet(metadata, video)
     return cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes()

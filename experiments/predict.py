@@ -54,7 +54,7 @@ def main(_):
         if not FLAGS.output:
             program.refuse_without_effect(["video_format"], "with --live without --output")
     program.start_tensorflow()
-    from stfnet import prediction
+    from stfnet.inference import prediction
 
     model, config = prediction.load_model(FLAGS.model)
     if config.model.streams == "rgb":
@@ -69,7 +69,7 @@ def annotated_file():
 
 def predict(model, config):
     from preprocessing import files
-    from stfnet import prediction, rendering
+    from stfnet.inference import annotation, prediction
 
     probabilities, clip = prediction.predict_video(
         model, config, FLAGS.video, FLAGS.flow_quality or "reference"
@@ -79,7 +79,7 @@ def predict(model, config):
     for name, probability in ranking:
         print(f"{name:<{width}}  {probability:6.1%}")
     annotated = annotated_file()
-    rendering.write_annotated(annotated, FLAGS.video, clip, config.model.clip, ranking)
+    annotation.write_annotated(annotated, FLAGS.video, clip, config.model.clip, ranking)
     result = {
         "video": str(FLAGS.video),
         "model": str(FLAGS.model),
@@ -96,10 +96,10 @@ def predict(model, config):
 
 
 def watch(model, config):
-    from stfnet import live, streams
+    from stfnet.inference import capture, live
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it keeps its video, as by Ctrl-C
-    stream = streams.open_stream(FLAGS.live)
+    stream = capture.open_stream(FLAGS.live)
     annotated = annotated_file() if FLAGS.output else None
     live.watch(
         model,

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from preprocessing import files, preparation, records, verification
+from preprocessing import files, records
 from preprocessing.errors import UserError
+from preprocessing.preparation import prepare
+from preprocessing.records import verification
 
 DIFFERENCES_FILE = "differences.txt"
 _SHOWN_DIFFERENCES = 20
@@ -29,7 +31,7 @@ def show_differences(differences, output: Path):
         print(f"{output / DIFFERENCES_FILE} lists every difference from the published collection")
 
 
-def show_prepared(prepared: preparation.Prepared, allowed: int):
+def show_prepared(prepared: prepare.Prepared, allowed: int):
     """Prints what was prepared.
 
     Raises:
@@ -45,13 +47,13 @@ def show_prepared(prepared: preparation.Prepared, allowed: int):
     if notes := len(prepared.notes):
         print(
             f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"
-            f" {prepared.metadata.folder / preparation.NOTES_FILE} says why"
+            f" {prepared.metadata.folder / prepare.NOTES_FILE} says why"
         )
     if failed > allowed:
         raise UserError(
             f"{failed} of {counts['videos'] + failed} videos could not be used,"
             f" {allowed} allowed: the first because {prepared.failures[0]['reason']}."
-            f" The records hold the others; {prepared.metadata.folder / preparation.FAILURES_FILE}"
+            f" The records hold the others; {prepared.metadata.folder / prepare.FAILURES_FILE}"
             " lists all. Repair them and run the same command again, or set"
             f" --allow_failures={failed}"
         )

@@ -27,19 +27,12 @@ from pathlib import Path
 from absl import flags
 
 from experiments import preparation_report, program
-from preprocessing import (
-    conversion,
-    flow,
-    flow_device,
-    preparation,
-    records,
-    sources,
-    splits,
-    survey,
-    verification,
-    video,
-)
+from preprocessing import flow, records, splits, video
+from preprocessing.datasets import load
 from preprocessing.errors import UserError
+from preprocessing.flow.service import server
+from preprocessing.preparation import conversion, estimate, prepare
+from preprocessing.records import verification
 
 _SOURCE = flags.DEFINE_string("source", None, "what to prepare, see above")
 _OUTPUT = flags.DEFINE_string("output", None, "folder for the records")
@@ -85,7 +78,7 @@ _FLOW_BATCH = flags.DEFINE_integer(
     "flow_batch",
     None,
     "of --flow_method=keras: pairs of frames that the device solves at once (default: "
-    + ", ".join(f"{pairs} on a {name}" for name, pairs in flow_device.BATCHES.items())
+    + ", ".join(f"{pairs} on a {name}" for name, pairs in server.BATCHES.items())
     + "; with --runner=beam always 32)",
     lower_bound=1,
 )
@@ -136,7 +129,7 @@ def main(argv):
         flow_quality=_FLOW_QUALITY.value,
     )
     output = Path(_OUTPUT.value)
-    source = sources.load(
+    source = load.load(
         _SOURCE.value,
         videos_folder=Path(_VIDEOS.value or f"{output}-videos"),
         seed=_SEED.value,
@@ -149,7 +142,7 @@ def main(argv):
     print(*catalogue.left_out, sep="\n", end="\n" if catalogue.left_out else "")
     preparation_report.show_differences(source.differences, output)
     if _LIMIT.value:
-        catalogue = sources.limit_per_class(catalogue, _LIMIT.value)
+        catalogue = load.limit_per_class(catalogue, _LIMIT.value)
     print(*splits.table(splits.divisions(catalogue.videos)), sep="\n")
 
     device = []
@@ -158,15 +151,15 @@ def main(argv):
 
         def announce(videos):
             nonlocal bar
-            forecast = survey.survey(videos, settings, workers, _TIME_LIMIT.value)
-            print(*survey.table(forecast), sep="\n", flush=True)
+            forecast = estimate.survey(videos, settings, workers, _TIME_LIMIT.value)
+            print(*estimate.table(forecast), sep="\n", flush=True)
             if _RUNNER.value == "beam":
                 print(
                     "the hours are this machine's: Beam's workers have a number and speed of theirs"
                 )
             bar = bars.enter_context(preparation_report.progress_bar(" pairs", forecast.pairs))
 
-        prepared = preparation.prepare(
+        prepared = prepare.prepare(
             catalogue,
             output,
             settings,
@@ -209,18 +202,18 @@ def check_flags():
         program.output_folder("videos")
 
 
-def _runner(workers, progress, measured) -> preparation.Runner:
+def _runner(workers, progress, measured) -> prepare.Runner:
     if _RUNNER.value == "local":
-        return preparation.local_runner(
+        return prepare.local_runner(
             workers, _TIME_LIMIT.value, progress, _FLOW_BATCH.value, measured
         )
     try:
-        from preprocessing import beam_runner
+        from preprocessing.preparation import beam
     except ImportError as error:
         raise UserError(
             f"--runner=beam needs Apache Beam ({error}): pip install 'stfnet[beam]'"
         ) from error
-    return beam_runner.beam_runner(_BEAM_OPTIONS.value, _TIME_LIMIT.value, progress)
+    return beam.beam_runner(_BEAM_OPTIONS.value, _TIME_LIMIT.value, progress)
 
 
 def cli():

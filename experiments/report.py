@@ -23,7 +23,8 @@ def main(_):
     from experiments import paper
     from experiments.configs import ucf101
     from preprocessing import records
-    from stfnet import report, run
+    from stfnet import run
+    from stfnet.evaluation import report
 
     metadata = records.load_metadata(FLAGS.records) if FLAGS.records else None
     name = run.read_config(FLAGS.workdir).name

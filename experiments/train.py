@@ -63,7 +63,9 @@ def main(_):
     check_flags()
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
-    from stfnet import cache, input_pipeline, strategies
+    from preprocessing.records import reader
+    from stfnet import input_pipeline
+    from stfnet.training import strategies
 
     # First of all: a cluster can only be joined before TensorFlow has done anything else.
     strategy = strategies.make_strategy(FLAGS.strategy, FLAGS.logical_cpus)
@@ -90,7 +92,7 @@ def main(_):
         }
     with contextlib.ExitStack() as stack:
         if FLAGS.cache == "disk":
-            metadata = stack.enter_context(cache.copied_to_disk(metadata, FLAGS.cache_dir))
+            metadata = stack.enter_context(reader.copied_to_disk(metadata, FLAGS.cache_dir))
         for folder, one in runs.items():
             if status := train(one, metadata, folder, strategy):
                 return status
@@ -101,11 +103,13 @@ def train(config, metadata, workdir, strategy):
     """Trains one run to its end; returns the exit status."""
     import keras
 
-    from stfnet import plots, run, training
-    from stfnet.tensorboard import TensorBoard
+    from stfnet import run
+    from stfnet.evaluation import plots
+    from stfnet.training import loop
+    from stfnet.training.tensorboard import TensorBoard
 
     keras.backend.clear_session()  # of the run before
-    trainer = training.Trainer(
+    trainer = loop.Trainer(
         config,
         metadata,
         workdir,
@@ -127,9 +131,9 @@ def train(config, metadata, workdir, strategy):
         )
     try:
         progress = trainer.train()
-    except training.Preempted as stop:
+    except loop.Preempted as stop:
         print(stop, file=sys.stderr)
-        return training.PREEMPTED
+        return loop.PREEMPTED
     if not trainer.chief:
         return 0
     with plots.never_fatal(workdir / run.CURVES_FILE):

@@ -6,7 +6,7 @@ Importing this package registers its layers, so that saved models load without c
 from stfnet import layers, sampling
 from stfnet.config import ClipConfig, ModelConfig
 from stfnet.model import STFNet, build_stfnet
-from stfnet.transfer import load_vgg16_weights
+from stfnet.weights import load_vgg16_weights
 
 __all__ = [
     "ClipConfig",

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from preprocessing.errors import UserError
+from preprocessing.records.reader import RecordReader
 from stfnet import sampling
-from stfnet.cache import RecordReader
 from stfnet.config import ClipConfig, RunConfig, TrainingConfig
 
 MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of augmentation

@@ -67,9 +67,10 @@ def prepare_squares():
     A textured square moves right, moves left or stays, before a wall of its group's: three
     classes, one clip of each in a group.
     """
-    from preprocessing import preparation, records
-    from preprocessing.conversion import Settings
-    from preprocessing.datasets import folder as folder_of_classes
+    from preprocessing import records
+    from preprocessing.datasets import class_folders as folder_of_classes
+    from preprocessing.preparation import prepare as preparation
+    from preprocessing.preparation.conversion import Settings
 
     def prepare(folder, groups):
         for group in groups:

@@ -7,7 +7,7 @@ https://www.crcv.ucf.edu/data/UCF101.php gives the clips (UCF101.rar) and the of
 import re
 from pathlib import Path
 
-from preprocessing.datasets import folder as folders
+from preprocessing.datasets import class_folders as folders
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.video_tree import find_videos
 from preprocessing.errors import UserError

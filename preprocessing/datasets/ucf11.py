@@ -6,7 +6,7 @@ https://www.crcv.ucf.edu/data/UCF_YouTube_Action.php gives UCF11_updated_mpg.rar
 import re
 from pathlib import Path
 
-from preprocessing.datasets import folder as folders
+from preprocessing.datasets import class_folders as folders
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.video_tree import find_videos
 from preprocessing.errors import UserError

@@ -6,7 +6,7 @@ https://www.crcv.ucf.edu/data/UCF_Sports_Action.php gives ucf_sports_actions.zip
 import collections
 from pathlib import Path
 
-from preprocessing.datasets import folder as folders
+from preprocessing.datasets import class_folders as folders
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 from preprocessing.video import IMAGE_EXTENSIONS

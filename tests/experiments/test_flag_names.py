@@ -7,32 +7,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+EXPERIMENTS = ROOT / "experiments"
 PROGRAMS = {
-    path.stem: set(re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", path.read_text()))
-    for path in (ROOT / "experiments").glob("*.py")
+    ".".join(path.relative_to(EXPERIMENTS).with_suffix("").parts): set(
+        re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", path.read_text())
+    )
+    for path in EXPERIMENTS.rglob("*.py")
 }
 PROGRAMS = {name: found for name, found in PROGRAMS.items() if found}
 OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master"}
 # Who prints the messages of a library module, where that is not every program with the flag.
 PRINTED_BY = {
-    "stfnet/cache.py": ["train"],
+    "preprocessing/records/reader.py": ["train"],
     "stfnet/config.py": ["train"],
-    "stfnet/strategies.py": ["train"],
-    "stfnet/streams.py": ["predict"],
-    "stfnet/export.py": ["export"],
-    "stfnet/report.py": ["report"],
-    "stfnet/run.py": ["train"],
-    "preprocessing/parts.py": ["prepare"],
-    "preprocessing/flow_device.py": ["prepare", "benchmark_flow"],
-    "preprocessing/sources.py": ["prepare", "benchmark_export"],
-    "preprocessing/datasets/synthetic.py": ["prepare"],
+    "stfnet/training/strategies.py": ["train"],
+    "stfnet/inference/capture.py": ["predict"],
+    "stfnet/inference/export.py": ["export"],
+    "stfnet/evaluation/report.py": ["report"],
+    "stfnet/run/__init__.py": ["train"],
+    "preprocessing/preparation/parts.py": ["prepare"],
+    "preprocessing/flow/service/server.py": ["prepare", "benchmarks.flow"],
+    "preprocessing/datasets/load.py": ["prepare", "benchmarks.export"],
+    "preprocessing/datasets/synthetic/dataset.py": ["prepare"],
     "experiments/preparation_report.py": ["prepare"],
     "experiments/run_config.py": ["train"],
     "experiments/paper.py": ["evaluate"],
-    **{f"experiments/{name}.py": [name] for name in PROGRAMS},
+    **{f"experiments/{name.replace('.', '/')}.py": [name] for name in PROGRAMS},
     # Names of rows in their tables.
-    "experiments/benchmark_input.py": ["benchmark_input", "train"],
-    "experiments/benchmark_preparation.py": ["benchmark_preparation", "prepare"],
+    "experiments/benchmarks/input.py": ["benchmarks.input", "train"],
+    "experiments/benchmarks/preparation.py": ["benchmarks.preparation", "prepare"],
 }
 
 

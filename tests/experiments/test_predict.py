@@ -5,8 +5,8 @@ import sys
 import cv2
 import numpy as np
 
-from stfnet import prediction
 from stfnet.config import ClipConfig
+from stfnet.inference import prediction
 
 
 def _run(program, *arguments):

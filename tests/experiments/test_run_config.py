@@ -6,10 +6,9 @@ import pytest
 from ml_collections import config_dict
 
 from experiments import run_config
-from experiments.configs import defaults, small, synthetic, ucf11, ucf101, ucf_sports
-from experiments.configs.recipes import modern
+from experiments.configs import defaults, modern, small, synthetic, ucf11, ucf101, ucf_sports
 from preprocessing.errors import UserError
-from stfnet import report
+from stfnet.evaluation import report
 
 RECORDS = types.SimpleNamespace(name="tiny", classes=("Bow", "Jump"))
 

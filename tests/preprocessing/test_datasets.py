@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from experiments import paper
-from preprocessing import sources, splits, video
-from preprocessing.datasets import folder, ucf11, ucf101, ucf_sports
+from preprocessing import splits, video
+from preprocessing.datasets import class_folders, load, ucf11, ucf101, ucf_sports
 from preprocessing.errors import UserError
 
 
 def _load(source, tmp_path):
-    return sources.load(source, tmp_path / "videos", seed=0, groups=2, clips_per_group=1, workers=1)
+    return load.load(source, tmp_path / "videos", seed=0, groups=2, clips_per_group=1, workers=1)
 
 
 def _by_id(catalogue):
@@ -39,7 +39,7 @@ def own(tmp_path):
 
 
 def test_a_folder_of_class_folders(own):
-    catalogue = folder.load(own)
+    catalogue = class_folders.load(own)
     assert catalogue.name == "own" and catalogue.classes == ("Bow", "Wave")
     videos = _by_id(catalogue)
     assert set(videos) == {"v_Bow_g01_c01", "v_Bow_g01_c02", "a", "b"}
@@ -51,7 +51,7 @@ def test_a_folder_of_class_folders(own):
 def test_equal_file_names_are_told_apart(tmp_path):
     for name in ("Bow/1.mp4", "Wave/1.mp4", "Wave/2.mp4"):
         _touch(tmp_path / name)
-    assert set(_by_id(folder.load(tmp_path))) == {"Bow/1.mp4", "Wave/1.mp4", "2"}
+    assert set(_by_id(class_folders.load(tmp_path))) == {"Bow/1.mp4", "Wave/1.mp4", "2"}
 
 
 def test_folders_between_class_and_clip_name_groups_over_all_classes(tmp_path):
@@ -59,7 +59,8 @@ def test_folders_between_class_and_clip_name_groups_over_all_classes(tmp_path):
     for name in (*clips, "wave/3.mp4", "wave/ben/day2/4.mp4", "wave/ben/frames/1.png"):
         _touch(tmp_path / name)
     groups = {
-        v.path.relative_to(tmp_path).as_posix(): v.group for v in folder.load(tmp_path).videos
+        v.path.relative_to(tmp_path).as_posix(): v.group
+        for v in class_folders.load(tmp_path).videos
     }
     assert groups == {
         "jump/anna/1.mp4": "anna",
@@ -76,7 +77,7 @@ def test_a_split_by_groups_divides_no_person(tmp_path):
         for person in ("anna", "ben", "cleo"):
             for clip in ("1", "2"):
                 _touch(tmp_path / class_name / person / f"{clip}.mp4")
-    catalogue = folder.load(tmp_path)
+    catalogue = class_folders.load(tmp_path)
     for seed in range(5):
         assignment = splits.assign(catalogue.videos, "group", seed=seed)
         sides = {(video.group, assignment[video.id]) for video in catalogue.videos}
@@ -87,7 +88,7 @@ def test_splits_csv_is_above_the_folders(tmp_path):
     for name in ("jump/anna/1.mp4", "jump/ben/2.mp4"):
         _touch(tmp_path / name)
     (tmp_path / "splits.csv").write_text("video,group\njump/anna/1.mp4,garden\n")
-    assert [video.group for video in folder.load(tmp_path).videos] == ["garden", "ben"]
+    assert [video.group for video in class_folders.load(tmp_path).videos] == ["garden", "ben"]
 
 
 @pytest.mark.parametrize("name", ["ucf101", "ucf11", "ucf_sports", "synthetic"])
@@ -101,7 +102,7 @@ def test_a_folder_called_as_a_collection_is_not_compared_with_it(tmp_path, name)
 def test_a_folder_of_images_counts_as_a_video(tmp_path):
     for name in ("Bow/clip1/001.jpg", "Bow/clip1/002.jpg", "Bow/film.mp4"):
         _touch(tmp_path / name)
-    assert [v.path.name for v in folder.load(tmp_path).videos] == ["clip1", "film.mp4"]
+    assert [v.path.name for v in class_folders.load(tmp_path).videos] == ["clip1", "film.mp4"]
 
 
 def test_splits_csv_gives_groups_and_the_official_split(own):
@@ -111,7 +112,7 @@ def test_splits_csv_gives_groups_and_the_official_split(own):
         "Wave/deep/a.webm,Wave,street,test\n"
         "Wave/b.mpg,Wave,,\n"
     )
-    catalogue = folder.load(own)
+    catalogue = class_folders.load(own)
     videos = _by_id(catalogue)
     assert videos["v_Bow_g01_c01"].group == videos["a"].group == "street"
     assert videos["b"].group == "Wave/b"
@@ -134,7 +135,7 @@ def test_splits_csv_gives_groups_and_the_official_split(own):
 def test_a_splits_csv_that_does_not_fit_is_refused(own, text, message):
     (own / "splits.csv").write_text(text)
     with pytest.raises(UserError, match=message):
-        folder.load(own)
+        class_folders.load(own)
 
 
 def test_an_id_that_is_met_twice_is_refused(ucf101_miniature):

@@ -7,13 +7,12 @@ import zipfile
 
 import pytest
 
-from preprocessing import sources
-from preprocessing.datasets import archives
+from preprocessing.datasets import archives, load
 from preprocessing.errors import UserError
 
 
 def _load(source, tmp_path):
-    return sources.load(source, tmp_path / "videos", seed=0, groups=2, clips_per_group=1, workers=1)
+    return load.load(source, tmp_path / "videos", seed=0, groups=2, clips_per_group=1, workers=1)
 
 
 def _paths(catalogue, root):

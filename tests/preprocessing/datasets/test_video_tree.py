@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from preprocessing.datasets import folder
+from preprocessing.datasets import class_folders
 from preprocessing.datasets.video_tree import VideoTree, find_videos
 from preprocessing.errors import UserError
 
@@ -28,7 +28,7 @@ def _names(catalogue, root):
 )
 def test_every_ending_of_a_video_counts_in_either_case(touch, ending):
     root = touch(f"Bow/a.{ending}")
-    assert _names(folder.load(root), root) == [f"Bow/a.{ending}"]
+    assert _names(class_folders.load(root), root) == [f"Bow/a.{ending}"]
 
 
 def test_what_is_left_out_is_told_by_ending(touch):
@@ -37,7 +37,7 @@ def test_what_is_left_out_is_told_by_ending(touch):
         *("top.mp4", "splits.csv", "Bow/.hidden", "Bow/deep/splits.csv", ".cache/a.mp4"),
     )
     (root / "splits.csv").write_text("video\n")
-    assert folder.load(root).left_out == (
+    assert class_folders.load(root).left_out == (
         "left out: 3 .txt (Bow/a.txt, Bow/b.txt, ...)",
         "left out: 1 files without an ending (Wave/README)",
         "left out: 1 .csv (Bow/deep/splits.csv)",
@@ -50,7 +50,7 @@ def test_images_beside_videos_or_without_a_folder_of_their_own_are_told(touch):
         *("Bow/mixed/a.mp4", "Bow/mixed/1.jpg", "Bow/1.png", "Bow/frames/1.jpg"),
         *("Bow/frames/boxes.xml",),
     )
-    catalogue = folder.load(root)
+    catalogue = class_folders.load(root)
     assert _names(catalogue, root) == ["Bow/frames", "Bow/mixed/a.mp4"]
     assert catalogue.left_out == (
         "left out: 1 .jpg (Bow/mixed/1.jpg)",
@@ -61,14 +61,14 @@ def test_images_beside_videos_or_without_a_folder_of_their_own_are_told(touch):
 
 def test_many_endings_are_told_in_few_lines(touch):
     root = touch("Bow/a.mp4", *(f"Bow/a.{letter}" for letter in "abcdefghij"))
-    lines = folder.load(root).left_out
+    lines = class_folders.load(root).left_out
     assert len(lines) == 7 and lines[-1] == "left out: 4 other files (Bow/a.g, Bow/a.h, ...)"
 
 
 def test_a_folder_without_videos_is_refused_with_what_it_holds(touch):
     root = touch("Bow/a.rm", "backup.zip")
     with pytest.raises(UserError, match=r"has no videos in class folders.*1 \.rm \(Bow/a.rm\)"):
-        folder.load(root)
+        class_folders.load(root)
 
 
 def test_a_link_to_its_own_folder_gives_no_video_twice(touch):
@@ -76,7 +76,7 @@ def test_a_link_to_its_own_folder_gives_no_video_twice(touch):
     (root / "Bow" / "self").symlink_to(root / "Bow")
     (root / "Bow" / "deep" / "up").symlink_to("..")
     (root / "Wave" / "all").symlink_to(root)
-    catalogue = folder.load(root)
+    catalogue = class_folders.load(root)
     assert _names(catalogue, root) == ["Bow/a.mp4", "Bow/deep/b.mp4", "Wave/c.mp4"]
     assert catalogue.left_out == (
         "left out: 3 links to what is read already (Bow/deep/up, Bow/self, ...)",
@@ -88,7 +88,7 @@ def test_a_link_from_class_to_class_gives_the_video_to_its_own(touch):
     (root / "Bow" / "b.mp4").symlink_to("../Wave/b.mp4")
     (root / "Bow" / "0").symlink_to("../Wave/deep")
     (root / "Again").symlink_to("Wave")
-    catalogue = folder.load(root)
+    catalogue = class_folders.load(root)
     assert catalogue.classes == ("Bow", "Wave")
     assert _names(catalogue, root) == ["Bow/a.mp4", "Wave/b.mp4", "Wave/deep/c.mp4"]
 
@@ -103,7 +103,7 @@ def test_a_link_to_another_place_is_followed_once(touch, tmp_path):
     (root / "Wave").symlink_to(tmp_path / "store" / "deep")
     (root / "Bow" / "hash.mp4").symlink_to(tmp_path / "store" / "0f3a")
     (root / "Bow" / "annexed.mp4").symlink_to("../.git/d.mp4")
-    assert _names(folder.load(root), root) == [
+    assert _names(class_folders.load(root), root) == [
         *("Bow/a.mp4", "Bow/annexed.mp4", "Bow/hash.mp4", "Bow/store/b.mp4"),
         "Bow/store/deep/c.mp4",
     ]
@@ -117,7 +117,7 @@ def test_a_name_that_is_not_utf8_is_refused(touch, name):
     with open(path, "wb"):
         pass
     with pytest.raises(UserError, match=r"caf\\xe9\S* is not UTF-8: rename it") as caught:
-        folder.load(root)
+        class_folders.load(root)
     assert str(caught.value).isprintable()
 
 

@@ -1,0 +1,128 @@
+"""What an exported model says of whole videos, beside the network on their records.
+
+    python -m experiments.benchmark export --workdir=RUN [--source=folder:VIDEOS] [--output=JSON]
+
+The signature `classify_frames` computes its own flow. On the same files, the run's network gets
+records of three kinds, so that what JPEG does to the probabilities and what the flow solver does
+can be told apart. Videos of another kind than the run was trained on show the differences larger,
+since its network is sure of nothing there.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from experiments import program
+from preprocessing.errors import UserError
+
+FLAGS = flags.FLAGS
+RECORDS = {
+    "OpenCV's flow, JPEG": {"flow_method": "opencv", "image_format": "jpeg"},
+    "OpenCV's flow, lossless": {"flow_method": "opencv", "image_format": "png"},
+    "Keras' flow, lossless": {"flow_method": "keras", "image_format": "png"},
+}
+LARGEST = {"OpenCV's flow, JPEG": 0.02, "Keras' flow, lossless": 1e-3}  # what is aimed at
+
+
+def define_flags():
+    """Defines the flags of `experiments.benchmark export`."""
+    flags.DEFINE_string("workdir", None, "Folder of the run.")
+    flags.DEFINE_string("source", "synthetic", "Videos, as of experiments.prepare.")
+    flags.DEFINE_integer("limit_per_class", 2, "Videos of each class.", lower_bound=1)
+    flags.DEFINE_string("output", None, "JSON file for the figures.")
+
+
+def probabilities_of_records(model, config, catalogue, folder, **settings):
+    """Prepares the videos: video id -> probabilities of the test clip, float32 (C,)."""
+    from preprocessing import records
+    from preprocessing.preparation import conversion, prepare
+    from stfnet.evaluation import evaluate
+    from stfnet.inference import video_graph
+
+    clip = config.model.clip
+    prepare.prepare(
+        catalogue,
+        folder,
+        conversion.Settings(image_size=clip.image_size, resize=clip.resize, **settings),
+        {"num_frames": clip.num_frames, "flow_length": clip.flow_length},
+        prepare.local_runner(2, 300, flow_batch=video_graph.PAIRS),
+    )
+    metadata = records.load_metadata(folder)
+    positions = np.arange(len(metadata.videos))
+    found = evaluate.predict_clips(model, metadata, positions, clip, 1)
+    return {video.id: row for video, row in zip(metadata.videos, found, strict=True)}
+
+
+def probabilities_of_frames(model, config, catalogue, folder):
+    """Exports the network: video id -> (probabilities, seconds) of `classify_frames`."""
+    from preprocessing import video
+    from stfnet.inference import export
+
+    export.export_saved_model(model, config, folder, jit_compile=True)
+    classify = export.load_export(folder)[0].signatures["classify_frames"]
+    found = {}
+    for entry in catalogue.videos:
+        frames = np.stack(list(video.read_frames(entry.path)))[None]
+        begun = time.perf_counter()
+        probabilities = classify(frames=frames)["probabilities"].numpy()[0]
+        found[entry.id] = probabilities, time.perf_counter() - begun
+    return found
+
+
+def agreement(ours, theirs):
+    """How near two dictionaries of probabilities are: top-1, and the largest difference a video."""
+    names = sorted(ours.keys() & theirs.keys())
+    differences = np.array([np.abs(ours[name] - theirs[name]).max() for name in names])
+    same = [ours[name].argmax() == theirs[name].argmax() for name in names]
+    return {
+        "videos": len(names),
+        "same_top1": int(np.sum(same)),
+        "median": float(np.median(differences)),
+        "largest": float(differences.max()),
+        "within_0.02": int((differences <= 0.02).sum()),
+    }
+
+
+def main(_):
+    if FLAGS.output:
+        program.output_file("output")
+    program.start_tensorflow()
+    from preprocessing.datasets import load
+    from stfnet.inference import prediction
+
+    if not FLAGS.workdir:
+        raise UserError("--workdir is missing: the folder of the run to be looked at")
+    model, config = prediction.load_run(FLAGS.workdir)
+    with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as folder:
+        folder = Path(folder)
+        source = load.load(
+            FLAGS.source, folder / "videos", seed=1, groups=2, clips_per_group=1, workers=2
+        )
+        catalogue = load.limit_per_class(source.catalogue, FLAGS.limit_per_class)
+        answers = probabilities_of_frames(model, config, catalogue, folder / "export")
+        ours = {name: probabilities for name, (probabilities, _) in answers.items()}
+        figures = {"seconds_a_video": statistics.median(s for _, s in answers.values())}
+        for number, (kind, settings) in enumerate(RECORDS.items()):
+            records = folder / str(number)
+            theirs = probabilities_of_records(model, config, catalogue, records, **settings)
+            figures[kind] = found = agreement(ours, theirs)
+            aim = f" (target: at most {LARGEST[kind]})" if kind in LARGEST else ""
+            print(
+                f"{kind:24} same top-1 {found['same_top1']} of {found['videos']}; difference "
+                f"median {found['median']:.6f}, at most 0.02 in {found['within_0.02']}, "
+                f"largest {found['largest']:.6f}{aim}",
+                flush=True,
+            )
+        print(f"classify_frames: {figures['seconds_a_video']:.2f} s a video (median)")
+    if FLAGS.output:
+        Path(FLAGS.output).write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    define_flags()
+    program.run(main)

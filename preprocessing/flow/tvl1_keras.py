@@ -1,0 +1,226 @@
+"""TV-L1 optical flow in pure Keras: batched over pairs, on whatever device the backend sees.
+
+The algorithm is that of Zach, Pock and Bischof, "A duality based approach for realtime TV-L1
+optical flow", DAGM 2007, with the numbers and the order of steps of OpenCV's DualTVL1OpticalFlow
+at its defaults: coarse to fine over five scales, five warps a scale, and in each warp up to ten
+rounds of a median filter and thirty primal-dual iterations, left as soon as the flow stands still.
+"""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from preprocessing.errors import UserError
+from preprocessing.flow import tvl1_operators
+
+TAU = 0.25  # time step of the dual update
+LAMBDA = 0.15  # weight of the data term, for grey values in [0, 255]
+THETA = 0.3  # how tightly the two halves of the split problem are coupled
+EPSILON = 0.01  # root mean square change of the flow, pixels, under which a warp ends
+SCALES = 5
+SCALE_STEP = 0.8
+SMALLEST_SIDE = 16  # pixels; a scale below this is not used
+WARPS = 5
+OUTER_ITERATIONS = 10
+INNER_ITERATIONS = 30
+_LEAST_GRADIENT = np.finfo("float32").eps
+
+
+def scale_sizes(height, width):
+    """Sizes (height, width) of the pyramid's scales, finest first."""
+    sizes = [(height, width)]
+    while len(sizes) < SCALES:
+        # Python's round, like OpenCV's, takes halves to the even number.
+        size = tuple(round(side * SCALE_STEP) for side in sizes[-1])
+        if min(size) < SMALLEST_SIDE:
+            break
+        sizes.append(size)
+    return sizes
+
+
+def _iterate(state, gradient, constant):
+    """One primal-dual iteration.
+
+    Args:
+        state: u1, u2 (flow) and p11, p12, p21, p22 (dual variables), float32 (B, H, W).
+        gradient: the warped image's derivatives along x and y.
+        constant: what of the brightness residual does not depend on u.
+
+    Returns:
+        The next state, and the sum over each image of the flow's squared change, (B,).
+    """
+    u1, u2, *dual = state
+    gx, gy = gradient
+    residual = constant + (gx * u1 + gy * u2)
+    # Zach's three cases in one: the step -residual/|g|^2, cut off at lambda theta.
+    step = -residual / ops.maximum(gx * gx + gy * gy, _LEAST_GRADIENT)
+    step = ops.clip(step, -LAMBDA * THETA, LAMBDA * THETA)
+    new1 = u1 + step * gx + THETA * tvl1_operators.divergence(*dual[:2])
+    new2 = u2 + step * gy + THETA * tvl1_operators.divergence(*dual[2:])
+    change = ops.sum((new1 - u1) ** 2 + (new2 - u2) ** 2, axis=(1, 2))
+    new_dual = []
+    for u, p in ((new1, dual[:2]), (new2, dual[2:])):
+        du = tvl1_operators.forward_gradient(u)
+        norm = 1.0 + TAU / THETA * ops.sqrt(du[0] ** 2 + du[1] ** 2)
+        new_dual += [(p[k] + TAU / THETA * du[k]) / norm for k in range(2)]
+    return [new1, new2, *new_dual], change
+
+
+def _minimise(state, gradient, constant):
+    """Iterate at one warp until every pair of the batch stands still, each stopping on its own."""
+    height, width = constant.shape[1:]
+    threshold = EPSILON**2 * height * width
+
+    def running(change):
+        return (change > threshold)[:, None, None]
+
+    def any_running(change, *_):
+        return ops.any(change > threshold)
+
+    def inner(change, *state):
+        new_state, new_change = _iterate(state, gradient, constant)
+        on = running(change)
+        state = [ops.where(on, new, old) for new, old in zip(new_state, state, strict=True)]
+        return (ops.where(change > threshold, new_change, change), *state)
+
+    def outer(change, u1, u2, *dual):
+        on = running(change)
+        smooth = tvl1_operators.median(ops.concatenate([u1, u2]))  # 2b h w
+        pairs = ops.shape(u1)[0]
+        u1 = ops.where(on, smooth[:pairs], u1)
+        u2 = ops.where(on, smooth[pairs:], u2)
+        return ops.while_loop(
+            any_running, inner, (change, u1, u2, *dual), maximum_iterations=INNER_ITERATIONS
+        )
+
+    # A pair has not moved yet: more than any threshold, so that it starts.
+    change = ops.full_like(constant[:, 0, 0], np.finfo("float32").max)
+    return ops.while_loop(
+        any_running, outer, (change, *state), maximum_iterations=OUTER_ITERATIONS
+    )[1:]
+
+
+def _solve_scale(previous, following, u1, u2):
+    """Refine the flow u1, u2 at one scale; all are float32 (B, H, W)."""
+    height, width = previous.shape[1:]
+    columns = ops.arange(width, dtype="float32")
+    rows = ops.arange(height, dtype="float32")[:, None]
+    planes = [following, *tvl1_operators.central_gradient(following)]
+
+    def warp(_, state):
+        u1, u2, *dual = state
+        warped, gx, gy = tvl1_operators.sample_cubic(planes, columns + u1, rows + u2)
+        constant = warped - gx * u1 - gy * u2 - previous
+        return _minimise((u1, u2, *dual), (gx, gy), constant)
+
+    dual = [ops.zeros_like(previous) for _ in range(4)]
+    return ops.fori_loop(0, WARPS, warp, (u1, u2, *dual))[:2]
+
+
+def solve(previous, following):
+    """TV-L1 flow between batches of grey images; traceable, so it can live inside a graph.
+
+    Args:
+        previous: float32 (B, H, W), grey values in [0, 255]. H and W must be static, B need not.
+        following: the same, the images to which the flow leads.
+
+    Returns:
+        float32 (B, H, W, 2), pixels: the x and the y displacement of each pixel of `previous`.
+    """
+    pyramid = [[previous, following]]
+    for size in scale_sizes(*previous.shape[1:])[1:]:
+        finer = pyramid[-1]
+        pyramid.append([tvl1_operators.resize(image, size, SCALE_STEP) for image in finer])
+    u1 = u2 = ops.zeros_like(pyramid[-1][0])
+    for before, after in reversed(pyramid):
+        if u1.shape[1:] != before.shape[1:]:
+            size = before.shape[1:]
+            u1, u2 = (tvl1_operators.resize(u, size) / SCALE_STEP for u in (u1, u2))
+        u1, u2 = _solve_scale(before, after, u1, u2)
+    return ops.stack([u1, u2], axis=-1)
+
+
+def compile_whole(function):
+    """`function` of tensors, compiled as a whole where the backend can; PyTorch's runs as it is."""
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            return tf.function(function, jit_compile=True)
+        case "jax":
+            import jax
+
+            return jax.jit(function)
+        case _:
+            return function
+
+
+def _solve_bytes(previous, following):
+    return solve(ops.cast(previous, "float32"), ops.cast(following, "float32"))
+
+
+@functools.cache
+def _compiled_solve():
+    return compile_whole(_solve_bytes)
+
+
+def solve_pairs(previous, following):
+    """`solve` for NumPy's arrays, compiled once a process for each shape that it meets.
+
+    A pair's field depends on no other pair of its batch: each stops on its own.
+
+    Args:
+        previous: uint8 (B, H, W), grey.
+        following: the same, the images to which the flow leads.
+
+    Returns:
+        float32 (B, H, W, 2), pixels, read-only.
+    """
+    images = (ops.convert_to_tensor(images) for images in (previous, following))
+    return ops.convert_to_numpy(_compiled_solve()(*images))
+
+
+def device():
+    """What this process's backend computes on by default: `cpu`, `gpu` or `tpu`."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    return keras.distribution.list_devices()[0].split(":")[0]
+
+
+def tvl1(frames, batch=16):
+    """TV-L1 flow of a video, as OpenCV's DualTVL1OpticalFlow with its defaults.
+
+    Each (batch, H, W) compiles once a process, so a short video is filled up to a whole batch.
+
+    Args:
+        frames: uint8 (N, H, W), grey.
+        batch: pairs solved at a time.
+
+    Returns:
+        float32 (N-1, H, W, 2), pixels: x and y displacement from each frame to the next.
+
+    Raises:
+        UserError: `frames` or `batch` is not as above.
+    """
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 3 or len(frames) < 2 or min(frames.shape) < 2:
+        raise UserError(
+            f"TV-L1 needs grey uint8 frames (N, H, W), each of N, H and W at least 2; "
+            f"these are {frames.dtype} {frames.shape}"
+        )
+    if batch < 1:
+        raise UserError(f"TV-L1 needs a batch of at least 1 pair, not {batch}")
+    pairs = len(frames) - 1
+    flow = np.empty((pairs, *frames.shape[1:], 2), "float32")
+    for start in range(0, pairs, batch):
+        count = min(batch, pairs - start)
+        # Black pairs fill the last batch: they stand still after one iteration.
+        previous, following = np.zeros((2, batch, *frames.shape[1:]), "uint8")
+        previous[:count] = frames[start : start + count]
+        following[:count] = frames[start + 1 : start + count + 1]
+        flow[start : start + count] = solve_pairs(previous, following)[:count]
+    return flow

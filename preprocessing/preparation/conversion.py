@@ -1,0 +1,138 @@
+"""One video to one `tf.train.Example`: decode, resize, TV-L1, encode; a pure function of the file.
+
+Runners differ in where this runs (`preprocessing.worker_pool`, `preprocessing.preparation.beam`),
+never in what it gives.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from preprocessing import flow, records, video
+from preprocessing.errors import UserError
+from preprocessing.settings import check, setting
+
+IMAGE_FORMATS = ("jpeg", "png")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the stored bytes depend on."""
+
+    # Side of the stored frames and flow fields, in pixels.
+    image_size: int = setting(224, "[16, 8192]")
+    # See `preprocessing.video.resize`.
+    resize: str = setting("stretch", video.RESIZE_MODES)
+    # `png` is lossless.
+    image_format: str = setting("jpeg", IMAGE_FORMATS)
+    jpeg_quality: int = setting(95, "[1, 100]")
+    # Displacement in pixels at the ends of the 8-bit range.
+    flow_bound: float = setting(20.0, "(0, 10000]")
+    # See `preprocessing.flow.tvl1`.
+    flow_method: str = setting("opencv", flow.METHODS)
+    # Of `opencv`.
+    flow_quality: str = setting("reference", flow.QUALITIES)
+
+    def __post_init__(self):
+        check(self)
+        if self.flow_quality == "fast" and self.flow_method != "opencv":
+            raise UserError(f"flow_quality=fast is of flow_method=opencv, not {self.flow_method}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What converting a video tells about it.
+
+    Attributes:
+        num_frames: frames that decoded.
+        mean_motion: mean length of the flow vectors, in pixels of the stored size.
+        note: what is doubtful about it, in one line; empty where nothing is.
+    """
+
+    num_frames: int
+    mean_motion: float
+    note: str = ""
+
+
+def example(path: Path, video_id: str, label: int, settings: Settings) -> bytes:
+    """The serialised `tf.train.Example` of a video (`preprocessing.records` has the schema).
+
+    Raises:
+        VideoError: the video cannot be used.
+    """
+    with records.ExampleWriter(video_id, label) as writer:
+        convert(path, writer, settings)
+        return writer.serialized()
+
+
+def convert(
+    path: Path,
+    writer: records.ExampleWriter,
+    settings: Settings,
+    report: Callable[[int], None] = lambda pairs: None,
+    frame_limit: int | None = None,
+    device: str | None = None,
+) -> Facts:
+    """Fills `writer` with a video's frames and flow, holding only a few frames at a time.
+
+    Args:
+        path: video file or folder of images.
+        writer: takes the encoded images.
+        settings: sizes and encodings.
+        report: called with 1 after every pair of frames, and with 0 while the device is waited
+            for.
+        frame_limit: stop after this many frames (None: all).
+        device: address of the process that solves `keras` flow (None: this one does).
+
+    Raises:
+        VideoError: the video cannot be used.
+    """
+    num_frames = 0
+    notes = []
+
+    def gray_frames():
+        nonlocal num_frames
+        decoded = video.read_frames(path, notes.append, waiting=lambda: report(0))
+        for frame in itertools.islice(decoded, frame_limit):
+            small = video.resize(frame, settings.image_size, settings.resize)
+            writer.add_frame(_image(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), settings))
+            num_frames += 1
+            if writer.size > records.MAX_EXAMPLE_BYTES - (1 << 20):
+                raise video.VideoError(
+                    "too_long",
+                    f"{path} fills a record's 2 GiB after {num_frames} frames: cut it into clips",
+                )
+            yield cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+
+    motion = 0.0
+    fields = flow.stream(
+        gray_frames(),
+        settings.flow_method,
+        settings.flow_quality,
+        device=device,
+        waiting=lambda: report(0),
+    )
+    for field in fields:
+        planes = flow.encode(field, settings.flow_bound)
+        # (H, W, 2) -> (2H, W): the x plane above the y plane
+        writer.add_flow(_image(np.concatenate([planes[..., 0], planes[..., 1]]), settings))
+        motion += float(np.hypot(field[..., 0], field[..., 1]).mean())
+        report(1)
+    if num_frames < 2:
+        raise video.VideoError(
+            "too_short", f"{path} has {num_frames} frame, and flow needs two: leave it out"
+        )
+    return Facts(num_frames, round(motion / (num_frames - 1), 4), note=" ".join(notes))
+
+
+def _image(image: np.ndarray, settings: Settings) -> bytes:
+    if settings.image_format == "png":
+        _, encoded = cv2.imencode(".png", image)
+    else:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
+        _, encoded = cv2.imencode(".jpg", image, quality)
+    return encoded.tobytes()

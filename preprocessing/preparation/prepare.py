@@ -1,0 +1,304 @@
+"""A catalogue of video files to a finished record set, by whichever runner."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import platform
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from preprocessing import files, flow, json_checks, records, worker_pool
+from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.errors import UserError
+from preprocessing.flow.service import server
+from preprocessing.preparation import parts
+from preprocessing.preparation.conversion import Settings
+from preprocessing.records import tfds_metadata
+
+FAILURES_FILE = "failures.jsonl"
+NOTES_FILE = "notes.jsonl"
+_ROW_KEYS = json_checks.having(
+    id=json_checks.text, path=json_checks.text, outcome=json_checks.text, reason=json_checks.text
+)
+
+# Takes (plan, numbers of the videos to do) and yields (number, Part or Failure) as they end.
+Runner = Callable[[parts.Plan, list[int]], Iterable[tuple[int, Any]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What `prepare` did.
+
+    Attributes:
+        metadata: of the finished set.
+        failures: one mapping with `id`, `path`, `outcome`, `reason` for each video left out.
+        converted: videos converted in this run; the others were done before.
+        notes: as `failures`, for each video that is in the set though something about it is
+            doubtful.
+    """
+
+    metadata: records.Metadata
+    failures: tuple[Mapping[str, str], ...]
+    converted: int
+    notes: tuple[Mapping[str, str], ...] = ()
+
+
+def local_runner(
+    workers: int,
+    time_limit: float,
+    progress: Callable[[int], None] = lambda pairs: None,
+    flow_batch: int | None = None,
+    measured: Callable[[server.Statistics], None] = lambda statistics: None,
+) -> Runner:
+    """Runs on this machine's cores; see `preprocessing.worker_pool.run`.
+
+    Flow with Keras is computed by one further process, which owns the device.
+
+    Args:
+        workers: processes that decode and encode.
+        time_limit: seconds without a frame after which a video is given up.
+        progress: called with numbers of pairs as they are done.
+        flow_batch: pairs that the device solves at once (None: by the kind of device).
+        measured: called at the end with what the device process did, if there was one.
+    """
+
+    def run(made: parts.Plan, numbers: list[int]) -> Iterator[tuple[int, Any]]:
+        tasks = [(made, number) for number in numbers]
+        with contextlib.ExitStack() as stack:
+            work = parts.make_part
+            if tasks and made.settings.flow_method == "keras":
+                serving = server.serving(made.settings.image_size, flow_batch, time_limit, measured)
+                work = functools.partial(work, device=stack.enter_context(serving))
+            for (_, number), result in worker_pool.run(work, tasks, workers, time_limit, progress):
+                yield number, result
+
+    return run
+
+
+def prepare(
+    catalogue: Catalogue,
+    folder: Path,
+    settings: Settings,
+    clip: Mapping[str, int],
+    run: Runner,
+    announce: Callable[[list[Video]], None] = lambda videos: None,
+) -> Prepared:
+    """Makes a record set, or goes on with one that was interrupted.
+
+    A video that cannot be used goes to `failures.jsonl` with its reason, and the set is made of
+    the others; `notes.jsonl` lists those of them that are doubtful. The same call on a finished
+    set tries the failed ones again, and does nothing if there are none; with another `clip` it
+    only rewrites the metadata.
+
+    Args:
+        catalogue: the videos.
+        folder: where the records go.
+        settings: what the stored bytes depend on.
+        clip: `num_frames` and `flow_length` that the set is meant for.
+        run: the runner, such as `local_runner(...)`.
+        announce: called with the videos still to do, before they are done.
+
+    Raises:
+        UserError: the folder holds another set, another process is writing it, the disk is full,
+            or no video could be used.
+    """
+    folder = Path(folder)
+    made = parts.plan(catalogue, folder, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.locked(folder, "preparation"):
+        finished = _finished(made)
+        if finished and not finished.failed:
+            return Prepared(_renewed(made, finished, clip), (), 0, read_rows(folder, NOTES_FILE))
+        return _prepare(made, finished, clip, run, announce)
+
+
+def _prepare(
+    made: parts.Plan, finished: records.Metadata | None, clip, run: Runner, announce
+) -> Prepared:
+    parts.begin(made)
+    done = parts.load_parts(made)
+    recorded = {video.id for video in finished.videos} if finished else set()
+    waiting = [
+        number
+        for number, video in enumerate(made.videos)
+        if number not in done and video.id not in recorded
+    ]
+    if waiting and made.settings.flow_quality == "fast":
+        flow.fast_solver()  # what it lacks is said here once, and not by every worker
+    if waiting:
+        announce([made.videos[number] for number in waiting])
+    failures = []
+    (made.folder / FAILURES_FILE).unlink(missing_ok=True)
+    for number, result in run(made, waiting):
+        if isinstance(result, worker_pool.Failure):
+            failures.append(_row(made.videos[number], result.outcome, result.reason))
+            with (made.folder / FAILURES_FILE).open("a") as file:
+                file.write(json.dumps(failures[-1]) + "\n")
+        else:
+            done[number] = result
+    failures.sort(key=lambda failure: failure["id"])
+    _write_rows(made.folder / FAILURES_FILE, failures)
+    if not done and not recorded:
+        raise UserError(
+            f"none of the {len(made.videos)} videos could be used, the first because"
+            f" {failures[0]['reason']} ({made.folder / FAILURES_FILE} lists them all)"
+        )
+    repaired = [number for number in done if made.videos[number].id not in recorded]
+    if finished and repaired:
+        notes = {row["id"]: row["reason"] for row in read_rows(made.folder, NOTES_FILE)}
+        parts.reopen(made, finished, repaired, notes)
+        done = parts.load_parts(made)
+    if finished and not repaired:
+        metadata = _renewed(made, finished, clip)
+    else:
+        metadata = _join(made, done, clip, tuple(failure["id"] for failure in failures))
+    notes = read_rows(made.folder, NOTES_FILE)
+    return Prepared(metadata, tuple(failures), len(waiting) - len(failures), notes)
+
+
+def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Metadata:
+    for shard in range(made.num_shards):
+        parts.join_shard(made, shard, done)
+    shard_paths = [made.shard_path(shard) for shard in range(made.num_shards)]
+    videos = parts.with_digests(made, parts.recorded_videos(made, done), shard_paths)
+    notes = [
+        _row(made.videos[number], "fewer_frames", part.facts.note)
+        for number, part in done.items()
+        if part.facts.note
+    ]
+    _write_rows(made.folder / NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
+    settings = made.settings
+    metadata = records.Metadata(
+        folder=made.folder,
+        name=made.name,
+        clip={**clip, "image_size": settings.image_size, "resize": settings.resize},
+        encoding={
+            "flow_bound": settings.flow_bound,
+            "image_format": settings.image_format,
+            "jpeg_quality": settings.jpeg_quality,
+        },
+        flow={
+            "algorithm": "tvl1",
+            "method": settings.flow_method,
+            "quality": settings.flow_quality,
+        },
+        classes=made.classes,
+        counts={
+            "videos": len(videos),
+            "classes": len(made.classes),
+            "frames": sum(video.num_frames for video in videos),
+            "failed": len(failed),
+            "shards": made.num_shards,
+        },
+        videos=videos,
+        failed=failed,
+        versions={
+            "python": platform.python_version(),
+            "opencv": cv2.__version__,
+            "numpy": np.__version__,
+        },
+        sha256=records.set_sha256(videos),
+    )
+    tfds_metadata.write(metadata)
+    records.write_metadata(metadata)
+    shutil.rmtree(made.folder / parts.FOLDER)
+    return metadata
+
+
+def _finished(made: parts.Plan) -> records.Metadata | None:
+    """The metadata of the finished set in the folder, if there is one, and of the same plan."""
+    if not (made.folder / records.METADATA_FILE).is_file():
+        return None
+    metadata = _without_lost_shards(records.read_metadata(made.folder))
+    wanted = parts.identity(made)
+    labels = {video.id: video.label for video in metadata.videos}
+    labels |= {name: wanted["labels"].get(name, -1) for name in metadata.failed}
+    settings = {
+        "image_size": metadata.clip["image_size"],
+        "resize": metadata.clip["resize"],
+        **metadata.encoding,
+        "flow_method": metadata.flow["method"],
+        "flow_quality": metadata.flow["quality"],
+    }
+    found = {"name": metadata.name, "settings": settings, "labels": labels}
+    parts.check_same(made.folder, found, wanted)
+    return metadata
+
+
+def _without_lost_shards(metadata: records.Metadata) -> records.Metadata:
+    """Counts the videos of shards that are missing or cut off as failed, so they are made again."""
+    sizes = records.shard_sizes(metadata)
+    whole = [
+        path.is_file() and path.stat().st_size == size
+        for path, size in zip(metadata.shard_paths, sizes, strict=True)
+    ]
+    lost = tuple(video.id for video in metadata.videos if not whole[video.shard])
+    return dataclasses.replace(
+        metadata,
+        videos=tuple(video for video in metadata.videos if whole[video.shard]),
+        failed=metadata.failed + lost,
+    )
+
+
+def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Metadata:
+    """The finished set for another clip configuration, other groups or other split lists."""
+    sources = {video.id: video for video in made.videos}
+    videos = tuple(
+        dataclasses.replace(
+            video, group=sources[video.id].group, splits=dict(sources[video.id].splits)
+        )
+        for video in parts.with_digests(made, finished.videos, finished.shard_paths)
+    )
+    renewed = dataclasses.replace(
+        finished,
+        clip={**finished.clip, **clip},
+        videos=videos,
+        sha256=finished.sha256 or records.set_sha256(videos),
+    )
+    # Where shards are lost whose sources are gone too, the metadata stay for a copy of those.
+    if renewed != finished and len(videos) == finished.counts["videos"]:
+        records.write_metadata(renewed)
+    shutil.rmtree(made.folder / parts.FOLDER, ignore_errors=True)
+    return renewed
+
+
+def read_rows(folder: Path, name: str) -> tuple[dict[str, str], ...]:
+    """Rows of `failures.jsonl` or `notes.jsonl`: `id`, `path`, `outcome`, `reason`.
+
+    Raises:
+        UserError: a line is damaged.
+    """
+    path = Path(folder) / name
+    if not path.is_file():
+        return ()
+    rows = []
+    try:
+        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            if needed := _ROW_KEYS(row):
+                raise ValueError(f"needed is {needed}")
+            rows.append(row)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}, line {len(rows) + 1} is damaged ({error}), as when a preparation was stopped:"
+            " run the same experiments.prepare again, which tries the failed videos alone and"
+            " writes the file anew. Without it, delete the file: the records do not need it"
+        ) from error
+    return tuple(rows)
+
+
+def _write_rows(path: Path, rows: list[dict[str, str]]):
+    """Replaces a list of rows; where there are none, there is no file."""
+    if rows:
+        files.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _row(video: Video, outcome: str, reason: str) -> dict[str, str]:
+    return {"id": video.id, "path": str(video.path), "outcome": outcome, "reason": reason}

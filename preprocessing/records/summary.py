@@ -1,0 +1,104 @@
+"""What a record set holds, in figures: classes, lengths, motion, splits, and what failed."""
+
+import collections
+import dataclasses
+import statistics
+
+from preprocessing import records, splits
+from preprocessing.preparation import prepare
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassSummary:
+    """The recorded videos of one class.
+
+    Attributes:
+        name: of the class.
+        videos, groups: how many.
+        shortest, median, longest: frames a video.
+        mean_motion: mean over its videos of the mean length of the flow vectors, in pixels of the
+            stored size.
+        example: id of the video whose motion is nearest to that; None without videos.
+    """
+
+    name: str
+    videos: int
+    groups: int = 0
+    shortest: int = 0
+    median: float = 0.0
+    longest: int = 0
+    mean_motion: float = 0.0
+    example: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A record set in figures.
+
+    Attributes:
+        classes: in label order, also those without videos.
+        lengths: (first frame count, last frame count, videos) of each bar of a histogram.
+        divisions: what each protocol makes of the set.
+        outcomes: name of a fault -> videos that have it.
+        failures: rows of `failures.jsonl`, with `id`, `path`, `outcome` and `reason`.
+        notes: rows of `notes.jsonl`, as `failures`: videos in the set that are doubtful.
+    """
+
+    classes: tuple[ClassSummary, ...]
+    lengths: tuple[tuple[int, int, int], ...]
+    divisions: tuple[splits.Division, ...]
+    outcomes: dict[str, int]
+    failures: tuple[dict[str, str], ...]
+    notes: tuple[dict[str, str], ...]
+
+
+def summarise(metadata: records.Metadata, bars: int = 12) -> Summary:
+    """Sums a record set up from its metadata, `failures.jsonl` and `notes.jsonl`.
+
+    Args:
+        metadata: of the set.
+        bars: most bars of the histogram of lengths.
+
+    Raises:
+        UserError: `failures.jsonl` is damaged.
+    """
+    of_class = collections.defaultdict(list)
+    for video in metadata.videos:
+        of_class[video.label].append(video)
+    failures = prepare.read_rows(metadata.folder, prepare.FAILURES_FILE)
+    return Summary(
+        classes=tuple(
+            _class_summary(name, of_class[label]) for label, name in enumerate(metadata.classes)
+        ),
+        lengths=tuple(_histogram([video.num_frames for video in metadata.videos], bars)),
+        divisions=tuple(splits.divisions(metadata.videos)),
+        outcomes=dict(collections.Counter(row["outcome"] for row in failures).most_common()),
+        failures=failures,
+        notes=prepare.read_rows(metadata.folder, prepare.NOTES_FILE),
+    )
+
+
+def _class_summary(name, videos) -> ClassSummary:
+    if not videos:
+        return ClassSummary(name, 0)
+    lengths = [video.num_frames for video in videos]
+    motion = statistics.fmean(video.mean_motion for video in videos)
+    return ClassSummary(
+        name=name,
+        videos=len(videos),
+        groups=len({video.group for video in videos}),
+        shortest=min(lengths),
+        median=statistics.median(lengths),
+        longest=max(lengths),
+        mean_motion=motion,
+        example=min(videos, key=lambda video: abs(video.mean_motion - motion)).id,
+    )
+
+
+def _histogram(lengths, bars) -> list[tuple[int, int, int]]:
+    first, last = min(lengths), max(lengths)
+    width = -(-(last - first + 1) // bars)  # rounded up
+    counts = collections.Counter((length - first) // width for length in lengths)
+    return [
+        (first + k * width, first + (k + 1) * width - 1, counts[k]) for k in range(max(counts) + 1)
+    ]

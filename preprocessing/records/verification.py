@@ -1,0 +1,107 @@
+"""Reads a record set back: checksums, counts, and that every image decodes."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from preprocessing import records, worker_pool
+from preprocessing.records import tfrecord
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What is wrong with one video's record.
+
+    Attributes:
+        video_id: the video; empty where the whole set is meant.
+        shard: file name of its shard, or `metadata.json`.
+        reason: one line.
+    """
+
+    video_id: str
+    shard: str
+    reason: str
+
+
+def verify(
+    metadata: records.Metadata,
+    workers: int,
+    time_limit: float = 300.0,
+    progress: Callable[[int], None] = lambda videos: None,
+) -> list[Fault]:
+    """Checks every record of a finished set, its SHA-256 and that of the whole.
+
+    A shard with faults is repaired by deleting it and preparing again: that makes its videos anew.
+
+    Args:
+        metadata: of the set.
+        workers: processes.
+        time_limit: seconds after which a record that is still being checked is given up.
+        progress: called with the number of videos checked.
+
+    Returns:
+        The faults found, in the order of the shards.
+    """
+    # Without the other videos, since a task is sent to its worker.
+    alone = dataclasses.replace(metadata, videos=())
+    tasks = [(alone, video) for video in metadata.videos]
+    faults = {}
+    for (_, video), result in worker_pool.run(_check, tasks, workers, time_limit, progress):
+        if isinstance(result, worker_pool.Failure):
+            result = f"{result.outcome}: {result.reason}"
+        if result:
+            shard = metadata.shard_paths[video.shard].name
+            faults[video.id] = Fault(video.id, shard, result)
+    found = [faults[video.id] for video in metadata.videos if video.id in faults]
+    # Where no record differs from its digest, these are the digests of the records as they are.
+    sha256 = records.set_sha256(metadata.videos)
+    if not found and metadata.sha256 and sha256 != metadata.sha256:
+        reason = f"the SHA-256 of its records is {sha256 or 'unknown'}, it says {metadata.sha256}"
+        found = [Fault("", records.METADATA_FILE, reason)]
+    return found
+
+
+def _check(task: tuple[records.Metadata, records.RecordedVideo], report) -> str | None:
+    report(1)
+    return fault_of(*task)
+
+
+def fault_of(metadata: records.Metadata, video: records.RecordedVideo) -> str | None:
+    """What is wrong with the record of one video of a set, or None."""
+    path = metadata.shard_paths[video.shard]
+    try:
+        data = records.read_bytes(path, video.offset, video.length)
+        example = records.view_example(tfrecord.data_of(memoryview(data)))
+    except ValueError as error:
+        return str(error)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if video.record_sha256 and sha256 != video.record_sha256:
+        return f"its SHA-256 is {sha256}, the metadata say {video.record_sha256}"
+    if (example["video_id"], example["label"]) != (video.id, video.label):
+        return (
+            f"holds {example['video_id']} of label {example['label']}, the metadata say {video.id}"
+            f" of label {video.label}"
+        )
+    frames, flow = example["frames"], example["flow"]
+    if (len(frames), len(flow)) != (video.num_frames, video.num_frames - 1):
+        return (
+            f"holds {len(frames)} frames and {len(flow)} flow fields, the metadata say"
+            f" {video.num_frames} frames"
+        )
+    size = metadata.clip["image_size"]
+    return _check_images("frame", frames, (size, size, 3)) or _check_images(
+        "flow field", flow, (2 * size, size)
+    )
+
+
+def _check_images(kind: str, images: list[bytes], shape: tuple[int, ...]) -> str | None:
+    for index, image in enumerate(images):
+        decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)
+        if decoded is None:
+            return f"{kind} {index} does not decode"
+        if decoded.shape != shape:
+            return f"{kind} {index} is of shape {decoded.shape}, needed is {shape}"
+    return None

@@ -1,0 +1,291 @@
+"""An annotated video: the frame, the flow that the network saw, and what it made of them."""
+
+import cv2
+import numpy as np
+
+from preprocessing import files, flow, video
+from preprocessing.captions import one_line
+from preprocessing.errors import UserError
+from preprocessing.flow.colors import flow_to_color
+from stfnet import sampling
+from stfnet.config import ClipConfig
+
+# Height of the pictures, in pixels: small videos are enlarged to be read, large ones reduced.
+LEAST_HEIGHT, LARGEST_HEIGHT = 360, 480
+LARGEST_WIDTH = 640
+CAPTION, TIMELINE, PANEL, MARGIN = 34, 44, 300, 12
+BARS = 5  # classes shown
+SHOWN_FRAMES, CELL = 6, 132  # of a clip in one picture; side of each in pixels
+
+BACKGROUND, TEXT, MUTED, ACCENT, TRACK = (
+    (24, 26, 31),
+    (240, 240, 240),
+    (150, 155, 165),
+    (76, 175, 240),
+    (52, 56, 64),
+)
+# Of the first the encoder is there that the wheel's FFmpeg has; browsers play H.264 and VP8.
+CODECS = {".mp4": ("avc1", "mp4v"), ".webm": ("VP80",)}
+
+
+class VideoWriter:
+    """Writes RGB frames to a video file; the first makes its folder and fixes the size.
+
+    Args:
+        path: `.mp4` (H.264 where OpenCV has an encoder, else MPEG-4 part 2) or `.webm` (VP8).
+        fps: frames a second.
+    """
+
+    def __init__(self, path, fps):
+        self.path, self.fps = path, fps
+        self.writer = None
+
+    def _open(self, height, width):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # A missing encoder is no error here: the next is tried.
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            for codec in CODECS[self.path.suffix]:
+                code = cv2.VideoWriter_fourcc(*codec)
+                writer = cv2.VideoWriter(
+                    str(self.path), cv2.CAP_FFMPEG, code, self.fps, (width, height)
+                )
+                if writer.isOpened():
+                    return writer
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+        raise UserError(
+            f"{self.path} cannot be written: OpenCV {cv2.__version__} opens none of the encoders "
+            f"{', '.join(CODECS[self.path.suffix])}; install opencv-contrib-python-headless"
+        )
+
+    def write(self, frame):
+        """Appends a frame, uint8 (H, W, 3), RGB, with even H and W."""
+        if self.writer is None:
+            self.writer = self._open(*frame.shape[:2])
+        self.writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def close(self):
+        if self.writer is not None:
+            self.writer.release()
+
+
+def picture_size(height, width):
+    """Size (height, width), both even, at which a video of that size is drawn."""
+    scale = np.clip(height, LEAST_HEIGHT, LARGEST_HEIGHT) / height
+    scale = min(scale, LARGEST_WIDTH / width)
+    return tuple(max(2, 2 * round(side * scale / 2)) for side in (height, width))
+
+
+def draw_text(image, text, left, baseline, size, color=TEXT, weight=400, width=None, right=False):
+    """Draws one line of text in place.
+
+    Args:
+        image: uint8 (H, W, 3).
+        text: drawn as one line, whatever it holds; shortened where it is wider than `width`.
+        left, baseline: where it begins, in pixels.
+        size: of the letters, in pixels.
+        color: RGB.
+        weight: 400 normal, 600 bold.
+        width: room for the line, in pixels; None for any.
+        right: whether the line ends at left + width.
+    """
+    text, face = one_line(text), cv2.FontFace("sans")
+
+    def measure(line):
+        return cv2.getTextSize((0, 0), line, (0, 0), face, size, weight)[2]
+
+    if width is not None and measure(text) > width:
+        while text and measure(text + "…") > width:
+            text = text[:-1]
+        text += "…"
+    if right:
+        left += width - measure(text)
+    cv2.putText(image, text, (left, baseline), color, face, size, weight)
+
+
+def draw_panel(height, ranking, notes=()):
+    """The side panel: label, probability bars and a few lines of notes.
+
+    Args:
+        height: of the panel, in pixels.
+        ranking: list of (class name, probability), best first; the first BARS are shown.
+        notes: lines at its foot.
+
+    Returns:
+        uint8 (height, PANEL, 3), RGB.
+    """
+    panel = np.full((height, PANEL, 3), BACKGROUND, np.uint8)
+    inside, ranking = PANEL - 2 * MARGIN, ranking[:BARS]
+    if ranking:
+        draw_text(panel, ranking[0][0], MARGIN, 36, 26, weight=600, width=inside)
+        draw_text(panel, f"{ranking[0][1]:.1%}", MARGIN, 66, 20, ACCENT, 500)
+    for k, (name, probability) in enumerate(ranking):
+        top = 92 + 46 * k
+        draw_text(panel, name, MARGIN, top + 12, 15, width=inside - 60)
+        share = f"{probability:.1%}"
+        draw_text(panel, share, MARGIN, top + 12, 15, MUTED, width=inside, right=True)
+        bar = slice(top + 19, top + 27)
+        panel[bar, MARGIN : MARGIN + inside] = TRACK
+        panel[bar, MARGIN : MARGIN + round(inside * probability)] = ACCENT if k == 0 else MUTED
+    for k, note in enumerate(reversed(notes)):
+        draw_text(panel, note, MARGIN, height - 8 - 20 * k, 14, MUTED, width=inside)
+    return panel
+
+
+def draw_timeline(width, num_frames, sampled, number, label=None):
+    """The video as a line with the sampled frames as ticks and a mark at frame `number`.
+
+    Args:
+        width: in pixels.
+        num_frames: frames of the video.
+        sampled: numbers of the sampled frames.
+        number: of the frame shown, 0-based.
+        label: text at the end; None for "number / num_frames", 1-based.
+
+    Returns:
+        uint8 (TIMELINE, width, 3), RGB.
+    """
+    strip = np.full((TIMELINE, width, 3), BACKGROUND, np.uint8)
+    length = width - 2 * MARGIN - 110
+
+    def position(frame):
+        return MARGIN + round(length * frame / max(num_frames - 1, 1))
+
+    middle = TIMELINE // 2
+    strip[middle - 2 : middle + 2, MARGIN : MARGIN + length] = TRACK
+    strip[middle - 2 : middle + 2, MARGIN : position(number)] = MUTED
+    for frame in sampled:
+        x = position(frame)
+        strip[middle - 8 : middle + 8, x - 1 : x + 2] = ACCENT if frame <= number else MUTED
+    cv2.circle(strip, (position(number), middle), 6, TEXT, -1, cv2.LINE_AA)
+    label = label or f"{number + 1} / {num_frames}"
+    draw_text(strip, label, width - MARGIN - 90, middle + 5, 14, MUTED, width=90, right=True)
+    return strip
+
+
+def compose(pictures, panel, timeline_of):
+    """Puts captioned pictures and the panel side by side, and the timeline under them.
+
+    Args:
+        pictures: list of (caption, uint8 (H, W, 3)), all of one height.
+        panel: uint8 (H + CAPTION, PANEL, 3).
+        timeline_of: function of the width in pixels that draws the timeline.
+
+    Returns:
+        uint8 (H + CAPTION + TIMELINE, W', 3), RGB.
+    """
+    columns = []
+    for caption, picture in pictures:
+        head = np.full((CAPTION, picture.shape[1], 3), BACKGROUND, np.uint8)
+        draw_text(head, caption, MARGIN, 22, 15, MUTED, width=picture.shape[1] - 2 * MARGIN)
+        columns.append(np.concatenate([head, picture]))
+    body = np.concatenate([*columns, panel], axis=1)
+    return np.concatenate([body, timeline_of(body.shape[1])])
+
+
+def scale_of(displacements):
+    """The length in pixels that is drawn fully saturated: the 99th percentile, at least 1."""
+    lengths = np.hypot(displacements[..., 0], displacements[..., 1])
+    return max(float(np.percentile(lengths, 99)), 1.0)
+
+
+def color_fields(found, clip: ClipConfig):
+    """Draws each distinct flow field of a clip.
+
+    Args:
+        found: what `stfnet.inference.prediction.read_clip` returns.
+        clip: the clip configuration.
+
+    Returns:
+        Dictionary of field number -> uint8 (H, W, 3), RGB; empty where no flow was read.
+    """
+    if "flow" not in found:
+        return {}
+    numbers = sampling.flow_indices(found["frame_numbers"], found["num_frames"], clip.flow_length)
+    frames, height, width, _ = found["flow"].shape
+    planes = found["flow"].reshape(frames, height, width, clip.flow_length, 2)  # t h w l xy
+    displacements = flow.decode(planes.transpose(0, 3, 1, 2, 4), clip.flow_bound)
+    scale = scale_of(displacements)
+    return {
+        number: flow_to_color(field, scale)
+        for number, field in zip(
+            numbers.ravel().tolist(), displacements.reshape(-1, height, width, 2), strict=True
+        )
+    }
+
+
+def draw_clip(rgb, fields, clip: ClipConfig):
+    """Draws a clip: sampled frames in time, and under each the flow from it to the next frame.
+
+    Args:
+        rgb: uint8 (T, H, W, 3).
+        fields: uint8 (T, L, 2, H, W), encoded.
+        clip: the clip configuration.
+
+    Returns:
+        uint8 (2 CELL, K CELL, 3), RGB, of at most SHOWN_FRAMES frames spread over the clip.
+    """
+    shown = np.unique(np.linspace(0, len(rgb) - 1, SHOWN_FRAMES).round().astype(int))
+    at_frame = np.moveaxis(fields[shown, clip.flow_length // 2], 1, -1)  # k xy h w -> k h w xy
+    displacements = flow.decode(at_frame, clip.flow_bound)
+    colored = flow_to_color(displacements, scale_of(displacements))
+    rows = [
+        np.concatenate([enlarge(image, CELL, CELL) for image in images], axis=1)
+        for images in (rgb[shown], colored)
+    ]
+    return np.concatenate(rows)
+
+
+def enlarge(image, height, width):
+    """Brings a picture to a size, smooth where it grows."""
+    grows = height * width > image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_CUBIC if grows else cv2.INTER_AREA
+    return cv2.resize(image, (width, height), interpolation=interpolation)
+
+
+def write_annotated(path, source, found, clip: ClipConfig, ranking):
+    """Writes the annotated video of one prediction, whole or not at all.
+
+    The flow shown is what the network read: where a frame has no field in the clip, the last one
+    before it.
+
+    Args:
+        path: file to write, `.mp4` or `.webm`.
+        source: the video.
+        found: what `stfnet.inference.prediction.read_clip` returned for it.
+        clip: the clip configuration.
+        ranking: list of (class name, probability), best first.
+    """
+    colored = color_fields(found, clip)
+    fields = np.array(sorted(colored))
+    sampled = found["frame_numbers"].tolist()
+    notes = (f"{found['num_frames']} frames, {len(set(sampled))} sampled",)
+
+    def write(temporary):
+        writer = VideoWriter(temporary, found["fps"])
+        panel = None
+        try:
+            for number, frame in enumerate(video.read_frames(source)):
+                height, width = picture_size(*frame.shape[:2])
+                if panel is None:
+                    panel = draw_panel(height + CAPTION, ranking, notes)
+                pictures = [("video", enlarge(frame, height, width))]
+                if len(fields):
+                    field = int(fields[np.searchsorted(fields, number, side="right") - 1])
+                    caption = f"optical flow, frame {field + 1} to {field + 2}"
+                    across = width if clip.resize == "stretch" else height
+                    pictures.append((caption, enlarge(colored[field], height, across)))
+                writer.write(
+                    compose(
+                        pictures,
+                        panel,
+                        lambda width, number=number: draw_timeline(
+                            width, found["num_frames"], sampled, number
+                        ),
+                    )
+                )
+        finally:
+            writer.close()
+
+    files.write_with(path, write)

@@ -1,0 +1,230 @@
+"""Recognition on a stream: a window of sampled frames that slides along with it."""
+
+import collections
+import dataclasses
+import time
+
+import cv2
+import numpy as np
+
+from preprocessing import files, flow, video
+from preprocessing.errors import UserError
+from preprocessing.flow.colors import flow_to_color
+from stfnet.config import ClipConfig, RunConfig
+from stfnet.inference import annotation, prediction
+
+
+class SlidingWindow:
+    """The last T sampled frames of a stream and the flow around them, each field computed once.
+
+    Every `interval`-th frame is sampled; it is complete when the last field of its stack is known,
+    a few frames later. Only the fields of the stacks are computed, and the raw frames are not kept.
+
+    Args:
+        clip: the clip configuration.
+        streams: `both`, `rgb` or `flow`.
+        interval: frames from one sampled frame to the next.
+        quality: of the flow, `reference` or `fast`.
+    """
+
+    def __init__(self, clip: ClipConfig, streams, interval, quality="fast"):
+        self.clip, self.streams, self.interval, self.quality = clip, streams, interval, quality
+        self.samples = collections.deque(maxlen=clip.num_frames)  # (number, frame, stack)
+        self.count = 0
+        self.fields = {}  # number -> uint8 (H, W, 2)
+        self._pending = collections.deque()
+        self._previous = None
+
+    @property
+    def full(self):
+        """Whether there are as many sampled frames as a clip has."""
+        return len(self.samples) == self.clip.num_frames
+
+    def add(self, frame):
+        """Takes the next frame, uint8 (H, W, 3) RGB; tells whether a sample became complete."""
+        number, self.count = self.count, self.count + 1
+        small = video.resize(frame, self.clip.image_size, self.clip.resize)
+        if number % self.interval == 0:
+            self._pending.append((number, small))
+        if self.streams != "rgb":
+            gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+            if number and self._is_needed(number - 1):
+                field = flow.tvl1(np.stack([self._previous, gray]), quality=self.quality)[0]
+                self.fields[number - 1] = flow.encode(field, self.clip.flow_bound)
+            self._previous = gray
+        if not self._pending or number <= self._last_field(self._pending[0][0]):
+            return False
+        self._complete(*self._pending.popleft())
+        return True
+
+    def _is_needed(self, field):
+        return (field + self.clip.flow_length // 2) % self.interval < self.clip.flow_length
+
+    def _last_field(self, number):
+        if self.streams == "rgb":
+            return -1
+        return number + self.clip.flow_length - self.clip.flow_length // 2 - 1
+
+    def _complete(self, number, small):
+        stack = None
+        if self.streams != "rgb":
+            first = number - self.clip.flow_length // 2
+            wanted = np.clip(first + np.arange(self.clip.flow_length), 0, self.count - 2)
+            stack = np.concatenate([self.fields[k] for k in wanted.tolist()], axis=-1)
+            self.fields = {k: field for k, field in self.fields.items() if k >= first}
+        self.samples.append((number, small, stack))
+
+    def finish(self):
+        """Completes, at the end of a stream, a first sample whose stack reaches beyond it."""
+        if not self.samples and self._pending and self.count >= 2:
+            self._complete(*self._pending.popleft())
+
+    def clip_inputs(self):
+        """The window as a clip, as `prediction.read_clip`; its last frame fills it up."""
+        samples = list(self.samples)
+        samples += samples[-1:] * (self.clip.num_frames - len(samples))
+        found = {}
+        if self.streams != "flow":
+            found["rgb"] = np.stack([small for _, small, _ in samples])
+        if self.streams != "rgb":
+            found["flow"] = np.stack([stack for _, _, stack in samples])
+        return found
+
+
+@dataclasses.dataclass
+class Rates:
+    """How fast a stream is worked through.
+
+    Attributes:
+        frames: frames seen.
+        begun: seconds on the monotonic clock when the first came.
+        latencies: seconds from a window's newest frame to its label.
+    """
+
+    frames: int = 0
+    begun: float = 0.0
+    latencies: list = dataclasses.field(default_factory=list)
+
+    @property
+    def per_second(self):
+        """Frames a second, since the first."""
+        return self.frames / max(time.monotonic() - self.begun, 1e-9)
+
+
+def watch(model, config: RunConfig, stream, path=None, interval=0, quality="fast", show=print):
+    """Recognises what happens in a stream until it ends.
+
+    Args:
+        model: a network or an `ExportedModel`.
+        config: RunConfig.
+        stream: of `stfnet.inference.capture`.
+        path: file for the annotated video; None for none. It is written also where the stream
+            breaks off or Ctrl-C ends it.
+        interval: frames between sampled frames; 0 for the middle of those trained with.
+        quality: of the flow.
+        show: takes a line of text at each prediction, and one at the end.
+
+    Returns:
+        The last ranking: list of (class name, probability), best first; empty if there was none.
+
+    Raises:
+        UserError: the camera or the connection is gone, or it was stopped before the first frame.
+    """
+    interval = interval or sum(config.training.tau_range) // 2
+    window = SlidingWindow(config.model.clip, config.model.streams, interval, quality)
+    _warm_up(model, config, interval, quality)
+    if path is None:
+        return _follow(model, config, stream, window, None, show)
+    outcome = {}
+
+    def write(temporary):
+        writer = annotation.VideoWriter(temporary, stream.fps)
+        try:
+            outcome["ranking"] = _follow(model, config, stream, window, writer, show)
+        except UserError as error:
+            if writer.writer is None:
+                raise
+            outcome["error"] = error
+        finally:
+            writer.close()
+
+    files.write_with(path, write)
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["ranking"]
+
+
+def _warm_up(model, config, interval, quality):
+    """Runs everything once, so that no frame waits while something is compiled."""
+    clip = config.model.clip
+    window = SlidingWindow(clip, config.model.streams, interval, quality)
+    black = np.zeros((clip.image_size, clip.image_size, 3), np.uint8)
+    while not window.samples:
+        window.add(black)
+    prediction.predict_clip(model, window.clip_inputs())
+
+
+def _follow(model, config, stream, window, writer, show):
+    ranking, rates, notes = [], Rates(), ("filling the window",)
+
+    def predict(captured):
+        nonlocal ranking, notes
+        probabilities = prediction.predict_clip(model, window.clip_inputs())
+        ranking = prediction.rank(probabilities, config.classes, annotation.BARS)
+        rates.latencies.append(time.monotonic() - captured)
+        speed = f"{rates.per_second:.1f} frames/s"
+        delay = f"latency {rates.latencies[-1]:.2f} s"
+        notes = (speed, delay)
+        label, probability = ranking[0]
+        show(f"frame {window.count:6d}  {label} {probability:.1%}  {speed}, {delay}")
+
+    captured = time.monotonic()
+    try:
+        for captured, frame in stream:
+            rates.begun = rates.begun or captured
+            rates.frames += 1
+            if window.add(frame) and window.full:
+                predict(captured)
+            if writer is not None:
+                writer.write(_draw(frame, window, ranking, notes))
+        window.finish()
+        if not ranking and window.samples:
+            predict(captured)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        stream.close()
+        if rates.frames:
+            latency = f"{np.mean(rates.latencies):.2f} s" if rates.latencies else "none"
+            show(
+                f"{rates.frames} frames at {rates.per_second:.1f} frames/s, "
+                f"{len(rates.latencies)} predictions, mean latency {latency}, "
+                f"{stream.dropped} frames dropped"
+            )
+    if not rates.frames:
+        raise UserError("stopped before the first frame: there is nothing to show or to write")
+    return ranking
+
+
+def _draw(frame, window, ranking, notes):
+    height, width = annotation.picture_size(*frame.shape[:2])
+    pictures = [("stream", annotation.enlarge(frame, height, width))]
+    if window.streams != "rgb":
+        size, number = window.clip.image_size, max(window.fields, default=None)
+        field = np.zeros((size, size, 2), np.float32)
+        if number is not None:
+            field = flow.decode(window.fields[number], window.clip.flow_bound)
+        colored = flow_to_color(field, annotation.scale_of(field))
+        across = width if window.clip.resize == "stretch" else height
+        pictures.append(("optical flow", annotation.enlarge(colored, height, across)))
+    span = window.interval * window.clip.num_frames
+    first = max(window.count - span, 0)
+    sampled = [number - first for number, *_ in window.samples if number >= first]
+    panel = annotation.draw_panel(height + annotation.CAPTION, ranking, notes)
+    return annotation.compose(
+        pictures,
+        panel,
+        lambda across: annotation.draw_timeline(
+            across, span, sampled, window.count - 1 - first, f"frame {window.count}"
+        ),
+    )

@@ -1,0 +1,176 @@
+"""Weights to start from: VGG-16's in both streams (and, if asked, fc6), or those of another run."""
+
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from preprocessing.errors import UserError
+from stfnet.layers.vgg_stream import VGGStream
+from stfnet.run import checkpoints
+
+_URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+# keras.applications' files and their MD5 sums: the convolutions alone, and with the fc layers.
+_NOTOP = ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc")
+_FULL = ("vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b")
+
+
+def load_vgg16_weights(model, path, temporal_conv1="random", fc6_init="random"):
+    """Sets the streams' convolutions to VGG-16's; both streams start from the same file.
+
+    Everything is read and checked before the first weight is set, so an error leaves the model as
+    it was.
+
+    Args:
+        model: an STFNet of width_divisor 1, with one stream or both.
+        path: a `notop` or full .h5 file in the layout of keras.applications, or `imagenet` to
+            download keras.applications' own (59 MB; 553 MB with `fc6_init="imagenet"`).
+        temporal_conv1: the flow stream's block1_conv1, whose 2L input channels VGG-16 does not
+            have: `random` leaves it, bias included, as initialised (the paper); `cross_modality`
+            repeats the mean of the RGB filters over their input channels (Wang et al. 2015).
+        fc6_init: `random` leaves fc6 (the paper names nothing); `imagenet` takes VGG-16's fc1,
+            which needs 224-pixel clips, 4096 fc6 units and a full file.
+
+    Raises:
+        UserError: the file is missing, is not HDF5, or lacks a data set of the shape needed; or a
+            choice is unknown.
+    """
+    _check_choice("temporal_conv1", temporal_conv1, ("random", "cross_modality"))
+    _check_choice("fc6_init", fc6_init, ("random", "imagenet"))
+    streams = [layer for layer in model.layers if isinstance(layer, VGGStream)]
+    if not streams:
+        raise UserError(f"model {model.name} has no VGG stream to load VGG-16's weights into")
+    if path == "imagenet":
+        path = _download(*(_FULL if fc6_init == "imagenet" else _NOTOP))
+    assignments = []
+    with _open(path) as file:
+        for stream in streams:
+            for name, convolution in stream.convolutions.items():
+                if name == "block1_conv1" and stream.name == "flow_stream":
+                    if temporal_conv1 == "random":
+                        continue
+                    kernel, bias = _cross_modality(file, convolution)
+                else:
+                    kernel, bias = _read(file, name, convolution.kernel.shape)
+                assignments += [(convolution.kernel, kernel), (convolution.bias, bias)]
+        if fc6_init == "imagenet":
+            fc6 = model.get_layer("fc6")
+            kernel, bias = _read(file, "fc1", fc6.kernel.shape)
+            assignments += [(fc6.kernel, kernel), (fc6.bias, bias)]
+    for variable, value in assignments:
+        variable.assign(value)
+
+
+def load_run_weights(model, path):
+    """Starts a network from another run's, trained on other classes.
+
+    Each layer takes the weights of the layer of its name, if all have its shapes. Another image
+    size leaves out fc6 and the LSTM that reads X_conv; another T leaves out nothing. The
+    classifier (`logits`) stays as initialised.
+
+    Args:
+        model: an STFNet.
+        path: the other run's `best.keras`.
+
+    Returns:
+        Names of the layers that were left as they were, without the classifier.
+
+    Raises:
+        UserError: the file is no network of a run, or no layer of it fits; the model is as it was.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} is missing; give best.keras in the folder of a run")
+    try:
+        checkpoints.check_members(path)
+        there = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # of many kinds, whatever the file's damage
+        raise UserError(f"{path} is not the network of a run ({error})") from error
+    layers = {layer.name: layer for layer in there.layers}
+    taken, left = [], []
+    for layer in model.layers:
+        if not layer.weights or layer.name == "logits":
+            continue
+        weights = layers[layer.name].weights if layer.name in layers else []
+        if [w.shape for w in weights] == [w.shape for w in layer.weights]:
+            taken += zip(layer.weights, weights, strict=True)
+        else:
+            left.append(layer.name)
+    if not taken:
+        raise UserError(
+            f"{path}: none of its layers fits this network; model.width_divisor, model.lstm_units "
+            "and the like must be those of that run (its config.json)"
+        )
+    for variable, value in taken:
+        variable.assign(keras.ops.convert_to_numpy(value))
+    return left
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise UserError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
+
+
+def _download(file_name, md5):
+    try:
+        return keras.utils.get_file(
+            file_name, _URL + file_name, cache_subdir="models", file_hash=md5
+        )
+    except Exception as error:  # get_file raises bare Exceptions for anything the network does
+        raise UserError(
+            f"could not download {_URL}{file_name} ({error}); fetch it by other means and give "
+            "its path instead of 'imagenet'"
+        ) from error
+
+
+def _open(path):
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"VGG-16 weights file {path} is missing; give an .h5 file of keras.applications, or "
+            "'imagenet' to download one"
+        )
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(
+            f"{path} is not a readable HDF5 file ({error}); VGG-16 weights come as the notop or "
+            "full .h5 file of keras.applications"
+        ) from error
+
+
+def _read(file, layer, kernel_shape):
+    """Kernel and bias of one layer, checked against the shape that the model needs."""
+    group = file.get("model_weights", file).get(layer)  # model_weights: of a whole saved model
+    if not isinstance(group, h5py.Group) or len(group.attrs.get("weight_names", ())) != 2:
+        hint = "; fc1 is in the full file only, not in notop" if layer == "fc1" else ""
+        raise UserError(
+            f"{file.filename} has no data sets for {layer} (a kernel of shape "
+            f"{tuple(kernel_shape)} and a bias) in the layout of keras.applications{hint}"
+        )
+    arrays = []
+    for name, needed in zip(
+        group.attrs["weight_names"], (tuple(kernel_shape), (kernel_shape[-1],)), strict=True
+    ):
+        name = name.decode() if isinstance(name, bytes) else name
+        data = group.get(name)
+        found = getattr(data, "shape", None)
+        if found != needed:
+            hint = (
+                "224-pixel clips, width_divisor=1 and fc6_units=4096"
+                if layer == "fc1"
+                else "width_divisor=1"
+            )
+            raise UserError(
+                f"{file.filename}: data set {layer}/{name} has shape {found}, but the model needs "
+                f"{needed}; VGG-16's weights fit models of {hint}"
+            )
+        arrays.append(np.asarray(data))
+    return arrays
+
+
+def _cross_modality(file, convolution):
+    *window, channels, filters = convolution.kernel.shape
+    kernel, bias = _read(file, "block1_conv1", (*window, 3, filters))
+    return np.repeat(kernel.mean(axis=2, keepdims=True), channels, axis=2), bias

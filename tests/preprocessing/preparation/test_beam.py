@@ -1,0 +1,141 @@
+"""Beam for real: its multi-process direct runner, and the portable job service of its SDK."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip(
+    "apache_beam",
+    reason="Apache Beam is not installed: pip install 'stfnet[beam]' to test its runner",
+    exc_type=ImportError,
+)
+
+pytestmark = pytest.mark.slow
+# By name: `DirectRunner` would first try to download Prism.
+DIRECT = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+PROCESSES = " --direct_num_workers=2 --direct_running_mode=multi_processing"
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory, write_video):
+    """Five good videos of two classes, and two that fail."""
+    folder = tmp_path_factory.mktemp("data") / "actions"
+    for index in range(5):
+        name = ("Bow", "Wave")[index % 2]
+        write_video(folder / name / f"v_{name}_g{index:02d}_c01.mp4", 4 + index, seed=index)
+    (folder / "Bow" / "empty.mp4").write_bytes(b"")
+    whole = (folder / "Bow" / "v_Bow_g02_c01.mp4").read_bytes()
+    (folder / "Wave" / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+def _prepare(videos, output, *arguments):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "experiments.prepare", f"--source=folder:{videos}"]
+    command += [f"--output={output}", "--image_size=16", "--allow_failures=2"]
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def local(videos, tmp_path_factory):
+    """Files of the local runner's record set."""
+    output = tmp_path_factory.mktemp("local") / "records"
+    _prepare(videos, output)
+    metadata = json.loads((output / "metadata.json").read_text())
+    assert metadata["counts"]["videos"] == 5 and len(metadata["sha256"]) == 64
+    return _files(output)
+
+
+@pytest.mark.slow
+def test_the_multi_process_direct_runner_gives_the_same_bytes(videos, local, tmp_path):
+    output = tmp_path / "records"
+    told = _prepare(videos, output, "--runner=beam", f"--beam_options={DIRECT}{PROCESSES}")
+    sha256 = json.loads(local["metadata.json"])["sha256"]
+    assert f"5 videos, 30 frames, 2 failed (5 converted now), SHA-256 {sha256}" in told
+    assert _files(output) == local
+    assert not (output / "parts").exists()
+
+
+@pytest.fixture
+def job_endpoint(tmp_path):
+    """Address of a portable job service in a process of its own."""
+    port_file = tmp_path / "port"
+    command = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
+    command += [f"--port_file={port_file}", f"--staging_dir={tmp_path / 'staging'}"]
+    with (tmp_path / "service.log").open("wb") as log:
+        service = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not (port_file.is_file() and port_file.read_text().strip()):
+            assert service.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+        yield f"localhost:{port_file.read_text().strip()}"
+    finally:
+        service.terminate()
+        service.wait()
+
+
+@pytest.mark.slow
+def test_the_portable_job_service_gives_the_same_bytes(videos, local, tmp_path, job_endpoint):
+    output = tmp_path / "records"
+    options = f"--runner=PortableRunner --job_endpoint={job_endpoint} --environment_type=LOOPBACK"
+    _prepare(videos, output, "--runner=beam", f"--beam_options={options}")
+    assert _files(output) == local
+
+
+@pytest.mark.slow
+def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path):
+    from preprocessing.datasets import class_folders as class_folders
+    from preprocessing.preparation import beam as beam_runner
+    from preprocessing.preparation import conversion, parts, prepare
+
+    catalogue = class_folders.load(videos)
+    settings = conversion.Settings(image_size=16)
+    clip = {"num_frames": 17, "flow_length": 4}
+    done = []
+
+    def stopped(made, numbers):
+        for result in prepare.local_runner(1, 60)(made, numbers):
+            if len(done) == 3:
+                raise KeyboardInterrupt
+            done.append(result)
+            yield result
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare(catalogue, tmp_path / "records", settings, clip, stopped)
+    asked, pairs = [], []
+    beam = beam_runner.beam_runner(DIRECT, 60, pairs.append)
+
+    def counted(made, numbers):
+        asked.extend(numbers)
+        return beam(made, numbers)
+
+    prepare.prepare(catalogue, tmp_path / "records", settings, clip, counted)
+    converted = {number for number, result in done if isinstance(result, parts.Part)}
+    assert converted and not converted & set(asked)
+    assert sum(pairs) < 25 and _files(tmp_path / "records") == local
+
+
+def test_a_pipeline_that_fails_is_one_line(videos, tmp_path):
+    from preprocessing.datasets import class_folders as class_folders
+    from preprocessing.errors import UserError
+    from preprocessing.preparation import beam as beam_runner
+    from preprocessing.preparation import conversion, prepare
+
+    run = beam_runner.beam_runner("--runner=NoSuchRunner", 60)
+    with pytest.raises(UserError, match=r"the Beam pipeline failed: .*NoSuchRunner.*to go on"):
+        prepare.prepare(
+            class_folders.load(videos), tmp_path, conversion.Settings(image_size=16), {}, run
+        )

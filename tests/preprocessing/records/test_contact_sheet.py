@@ -1,0 +1,61 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocessing import records
+from preprocessing.errors import UserError
+from preprocessing.records import contact_sheet, tfrecord
+
+
+def _video(metadata, name):
+    return next(video for video in metadata.videos if video.id == name)
+
+
+def test_frames_stand_above_their_flow_in_the_wheels_colours(tiny_records):
+    video = _video(tiny_records, "v_Right_g03_c01")  # 8 frames: seven pairs
+    sheet = contact_sheet.contact_sheet(tiny_records, video)
+    assert sheet.dtype == np.uint8 and sheet.shape[1] == 7 * (128 + 6) + 6
+    # The stored frames are found in it, enlarged, one cell apart.
+    data = tiny_records.shard_paths[video.shard].read_bytes()[video.offset :][: video.length]
+    stored = records.read_example(tfrecord.data_of(data))
+    places = []
+    for index in range(7):
+        frame = cv2.imdecode(np.frombuffer(stored["frames"][index], np.uint8), cv2.IMREAD_COLOR)
+        frame = frame[..., ::-1].repeat(4, 0).repeat(4, 1)
+        difference = cv2.matchTemplate(sheet, np.ascontiguousarray(frame), cv2.TM_SQDIFF)
+        _, _, (left, top), _ = cv2.minMaxLoc(difference)
+        assert (sheet[top : top + 128, left : left + 128] == frame).all()
+        places.append((left, top))
+    assert [left for left, _ in places] == [6 + 134 * index for index in range(7)]
+    # Below, the square that moves right is redder than it is green or blue.
+    left, top = places[3]
+    flow = sheet[top + 134 : top + 262, left : left + 128].astype(int)
+    red, green, blue = flow[48:80, 60:90].mean((0, 1))
+    assert red > green + 60 and red > blue + 60
+
+
+def test_the_wheel_tells_directions():
+    wheel = contact_sheet.color_wheel(101).astype(int)
+    assert wheel[50, 50].min() > 240 and wheel[0, 0].tolist() == [255, 255, 255]
+    assert wheel[50, 98, 0] > 230 and wheel[50, 98, 1:].max() < 40  # right is red
+    assert wheel[98, 50, 2] < 40 and wheel[98, 50, :2].min() > 100  # down is yellow-green
+    assert wheel[50, 2, 0] < 40 and wheel[50, 2, 1:].min() > 100  # left is cyan-blue
+
+
+def test_the_scale_is_of_the_long_vectors_and_not_of_noise():
+    fields = np.zeros((2, 20, 20, 2))
+    assert contact_sheet.flow_scale(fields + 0.1) == 1.0
+    fields[:, :5] = (3, -4)
+    assert contact_sheet.flow_scale(fields) == pytest.approx(5)
+
+
+def test_a_damaged_record_is_named(tiny_records, tmp_path):
+    shard = bytearray(tiny_records.shard_paths[0].read_bytes())
+    video = tiny_records.videos[0]
+    shard[video.offset + video.length // 2] ^= 1
+    damaged = dataclasses.replace(tiny_records, folder=tmp_path)
+    damaged.shard_paths[0].write_bytes(shard)
+    with pytest.raises(UserError, match=f"the record of {video.id} the checksum of its data"):
+        contact_sheet.contact_sheet(damaged, video)

@@ -1,0 +1,235 @@
+import dataclasses
+import json
+import subprocess
+
+import pytest
+import tensorflow as tf
+
+from preprocessing import records
+from preprocessing.errors import UserError
+from preprocessing.records import tfrecord
+
+# Beyond 127 and 16,383 bytes a length takes a second and a third varint byte.
+FRAMES = [b"a" * 5, b"b" * 200, b"c" * 20_000]
+FLOW = [b"", b"d" * 130]
+
+
+def _writer(video_id="v_Jump_g01_c01", label=3):
+    writer = records.ExampleWriter(video_id, label)
+    for image in FRAMES:
+        writer.add_frame(image)
+    for image in FLOW:
+        writer.add_flow(image)
+    return writer
+
+
+def _expected(video_id, label):
+    feature = tf.train.Feature
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                "video_id": feature(bytes_list=tf.train.BytesList(value=[video_id.encode()])),
+                "label": feature(int64_list=tf.train.Int64List(value=[label])),
+                "frames": feature(bytes_list=tf.train.BytesList(value=FRAMES)),
+                "flow": feature(bytes_list=tf.train.BytesList(value=FLOW)),
+            }
+        )
+    )
+
+
+@pytest.mark.parametrize("label", [0, 3, 300])
+def test_the_bytes_are_those_of_protocol_buffers(label):
+    with _writer("v_Über_g01_c01", label) as writer:
+        found = writer.serialized()
+    expected = _expected("v_Über_g01_c01", label)
+    assert tf.train.Example.FromString(found) == expected
+    assert found == expected.SerializeToString(deterministic=True)
+
+
+def test_images_spooled_to_disk_give_the_same_bytes(tmp_path, monkeypatch):
+    with _writer() as writer:
+        in_memory = writer.serialized()
+    monkeypatch.setattr(records, "_HELD_BYTES", 1000)
+    monkeypatch.setattr(records, "_COPY_BYTES", 700)
+    with _writer() as writer:
+        assert writer._frames._rolled
+        assert writer.serialized() == in_memory
+
+
+def test_tensorflow_reads_the_records_by_offset(tmp_path):
+    path = tmp_path / "one"
+    lengths = []
+    with path.open("wb") as file:
+        for name in ("v_a", "v_b"):
+            with _writer(name) as writer:
+                lengths.append(writer.write_record(file))
+    assert path.stat().st_size == sum(lengths)
+    whole = [record.numpy() for record in tf.data.TFRecordDataset([str(path)])]
+    assert len(whole) == 2
+    wanted = tf.data.Dataset.from_tensor_slices(
+        ([str(path)] * 3, tf.constant([lengths[0], 0, lengths[0]], tf.int64))
+    )
+    found = [record.numpy() for record in wanted.flat_map(records.example_at)]
+    assert found == [whole[1], whole[0], whole[1]]
+    second = found[0]
+    parsed = records.parse_example(second)
+    assert parsed["video_id"].numpy() == b"v_b"
+    assert parsed["label"].numpy() == 3
+    assert list(parsed["frames"].numpy()) == FRAMES
+    assert list(parsed["flow"].numpy()) == FLOW
+
+
+def _metadata(folder):
+    path = folder / records.shard_file(0, 1)
+    with path.open("wb") as file, _writer() as writer:
+        length = writer.write_record(file)
+    video = records.RecordedVideo(
+        "v_Jump_g01_c01", 3, "Jump", "Jump/g01", {"1": "test"}, 3, 0.5, 0, 0, length
+    )
+    return records.Metadata(
+        folder=folder,
+        name="jumps",
+        clip={"num_frames": 17, "flow_length": 4, "image_size": 64, "resize": "stretch"},
+        encoding={"flow_bound": 20.0, "image_format": "jpeg", "jpeg_quality": 95},
+        flow={"algorithm": "tvl1", "method": "opencv", "quality": "reference"},
+        classes=("A", "B", "C", "Jump"),
+        counts={"videos": 1, "classes": 4, "frames": 3, "failed": 0, "shards": 1},
+        videos=(video,),
+        failed=("v_Jump_g01_c02",),
+        versions={"opencv": "5"},
+    )
+
+
+def test_metadata_come_back_as_written(tmp_path):
+    metadata = _metadata(tmp_path)
+    records.write_metadata(metadata)
+    assert records.load_metadata(tmp_path) == metadata
+    assert [path.name for path in metadata.shard_paths] == ["stfnet-videos.tfrecord-00000-of-00001"]
+    assert '"class": "Jump"' in (tmp_path / "metadata.json").read_text()
+
+
+def test_a_set_that_is_not_whole_is_refused(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        records.load_metadata(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no record set"):
+        records.load_metadata(tmp_path)
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(UserError, match="unfinished"):
+        records.load_metadata(tmp_path)
+
+    metadata = _metadata(tmp_path)
+    records.write_metadata(dataclasses.replace(metadata, versions={}))
+    shard = metadata.shard_paths[0]
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    with pytest.raises(UserError, match=f"has {len(whole) - 1} bytes, .* says {len(whole)}"):
+        records.load_metadata(tmp_path)
+    shard.unlink()
+    with pytest.raises(UserError, match="is missing"):
+        records.load_metadata(tmp_path)
+
+    (tmp_path / "metadata.json").write_text('{"format": 0}')
+    with pytest.raises(UserError, match="format 0, this program reads format 1"):
+        records.load_metadata(tmp_path)
+
+
+def _damaged(values, key, value):
+    """Sets a key (`videos.0.id`), or removes it where the value is None."""
+    *path, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+    for part in path:
+        values = values[part]
+    if value is None:
+        del values[last]
+    else:
+        values[last] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("format", 2, "format 2, this program reads format 1"),
+        ("format", None, "has no key 'format'"),
+        ("videos", None, "has no key 'videos'"),
+        ("videos", {"a": 1}, "'videos' = .*needed is a list"),
+        ("videos.0", "v_Jump", "entry 0 of its key 'videos' is .*needed is an object"),
+        ("videos.0.shard", None, "entry 0 of its key 'videos' has no key 'shard'"),
+        ("videos.0.colour", "red", "'videos' has a key \"colour\" .*does not know"),
+        ("videos.0.num_frames", "3", "'num_frames' = \"3\", needed is a whole number"),
+        ("videos.0.num_frames", True, "'num_frames' = true, needed is a whole number"),
+        ("videos.0.mean_motion", float("nan"), "'mean_motion' = NaN, needed is a finite number"),
+        ("videos.0.offset", -1, "'offset' = -1, needed is a whole number of at least 0"),
+        ("videos.0.offset", 1e300, "'offset' = 1e\\+300, needed is a whole number"),
+        ("videos.0.splits", {"1": 2}, "'splits' = .* needed is an object of texts"),
+        ("videos.0.label", 4, "label 4 and class 'Jump', which do not belong together"),
+        ("videos.0.shard", 1, "lies in shard 1, there are 1"),
+        ("videos.0.record_sha256", "beef", "'record_sha256' = \"beef\", needed is 64 hexa"),
+        ("sha256", 7, "'sha256' = 7, needed is 64 hexadecimal digits"),
+        ("classes", ["A", 1], "'classes' = .*needed is a list of texts"),
+        ("classes", [], "label 3 and class 'Jump', which do not belong together"),
+        ("counts", [], "'counts' = .*needed is an object"),
+        ("counts.shards", 10**12, "says 1000000000000 shards, more than there are videos"),
+        ("clip.image_size", None, "'clip' = .*needed is one whose 'image_size' is a value"),
+        ("encoding.flow_bound", float("nan"), "needed is one whose 'flow_bound' is a finite"),
+        ("owner", "me", 'has a key "owner" that this program does not know'),
+    ],
+)
+def test_a_strange_key_of_the_metadata_is_one_line_with_the_way_out(tmp_path, key, value, told):
+    records.write_metadata(_metadata(tmp_path))
+    path = tmp_path / "metadata.json"
+    values = json.loads(path.read_text())
+    _damaged(values, key, value)
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=told) as caught:
+        records.load_metadata(tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{path} cannot be used: ") and "\n" not in message
+    assert "copy metadata.json again" in message and "the flow of every video" in message
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"format": 1}', b"[" * 100_000]
+)
+def test_metadata_that_are_no_object_are_one_line(tmp_path, content):
+    (tmp_path / "metadata.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be used: .*copy metadata.json again") as caught:
+        records.load_metadata(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_metadata_of_the_version_before_digests_load(tmp_path):
+    metadata = _metadata(tmp_path)
+    records.write_metadata(metadata)
+    path = tmp_path / "metadata.json"
+    values = json.loads(path.read_text())
+    del values["sha256"], values["videos"][0]["record_sha256"], values["videos"][0]["source_sha256"]
+    path.write_text(json.dumps(values))
+    assert records.load_metadata(tmp_path) == metadata
+
+
+def test_the_digest_of_a_set_is_that_of_its_records_digests_as_lines(tmp_path):
+    (video,) = _metadata(tmp_path).videos
+    digests = ["a" * 64, "0" * 64]
+    videos = [dataclasses.replace(video, record_sha256=digest) for digest in digests]
+    summed = subprocess.run(["sha256sum"], input="\n".join([*digests, ""]).encode(), stdout=-1)
+    assert records.set_sha256(videos) == summed.stdout.decode().split()[0]
+    assert records.set_sha256([*videos, video]) == ""
+
+
+def test_an_example_reads_back_without_tensorflow_and_damage_is_noticed(tmp_path):
+    path = tmp_path / "one"
+    with path.open("wb") as file, _writer("v_Über", 300) as writer:
+        writer.write_record(file)
+    whole = path.read_bytes()
+    assert records.read_example(tfrecord.data_of(whole)) == {
+        "video_id": "v_Über",
+        "label": 300,
+        "frames": FRAMES,
+        "flow": FLOW,
+    }
+    for position in (0, 9, 12, len(whole) // 2, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[position] ^= 4
+        with pytest.raises(ValueError, match=r"checksum|header says"):
+            tfrecord.data_of(bytes(damaged))
+    with pytest.raises(ValueError, match=r"header says"):
+        tfrecord.data_of(whole[:-3])

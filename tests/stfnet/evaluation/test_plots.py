@@ -1,0 +1,108 @@
+"""Pictures of runs with many classes, and of classes whose names are any text."""
+
+import io
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from stfnet.evaluation import plots
+
+NAMES = (
+    "cost_$5_vs_$10",
+    r"a\frac{b}",
+    "歩く",
+    "walk\nrun",
+    "x" * 5000,
+    "",
+    "🙂",
+    "nul\0",
+    "\ud800",
+)
+
+# The peak of its own memory: ru_maxrss would count the process that started it as well.
+_DRAW = """
+import sys, time
+import numpy as np
+from stfnet import plots
+count = int(sys.argv[1])
+rng = np.random.default_rng(0)
+confusion = np.diag(rng.integers(5, 40, count))
+np.add.at(confusion, tuple(rng.integers(0, count, (2, 5 * count))), 1)
+begun = time.process_time()
+plots.draw_confusion(confusion, [f"ClassOfAction{k}" for k in range(count)], sys.argv[2])
+peak = open('/proc/self/status').read().partition('VmHWM:')[2]
+print(time.process_time() - begun, int(peak.split()[0]) << 10)
+"""
+
+
+def _drawn(confusion, classes):
+    """The picture, uint8 (H, W, 3)."""
+    file = io.BytesIO()
+    plots.draw_confusion(confusion, classes, file)
+    return cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_two_thousand_classes_are_drawn_in_bounded_memory_and_time(tmp_path):
+    path = tmp_path / "confusion.png"
+    command = [sys.executable, "-c", _DRAW, "2000", path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    seconds, peak = map(float, done.stdout.split())
+    assert peak < 1e9
+    assert seconds < 5  # of the processor
+    assert cv2.imread(str(path)).shape == (1800, 1800, 3)
+
+
+@pytest.mark.parametrize("count", [1, 40, 120, 121, 1001])
+def test_every_number_of_classes_is_drawn_within_the_largest_side(count):
+    height, width, _ = _drawn(np.eye(count, dtype=int), [f"Action{k}" for k in range(count)]).shape
+    assert height == width <= plots.LARGEST_SIDE * plots.DPI
+
+
+def test_the_diagonal_is_dark_where_every_clip_is_right():
+    picture = _drawn(7 * np.eye(700, dtype=int), [str(k) for k in range(700)])
+    blue, _, red = np.moveaxis(picture, -1, 0).astype(int)
+    rows, columns = np.nonzero(blue > red + 70)
+    assert np.corrcoef(rows, columns)[0, 1] > 0.9 and np.ptp(rows) > 1000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_text_whatever_it_holds(name):
+    assert _drawn([[2, 1], [0, 3]], [name, "Other"]).std() > 10
+
+
+def test_dollar_signs_are_drawn_as_they_are():
+    # Between two of them, matplotlib would take a formula and leave them out.
+    formula, without = (_drawn([[1]], [name]) for name in ("$x$ or $y$", "x or y"))
+    assert formula.shape != without.shape or (formula != without).any()
+
+
+def test_a_name_of_one_line_keeps_its_letters_and_loses_what_breaks_lines():
+    from preprocessing.captions import one_line
+
+    assert one_line("cost_$5_vs_$10 歩く") == "cost_$5_vs_$10 歩く"
+    assert one_line("walk\r\nrun\0") == "walk run"
+    assert one_line("abcdef", 4) == "abc…"
+    assert one_line("half \ud800 a pair") == "half a pair"
+
+
+def test_a_failure_to_draw_is_a_warning_of_one_line(tmp_path, caplog):
+    path = tmp_path / "nowhere" / "confusion.png"
+    with plots.never_fatal(path):
+        plots.draw_confusion([[1]], ["A"], path)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and "\n" not in record.getMessage()
+    assert f"{path} was not drawn (FileNotFoundError" in record.getMessage()
+
+
+def test_curves_are_drawn_as_a_whole_file(tmp_path):
+    history = [
+        {"stage": stage, "loss": "1", "val_loss": "nan", "accuracy": "0.5", "val_accuracy": "0.4"}
+        for stage in (0, 0, 1)
+    ]
+    plots.draw_curves(history, tmp_path / "curves.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+    assert cv2.imread(str(tmp_path / "curves.png")).std() > 10

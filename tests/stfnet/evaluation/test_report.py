@@ -1,0 +1,152 @@
+import base64
+import html.parser
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocessing.errors import UserError
+from preprocessing.files import write_json
+from stfnet import run
+from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
+from stfnet.evaluation import evaluate, report
+from stfnet.inference import annotation
+
+
+class Page(html.parser.HTMLParser):
+    """Text, images and the balance of tags of a page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.images, self.addresses, self.text, self.open = [], [], "", []
+        self.feed(path.read_text())
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.addresses += [attributes[k] for k in ("src", "href") if k in attributes]
+        if tag == "img":
+            encoded = attributes["src"].partition(";base64,")[2]
+            content = np.frombuffer(base64.b64decode(encoded), np.uint8)
+            self.images.append(cv2.imdecode(content, cv2.IMREAD_COLOR)[..., ::-1])
+        if tag not in ("img", "meta"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data + " "
+
+
+@pytest.fixture
+def evaluated(tiny_records, tmp_path):
+    """A run's folder as an evaluation leaves it, every test video taken for a move to the right."""
+    model = ModelConfig(3, ClipConfig(num_frames=3, flow_length=4, image_size=32), lstm_units=7)
+    config = RunConfig("squares", tiny_records.classes, model, TrainingConfig())
+    probabilities = np.zeros((24, 3), np.float32)
+    right = tiny_records.classes.index("Right")
+    probabilities[:, right] = np.linspace(0.5, 0.96, 24)
+    probabilities[:, (right + 1) % 3] = 1 - probabilities[:, right]
+    videos = run.draw_videos(tiny_records, config)
+    with run.writing(tmp_path, config, videos):
+        pass
+    results = {
+        "dataset": "squares",
+        "protocol": "group",
+        "fold": "1",
+        "split": "test",
+        "streams": "both",
+        "top1": 1 / 3,
+        "top5": 1.0,
+        "mean_class_accuracy": 1 / 3,
+        "chance": 1 / 3,
+        "majority": 0.25,
+        "leak": 0.0,
+        "num_test": 24,
+        "num_train": 48,
+        "num_classes": 3,
+        "validated_on": "groups held back from training",
+        "certificate": videos.certificate(),
+        "unseen": ["v_new"],
+        "lost": [],
+        "changed": [],
+        "per_class": {"Left": 0.0, "Right": 1.0, "Still": 0.0},
+        "confusion": [[0, 8, 0], [0, 8, 0], [0, 8, 0]],
+    }
+    evaluate.write_results(tmp_path, results, probabilities, range(24), tiny_records)
+    return tmp_path
+
+
+def test_the_page_holds_figures_settings_and_pictures_in_itself(evaluated, tiny_records):
+    (evaluated / "ablation.json").write_text('{"ablation": {"both": 0.9, "rgb": 0.625}}')
+    path = report.write_report(
+        evaluated,
+        evaluated / "report",
+        tiny_records,
+        ablation=evaluated / "ablation.json",
+        published={"two-stream <fusion>": 92.5},
+        paper={"model": {"lstm_units": 101}, "training": {"batch_size": 8, "seed": 0}},
+    )
+    page = Page(path)
+    assert not page.open
+    assert all(address.startswith("data:") for address in page.addresses)
+    for text in ("33.3 % top-1", "25.0 %", "frames alone 62.5 %", "two-stream <fusion> 92.5 %"):
+        assert text in page.text
+    assert run.read_videos(evaluated).sha256 in page.text
+    assert "15 training, 3 validation, 6 test" in " ".join(page.text.split())
+    assert "1 videos of the records unknown to the run" in page.text
+    # What differs from the paper's settings, and only those.
+    assert "paper model.lstm_units 7 101 training.batch_size 1 8 Whole" in page.text
+    # The confusion matrix, four mistakes, and one success of the only class that has any.
+    assert len(page.images) == 1 + 4 + 1
+    for clip in page.images[1:]:
+        assert clip.shape == (2 * annotation.CELL, 3 * annotation.CELL, 3)
+    # The surest mistake comes first: the last video in the records that does not move right.
+    last = [video.id for video in tiny_records.videos if video.class_name != "Right"][-1]
+    assert page.text.index(last) < page.text.index("Recognised")
+
+
+def test_a_clip_is_drawn_with_its_flow_below_its_frames():
+    clip = ClipConfig(num_frames=2, flow_length=2, image_size=32)
+    rgb = np.zeros((2, 32, 32, 3), np.uint8)
+    rgb[0], rgb[1] = (10, 20, 30), (40, 50, 60)
+    fields = np.full((2, 2, 2, 32, 32), 128, np.uint8)
+    fields[0, 1, 0] = 255  # field 0: frame 0 to 1, to the right, the second of its stack
+    drawn = annotation.draw_clip(rgb, fields, clip)
+    cells = drawn.reshape(2, annotation.CELL, 2, annotation.CELL, 3)
+    means = cells.mean((1, 3))  # row, column, RGB
+    np.testing.assert_allclose(means[0], [(10, 20, 30), (40, 50, 60)])
+    np.testing.assert_allclose(means[1], [(255, 0, 0), (255, 255, 255)], atol=3)
+
+
+def test_a_run_that_was_not_evaluated_is_refused(evaluated):
+    results = evaluated / "results.json"
+    kept = json.loads(results.read_text())
+    results.unlink()
+    with pytest.raises(UserError, match=r"results\.json is missing: run experiments\.evaluate"):
+        report.write_report(evaluated, evaluated / "report")
+    write_json(results, kept | {"certificate": {"parts_sha256": "of another run"}})
+    with pytest.raises(UserError, match=r"results\.json is of another run than .*videos\.json"):
+        report.write_report(evaluated, evaluated / "report")
+    (evaluated / "best.keras").write_bytes(b"trained on since")
+    write_json(results, kept | {"network_sha256": "0" * 64})
+    with pytest.raises(UserError, match=r"results\.json is of an earlier network than"):
+        report.write_report(evaluated, evaluated / "report")
+    write_json(results, kept)
+    report.write_report(evaluated, evaluated / "report")
+    with pytest.raises(UserError, match="no JSON file with an `ablation`"):
+        report.write_report(evaluated, evaluated / "report", ablation=results)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"protocol": "group"}', "\x00"])
+def test_results_that_are_not_an_evaluations_are_refused(evaluated, content):
+    (evaluated / "results.json").write_text(content)
+    with pytest.raises(UserError, match="evaluate the run again"):
+        report.write_report(evaluated, evaluated / "report")
+
+
+def test_without_the_papers_settings_nothing_is_said_of_them(evaluated):
+    page = Page(report.write_report(evaluated, evaluated / "report"))
+    assert "in place of the paper's" not in page.text and not page.open

@@ -1,0 +1,104 @@
+import cv2
+import numpy as np
+import pytest
+
+from preprocessing.errors import UserError
+from stfnet.config import ClipConfig
+from stfnet.inference import annotation
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+RANKING = [("Wave", 0.75), ("Jump", 0.25)]
+
+
+def _read(path):
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while True:
+        there_is, frame = capture.read()
+        if not there_is:
+            return frames, capture.get(cv2.CAP_PROP_FPS)
+        frames.append(frame[..., ::-1])
+
+
+@pytest.fixture
+def found():
+    """A clip of 11 frames whose flow is 10 pixels to the right everywhere."""
+    flow = np.full((3, 32, 32, 8), 128, np.uint8)
+    flow[..., ::2] = 128 + 64  # 10 px of 20 are 64 of 127.5 levels
+    return {
+        "rgb": np.zeros((3, 32, 32, 3), np.uint8),
+        "flow": flow,
+        "frame_numbers": np.array([0, 3, 6]),
+        "num_frames": 11,
+        "fps": 20.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn"),
+    [
+        ((48, 64), (360, 480)),  # enlarged to the least height
+        ((400, 401), (400, 400)),  # kept, but even
+        ((1080, 1920), (360, 640)),  # reduced to the largest width
+        ((900, 600), (480, 320)),  # reduced to the largest height
+    ],
+)
+def test_pictures_are_large_enough_to_read_and_small_enough_to_play(size, drawn):
+    assert annotation.picture_size(*size) == drawn
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_the_annotated_video_shows_every_frame_beside_its_flow(
+    moving_square, tmp_path, found, suffix
+):
+    path = tmp_path / f"annotated{suffix}"
+    annotation.write_annotated(path, moving_square, found, CLIP, RANKING)
+    frames, fps = _read(path)
+    originals, _ = _read(moving_square)
+    assert len(frames) == len(originals) == 11
+    assert fps == pytest.approx(20)
+    assert frames[0].shape == (360 + 34 + 44, 480 + 480 + 300, 3)
+    video = frames[7][34:394, :480].astype(float)
+    enlarged = cv2.resize(originals[7], (480, 360), interpolation=cv2.INTER_CUBIC)
+    assert np.abs(video - enlarged).mean() < 6
+    # The wheel's colour to the right is red.
+    colored = frames[7][44:384, 490:950].reshape(-1, 3).mean(0)
+    np.testing.assert_allclose(colored, [255, 0, 0], atol=12)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bars_are_as_long_as_the_probabilities():
+    panel = annotation.draw_panel(394, RANKING)
+    bars = [
+        (panel[92 + 23 + 46 * k] == color).all(-1).sum()
+        for k, color in enumerate((annotation.ACCENT, annotation.MUTED))
+    ]
+    assert bars == [207, 69]  # of 276 pixels
+
+
+def test_the_timeline_marks_what_was_sampled_until_now():
+    strip = annotation.draw_timeline(1000 + 24 + 110, 11, [0, 4, 8], 5)
+    row = strip[15]  # through the ticks, above the line
+    passed = np.flatnonzero((row == annotation.ACCENT).all(-1))
+    coming = np.flatnonzero((row == annotation.MUTED).all(-1))
+    assert passed.tolist() == [11, 12, 13, 411, 412, 413]
+    assert coming.tolist() == [811, 812, 813]
+
+
+def test_long_and_foreign_names_stay_inside_the_panel():
+    panel = annotation.draw_panel(394, [("Übermäßig langes 動作 " * 9, 1.0)], ("note",))
+    margin = panel[:, -annotation.MARGIN :]
+    assert (margin == annotation.BACKGROUND).all()
+
+
+def test_every_distinct_field_is_drawn_once(found):
+    fields = annotation.color_fields(found, CLIP)
+    # Frames 0, 3, 6 take fields -2..1, 1..4 and 4..7, clamped to 0..9.
+    assert sorted(fields) == list(range(8))
+
+
+def test_a_missing_video_leaves_no_file(tmp_path, found):
+    with pytest.raises(UserError, match="does not exist"):
+        annotation.write_annotated(
+            tmp_path / "annotated.mp4", tmp_path / "no.mp4", found, CLIP, RANKING
+        )
+    assert list(tmp_path.iterdir()) == []

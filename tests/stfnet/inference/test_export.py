@@ -1,0 +1,144 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from preprocessing import video
+from preprocessing.errors import UserError
+from stfnet import run
+from stfnet.config import ClipConfig
+from stfnet.inference import export, prediction
+
+# What a server does: TensorFlow, NumPy and the folder, no line of this project.
+SERVER = """
+import sys
+import numpy as np
+import tensorflow as tf
+folder, inputs, outputs = sys.argv[1:]
+loaded = tf.saved_model.load(folder)
+inputs = {name: tf.constant(value) for name, value in np.load(inputs).items()}
+whole = loaded.signatures["classify_frames"](frames=inputs.pop("frames"))
+clips = loaded.signatures["serving_default"](**inputs)
+assert set(clips) == {"probabilities"}, clips
+assert not {"stfnet", "preprocessing"} & set(sys.modules)
+found = {f"frames_{name}": value.numpy() for name, value in whole.items()}
+found["frames_class_names"] = found["frames_class_names"].astype("S")
+np.savez(outputs, clips=clips["probabilities"].numpy(), **found)
+"""
+
+
+def _random_clips(count, config):
+    rng = np.random.default_rng(0)
+    clip = config.model.clip
+    shape = (count, clip.num_frames, clip.image_size, clip.image_size)
+    channels = {"rgb": 3, "flow": 2 * clip.flow_length}
+    return {name: rng.integers(0, 256, (*shape, c), np.uint8) for name, c in channels.items()}
+
+
+def _serve(folder, inputs, tmp_path):
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    program = [sys.executable, "-c", SERVER, folder, tmp_path / "inputs.npz", tmp_path / "out.npz"]
+    subprocess.run(program, check=True, cwd=tmp_path)
+    return np.load(tmp_path / "out.npz")
+
+
+@pytest.fixture(scope="module")
+def exported(make_run, tmp_path_factory):
+    """(model, RunConfig, folder of its export, which was written over an older one)."""
+    folder = tmp_path_factory.mktemp("exported") / "export"
+    folder.mkdir()
+    for name in ("saved_model.pb", "left_over"):
+        (folder / name).touch()
+    # Of 16 pixels, so that the flow solver has one scale to be traced and not four.
+    clip = ClipConfig(num_frames=3, flow_length=4, image_size=16)
+    workdir = make_run(clip=clip)
+    model, config = prediction.load_run(workdir)
+    certificate = run.read_videos(workdir).certificate()
+    export.export_saved_model(model, config, folder, certificate=certificate)
+    return model, config, folder
+
+
+def test_plain_tensorflow_gives_the_probabilities_of_keras(exported, moving_square, tmp_path):
+    model, config, folder = exported
+    inputs = _random_clips(2, config)
+    frames = np.stack(list(video.read_frames(moving_square)))[None]
+    found = _serve(folder, inputs | {"frames": frames}, tmp_path)
+    assert found["clips"].dtype == np.float32
+    np.testing.assert_allclose(found["clips"], model.predict_on_batch(inputs), atol=1e-5)
+
+    probabilities, clip = prediction.predict_video(model, config, moving_square)
+    np.testing.assert_allclose(found["frames_probabilities"], [probabilities], atol=1e-3)
+    assert found["frames_class_names"].astype(str).tolist() == list(config.classes)
+    np.testing.assert_array_equal(found["frames_frame_numbers"], clip["frame_numbers"])
+
+
+def test_an_export_carries_its_classes_and_replaces_an_older_one(exported):
+    _, config, folder = exported
+    assert (folder / "classes.txt").read_text().split() == ["Bow", "Jump", "Wave"]
+    assert json.loads((folder / "config.json").read_text())["name"] == "tiny"
+    assert prediction.load_model(folder)[1] == config
+    assert not (folder / "left_over").exists()
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_an_export_says_which_videos_its_run_knew(exported):
+    _, config, folder = exported
+    certificate = json.loads((folder / "config.json").read_text())["certificate"]
+    assert certificate["protocol"] == "group" and len(certificate["parts_sha256"]) == 64
+    assert certificate["seen_by_starting_weights"] == []
+    assert export.load_export(folder)[1] == config
+
+
+def test_one_stream_takes_one_input(make_run, tmp_path):
+    model, config = prediction.load_run(make_run(streams="rgb"))
+    export.export_saved_model(model, config, tmp_path / "export")
+    inputs = {"rgb": _random_clips(1, config)["rgb"]}
+    loaded, _ = prediction.load_model(tmp_path / "export")
+    frames = np.stack([inputs["rgb"][0]] * 2)  # T frames of the network's size are the clip
+    whole = loaded.signatures["classify_frames"](frames=frames)["probabilities"]
+    np.testing.assert_allclose(whole[0], model.predict_on_batch(inputs)[0], atol=1e-5)
+    np.testing.assert_allclose(
+        loaded.predict_on_batch(inputs), model.predict_on_batch(inputs), atol=1e-5
+    )
+
+
+def test_a_folder_of_something_else_is_left_alone(exported, tmp_path):
+    model, config, _ = exported
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="holds something else than an export"):
+        export.export_saved_model(model, config, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "classes.txt", "SHA256SUMS"])
+def test_a_damaged_export_is_named(exported, tmp_path, name):
+    folder = shutil.copytree(exported[2], tmp_path / "export")
+    content = bytearray((folder / name).read_bytes())
+    content[2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=r"export/.* is damaged, or its checksum is: copy"):
+        prediction.load_model(folder)
+
+
+def test_an_export_with_a_file_missing_is_named(exported, tmp_path):
+    folder = shutil.copytree(exported[2], tmp_path / "export")
+    (folder / "variables" / "variables.index").unlink()
+    with pytest.raises(UserError, match=r"variables.index is missing: copy the export again"):
+        prediction.load_model(folder)
+
+
+def test_an_export_without_checksums_loads_or_is_named(exported, tmp_path):
+    folder = shutil.copytree(exported[2], tmp_path / "export")
+    (folder / "SHA256SUMS").unlink()
+    assert prediction.load_model(folder)[1] == exported[1]
+    (folder / "saved_model.pb").write_bytes(b"no graph")
+    with pytest.raises(UserError, match="export does not load"):
+        prediction.load_model(folder)
+
+
+def test_the_checksums_are_those_of_sha256sum(exported):
+    done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=exported[2])
+    assert done.returncode == 0

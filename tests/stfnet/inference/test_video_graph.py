@@ -1,0 +1,120 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from preprocessing import flow, records, video
+from preprocessing.errors import UserError
+from preprocessing.flow import tvl1_keras
+from preprocessing.preparation import conversion
+from stfnet import sampling
+from stfnet.config import ClipConfig
+from stfnet.inference import prediction, video_graph
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=20)
+
+
+SIZES = [
+    (96, 128),  # by area, fractions of pixels
+    (64, 64),  # by area, whole pixels, halves to be rounded up
+    (30, 31),  # enlarged
+    (32, 32),  # kept
+    (20, 300),  # by area, but one side grows
+    (300, 20),
+    (693, 149),  # the same; 224 / 693 is 32 / 99, where rounding decides between two pixels
+    (1080, 608),
+    *np.random.default_rng(0).integers(20, 700, (20, 2)).tolist(),
+]
+
+
+@pytest.mark.parametrize("mode", ["stretch", "crop"])
+@pytest.mark.parametrize("target", [32, 224])
+def test_frames_are_resized_as_by_opencv_to_the_last_bit(target, mode):
+    for height, width in SIZES:
+        frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        (found,) = video_graph.resize(frame[None], target, mode).numpy()
+        expected = video.resize(frame, target, mode)
+        np.testing.assert_array_equal(found, expected, err_msg=f"{height} x {width}")
+
+
+def test_gray_is_opencvs():
+    colors = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    np.testing.assert_array_equal(
+        video_graph.grayscale(colors), cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)
+    )
+
+
+def test_flow_is_encoded_as_in_the_records():
+    field = np.random.default_rng(0).normal(0, 15, (50, 50, 2)).astype(np.float32)
+    np.testing.assert_array_equal(video_graph.encode(field, 20.0), flow.encode(field, 20.0))
+
+
+@pytest.mark.parametrize("short_video", ["pad_last", "loop"])
+def test_the_graph_samples_what_numpy_samples(short_video):
+    clip = ClipConfig(num_frames=6, flow_length=5, short_video=short_video)
+    for count in range(2, 40):
+        frames, fields = video_graph.sample(tf.constant(count), clip)
+        expected = sampling.test_indices(count, 6, short_video)
+        np.testing.assert_array_equal(frames, expected)
+        np.testing.assert_array_equal(fields, sampling.flow_indices(expected, count, 5))
+
+
+def test_a_short_video_is_refused_where_the_clip_says_so():
+    clip = dataclasses.replace(CLIP, short_video="error")
+    with pytest.raises(UserError):
+        sampling.test_indices(2, 3, "error")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="takes 3 frames"):
+        video_graph.sample(tf.constant(2), clip)
+
+
+@pytest.fixture
+def moving_wall(tmp_path):
+    """(folder of images, the same as uint8 (11, 60, 60, 3)): a wall that moves right."""
+    wall = np.random.default_rng(0).integers(0, 256, (60, 100, 3), np.uint8)
+    wall = cv2.GaussianBlur(wall, (0, 0), 4)
+    wall = cv2.normalize(wall, None, 0, 255, cv2.NORM_MINMAX)
+    frames = np.stack([wall[:, 30 - 3 * k : 90 - 3 * k] for k in range(11)])
+    for k, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / f"{k:02d}.png"), frame[..., ::-1])
+    return tmp_path, frames
+
+
+@pytest.mark.slow
+def test_with_one_solver_the_clip_is_that_of_lossless_records(moving_wall):
+    folder, frames = moving_wall
+    solver = tf.function(tvl1_keras.solve, jit_compile=True)
+    inputs, numbers = video_graph.make_clip(frames[None], CLIP, solver=solver)
+    settings = conversion.Settings(image_size=20, image_format="png", flow_method="keras")
+    stored = records.read_example(conversion.example(folder, "wall", 0, settings))
+    decoded = {
+        name: [cv2.imdecode(np.frombuffer(i, np.uint8), cv2.IMREAD_UNCHANGED) for i in stored[name]]
+        for name in ("frames", "flow")
+    }
+    for t, number in enumerate(numbers.numpy()):
+        np.testing.assert_array_equal(inputs["rgb"][0, t], decoded["frames"][number][..., ::-1])
+        fields = sampling.flow_indices(numbers.numpy(), 11, 4)[t]
+        for place, k in enumerate(fields):
+            stack = inputs["flow"][0, t, ..., 2 * place : 2 * place + 2].numpy()
+            planes = decoded["flow"][k].reshape(2, 20, 20)
+            assert planes.std() > 0
+            np.testing.assert_array_equal(stack.transpose(2, 0, 1), planes)
+
+
+def test_a_batch_of_videos_gives_the_clips_of_the_files(moving_wall):
+    folder, frames = moving_wall
+    spec = tf.TensorSpec((None, None, None, None, 3), tf.uint8)
+    make_clip = tf.function(lambda frames: video_graph.make_clip(frames, CLIP), [spec])
+    inputs, numbers = make_clip(np.stack([frames, frames[:, :, ::-1]]))
+    expected = prediction.read_clip(folder, CLIP)
+    np.testing.assert_array_equal(numbers, expected["frame_numbers"])
+    np.testing.assert_array_equal(inputs["rgb"][0], expected["rgb"])
+    encoded = np.abs(inputs["flow"][0].numpy().astype(int) - expected["flow"])
+    assert encoded.shape == (3, 20, 20, 8)
+    # Of 20 pixels most are near a border, where the two solvers differ most.
+    assert np.mean(encoded <= 1) > 0.95
+    # One pixel of 20 a frame, 6.4 levels; and the mirrored video moves left.
+    across = inputs["flow"].numpy()[..., ::2].astype(int) - 128
+    assert abs(np.median(across[0]) - 6) <= 1
+    assert abs(np.median(across[1]) + 6) <= 1

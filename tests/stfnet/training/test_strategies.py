@@ -1,0 +1,127 @@
+"""What the environment says of the workers (whole clusters: experiments/test_train_distributed)."""
+
+import hashlib
+import json
+import types
+
+import pytest
+import tensorflow as tf
+
+from preprocessing.errors import UserError
+from stfnet.config import ModelConfig, RunConfig, TrainingConfig
+from stfnet.training import strategies
+
+TWO = {"worker": ["a:1", "b:1"]}
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch):
+    for name in ("TF_CONFIG", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_a_cluster_one_device_trains():
+    strategy = strategies.make_strategy("auto")
+    assert strategy.num_replicas_in_sync == 1
+    assert strategies.named_workers() == 1
+    assert strategies.num_workers(strategy) == 1
+    assert strategies.is_chief(strategy)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "chief"),
+    [
+        ({"chief": ["c:1"], "worker": ["a:1", "b:1"]}, ("chief", 0)),
+        ({"worker": ["a:1", "b:1"]}, ("worker", 0)),
+    ],
+)
+def test_a_cluster_has_one_chief(cluster, chief):
+    class Strategy:  # what is_chief reads of one; a real one would wait for the others
+        pass
+
+    chiefs = []
+    for kind, tasks in cluster.items():
+        for index in range(len(tasks)):
+            Strategy.cluster_resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+                tf.train.ClusterSpec(cluster), task_type=kind, task_id=index
+            )
+            assert strategies.num_workers(Strategy) == sum(map(len, cluster.values()))
+            if strategies.is_chief(Strategy):
+                chiefs.append((kind, index))
+    assert chiefs == [chief]
+
+
+def test_mirrored_takes_every_logical_device():
+    strategy = strategies.make_strategy("mirrored")
+    assert isinstance(strategy, tf.distribute.MirroredStrategy)
+    assert strategy.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU"))
+
+
+def test_workers_are_counted_from_tf_config_or_the_slurm_step(monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
+    assert strategies.named_workers() == 3
+    task = {"type": "worker", "index": 1}
+    cluster = {"chief": ["c:1"], **TWO}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    assert strategies.named_workers() == 3
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": TWO, "task": task}))
+    assert strategies.named_workers() == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "TF_CONFIG does not read"),
+        ('{"cluster": {}}', "TF_CONFIG does not read"),
+        (json.dumps({"cluster": TWO, "task": {"type": "worker", "index": 2}}), "no task of its"),
+        (json.dumps({"cluster": {"ps": ["p:1"]}, "task": {}}), "without 'ps'"),
+    ],
+)
+def test_a_tf_config_that_does_not_read_is_named(monkeypatch, text, message):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match=message):
+        strategies.make_strategy("multi_worker")
+
+
+@pytest.mark.parametrize("port", ["http", "", "0", "70000"])
+def test_a_port_that_is_none_is_named(monkeypatch, port):
+    monkeypatch.setenv("STFNET_PORT", port)
+    with pytest.raises(UserError, match=f"STFNET_PORT={port} is not a port"):
+        strategies.make_strategy("multi_worker")
+
+
+def test_workers_without_a_cluster_are_refused():
+    with pytest.raises(UserError, match="needs workers: set TF_CONFIG"):
+        strategies.make_strategy("multi_worker")
+
+
+@pytest.mark.parametrize(
+    ("model", "training", "message"),
+    [
+        ({}, {"batch_size": 4, "jit_compile": True}, "jit_compile=True trains on one device only"),
+        ({}, {"batch_size": 3}, "cannot be shared by 2 device"),
+        ({"lstm_statistics": "batch"}, {"batch_size": 2}, "needs two clips or more"),
+    ],
+)
+def test_settings_that_two_devices_cannot_train_are_refused(model, training, message):
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    config = RunConfig("tiny", ("a",), ModelConfig(1, **model), TrainingConfig(**training))
+    with pytest.raises(UserError, match=message):
+        strategies.check_run(two, config)
+
+
+def test_an_unknown_strategy_is_refused():
+    with pytest.raises(UserError, match="--strategy=tpu is not one of auto, one"):
+        strategies.make_strategy("tpu")
+
+
+def test_workers_agree_where_all_say_the_same(monkeypatch):
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    for other, agreed in (("same", True), ("another", False)):
+        theirs = float(int.from_bytes(hashlib.sha256(other.encode()).digest()[:2]))
+        sums = iter([theirs, 0.0])
+        monkeypatch.setattr(strategies, "total", lambda _, value, sums=sums: value + next(sums))
+        assert strategies.all_agree(two, "same") == agreed
+    sums = iter([float(int.from_bytes(hashlib.sha256(b"same").digest()[:2])), 1.0])
+    monkeypatch.setattr(strategies, "total", lambda _, value: value + next(sums))
+    assert not strategies.all_agree(two, "same")  # a third one's doubt reaches all

@@ -51,17 +51,17 @@ def main(_):
     from stfnet import run
     from stfnet.evaluation import evaluate as evaluation
 
-    metadata = records.load_metadata(FLAGS.records)
+    record_set = records.load_record_set(FLAGS.records)
     workdir = Path(FLAGS.workdir)
     if not FLAGS.folds:
-        results = evaluate(workdir, metadata)
+        results = evaluate(workdir, record_set)
         print(paper.comparison(results), end="")
         return 0
     if FLAGS.protocol or FLAGS.fold:
         raise UserError("--folds names the splits: leave --protocol and --fold out")
     folds = {
         fold: run_of_fold(workdir, fold)
-        for fold in splits.chosen_folds(metadata.videos, FLAGS.folds)
+        for fold in splits.chosen_folds(record_set.videos, FLAGS.folds)
     }
     missing = [fold for fold, folder in folds.items() if not folder.is_dir()]
     if missing:
@@ -75,7 +75,7 @@ def main(_):
             f"{workdir}: the run of fold {', '.join(unfinished[:5])} has not trained to its end: "
             f"go on with experiments.train --folds={','.join(unfinished)}, or leave it out"
         )
-    results = {fold: evaluate(folder, metadata) for fold, folder in folds.items()}
+    results = {fold: evaluate(folder, record_set) for fold, folder in folds.items()}
     mean = evaluation.average_folds(results)
     path = workdir / f"results{evaluation.results_suffix(results[next(iter(folds))])}.json"
     files.write_json(path, mean)
@@ -89,7 +89,7 @@ def main(_):
     return 0
 
 
-def evaluate(workdir, metadata):
+def evaluate(workdir, record_set):
     """Evaluates one run, prints and writes its results, and returns them."""
     from preprocessing import files
     from preprocessing.captions import one_line
@@ -101,20 +101,20 @@ def evaluate(workdir, metadata):
     model, config = load_run(workdir)
     videos = run.read_videos(workdir)
     results, probabilities, positions = evaluation.evaluate(
-        model, metadata, config, videos, FLAGS.protocol, FLAGS.fold, FLAGS.split
+        model, record_set, config, videos, FLAGS.protocol, FLAGS.fold, FLAGS.split
     )
-    located = run.locate(videos, metadata)
+    located = run.locate(videos, record_set)
     results["network_sha256"] = run.network_sha256(workdir)
     results["finished"] = run.is_finished(workdir)
     if not results["finished"]:
         print(f"{workdir} is still being trained, or was stopped: its best network so far")
-    paths = evaluation.write_results(workdir, results, probabilities, positions, metadata)
+    paths = evaluation.write_results(workdir, results, probabilities, positions, record_set)
     if FLAGS.nearest_neighbour:  # after the results, since it reads every frame
         results["nearest_neighbour"] = baselines.nearest_neighbour(
-            metadata, located.train, positions
+            record_set, located.train, positions
         )
         files.write_json(paths[0], results)
-    print(*located.notes(metadata), sep="\n", end="\n" if located.notes(metadata) else "")
+    print(*located.notes(record_set), sep="\n", end="\n" if located.notes(record_set) else "")
     print(
         f"{results['dataset']}, protocol {results['protocol']}, fold {results['fold']}, "
         f"{results['split']} part: {results['num_test']} videos of {results['num_classes']} classes"

@@ -29,46 +29,46 @@ def main(_):
     from preprocessing import files, records
     from preprocessing.records import summary
 
-    metadata = records.load_metadata(FLAGS.records)
-    figures = summary.summarise(metadata)
-    video = _chosen(metadata, figures, FLAGS.video)
+    record_set = records.load_record_set(FLAGS.records)
+    figures = summary.summarise(record_set)
+    video = _chosen(record_set, figures, FLAGS.video)
     output.mkdir(parents=True, exist_ok=True)
-    png = _contact_sheet(metadata, video)
+    png = _contact_sheet(record_set, video)
     # An id may be a path, where a collection repeats file names.
     picture = output / f"{video.id.replace('/', '-')}.png"
     with files.writing(picture) as file:
         file.write(png)
-    files.write_text(output / "summary.html", _page(metadata, figures, video, png))
+    files.write_text(output / "summary.html", _page(record_set, figures, video, png))
     print(f"written: {picture}")
     print(f"written: {output / 'summary.html'}")
 
 
-def _chosen(metadata, figures, video_id):
+def _chosen(record_set, figures, video_id):
     if video_id is None:
         busiest = max(figures.classes, key=lambda one: one.mean_motion if one.videos else -1)
         video_id = busiest.example
-    for video in metadata.videos:
+    for video in record_set.videos:
         if video.id == video_id:
             return video
-    near = [video.id for video in metadata.videos if video_id.lower() in video.id.lower()]
-    some = near or [video.id for video in metadata.videos]
-    failed = " (it failed: failures.jsonl has the reason)" if video_id in metadata.failed else ""
+    near = [video.id for video in record_set.videos if video_id.lower() in video.id.lower()]
+    some = near or [video.id for video in record_set.videos]
+    failed = " (it failed: failures.jsonl has the reason)" if video_id in record_set.failed else ""
     raise UserError(
-        f"{metadata.folder} has no video {video_id!r}{failed}: there are"
+        f"{record_set.folder} has no video {video_id!r}{failed}: there are"
         f" {', '.join(some[:5])}{' and others' if len(some) > 5 else ''}"
     )
 
 
-def _contact_sheet(metadata, video) -> bytes:
+def _contact_sheet(record_set, video) -> bytes:
     import cv2
 
     from preprocessing.records import contact_sheet
 
-    sheet = contact_sheet.contact_sheet(metadata, video)
+    sheet = contact_sheet.contact_sheet(record_set, video)
     return cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
-def _page(metadata, figures, video, png) -> str:
+def _page(record_set, figures, video, png) -> str:
     import jinja2
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
@@ -76,9 +76,9 @@ def _page(metadata, figures, video, png) -> str:
         loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
     return page.get_template("inspect_records.html.jinja").render(
-        metadata=metadata,
+        record_set=record_set,
         summary=figures,
-        megabytes=sum(one.length for one in metadata.videos) / 1e6,
+        megabytes=sum(one.length for one in record_set.videos) / 1e6,
         picture="data:image/png;base64," + base64.b64encode(png).decode(),
         pictured=video.id,
         # Lengths of the longest bars; motion may be none at all.

@@ -37,29 +37,29 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
     Raises:
         UserError: more videos failed than are allowed.
     """
-    counts = prepared.metadata.counts
+    counts = prepared.record_set.counts
     failed = len(prepared.failures)
     state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
     print(
-        f"{prepared.metadata.folder}: {counts['videos']} videos, {counts['frames']} frames,"
-        f" {failed} failed ({state}), SHA-256 {prepared.metadata.sha256 or 'unknown'}"
+        f"{prepared.record_set.folder}: {counts['videos']} videos, {counts['frames']} frames,"
+        f" {failed} failed ({state}), SHA-256 {prepared.record_set.sha256 or 'unknown'}"
     )
     if notes := len(prepared.notes):
         print(
             f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"
-            f" {prepared.metadata.folder / prepare.NOTES_FILE} says why"
+            f" {prepared.record_set.folder / prepare.NOTES_FILE} says why"
         )
     if failed > allowed:
         raise UserError(
             f"{failed} of {counts['videos'] + failed} videos could not be used,"
             f" {allowed} allowed: the first because {prepared.failures[0]['reason']}."
-            f" The records hold the others; {prepared.metadata.folder / prepare.FAILURES_FILE}"
+            f" The records hold the others; {prepared.record_set.folder / prepare.FAILURES_FILE}"
             " lists all. Repair them and run the same command again, or set"
             f" --allow_failures={failed}"
         )
 
 
-def show_faults(metadata: records.Metadata, faults: list[verification.Fault]):
+def show_faults(record_set: records.RecordSet, faults: list[verification.Fault]):
     """Prints what reading a set back found.
 
     Raises:
@@ -70,19 +70,19 @@ def show_faults(metadata: records.Metadata, faults: list[verification.Fault]):
     shards = sorted({fault.shard for fault in faults})
     if shards == [records.METADATA_FILE]:
         raise UserError(
-            f"the records of {metadata.folder} are whole, {records.METADATA_FILE} lists others than"
-            " it was written for: copy it again from where the set was made, or, if the change was"
-            ' meant, set its "sha256" to "" and run the same experiments.prepare again'
+            f"the records of {record_set.folder} are whole, {records.METADATA_FILE} lists others"
+            " than it was written for: copy it again from where the set was made, or, if the"
+            ' change was meant, set its "sha256" to "" and run the same experiments.prepare again'
         )
     if faults:
         raise UserError(
-            f"{len(faults)} of {len(metadata.videos)} videos are damaged: delete"
-            f" {', '.join(shards)} in {metadata.folder} and run the same experiments.prepare again,"
-            " which makes only their videos anew"
+            f"{len(faults)} of {len(record_set.videos)} videos are damaged: delete"
+            f" {', '.join(shards)} in {record_set.folder} and run the same experiments.prepare"
+            " again, which makes only their videos anew"
         )
-    print(f"{metadata.folder}: {len(metadata.videos)} videos read back, all whole")
+    print(f"{record_set.folder}: {len(record_set.videos)} videos read back, all whole")
     print(
-        f"SHA-256 {metadata.sha256}"
-        if metadata.sha256
+        f"SHA-256 {record_set.sha256}"
+        if record_set.sha256
         else "no SHA-256 to compare with: run the same experiments.prepare again to add them"
     )

@@ -115,10 +115,10 @@ def main(argv):
     check_flags()
     workers = _WORKERS.value or len(os.sched_getaffinity(0))
     if _VERIFY.value:
-        metadata = records.load_metadata(Path(_VERIFY.value))
-        with preparation_report.progress_bar(" videos", len(metadata.videos)) as bar:
-            faults = verification.verify(metadata, workers, _TIME_LIMIT.value, bar.update)
-        return preparation_report.show_faults(metadata, faults)
+        record_set = records.load_record_set(Path(_VERIFY.value))
+        with preparation_report.progress_bar(" videos", len(record_set.videos)) as bar:
+            faults = verification.verify(record_set, workers, _TIME_LIMIT.value, bar.update)
+        return preparation_report.show_faults(record_set, faults)
     settings = conversion.Settings(
         image_size=_IMAGE_SIZE.value,
         resize=_RESIZE.value,

@@ -26,12 +26,12 @@ def main(_):
     from stfnet import run
     from stfnet.evaluation import report
 
-    metadata = records.load_metadata(FLAGS.records) if FLAGS.records else None
+    record_set = records.load_record_set(FLAGS.records) if FLAGS.records else None
     name = run.read_config(FLAGS.workdir).name
     path = report.write_report(
         FLAGS.workdir,
         FLAGS.output,
-        metadata,
+        record_set,
         ablation=FLAGS.ablation,
         published=paper.ACCURACY.get(name),
         paper=ucf101.get_config().to_dict(),

@@ -14,13 +14,13 @@ def run_of_fold(workdir: Path, fold: str) -> Path:
     return Path(workdir) / f"fold-{fold}"
 
 
-def make_run_config(config, metadata) -> RunConfig:
+def make_run_config(config, record_set) -> RunConfig:
     """Joins a configuration with the classes of the records.
 
     Args:
         config: ml_collections.ConfigDict of a file in experiments/configs: `model` (with `clip`),
             `training`, `protocol`, `fold`, `split_seed`, `split_from`.
-        metadata: of the records.
+        record_set: of the records.
 
     Returns:
         RunConfig.
@@ -41,7 +41,7 @@ def make_run_config(config, metadata) -> RunConfig:
     for name in ("model", "training"):
         if not isinstance(values.setdefault(name, {}), dict):
             raise UserError(f"the configuration's {name}={values[name]!r} is no group of settings")
-    model = {**values.pop("model"), "num_classes": len(metadata.classes)}
+    model = {**values.pop("model"), "num_classes": len(record_set.classes)}
     training = from_dict(TrainingConfig, values.pop("training"))
     known = {"protocol", "fold", "split_seed", "split_from"}
     if set(values) - known:
@@ -66,8 +66,8 @@ def make_run_config(config, metadata) -> RunConfig:
             training.frozen_blocks,
         )
     return RunConfig(
-        name=metadata.name,
-        classes=tuple(metadata.classes),
+        name=record_set.name,
+        classes=tuple(record_set.classes),
         model=from_dict(ModelConfig, model),
         training=training,
         **values,

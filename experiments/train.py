@@ -69,10 +69,10 @@ def main(_):
 
     # First of all: a cluster can only be joined before TensorFlow has done anything else.
     strategy = strategies.make_strategy(FLAGS.strategy, FLAGS.logical_cpus)
-    metadata = records.load_metadata(FLAGS.records)
-    config = make_run_config(FLAGS.config, metadata)
+    record_set = records.load_record_set(FLAGS.records)
+    config = make_run_config(FLAGS.config, record_set)
     strategies.check_run(strategy, config)
-    input_pipeline.check_records(metadata, config)
+    input_pipeline.check_records(record_set, config)
     workdir = Path(FLAGS.workdir)
     if not FLAGS.folds:
         runs = {workdir: config}
@@ -88,18 +88,18 @@ def main(_):
     else:
         runs = {
             run_of_fold(workdir, fold): dataclasses.replace(config, fold=fold)
-            for fold in splits.chosen_folds(metadata.videos, FLAGS.folds)
+            for fold in splits.chosen_folds(record_set.videos, FLAGS.folds)
         }
     with contextlib.ExitStack() as stack:
         if FLAGS.cache == "disk":
-            metadata = stack.enter_context(reader.copied_to_disk(metadata, FLAGS.cache_dir))
+            record_set = stack.enter_context(reader.copied_to_disk(record_set, FLAGS.cache_dir))
         for folder, one in runs.items():
-            if status := train(one, metadata, folder, strategy):
+            if status := train(one, record_set, folder, strategy):
                 return status
     return 0
 
 
-def train(config, metadata, workdir, strategy):
+def train(config, record_set, workdir, strategy):
     """Trains one run to its end; returns the exit status."""
     import keras
 
@@ -111,10 +111,10 @@ def train(config, metadata, workdir, strategy):
     keras.backend.clear_session()  # of the run before
     trainer = loop.Trainer(
         config,
-        metadata,
+        record_set,
         workdir,
         strategy,
-        callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, metadata, config)],
+        callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)],
         hold=FLAGS.cache == "memory",
     )
     if trainer.chief:
@@ -124,7 +124,7 @@ def train(config, metadata, workdir, strategy):
             f"{len(located.test)} test videos of {len(config.classes)} classes (protocol "
             f"{config.protocol}, fold {config.fold}); {trainer.model.count_params():,} parameters; "
             f"{strategy.num_replicas_in_sync} device(s)",
-            *located.notes(metadata),
+            *located.notes(record_set),
             *trainer.videos.warnings(),
             sep="\n",
             flush=True,

@@ -28,7 +28,7 @@ class ClipPlan:
     """M clips to be read.
 
     Attributes:
-        video: int64 (M,), positions in `metadata.videos`.
+        video: int64 (M,), positions in `record_set.videos`.
         frames: int64 (M, T), frame numbers.
         flow: int64 (M, T, L), flow field numbers.
         flip: bool (M,), whether the clip is mirrored left to right.
@@ -50,7 +50,7 @@ class ClipPlan:
         return ClipPlan(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
 
 
-def check_records(metadata, config: RunConfig):
+def check_records(record_set, config: RunConfig):
     """Compares a record set with a run's configuration where the two meet.
 
     Raises:
@@ -58,7 +58,7 @@ def check_records(metadata, config: RunConfig):
             names both values and the way out.
     """
     clip = config.model.clip
-    stored = {**metadata.clip, "flow_bound": metadata.encoding["flow_bound"]}
+    stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
     again = {
         "num_frames": "only metadata.json is rewritten",
         "flow_length": "only metadata.json is rewritten",
@@ -66,28 +66,28 @@ def check_records(metadata, config: RunConfig):
     for name in ("num_frames", "flow_length", "image_size", "resize", "flow_bound"):
         if stored[name] != getattr(clip, name):
             raise UserError(
-                f"{metadata.folder}: records were made with {name}={stored[name]}, but the model "
+                f"{record_set.folder}: records were made with {name}={stored[name]}, but the model "
                 f"has clip.{name}={getattr(clip, name)}. Train with experiments.train "
                 f"--config.model.clip.{name}={stored[name]}, or prepare again with "
                 f"experiments.prepare --{name}={getattr(clip, name)} "
                 f"({again.get(name, 'into another folder')})"
             )
-    if tuple(metadata.classes) != tuple(config.classes):
+    if tuple(record_set.classes) != tuple(config.classes):
         raise UserError(
-            f"{metadata.folder}: its {len(metadata.classes)} classes "
-            f"({', '.join(metadata.classes[:3])}, ...) are not the {len(config.classes)} the "
+            f"{record_set.folder}: its {len(record_set.classes)} classes "
+            f"({', '.join(record_set.classes[:3])}, ...) are not the {len(config.classes)} the "
             f"model was trained on ({', '.join(config.classes[:3])}, ...)"
         )
 
 
-def _plan(metadata, clip: ClipConfig, positions, choose):
+def _plan(record_set, clip: ClipConfig, positions, choose):
     frames, flow = [], []
     for position in positions:
-        count = metadata.videos[position].num_frames
+        count = record_set.videos[position].num_frames
         try:
             chosen = choose(count)
         except UserError as error:
-            raise UserError(f"{metadata.videos[position].id}: {error}") from error
+            raise UserError(f"{record_set.videos[position].id}: {error}") from error
         frames.append(chosen)
         flow.append(sampling.flow_indices(chosen, count, clip.flow_length))
     size = len(positions)
@@ -101,11 +101,11 @@ def _plan(metadata, clip: ClipConfig, positions, choose):
     )
 
 
-def plan_training(metadata, positions, clip: ClipConfig, training: TrainingConfig, stage, epoch):
+def plan_training(record_set, positions, clip: ClipConfig, training: TrainingConfig, stage, epoch):
     """One epoch's clips in a new random order; whole batches only.
 
     Args:
-        metadata: of the records.
+        record_set: of the records.
         positions: videos of the training part.
         clip, training: the configurations.
         stage, epoch: 0-based numbers that, with `training.seed`, fix every random choice.
@@ -116,7 +116,7 @@ def plan_training(metadata, positions, clip: ClipConfig, training: TrainingConfi
     rng = np.random.default_rng([training.seed, stage, epoch])
     size = len(positions) * training.clips_per_video
     if training.balanced:
-        labels = np.array([metadata.videos[k].label for k in positions])
+        labels = np.array([record_set.videos[k].label for k in positions])
         present = np.unique(labels)
         drawn = rng.permutation(np.resize(present, size))
         order = np.array([rng.choice(positions[labels == label]) for label in drawn])
@@ -125,7 +125,7 @@ def plan_training(metadata, positions, clip: ClipConfig, training: TrainingConfi
     batches = max(size // training.batch_size, 1)
     order = np.resize(order, batches * training.batch_size)
     plan = _plan(
-        metadata,
+        record_set,
         clip,
         order,
         lambda count: sampling.train_indices(
@@ -141,14 +141,14 @@ def plan_training(metadata, positions, clip: ClipConfig, training: TrainingConfi
     return plan
 
 
-def plan_evaluation(metadata, positions, clip: ClipConfig, batch_size):
+def plan_evaluation(record_set, positions, clip: ClipConfig, batch_size):
     """The test clip of each video in order (Eqs. 13-14), filled up to whole batches.
 
     Returns:
         ClipPlan whose length is a multiple of `batch_size`; filling clips have weight 0.
     """
     plan = _plan(
-        metadata,
+        record_set,
         clip,
         positions,
         lambda count: sampling.test_indices(count, clip.num_frames, clip.short_video),
@@ -234,12 +234,12 @@ def _augmenter(augmentation):
 
 
 def clip_dataset(
-    metadata, plan: ClipPlan, clip: ClipConfig, batch_size, augmentation="none", reader=None
+    record_set, plan: ClipPlan, clip: ClipConfig, batch_size, augmentation="none", reader=None
 ):
     """Reads the clips of a plan, in its order.
 
     Args:
-        metadata: of the records.
+        record_set: of the records.
         plan: the clips; its length is a multiple of `batch_size`.
         clip: the clip configuration.
         batch_size: clips a batch.
@@ -252,10 +252,10 @@ def clip_dataset(
         `network_inputs` makes the network's inputs of them.
     """
     rows = {
-        "label": np.array([metadata.videos[k].label for k in plan.video], np.int64),
+        "label": np.array([record_set.videos[k].label for k in plan.video], np.int64),
         **{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)},
     }
-    reader = reader or RecordReader(metadata)
+    reader = reader or RecordReader(record_set)
     augment = _augmenter(augmentation)
     size, length = clip.image_size, clip.num_frames
     shapes = (

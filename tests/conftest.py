@@ -96,7 +96,7 @@ def prepare_squares():
             {"num_frames": 3, "flow_length": 4},
             preparation.local_runner(workers=2, time_limit=60),
         )
-        return records.load_metadata(folder / "records")
+        return records.load_record_set(folder / "records")
 
     return prepare
 

@@ -52,10 +52,10 @@ def probabilities_of_records(model, config, catalogue, folder, **settings):
         {"num_frames": clip.num_frames, "flow_length": clip.flow_length},
         prepare.local_runner(2, 300, flow_batch=video_graph.PAIRS),
     )
-    metadata = records.load_metadata(folder)
-    positions = np.arange(len(metadata.videos))
-    found = evaluate.predict_clips(model, metadata, positions, clip, 1)
-    return {video.id: row for video, row in zip(metadata.videos, found, strict=True)}
+    record_set = records.load_record_set(folder)
+    positions = np.arange(len(record_set.videos))
+    found = evaluate.predict_clips(model, record_set, positions, clip, 1)
+    return {video.id: row for video, row in zip(record_set.videos, found, strict=True)}
 
 
 def probabilities_of_frames(model, config, catalogue, folder):

@@ -64,14 +64,14 @@ def rendered_records(folder):
     return folder / "records"
 
 
-def clip_bytes(metadata, plan):
+def clip_bytes(record_set, plan):
     """The JPEGs of each clip of a plan: lists of T frames and T x L fields."""
     from preprocessing import records
 
     found = []
     for position, frames, flow in zip(plan.video, plan.frames, plan.flow, strict=True):
-        video = metadata.videos[position]
-        path = metadata.shard_paths[video.shard]
+        video = record_set.videos[position]
+        path = record_set.shard_paths[video.shard]
         example = records.read_record(path, video.offset, video.length)
         found.append(
             [example["frames"][k] for k in frames] + [example["flow"][k] for k in flow.ravel()]
@@ -115,23 +115,23 @@ def decoding(images, gray_from):
     ).prefetch(tf.data.AUTOTUNE)
 
 
-def measure_pipeline(metadata, clip):
+def measure_pipeline(record_set, clip):
     """Clips a second of the pipeline, with and without cache, and of decoding alone."""
     from preprocessing.records import reader
     from stfnet import input_pipeline
     from stfnet.config import TrainingConfig
 
-    positions = np.arange(len(metadata.videos))
+    positions = np.arange(len(record_set.videos))
     settings = TrainingConfig(clips_per_video=-(-FLAGS.clips // len(positions)))
-    plan = input_pipeline.plan_training(metadata, positions, clip, settings, 0, 0)
+    plan = input_pipeline.plan_training(record_set, positions, clip, settings, 0, 0)
     plan = plan[np.arange(FLAGS.clips)]
-    images = clip_bytes(metadata, plan)
+    images = clip_bytes(record_set, plan)
     datasets = {
         BOUND: decoding(images, clip.num_frames),
-        "pipeline": input_pipeline.clip_dataset(metadata, plan, clip, 1),
-        "pipeline, batches of 8": input_pipeline.clip_dataset(metadata, plan, clip, 8),
+        "pipeline": input_pipeline.clip_dataset(record_set, plan, clip, 1),
+        "pipeline, batches of 8": input_pipeline.clip_dataset(record_set, plan, clip, 8),
         "pipeline, --cache=memory": input_pipeline.clip_dataset(
-            metadata, plan, clip, 1, reader=reader.RecordReader(metadata, positions)
+            record_set, plan, clip, 1, reader=reader.RecordReader(record_set, positions)
         ),
     }
     rounds = _seconds_in_turns(datasets)
@@ -169,13 +169,13 @@ def layouts(planes):
     }
 
 
-def measure_layouts(metadata, flow_length):
+def measure_layouts(record_set, flow_length):
     """Bytes a field, fields decoded a second and error in levels of each stored layout."""
     from preprocessing import records
 
     fields = []
-    for video in metadata.videos[:8]:
-        path = metadata.shard_paths[video.shard]
+    for video in record_set.videos[:8]:
+        path = record_set.shard_paths[video.shard]
         flow = records.read_record(path, video.offset, video.length)["flow"]
         middle = len(flow) // 2
         fields.append(
@@ -205,7 +205,7 @@ def measure_layouts(metadata, flow_length):
     return table
 
 
-def measure_step(metadata, clip):
+def measure_step(record_set, clip):
     """Seconds of training steps on records and on a constant batch, in turns."""
     import tensorflow as tf
 
@@ -217,18 +217,18 @@ def measure_step(metadata, clip):
     divisor, size, steps = FLAGS.width_divisor, FLAGS.batch_size, FLAGS.steps
     rounds = FLAGS.rounds
     model_config = ModelConfig(
-        len(metadata.classes), clip, width_divisor=divisor, fc6_units=4096 // divisor
+        len(record_set.classes), clip, width_divisor=divisor, fc6_units=4096 // divisor
     )
-    clips = -(-size * (steps * rounds + 1) // len(metadata.videos))
+    clips = -(-size * (steps * rounds + 1) // len(record_set.videos))
     settings = TrainingConfig(batch_size=size, clips_per_video=clips)
-    config = RunConfig(metadata.name, metadata.classes, model_config, settings)
+    config = RunConfig(record_set.name, record_set.classes, model_config, settings)
     model = loop.make_model(config)
     step = DistributedSteps(
         model, make_optimizer(settings, 1e-5), settings, tf.distribute.get_strategy()
     )
-    positions = np.arange(len(metadata.videos))
-    plan = input_pipeline.plan_training(metadata, positions, clip, settings, 0, 0)
-    batches = iter(input_pipeline.clip_dataset(metadata, plan, clip, size))
+    positions = np.arange(len(record_set.videos))
+    plan = input_pipeline.plan_training(record_set, positions, clip, settings, 0, 0)
+    batches = iter(input_pipeline.clip_dataset(record_set, plan, clip, size))
     constant = next(batches)
     float(step.train(constant)["loss"])
 
@@ -265,24 +265,24 @@ def main(_):
     from stfnet import ClipConfig
 
     with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as folder:
-        metadata = records.load_metadata(FLAGS.records or rendered_records(Path(folder)))
+        record_set = records.load_record_set(FLAGS.records or rendered_records(Path(folder)))
         clip = ClipConfig(
-            **{name: metadata.clip[name] for name in ("num_frames", "flow_length", "image_size")}
+            **{name: record_set.clip[name] for name in ("num_frames", "flow_length", "image_size")}
         )
-        figures = {"clip": dict(metadata.clip), "pipeline": measure_pipeline(metadata, clip)}
+        figures = {"clip": dict(record_set.clip), "pipeline": measure_pipeline(record_set, clip)}
         print(f"{clip.num_frames} frames, {clip.image_size} x {clip.image_size}, a clip of")
         print(f"{figures['pipeline']['megabytes_a_clip']} MB\n")
         for name, found in list(figures["pipeline"].items())[1:]:
             print(f"{name:40} {found['clips_per_second']:9.2f} clips/s   {found['share']:.3f}")
         print(f"(target: {LEAST_SHARE} of decode_jpeg alone)\n", flush=True)
-        figures["layout"] = measure_layouts(metadata, clip.flow_length)
+        figures["layout"] = measure_layouts(record_set, clip.flow_length)
         for name, found in figures["layout"].items():
             print(
                 f"{name:40} {found['bytes_a_field']:7} bytes/field "
                 f"{found['fields_per_second']:7} fields/s"
             )
         if FLAGS.width_divisor:
-            figures["step"] = measure_step(metadata, clip)
+            figures["step"] = measure_step(record_set, clip)
             print(
                 f"\nstep of the network with channels / {FLAGS.width_divisor}: "
                 f"{figures['step']['records_seconds']} s on records, "

@@ -292,7 +292,7 @@ def join_shard(made: Plan, shard: int, done: dict[int, Part]):
 
 
 def reopen(
-    made: Plan, finished: records.Metadata, repaired: Sequence[int], notes: Mapping[str, str]
+    made: Plan, finished: records.RecordSet, repaired: Sequence[int], notes: Mapping[str, str]
 ):
     """Takes shards of a finished set apart again, so that repaired videos can join them.
 

@@ -36,14 +36,14 @@ class Prepared:
     """What `prepare` did.
 
     Attributes:
-        metadata: of the finished set.
+        record_set: of the finished set.
         failures: one mapping with `id`, `path`, `outcome`, `reason` for each video left out.
         converted: videos converted in this run; the others were done before.
         notes: as `failures`, for each video that is in the set though something about it is
             doubtful.
     """
 
-    metadata: records.Metadata
+    record_set: records.RecordSet
     failures: tuple[Mapping[str, str], ...]
     converted: int
     notes: tuple[Mapping[str, str], ...] = ()
@@ -119,7 +119,7 @@ def prepare(
 
 
 def _prepare(
-    made: parts.Plan, finished: records.Metadata | None, clip, run: Runner, announce
+    made: parts.Plan, finished: records.RecordSet | None, clip, run: Runner, announce
 ) -> Prepared:
     parts.begin(made)
     done = parts.load_parts(made)
@@ -155,14 +155,14 @@ def _prepare(
         parts.reopen(made, finished, repaired, notes)
         done = parts.load_parts(made)
     if finished and not repaired:
-        metadata = _renewed(made, finished, clip)
+        record_set = _renewed(made, finished, clip)
     else:
-        metadata = _join(made, done, clip, tuple(failure["id"] for failure in failures))
+        record_set = _join(made, done, clip, tuple(failure["id"] for failure in failures))
     notes = read_rows(made.folder, NOTES_FILE)
-    return Prepared(metadata, tuple(failures), len(waiting) - len(failures), notes)
+    return Prepared(record_set, tuple(failures), len(waiting) - len(failures), notes)
 
 
-def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Metadata:
+def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.RecordSet:
     for shard in range(made.num_shards):
         parts.join_shard(made, shard, done)
     shard_paths = [made.shard_path(shard) for shard in range(made.num_shards)]
@@ -174,7 +174,7 @@ def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Meta
     ]
     _write_rows(made.folder / NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
     settings = made.settings
-    metadata = records.Metadata(
+    record_set = records.RecordSet(
         folder=made.folder,
         name=made.name,
         clip={**clip, "image_size": settings.image_size, "resize": settings.resize},
@@ -205,48 +205,48 @@ def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Meta
         },
         sha256=records.set_sha256(videos),
     )
-    tfds_metadata.write(metadata)
-    records.write_metadata(metadata)
+    tfds_metadata.write(record_set)
+    records.write_record_set(record_set)
     shutil.rmtree(made.folder / parts.FOLDER)
-    return metadata
+    return record_set
 
 
-def _finished(made: parts.Plan) -> records.Metadata | None:
+def _finished(made: parts.Plan) -> records.RecordSet | None:
     """The metadata of the finished set in the folder, if there is one, and of the same plan."""
     if not (made.folder / records.METADATA_FILE).is_file():
         return None
-    metadata = _without_lost_shards(records.read_metadata(made.folder))
+    record_set = _without_lost_shards(records.read_record_set(made.folder))
     wanted = parts.identity(made)
-    labels = {video.id: video.label for video in metadata.videos}
-    labels |= {name: wanted["labels"].get(name, -1) for name in metadata.failed}
+    labels = {video.id: video.label for video in record_set.videos}
+    labels |= {name: wanted["labels"].get(name, -1) for name in record_set.failed}
     settings = {
-        "image_size": metadata.clip["image_size"],
-        "resize": metadata.clip["resize"],
-        **metadata.encoding,
-        "flow_method": metadata.flow["method"],
-        "flow_quality": metadata.flow["quality"],
+        "image_size": record_set.clip["image_size"],
+        "resize": record_set.clip["resize"],
+        **record_set.encoding,
+        "flow_method": record_set.flow["method"],
+        "flow_quality": record_set.flow["quality"],
     }
-    found = {"name": metadata.name, "settings": settings, "labels": labels}
+    found = {"name": record_set.name, "settings": settings, "labels": labels}
     parts.check_same(made.folder, found, wanted)
-    return metadata
+    return record_set
 
 
-def _without_lost_shards(metadata: records.Metadata) -> records.Metadata:
+def _without_lost_shards(record_set: records.RecordSet) -> records.RecordSet:
     """Counts the videos of shards that are missing or cut off as failed, so they are made again."""
-    sizes = records.shard_sizes(metadata)
+    sizes = records.shard_sizes(record_set)
     whole = [
         path.is_file() and path.stat().st_size == size
-        for path, size in zip(metadata.shard_paths, sizes, strict=True)
+        for path, size in zip(record_set.shard_paths, sizes, strict=True)
     ]
-    lost = tuple(video.id for video in metadata.videos if not whole[video.shard])
+    lost = tuple(video.id for video in record_set.videos if not whole[video.shard])
     return dataclasses.replace(
-        metadata,
-        videos=tuple(video for video in metadata.videos if whole[video.shard]),
-        failed=metadata.failed + lost,
+        record_set,
+        videos=tuple(video for video in record_set.videos if whole[video.shard]),
+        failed=record_set.failed + lost,
     )
 
 
-def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Metadata:
+def _renewed(made: parts.Plan, finished: records.RecordSet, clip) -> records.RecordSet:
     """The finished set for another clip configuration, other groups or other split lists."""
     sources = {video.id: video for video in made.videos}
     videos = tuple(
@@ -263,7 +263,7 @@ def _renewed(made: parts.Plan, finished: records.Metadata, clip) -> records.Meta
     )
     # Where shards are lost whose sources are gone too, the metadata stay for a copy of those.
     if renewed != finished and len(videos) == finished.counts["videos"]:
-        records.write_metadata(renewed)
+        records.write_record_set(renewed)
     shutil.rmtree(made.folder / parts.FOLDER, ignore_errors=True)
     return renewed
 

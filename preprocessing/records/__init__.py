@@ -37,7 +37,7 @@ _COPY_BYTES = 1 << 20
 # Protocol buffers read no message of 2 GiB or more.
 MAX_EXAMPLE_BYTES = (1 << 31) - 1
 
-_METADATA_KEYS = {
+_RECORD_SET_KEYS = {
     "format": json_checks.whole,
     "name": json_checks.text,
     "clip": json_checks.having(
@@ -292,7 +292,7 @@ class RecordedVideo:
 
 
 @dataclasses.dataclass(frozen=True)
-class Metadata:
+class RecordSet:
     """What `metadata.json` says of a record set.
 
     Attributes:
@@ -340,25 +340,25 @@ def set_sha256(videos: Iterable[RecordedVideo]) -> str:
     return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
 
 
-def write_metadata(metadata: Metadata):
+def write_record_set(record_set: RecordSet):
     """Writes `metadata.json` in one step, which declares the record set finished."""
-    values = {"format": FORMAT} | dataclasses.asdict(metadata)
+    values = {"format": FORMAT} | dataclasses.asdict(record_set)
     del values["folder"]
     for video in values["videos"]:
         video["class"] = video.pop("class_name")
-    files.write_text(metadata.folder / METADATA_FILE, json.dumps(values, indent=1) + "\n")
+    files.write_text(record_set.folder / METADATA_FILE, json.dumps(values, indent=1) + "\n")
 
 
-def load_metadata(folder: Path) -> Metadata:
+def load_record_set(folder: Path) -> RecordSet:
     """Reads the metadata of a finished record set.
 
     Raises:
         UserError: the folder is missing, unfinished, of another format, or a shard is missing or
             of another size than the metadata say.
     """
-    metadata = read_metadata(folder)
-    for shard, size in enumerate(shard_sizes(metadata)):
-        path = metadata.shard_paths[shard]
+    record_set = read_record_set(folder)
+    for shard, size in enumerate(shard_sizes(record_set)):
+        path = record_set.shard_paths[shard]
         found = path.stat().st_size if path.is_file() else None
         if found != size:
             state = "is missing" if found is None else f"has {found} bytes"
@@ -366,11 +366,11 @@ def load_metadata(folder: Path) -> Metadata:
                 f"shard {path} {state}, {METADATA_FILE} says {size} bytes: copy the whole folder"
                 " again, or run the same experiments.prepare to make its videos anew"
             )
-    return metadata
+    return record_set
 
 
-def read_metadata(folder: Path) -> Metadata:
-    """As `load_metadata`, without a look at the shards."""
+def read_record_set(folder: Path) -> RecordSet:
+    """As `load_record_set`, without a look at the shards."""
     folder = Path(folder)
     path = folder / METADATA_FILE
     if not folder.is_dir():
@@ -390,7 +390,7 @@ def read_metadata(folder: Path) -> Metadata:
         if values.get("format", FORMAT) != FORMAT:
             found = json_checks.shown(values["format"])
             raise ValueError(f"it is of format {found}, this program reads format {FORMAT}")
-        return _metadata(folder, values)
+        return _record_set(folder, values)
     except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path} cannot be used: {error}. The shards beside it are not touched: copy"
@@ -399,13 +399,13 @@ def read_metadata(folder: Path) -> Metadata:
         ) from error
 
 
-def _metadata(folder: Path, values: dict) -> Metadata:
+def _record_set(folder: Path, values: dict) -> RecordSet:
     """Checks what was read from `metadata.json`.
 
     Raises:
         ValueError: names the key and what is wrong with it.
     """
-    values = json_checks.checked("it", values, _METADATA_KEYS, {"sha256": json_checks.digest})
+    values = json_checks.checked("it", values, _RECORD_SET_KEYS, {"sha256": json_checks.digest})
     del values["format"]
     classes = values["classes"] = tuple(values["classes"])
     failed = values["failed"] = tuple(values["failed"])
@@ -428,12 +428,12 @@ def _metadata(folder: Path, values: dict) -> Metadata:
         ids.add(video["id"])
         video["class_name"] = video.pop("class")
         videos.append(RecordedVideo(**video))
-    return Metadata(folder=folder, **values | {"videos": tuple(videos)})
+    return RecordSet(folder=folder, **values | {"videos": tuple(videos)})
 
 
-def shard_sizes(metadata: Metadata) -> list[int]:
+def shard_sizes(record_set: RecordSet) -> list[int]:
     """Bytes that each shard must have."""
-    sizes = [0] * metadata.counts["shards"]
-    for video in metadata.videos:
+    sizes = [0] * record_set.counts["shards"]
+    for video in record_set.videos:
         sizes[video.shard] += video.length
     return sizes

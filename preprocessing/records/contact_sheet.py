@@ -16,11 +16,11 @@ _PAPER, _INK, _MUTED = (255, 255, 255), (28, 35, 48), (102, 112, 133)
 _COVERED_PERCENT, _LEAST_SCALE = 99.5, 1.0
 
 
-def contact_sheet(metadata: records.Metadata, video: records.RecordedVideo) -> np.ndarray:
+def contact_sheet(record_set: records.RecordSet, video: records.RecordedVideo) -> np.ndarray:
     """Draws evenly spaced frames, the flow from each to its next frame, and the colour wheel.
 
     Args:
-        metadata: of the record set.
+        record_set: of the record set.
         video: one of its videos.
 
     Returns:
@@ -29,9 +29,9 @@ def contact_sheet(metadata: records.Metadata, video: records.RecordedVideo) -> n
     Raises:
         UserError: the video's record is damaged.
     """
-    frames, fields, shown = _read(metadata, video)
+    frames, fields, shown = _read(record_set, video)
     scale = flow_scale(fields)
-    side = max(_LEAST_SIDE, metadata.clip["image_size"])
+    side = max(_LEAST_SIDE, record_set.clip["image_size"])
     columns = len(shown)
     width = max(columns * (side + _GAP) + _GAP, 640)
     tops = np.cumsum([_GAP, 2 * _LINE, _LINE + side + _GAP, side + _GAP])
@@ -40,8 +40,8 @@ def contact_sheet(metadata: records.Metadata, video: records.RecordedVideo) -> n
     _write(
         sheet,
         f"{video.num_frames} frames  ·  group {video.group}  ·  mean motion"
-        f" {video.mean_motion:.2f} px  ·  {metadata.flow['quality']} flow at"
-        f" {metadata.clip['image_size']} × {metadata.clip['image_size']} px",
+        f" {video.mean_motion:.2f} px  ·  {record_set.flow['quality']} flow at"
+        f" {record_set.clip['image_size']} × {record_set.clip['image_size']} px",
         _GAP,
         tops[0] + 17 + _LINE,
         13,
@@ -89,15 +89,15 @@ def flow_scale(fields: np.ndarray) -> float:
     return max(_LEAST_SCALE, float(np.percentile(lengths, _COVERED_PERCENT)))
 
 
-def _read(metadata, video):
+def _read(record_set, video):
     """Frames (n, S, S, 3) RGB, fields (n, S, S, 2) in pixels, and which they are."""
-    path = metadata.shard_paths[video.shard]
+    path = record_set.shard_paths[video.shard]
     try:
         example = records.read_record(path, video.offset, video.length)
     except ValueError as error:
         raise UserError(
             f"{path}: the record of {video.id} {error}: run experiments.prepare"
-            f" --verify={metadata.folder}, which says what to make anew"
+            f" --verify={record_set.folder}, which says what to make anew"
         ) from error
     count = min(_COLUMNS, video.num_frames - 1)
     shown = np.linspace(0, video.num_frames - 2, count).round().astype(int)
@@ -105,7 +105,7 @@ def _read(metadata, video):
     planes = np.stack([_decode(example["flow"][k], cv2.IMREAD_GRAYSCALE) for k in shown])
     # n 2h w -> n 2 h w -> n h w 2
     planes = np.stack(np.split(planes, 2, axis=1), axis=-1)
-    return np.stack(frames), flow.decode(planes, metadata.encoding["flow_bound"]), shown
+    return np.stack(frames), flow.decode(planes, record_set.encoding["flow_bound"]), shown
 
 
 def _decode(image: bytes, mode: int) -> np.ndarray:

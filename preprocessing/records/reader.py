@@ -28,30 +28,30 @@ _ALIGNMENT = 64  # bytes, of TensorFlow's tensors
 
 
 @contextlib.contextmanager
-def copied_to_disk(metadata, folder=None):
+def copied_to_disk(record_set, folder=None):
     """Copies a record set from slow or shared storage to this machine, for as long as it is used.
 
     Runs of one user and one record set share a copy; the last of them to end deletes it. Copies
     that killed runs left are deleted when the next one starts.
 
     Args:
-        metadata: of the records.
+        record_set: of the records.
         folder: where copies lie; None for one of this user's in the system's temporary folder.
 
     Yields:
-        Metadata of the copy.
+        RecordSet of the copy.
 
     Raises:
         UserError: the disk has too little room.
     """
-    source = Path(metadata.folder).resolve()
+    source = Path(record_set.folder).resolve()
     user, mode = os.getuid(), 0o777
     if folder is None:  # in a place where others may write as well
         folder, mode = Path(tempfile.gettempdir()) / f"stfnet-records-{user}", 0o700
     folder = Path(folder)
     text = (source / records.METADATA_FILE).read_text()
     copy = folder / f"{source.name}-{user}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    copied = dataclasses.replace(metadata, folder=copy)
+    copied = dataclasses.replace(record_set, folder=copy)
     folder.mkdir(mode=mode, parents=True, exist_ok=True)
     for lock in folder.iterdir():
         match = _LOCK_NAME.fullmatch(lock.name)
@@ -60,28 +60,28 @@ def copied_to_disk(metadata, folder=None):
     try:
         while True:
             with _lock_of(copy, fcntl.LOCK_SH):
-                if (copy / records.METADATA_FILE).is_file() and not _missing(metadata, copied):
+                if (copy / records.METADATA_FILE).is_file() and not _missing(record_set, copied):
                     yield copied
                     return
             with _lock_of(copy, fcntl.LOCK_EX):  # waits for whoever is copying
-                _copy(metadata, copied, text)
+                _copy(record_set, copied, text)
     finally:
         _delete_unused(copy)
 
 
-def _missing(metadata, copied):
+def _missing(record_set, copied):
     """(path, path of the original, bytes) of each shard that the copy has not whole."""
     return [
         (ours, theirs, size)
         for ours, theirs, size in zip(
-            copied.shard_paths, metadata.shard_paths, records.shard_sizes(metadata), strict=True
+            copied.shard_paths, record_set.shard_paths, records.shard_sizes(record_set), strict=True
         )
         if not ours.is_file() or ours.stat().st_size != size
     ]
 
 
-def _copy(metadata, copied, text):
-    copy, wanted = copied.folder, _missing(metadata, copied)
+def _copy(record_set, copied, text):
+    copy, wanted = copied.folder, _missing(record_set, copied)
     needed = sum(size for *_, size in wanted)
     copy.mkdir(parents=True, exist_ok=True)
     files.remove_partial(copy)
@@ -146,15 +146,15 @@ class RecordReader:
     time a video is read its checksum is looked at.
 
     Args:
-        metadata: of the records.
-        held: positions in `metadata.videos` of the videos whose records are read into memory now.
+        record_set: of the records.
+        held: positions in `record_set.videos` of the videos whose records are read into memory now.
 
     Raises:
         UserError: a held record is damaged.
     """
 
-    def __init__(self, metadata, held=()):
-        self.metadata = metadata
+    def __init__(self, record_set, held=()):
+        self.record_set = record_set
         self.maps, self.held, self.checked = {}, {}, set()
         for position in tqdm(held, desc="reading records", leave=False, disable=not len(held)):
             try:
@@ -165,9 +165,9 @@ class RecordReader:
 
     def _record(self, position):
         """The video's serialized Example, as a view of the shard."""
-        video = self.metadata.videos[position]
+        video = self.record_set.videos[position]
         if video.shard not in self.maps:
-            with open(self.metadata.shard_paths[video.shard], "rb") as file:
+            with open(self.record_set.shard_paths[video.shard], "rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self.maps[video.shard] = memoryview(mapped)
         record = self.maps[video.shard][video.offset : video.offset + video.length]
@@ -183,7 +183,7 @@ class RecordReader:
         """Decodes clips, image by image into their place.
 
         Args:
-            positions: integer array (B,), of the videos in `metadata.videos`.
+            positions: integer array (B,), of the videos in `record_set.videos`.
             frames: integer array (B, T), frame numbers.
             flow: integer array (B, T, L), field numbers.
 
@@ -194,7 +194,7 @@ class RecordReader:
         Raises:
             ValueError: a record is damaged.
         """
-        size = self.metadata.clip["image_size"]
+        size = self.record_set.clip["image_size"]
         rgb = _aligned((*frames.shape, size, size, 3))
         fields = _aligned((*flow.shape, 2 * size, size))
         for clip, position in enumerate(positions):
@@ -214,10 +214,10 @@ class RecordReader:
         return decoded
 
     def _damaged(self, position, reason):
-        video = self.metadata.videos[position]
+        video = self.record_set.videos[position]
         return ValueError(
-            f"{self.metadata.shard_paths[video.shard]}: the record of {video.id} is damaged "
-            f"({reason}): experiments.prepare --verify={self.metadata.folder} tells what to make "
+            f"{self.record_set.shard_paths[video.shard]}: the record of {video.id} is damaged "
+            f"({reason}): experiments.prepare --verify={self.record_set.folder} tells what to make "
             "anew"
         )
 

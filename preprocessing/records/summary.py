@@ -52,29 +52,29 @@ class Summary:
     notes: tuple[dict[str, str], ...]
 
 
-def summarise(metadata: records.Metadata, bars: int = 12) -> Summary:
+def summarise(record_set: records.RecordSet, bars: int = 12) -> Summary:
     """Sums a record set up from its metadata, `failures.jsonl` and `notes.jsonl`.
 
     Args:
-        metadata: of the set.
+        record_set: of the set.
         bars: most bars of the histogram of lengths.
 
     Raises:
         UserError: `failures.jsonl` is damaged.
     """
     of_class = collections.defaultdict(list)
-    for video in metadata.videos:
+    for video in record_set.videos:
         of_class[video.label].append(video)
-    failures = prepare.read_rows(metadata.folder, prepare.FAILURES_FILE)
+    failures = prepare.read_rows(record_set.folder, prepare.FAILURES_FILE)
     return Summary(
         classes=tuple(
-            _class_summary(name, of_class[label]) for label, name in enumerate(metadata.classes)
+            _class_summary(name, of_class[label]) for label, name in enumerate(record_set.classes)
         ),
-        lengths=tuple(_histogram([video.num_frames for video in metadata.videos], bars)),
-        divisions=tuple(splits.divisions(metadata.videos)),
+        lengths=tuple(_histogram([video.num_frames for video in record_set.videos], bars)),
+        divisions=tuple(splits.divisions(record_set.videos)),
         outcomes=dict(collections.Counter(row["outcome"] for row in failures).most_common()),
         failures=failures,
-        notes=prepare.read_rows(metadata.folder, prepare.NOTES_FILE),
+        notes=prepare.read_rows(record_set.folder, prepare.NOTES_FILE),
     )
 
 

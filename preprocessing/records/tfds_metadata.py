@@ -1,4 +1,4 @@
-"""Metadata of TensorFlow Datasets, so that `tfds.builder_from_directory` loads a record set."""
+"""RecordSet of TensorFlow Datasets, so that `tfds.builder_from_directory` loads a record set."""
 
 import collections
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from preprocessing import records
 from preprocessing.captions import one_line
 
 
-def write(metadata: records.Metadata):
+def write(record_set: records.RecordSet):
     """Writes `dataset_info.json`, `features.json` and the label names beside the shards.
 
     The set has one split, `videos`, of features `video_id`, `label`, `frames` (uint8 N x H x W x 3)
@@ -15,17 +15,17 @@ def write(metadata: records.Metadata):
     """
     import tensorflow_datasets as tfds
 
-    size = metadata.clip["image_size"]
-    image_format = metadata.encoding["image_format"]
-    lengths = [0] * metadata.counts["shards"]
-    for video in metadata.videos:
+    size = record_set.clip["image_size"]
+    image_format = record_set.encoding["image_format"]
+    lengths = [0] * record_set.counts["shards"]
+    for video in record_set.videos:
         lengths[video.shard] += 1
     tfds.folder_dataset.write_metadata(
-        data_dir=metadata.folder,
+        data_dir=record_set.folder,
         features=tfds.features.FeaturesDict(
             {
                 "video_id": tfds.features.Text(),
-                "label": tfds.features.ClassLabel(names=label_names(metadata.classes)),
+                "label": tfds.features.ClassLabel(names=label_names(record_set.classes)),
                 "frames": tfds.features.Sequence(
                     tfds.features.Image(shape=(size, size, 3), encoding_format=image_format)
                 ),
@@ -38,16 +38,16 @@ def write(metadata: records.Metadata):
             tfds.core.SplitInfo(
                 name=records.SPLIT_NAME,
                 shard_lengths=lengths,
-                num_bytes=sum(video.length for video in metadata.videos),
+                num_bytes=sum(video.length for video in record_set.videos),
                 filename_template=tfds.core.ShardedFileTemplate(
-                    data_dir=metadata.folder,
+                    data_dir=record_set.folder,
                     dataset_name=records.DATASET_NAME,
                     split=records.SPLIT_NAME,
                     filetype_suffix="tfrecord",
                 ),
             )
         ],
-        description=f"{metadata.name}: frames and TV-L1 optical flow of whole videos.",
+        description=f"{record_set.name}: frames and TV-L1 optical flow of whole videos.",
         check_data=False,
     )
 

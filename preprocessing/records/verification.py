@@ -27,7 +27,7 @@ class Fault:
 
 
 def verify(
-    metadata: records.Metadata,
+    record_set: records.RecordSet,
     workers: int,
     time_limit: float = 300.0,
     progress: Callable[[int], None] = lambda videos: None,
@@ -37,7 +37,7 @@ def verify(
     A shard with faults is repaired by deleting it and preparing again: that makes its videos anew.
 
     Args:
-        metadata: of the set.
+        record_set: of the set.
         workers: processes.
         time_limit: seconds after which a record that is still being checked is given up.
         progress: called with the number of videos checked.
@@ -46,32 +46,32 @@ def verify(
         The faults found, in the order of the shards.
     """
     # Without the other videos, since a task is sent to its worker.
-    alone = dataclasses.replace(metadata, videos=())
-    tasks = [(alone, video) for video in metadata.videos]
+    alone = dataclasses.replace(record_set, videos=())
+    tasks = [(alone, video) for video in record_set.videos]
     faults = {}
     for (_, video), result in worker_pool.run(_check, tasks, workers, time_limit, progress):
         if isinstance(result, worker_pool.Failure):
             result = f"{result.outcome}: {result.reason}"
         if result:
-            shard = metadata.shard_paths[video.shard].name
+            shard = record_set.shard_paths[video.shard].name
             faults[video.id] = Fault(video.id, shard, result)
-    found = [faults[video.id] for video in metadata.videos if video.id in faults]
+    found = [faults[video.id] for video in record_set.videos if video.id in faults]
     # Where no record differs from its digest, these are the digests of the records as they are.
-    sha256 = records.set_sha256(metadata.videos)
-    if not found and metadata.sha256 and sha256 != metadata.sha256:
-        reason = f"the SHA-256 of its records is {sha256 or 'unknown'}, it says {metadata.sha256}"
+    sha256 = records.set_sha256(record_set.videos)
+    if not found and record_set.sha256 and sha256 != record_set.sha256:
+        reason = f"the SHA-256 of its records is {sha256 or 'unknown'}, it says {record_set.sha256}"
         found = [Fault("", records.METADATA_FILE, reason)]
     return found
 
 
-def _check(task: tuple[records.Metadata, records.RecordedVideo], report) -> str | None:
+def _check(task: tuple[records.RecordSet, records.RecordedVideo], report) -> str | None:
     report(1)
     return fault_of(*task)
 
 
-def fault_of(metadata: records.Metadata, video: records.RecordedVideo) -> str | None:
+def fault_of(record_set: records.RecordSet, video: records.RecordedVideo) -> str | None:
     """What is wrong with the record of one video of a set, or None."""
-    path = metadata.shard_paths[video.shard]
+    path = record_set.shard_paths[video.shard]
     try:
         data = records.read_bytes(path, video.offset, video.length)
         example = records.view_example(tfrecord.data_of(memoryview(data)))
@@ -91,7 +91,7 @@ def fault_of(metadata: records.Metadata, video: records.RecordedVideo) -> str | 
             f"holds {len(frames)} frames and {len(flow)} flow fields, the metadata say"
             f" {video.num_frames} frames"
         )
-    size = metadata.clip["image_size"]
+    size = record_set.clip["image_size"]
     return _check_images("frame", frames, (size, size, 3)) or _check_images(
         "flow field", flow, (2 * size, size)
     )

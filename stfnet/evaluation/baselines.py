@@ -13,29 +13,29 @@ from preprocessing.records import tfrecord
 SIDE = 32  # of the median frame that is compared, in pixels
 
 
-def median_frame(metadata, position):
+def median_frame(record_set, position):
     """The median over time of a video's frames, what stays when the action is gone.
 
     Args:
-        metadata: of the records.
-        position: in `metadata.videos`.
+        record_set: of the records.
+        position: in `record_set.videos`.
 
     Returns:
         float32 (SIDE * SIDE * 3,), standardised.
     """
-    video = metadata.videos[position]
-    frames = _small_frames(metadata, video)
+    video = record_set.videos[position]
+    frames = _small_frames(record_set, video)
     # Sorted in place: half an hour of frames is copied nowhere.
     median = np.median(frames, axis=0, overwrite_input=True).astype(np.float32).ravel()
     return (median - median.mean()) / (median.std() + 1e-6)
 
 
-def _small_frames(metadata, video):
+def _small_frames(record_set, video):
     """All frames of a video, uint8 (N, SIDE, SIDE, 3), BGR.
 
     The shard is mapped, not read: a half-hour video's record has about a gigabyte.
     """
-    path = metadata.shard_paths[video.shard]
+    path = record_set.shard_paths[video.shard]
     with path.open("rb") as file:
         shard = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     record = shard[video.offset : video.offset + video.length]
@@ -44,7 +44,7 @@ def _small_frames(metadata, video):
     except ValueError as error:
         raise UserError(
             f"{path}: the record of {video.id} {error}: run experiments.prepare"
-            f" --verify={metadata.folder}, which says what to make anew"
+            f" --verify={record_set.folder}, which says what to make anew"
         ) from error
     frames = np.empty((len(images), SIDE, SIDE, 3), np.uint8)
     for k, image in enumerate(images):
@@ -53,24 +53,24 @@ def _small_frames(metadata, video):
     return frames
 
 
-def nearest_neighbour(metadata, train, test):
+def nearest_neighbour(record_set, train, test):
     """Top-1 of giving each test video the class of the training video with the most similar scene.
 
     On a split that leaks it is high: clips of one scene are in both parts.
 
     Args:
-        metadata: of the records.
-        train, test: positions in `metadata.videos`.
+        record_set: of the records.
+        train, test: positions in `record_set.videos`.
 
     Returns:
         Share of test videos whose nearest training video, by Euclidean distance of the median
         frames, is of the same class.
     """
     known, asked = (
-        np.stack([median_frame(metadata, k) for k in tqdm(part, unit="video", leave=False)])
+        np.stack([median_frame(record_set, k) for k in tqdm(part, unit="video", leave=False)])
         for part in (train, test)
     )
-    labels = np.array([video.label for video in metadata.videos])
+    labels = np.array([video.label for video in record_set.videos])
     nearest = np.asarray(train)[nearest_rows(known, asked)]
     return float(np.mean(labels[nearest] == labels[np.asarray(test)]))
 

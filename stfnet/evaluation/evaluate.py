@@ -16,22 +16,22 @@ from stfnet.config import RunConfig
 from stfnet.evaluation import plots
 
 
-def predict_clips(model, metadata, positions, clip, batch_size):
+def predict_clips(model, record_set, positions, clip, batch_size):
     """Class probabilities of the test clip of each video.
 
     Args:
         model: network that `stfnet.build_stfnet` made.
-        metadata: of the records.
-        positions: positions in `metadata.videos`.
+        record_set: of the records.
+        positions: positions in `record_set.videos`.
         clip: ClipConfig.
         batch_size: clips a batch.
 
     Returns:
         float32 array (len(positions), classes), in the order of `positions`.
     """
-    plan = input_pipeline.plan_evaluation(metadata, positions, clip, batch_size)
+    plan = input_pipeline.plan_evaluation(record_set, positions, clip, batch_size)
     found = []
-    dataset = input_pipeline.clip_dataset(metadata, plan, clip, batch_size)
+    dataset = input_pipeline.clip_dataset(record_set, plan, clip, batch_size)
     with reader.naming_damaged_records():
         for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):
             inputs = input_pipeline.network_inputs(batch)
@@ -46,11 +46,11 @@ def top_k(probabilities, labels, k):
     return float(np.mean((best == np.asarray(labels)[:, None]).any(axis=1)))
 
 
-def choose_positions(metadata, config: RunConfig, located: run.Located, split, protocol, fold):
-    """Positions in `metadata.videos` of the part to evaluate.
+def choose_positions(record_set, config: RunConfig, located: run.Located, split, protocol, fold):
+    """Positions in `record_set.videos` of the part to evaluate.
 
     Args:
-        metadata: of the records.
+        record_set: of the records.
         config: the run's configuration.
         located: the run's videos in the records.
         split: `test`, `val` or `train` of the run, or `unseen`: videos that the run does not know.
@@ -65,7 +65,7 @@ def choose_positions(metadata, config: RunConfig, located: run.Located, split, p
         positions = getattr(located, split)
         if not len(positions):
             raise UserError(
-                f"{metadata.folder} has no video of the {split} part of the run"
+                f"{record_set.folder} has no video of the {split} part of the run"
                 + (": every video is in one of its parts" if split == "unseen" else "")
             )
         return positions
@@ -82,17 +82,19 @@ def choose_positions(metadata, config: RunConfig, located: run.Located, split, p
             f"--split={split} is a part of the run's own split (protocol {config.protocol}): give "
             "it without --protocol and --fold"
         )
-    assigned = splits.assign(metadata.videos, protocol, fold, config.split_seed)
+    assigned = splits.assign(record_set.videos, protocol, fold, config.split_seed)
     positions = np.array(
-        [k for k, video in enumerate(metadata.videos) if assigned.get(video.id) == "test"]
+        [k for k, video in enumerate(record_set.videos) if assigned.get(video.id) == "test"]
     )
     known = {*located.train, *located.val, *located.seen}
-    files_known = {metadata.videos[k].source_sha256 for k in known} - {""}
-    shared = [k for k in positions if k in known or metadata.videos[k].source_sha256 in files_known]
+    files_known = {record_set.videos[k].source_sha256 for k in known} - {""}
+    shared = [
+        k for k in positions if k in known or record_set.videos[k].source_sha256 in files_known
+    ]
     if shared:
         raise UserError(
             f"{len(shared)} of the {len(positions)} videos of protocol {protocol}, fold {fold} "
-            f"(such as {metadata.videos[shared[0]].id}) were trained on, or the epoch was chosen "
+            f"(such as {record_set.videos[shared[0]].id}) were trained on, or the epoch was chosen "
             f"on them: the run was trained with protocol {config.protocol}, fold {config.fold}. "
             f"Evaluate its own test part, or train a run with protocol {protocol}, fold {fold}"
         )
@@ -101,7 +103,7 @@ def choose_positions(metadata, config: RunConfig, located: run.Located, split, p
 
 def evaluate(
     model,
-    metadata,
+    record_set,
     config: RunConfig,
     videos: run.RunVideos,
     protocol=None,
@@ -112,7 +114,7 @@ def evaluate(
 
     Args:
         model: the run's best model.
-        metadata: of the records.
+        record_set: of the records.
         config: the run's configuration.
         videos: the run's videos.
         protocol, fold, split: see `choose_positions`.
@@ -124,13 +126,13 @@ def evaluate(
         UserError: records and model do not fit, or as `choose_positions`.
     """
     started = time.monotonic()
-    input_pipeline.check_records(metadata, config)
-    located = run.locate(videos, metadata)
-    positions = choose_positions(metadata, config, located, split, protocol, fold)
+    input_pipeline.check_records(record_set, config)
+    located = run.locate(videos, record_set)
+    positions = choose_positions(record_set, config, located, split, protocol, fold)
     probabilities = predict_clips(
-        model, metadata, positions, config.model.clip, evaluation_batch(config)
+        model, record_set, positions, config.model.clip, evaluation_batch(config)
     )
-    labels = np.array([metadata.videos[k].label for k in positions])
+    labels = np.array([record_set.videos[k].label for k in positions])
     classes = len(config.classes)
     confusion = np.zeros((classes, classes), int)
     np.add.at(confusion, (labels, probabilities.argmax(1)), 1)
@@ -149,8 +151,8 @@ def evaluate(
         "top5": top_k(probabilities, labels, 5),
         "mean_class_accuracy": float(np.mean(list(per_class.values()))),
         "chance": 1 / classes,
-        "majority": float(np.mean(labels == _majority_class(metadata, located, classes))),
-        "leak": _leak(metadata, located, positions),
+        "majority": float(np.mean(labels == _majority_class(record_set, located, classes))),
+        "leak": _leak(record_set, located, positions),
         "num_test": len(positions),
         "num_train": len(located.train),
         "num_classes": classes,
@@ -158,9 +160,9 @@ def evaluate(
         if config.training.validation_fraction
         else "the test part itself",
         "certificate": videos.certificate(),
-        "records_sha256": metadata.sha256,
-        "unseen": [metadata.videos[k].id for k in located.unseen],
-        "copies": [metadata.videos[k].id for k in located.copies],
+        "records_sha256": record_set.sha256,
+        "unseen": [record_set.videos[k].id for k in located.unseen],
+        "copies": [record_set.videos[k].id for k in located.copies],
         "lost": list(located.lost),
         "changed": list(located.changed),
         "per_class": per_class,
@@ -175,18 +177,18 @@ def evaluation_batch(config: RunConfig) -> int:
     return max(1, config.training.batch_size // config.training.accumulation_steps)
 
 
-def _majority_class(metadata, located, classes):
-    training = [metadata.videos[k].label for k in located.train]
+def _majority_class(record_set, located, classes):
+    training = [record_set.videos[k].label for k in located.train]
     return np.bincount(training, minlength=classes).argmax()
 
 
-def _leak(metadata, located, positions) -> float:
+def _leak(record_set, located, positions) -> float:
     """Share of the evaluated videos with a sibling in training or validation."""
     tested = set(positions.tolist())
     sides = {
-        metadata.videos[k].id: "train" for k in (*located.train, *located.val) if k not in tested
+        record_set.videos[k].id: "train" for k in (*located.train, *located.val) if k not in tested
     }
-    return splits.leak(metadata.videos, sides | {metadata.videos[k].id: "test" for k in tested})
+    return splits.leak(record_set.videos, sides | {record_set.videos[k].id: "test" for k in tested})
 
 
 def results_suffix(results) -> str:
@@ -199,7 +201,7 @@ def results_suffix(results) -> str:
     return f"-{results['protocol']}-{results['fold']}"
 
 
-def write_results(folder, results, probabilities, positions, metadata) -> list[Path]:
+def write_results(folder, results, probabilities, positions, record_set) -> list[Path]:
     """Writes results.json, predictions.csv and confusion.png, with `results_suffix` in the names.
 
     predictions.csv has a line a video: id, true class, predicted class, its probability and the
@@ -216,10 +218,10 @@ def write_results(folder, results, probabilities, positions, metadata) -> list[P
     header = ("video", "class", "predicted", "probability", "probability_of_class")
 
     def rows():  # one at a time: of many videos and classes they would fill the memory
-        yield (*header, *(f"p:{name}" for name in metadata.classes))
+        yield (*header, *(f"p:{name}" for name in record_set.classes))
         for position, row in zip(positions, probabilities, strict=True):
-            video, best = metadata.videos[position], int(row.argmax())
-            named = (video.id, video.class_name, metadata.classes[best])
+            video, best = record_set.videos[position], int(row.argmax())
+            named = (video.id, video.class_name, record_set.classes[best])
             yield (*named, *(f"{value:.6f}" for value in (row[best], row[video.label], *row)))
 
     def write_rows(path):
@@ -232,7 +234,7 @@ def write_results(folder, results, probabilities, positions, metadata) -> list[P
     files.write_json(figures, results)
     picture.unlink(missing_ok=True)  # of an evaluation before, should this one's fail
     with plots.never_fatal(picture):
-        plots.draw_confusion(results["confusion"], metadata.classes, picture)
+        plots.draw_confusion(results["confusion"], record_set.classes, picture)
     return [figures, predictions, picture]
 
 

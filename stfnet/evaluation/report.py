@@ -121,7 +121,7 @@ def _data_url(path_or_image):
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _read_examples(workdir, metadata, config, count):
+def _read_examples(workdir, record_set, config, count):
     path = workdir / "predictions.csv"
     if not path.is_file():
         return [], []
@@ -133,16 +133,16 @@ def _read_examples(workdir, metadata, config, count):
                 f"{path} has a row that is no prediction ({error}): evaluate again"
             ) from error
     pictures = {}
-    if metadata is not None:
-        input_pipeline.check_records(metadata, config)
+    if record_set is not None:
+        input_pipeline.check_records(record_set, config)
         wanted = {row["video"] for rows in chosen for row in rows}
-        positions = [k for k, video in enumerate(metadata.videos) if video.id in wanted]
+        positions = [k for k, video in enumerate(record_set.videos) if video.id in wanted]
         clip = config.model.clip
-        plan = input_pipeline.plan_evaluation(metadata, positions, clip, 1)
-        clips = input_pipeline.clip_dataset(metadata, plan, clip, 1).as_numpy_iterator()
+        plan = input_pipeline.plan_evaluation(record_set, positions, clip, 1)
+        clips = input_pipeline.clip_dataset(record_set, plan, clip, 1).as_numpy_iterator()
         for position, batch in zip(positions, clips, strict=True):
             picture = draw_clip(batch["rgb"][0], batch["fields"][0], clip)
-            pictures[metadata.videos[position].id] = _data_url(picture)
+            pictures[record_set.videos[position].id] = _data_url(picture)
     return tuple(
         [
             Example(
@@ -176,14 +176,14 @@ def _settings(config: RunConfig, paper):
 
 
 def write_report(
-    workdir, folder, metadata=None, ablation=None, published=None, paper=None, count=4
+    workdir, folder, record_set=None, ablation=None, published=None, paper=None, count=4
 ):
     """Writes `report.html`, a page that needs no other file.
 
     Args:
         workdir: folder of an evaluated run.
         folder: to write the page to.
-        metadata: of the records, for pictures of example clips; None for none.
+        record_set: of the records, for pictures of example clips; None for none.
         ablation: JSON file whose key `ablation` maps streams to top-1; None for none.
         published: method -> recognition rate in percent, to stand beside the run's.
         paper: the paper's settings, nested dictionaries `model` and `training`, to compare with;
@@ -199,7 +199,7 @@ def write_report(
     workdir, folder = Path(workdir), Path(folder)
     config = run.read_config(workdir)
     results = _read_results(workdir)
-    wrong, right = _read_examples(workdir, metadata, config, count)
+    wrong, right = _read_examples(workdir, record_set, config, count)
     pictures = {
         name: _data_url(workdir / f"{name}.png")
         for name in ("curves", "confusion")
@@ -224,7 +224,7 @@ def write_report(
         settings=_settings(config, paper) if paper else None,
         configuration=json.dumps(to_dict(config), indent=1),
         workdir=workdir,
-        records=metadata.folder if metadata else "RECORDS",
+        records=record_set.folder if record_set else "RECORDS",
         versions={"TensorFlow": tf.__version__, "Keras": keras.__version__},
     )
     folder.mkdir(parents=True, exist_ok=True)

@@ -122,7 +122,7 @@ class Located:
     """A run's videos in a record set, which may have changed since the run started.
 
     Attributes:
-        train, val, test, unused: int64 positions in `metadata.videos`, ascending.
+        train, val, test, unused: int64 positions in `record_set.videos`, ascending.
         unseen: positions of the videos that the run knows nothing of.
         seen: positions of those in no part that the starting weights were trained or chosen on.
         copies: positions of further videos with a file that the run knows; in no part.
@@ -140,11 +140,11 @@ class Located:
     lost: tuple[str, ...]
     changed: tuple[str, ...]
 
-    def notes(self, metadata) -> list[str]:
+    def notes(self, record_set) -> list[str]:
         """One line for each way in which the records differ from those of the run."""
 
         def names(positions):
-            return [metadata.videos[k].id for k in positions]
+            return [record_set.videos[k].id for k in positions]
 
         lines = []
         for what, found in (
@@ -159,7 +159,7 @@ class Located:
         return lines
 
 
-def draw_videos(metadata, config: RunConfig) -> RunVideos:
+def draw_videos(record_set, config: RunConfig) -> RunVideos:
     """Divides the videos of a record set into the parts of a new run.
 
     The protocol divides training from test; validation is then cut from the training part by
@@ -171,9 +171,9 @@ def draw_videos(metadata, config: RunConfig) -> RunVideos:
     Raises:
         UserError: a part would be empty, or the starting weights have seen a test video.
     """
-    part_of = _assigned(metadata, config)
+    part_of = _assigned(record_set, config)
     parts = {
-        part: {v.id: v.source_sha256 for v in metadata.videos if part_of.get(v.id) == part}
+        part: {v.id: v.source_sha256 for v in record_set.videos if part_of.get(v.id) == part}
         for part in PARTS
     }
     if not config.training.validation_fraction:
@@ -181,20 +181,20 @@ def draw_videos(metadata, config: RunConfig) -> RunVideos:
     for name, videos in parts.items():
         if not videos:
             raise UserError(
-                f"{metadata.folder}: the {name} part of the split (protocol {config.protocol}, "
+                f"{record_set.folder}: the {name} part of the split (protocol {config.protocol}, "
                 f"fold {config.fold}) is empty; more videos or another protocol are needed"
             )
-    leak, duplicates = _leaks(metadata, part_of)
+    leak, duplicates = _leaks(record_set, part_of)
     videos = RunVideos(
         protocol=config.protocol,
         fold=config.fold,
         split_seed=config.split_seed,
         validation_fraction=config.training.validation_fraction,
         **parts,
-        unused={v.id: v.source_sha256 for v in metadata.videos if v.id not in part_of},
+        unused={v.id: v.source_sha256 for v in record_set.videos if v.id not in part_of},
         leak=leak,
         duplicates=duplicates,
-        records=metadata.sha256,
+        records=record_set.sha256,
         weights=config.training.weights,
         seen=_seen_by(config.training.weights),
     )
@@ -202,10 +202,10 @@ def draw_videos(metadata, config: RunConfig) -> RunVideos:
     return videos
 
 
-def _assigned(metadata, config: RunConfig) -> dict[str, str]:
+def _assigned(record_set, config: RunConfig) -> dict[str, str]:
     """Video id -> `train`, `val` or `test`; videos of no part are left out."""
-    kept = _kept_parts(metadata, config) if config.split_from else {}
-    rest = [video for video in metadata.videos if video.id not in kept]
+    kept = _kept_parts(record_set, config) if config.split_from else {}
+    rest = [video for video in record_set.videos if video.id not in kept]
     assigned = _divided(rest, config, config.protocol, splits.TEST_SHARE)
     fraction = config.training.validation_fraction
     if fraction:
@@ -237,7 +237,7 @@ def _divided(videos, config: RunConfig, protocol, share) -> dict[str, str]:
     return assigned | splits.assign(videos, protocol, config.fold, config.split_seed, share)
 
 
-def _kept_parts(metadata, config: RunConfig) -> dict[str, str]:
+def _kept_parts(record_set, config: RunConfig) -> dict[str, str]:
     """Parts of the videos that `split_from` knows, and of new ones in their groups."""
     earlier = read_videos(config.split_from)
     if bool(earlier.validation_fraction) != bool(config.training.validation_fraction):
@@ -246,7 +246,7 @@ def _kept_parts(metadata, config: RunConfig) -> dict[str, str]:
             f"{earlier.validation_fraction}, this one {config.training.validation_fraction}; "
             "either both have a validation part or none has"
         )
-    located = locate(earlier, metadata)
+    located = locate(earlier, record_set)
     kept, part_of_group = {}, {}
     for part, positions in (  # training comes last and wins where a group is on both sides
         ("test", located.test),
@@ -254,26 +254,26 @@ def _kept_parts(metadata, config: RunConfig) -> dict[str, str]:
         ("train", [*located.seen, *located.train]),
     ):
         for k in positions:
-            kept[metadata.videos[k].id] = part
-            part_of_group[metadata.videos[k].group] = part
+            kept[record_set.videos[k].id] = part
+            part_of_group[record_set.videos[k].group] = part
     part_of_file = {
-        video.source_sha256: kept[video.id] for video in metadata.videos if video.id in kept
+        video.source_sha256: kept[video.id] for video in record_set.videos if video.id in kept
     }
     for k in located.copies:  # of a video in no part: divided as a new one
-        if part := part_of_file.get(metadata.videos[k].source_sha256):
-            kept[metadata.videos[k].id] = part
-    for video in metadata.videos:
+        if part := part_of_file.get(record_set.videos[k].source_sha256):
+            kept[record_set.videos[k].id] = part
+    for video in record_set.videos:
         if video.id not in kept and video.group in part_of_group:
             kept[video.id] = part_of_group[video.group]
     return kept
 
 
-def _leaks(metadata, part_of) -> tuple[float, int]:
+def _leaks(record_set, part_of) -> tuple[float, int]:
     """(`RunVideos.leak`, `RunVideos.duplicates`)."""
     sides = {name: "test" if part == "test" else "train" for name, part in part_of.items()}
-    trained = {v.source_sha256 for v in metadata.videos if sides.get(v.id) == "train"} - {""}
-    tested = [v.source_sha256 for v in metadata.videos if sides.get(v.id) == "test"]
-    return splits.leak(metadata.videos, sides), sum(digest in trained for digest in tested)
+    trained = {v.source_sha256 for v in record_set.videos if sides.get(v.id) == "train"} - {""}
+    tested = [v.source_sha256 for v in record_set.videos if sides.get(v.id) == "test"]
+    return splits.leak(record_set.videos, sides), sum(digest in trained for digest in tested)
 
 
 def _seen_by(weights: str) -> dict[str, str]:
@@ -305,7 +305,7 @@ def _check_starting_weights(videos: RunVideos):
         )
 
 
-def locate(videos: RunVideos, metadata) -> Located:
+def locate(videos: RunVideos, record_set) -> Located:
     """Finds a run's videos in a record set, by id and file, or by either alone.
 
     A video with the file of one that the run knows and that is gone is that video under a new id.
@@ -319,14 +319,14 @@ def locate(videos: RunVideos, metadata) -> Located:
     for name, (_, digest) in known.items():
         if digest:
             names_of_file[digest].append(name)
-    file_of = {video.id: video.source_sha256 for video in metadata.videos}
+    file_of = {video.id: video.source_sha256 for video in record_set.videos}
     moved = {  # of each file: who had it and has it no more
         digest: [name for name in names if file_of.get(name) != digest]
         for digest, names in names_of_file.items()
     }
     positions = {name: [] for name in (*PARTS, "unused", "seen", "unseen", "copies")}
     found, changed = set(), []
-    for k, video in enumerate(metadata.videos):
+    for k, video in enumerate(record_set.videos):
         name, ours = video.id, video.source_sha256
         part, digest = known.get(name, ("unseen", None))
         if ours and digest != ours and ours in names_of_file:
@@ -387,7 +387,7 @@ def read_videos(workdir: Path) -> RunVideos:
     return videos
 
 
-def open_videos(workdir: Path, config: RunConfig, metadata) -> RunVideos:
+def open_videos(workdir: Path, config: RunConfig, record_set) -> RunVideos:
     """The videos of the run in a folder, or those of a new run; nothing is written.
 
     Raises:
@@ -398,7 +398,7 @@ def open_videos(workdir: Path, config: RunConfig, metadata) -> RunVideos:
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"{workdir} is a file: name a folder for the run")
     if not _has_trained(workdir):
-        return draw_videos(metadata, config)
+        return draw_videos(record_set, config)
     _check_same_config(workdir, config)
     return read_videos(workdir)
 

@@ -129,7 +129,7 @@ class Trainer:
 
     Args:
         config: RunConfig.
-        metadata: of the records, already checked against the configuration.
+        record_set: of the records, already checked against the configuration.
         workdir: folder of the run.
         strategy: tf.distribute strategy; None for one device.
         callbacks: more Keras callbacks, called on the chief alone.
@@ -137,32 +137,32 @@ class Trainer:
     """
 
     def __init__(
-        self, config: RunConfig, metadata, workdir, strategy=None, callbacks=(), hold=False
+        self, config: RunConfig, record_set, workdir, strategy=None, callbacks=(), hold=False
     ):
-        self.config, self.metadata = config, metadata
+        self.config, self.record_set = config, record_set
         self.training, self.clip = config.training, config.model.clip
         self.workdir = Path(workdir)
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
         check_run(self.strategy, config)
         self.chief = is_chief(self.strategy)
-        self.videos = run.open_videos(self.workdir, config, metadata)
-        self.located = run.locate(self.videos, metadata)
+        self.videos = run.open_videos(self.workdir, config, record_set)
+        self.located = run.locate(self.videos, record_set)
         learned = set(self.videos.train) | set(self.videos.val)
         if changed := sorted(learned & set(self.located.changed)):
             raise UserError(
-                f"{metadata.folder}: {len(changed)} training or validation videos of the run in "
+                f"{record_set.folder}: {len(changed)} training or validation videos of the run in "
                 f"{workdir} have another file now (such as {changed[0]}): give the records that it "
                 "was started with, or train another run"
             )
         for name in ("train", "val"):
             if not len(getattr(self.located, name)):
                 raise UserError(
-                    f"{metadata.folder} has none of the {name} videos of the run in {workdir}: "
+                    f"{record_set.folder} has none of the {name} videos of the run in {workdir}: "
                     "give the records that it was started with"
                 )
         held = np.concatenate([self.located.train, self.located.val]) if hold else ()
-        self.reader = reader.RecordReader(metadata, held)
+        self.reader = reader.RecordReader(record_set, held)
         self.progress = Progress()
         self.stopping = False
         self.frozen = None  # blocks in the compiled steps
@@ -257,7 +257,7 @@ class Trainer:
             workers, worker = context.num_input_pipelines, context.input_pipeline_id
             rows = np.arange(len(plan)).reshape(-1, workers, size // workers)[:, worker].ravel()
             return input_pipeline.clip_dataset(
-                self.metadata,
+                self.record_set,
                 plan[rows],
                 self.clip,
                 size // self.replicas,
@@ -277,7 +277,7 @@ class Trainer:
                 continue
             size = self.training.batch_size
             rows = plan.video[batch * size : (batch + 1) * size]
-            videos = ", ".join(self.metadata.videos[k].id for k in rows)
+            videos = ", ".join(self.record_set.videos[k].id for k in rows)
             raise UserError(
                 f"the {name.replace('_', ' ')} of step {self.progress.step} is {sums[name]}; its "
                 f"videos: {videos}. {NOT_FINITE_ADVICE}"
@@ -298,7 +298,7 @@ class Trainer:
     def _train_epoch(self, steps):
         progress, size = self.progress, self.training.batch_size
         plan = input_pipeline.plan_training(
-            self.metadata,
+            self.record_set,
             self.located.train,
             self.clip,
             self.training,
@@ -388,7 +388,7 @@ class Trainer:
     def _validate(self):
         """Figures and confusion matrix of the validation part, or None where SIGTERM came."""
         plan = input_pipeline.plan_evaluation(
-            self.metadata, self.located.val, self.clip, self.training.batch_size
+            self.record_set, self.located.val, self.clip, self.training.batch_size
         )
         sums = {"loss": 0.0, "correct": 0.0, "count": 0.0, "confusion": 0.0}
         for batch in self._dataset(plan):
@@ -523,8 +523,8 @@ class Trainer:
         newest = [path.name for path in checkpoints.existing(self.workdir / run.CHECKPOINTS_FOLDER)]
         self._must_agree(newest, f"do not share {self.workdir}: their checkpoints differ")
         # Those of the run alone do not tell: records may have changed since it started.
-        videos = [(v.id, v.label, v.num_frames, v.source_sha256) for v in self.metadata.videos]
-        self._must_agree(videos, f"do not have the same records as {self.metadata.folder}")
+        videos = [(v.id, v.label, v.num_frames, v.source_sha256) for v in self.record_set.videos]
+        self._must_agree(videos, f"do not have the same records as {self.record_set.folder}")
 
     def _must_agree(self, value, otherwise):
         if not strategies.all_agree(self.strategy, repr(value)):

@@ -30,14 +30,14 @@ class TensorBoard(keras.callbacks.Callback):
 
     Args:
         folder: of the event files.
-        metadata: of the records.
+        record_set: of the records.
         config: RunConfig.
         every: steps between two entries.
     """
 
-    def __init__(self, folder, metadata, config: RunConfig, every=1):
+    def __init__(self, folder, record_set, config: RunConfig, every=1):
         super().__init__()
-        self.folder, self.metadata, self.config, self.every = folder, metadata, config, every
+        self.folder, self.record_set, self.config, self.every = folder, record_set, config, every
         self.writer, self.epoch, self.drawn_at = None, 0, -math.inf
 
     def on_train_begin(self, logs=None):
@@ -47,11 +47,11 @@ class TensorBoard(keras.callbacks.Callback):
             self._read_clips()
 
     def _read_clips(self):
-        positions = self.params["validated"]  # in metadata.videos
+        positions = self.params["validated"]  # in record_set.videos
         spread = np.linspace(0, len(positions) - 1, min(SHOWN_CLIPS, len(positions))).astype(int)
         clip = self.config.model.clip
-        plan = input_pipeline.plan_evaluation(self.metadata, positions[spread], clip, 1)
-        self.clips = list(input_pipeline.clip_dataset(self.metadata, plan, clip, 1))
+        plan = input_pipeline.plan_evaluation(self.record_set, positions[spread], clip, 1)
+        self.clips = list(input_pipeline.clip_dataset(self.record_set, plan, clip, 1))
 
     def on_train_batch_end(self, batch, logs=None):
         step = int(logs["step"])  # Keras hands every log over as a float

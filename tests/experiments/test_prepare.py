@@ -42,22 +42,22 @@ def test_from_a_folder_to_verified_records(actions, tmp_path):
     assert "pairs/s" in done.stdout
     assert "group            2       2     0.0 %" in done.stdout  # the leak of each protocol
     assert "4 videos, 22 frames, 0 failed (4 converted now)" in done.stdout
-    assert records.load_metadata(output).counts["videos"] == 4
+    assert records.load_record_set(output).counts["videos"] == 4
 
     again = _run(*command, "--num_frames=3")
     assert again.returncode == 0
     assert "(finished before)" in again.stdout
-    assert records.load_metadata(output).clip["num_frames"] == 3
+    assert records.load_record_set(output).clip["num_frames"] == 3
 
     other = _run(*command, "--image_format=png")
     assert other.returncode == 1 and other.stderr.count("\n") == 1
     assert "prepared with image_format=jpeg, now image_format=png is asked" in other.stderr
 
-    metadata = records.load_metadata(output)
+    record_set = records.load_record_set(output)
     verified = _run(f"--verify={output}", "--workers=1")
     assert "4 videos read back, all whole" in verified.stdout
-    assert f"SHA-256 {metadata.sha256}" in verified.stdout and metadata.sha256 in done.stdout
-    shard = metadata.shard_paths[0]
+    assert f"SHA-256 {record_set.sha256}" in verified.stdout and record_set.sha256 in done.stdout
+    shard = record_set.shard_paths[0]
     damaged = bytearray(shard.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     shard.write_bytes(damaged)
@@ -81,11 +81,11 @@ def test_flow_with_keras_is_solved_by_a_process_of_its_own(actions, tmp_path):
     assert "the hours show once the device is at work" in done.stdout
     assert "flow on cpu: 18 pairs in" in done.stdout and "batches of 5" in done.stdout
     assert "busy" in done.stdout and "Traceback" not in done.stderr
-    metadata = records.load_metadata(tmp_path / "keras")
-    assert metadata.flow["method"] == "keras"
+    record_set = records.load_record_set(tmp_path / "keras")
+    assert record_set.flow["method"] == "keras"
     assert _run(*command, f"--output={tmp_path / 'opencv'}").returncode == 0
     for ours, opencvs in zip(
-        metadata.videos, records.load_metadata(tmp_path / "opencv").videos, strict=True
+        record_set.videos, records.load_record_set(tmp_path / "opencv").videos, strict=True
     ):
         assert ours.mean_motion == pytest.approx(opencvs.mean_motion, rel=0.05)
 
@@ -104,7 +104,7 @@ def test_failures_make_the_exit_status_unless_they_are_allowed(actions, tmp_path
     assert "Traceback" not in done.stderr
     (row,) = map(json.loads, (output / "failures.jsonl").read_text().splitlines())
     assert row["id"] == "cut" and row["outcome"] == "truncated"
-    assert records.load_metadata(output).counts == {
+    assert records.load_record_set(output).counts == {
         "videos": 2,
         "classes": 1,
         "frames": 11,

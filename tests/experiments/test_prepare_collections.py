@@ -44,13 +44,13 @@ def _prepare(source, output):
         done = subprocess.run(arguments, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         told += done.stdout
-    metadata = records.load_metadata(output)
-    assert f"{len(metadata.videos)} videos read back, all whole" in told
-    return told, metadata
+    record_set = records.load_record_set(output)
+    assert f"{len(record_set.videos)} videos read back, all whole" in told
+    return told, record_set
 
 
-def _lengths(metadata):
-    return {video.id: video.num_frames for video in metadata.videos}
+def _lengths(record_set):
+    return {video.id: video.num_frames for video in record_set.videos}
 
 
 def test_ucf101(tmp_path):
@@ -74,16 +74,16 @@ def test_ucf101(tmp_path):
         lines = [f"{clip} 1" for clip in clips if clip not in held]
         (lists / f"trainlist0{fold}.txt").write_text("\n".join(lines) + "\n")
 
-    told, metadata = _prepare(f"ucf101:{root}", tmp_path / "records")
+    told, record_set = _prepare(f"ucf101:{root}", tmp_path / "records")
     assert "ucf101: 12 clips found, 13320 published" in told
     assert "missing:" not in told  # every name in the lists is there
     assert "official 3       8       4     0.0 %" in told
-    assert metadata.classes == ("Archery", "HandstandPushups") and len(metadata.videos) == 12
-    assert _lengths(metadata) == {
+    assert record_set.classes == ("Archery", "HandstandPushups") and len(record_set.videos) == 12
+    assert _lengths(record_set) == {
         clip.split("/")[1].removesuffix(".avi"): NUM_FRAMES[index % 3]
         for index, clip in enumerate(clips)
     }
-    tested = splits.assign(metadata.videos, "official", fold=2)
+    tested = splits.assign(record_set.videos, "official", fold=2)
     assert {name for name, side in tested.items() if side == "test"} == {
         name for name in tested if "_g02_" in name
     }
@@ -101,17 +101,17 @@ def test_ucf11(tmp_path):
     (root / "walking" / "Annotation").mkdir()
     (root / "walking" / "Annotation" / "v_walk_dog_01_01.xgtf").write_text("<viper/>")
 
-    told, metadata = _prepare(f"ucf11:{root}", tmp_path / "records")
+    told, record_set = _prepare(f"ucf11:{root}", tmp_path / "records")
     assert "ucf11: 12 clips found, 1600 published" in told
     assert "class walking: 6 clips found, 123 published" in told
-    assert len(metadata.classes) == 11
+    assert len(record_set.classes) == 11
     # The header of an mpg only guesses; these were counted.
-    assert _lengths(metadata) == {name: NUM_FRAMES[k % 3] for k, name in enumerate(names)}
-    one = splits.assign(metadata.videos, "official", fold="group25")
+    assert _lengths(record_set) == {name: NUM_FRAMES[k % 3] for k, name in enumerate(names)}
+    one = splits.assign(record_set.videos, "official", fold="group25")
     assert sorted(name for name, side in one.items() if side == "test") == [
         f"{name}_25_{clip}" for name in ("v_tennis", "v_walk_dog") for clip in ("01", "02")
     ]
-    assert splits.leak(metadata.videos, one) == 0
+    assert splits.leak(record_set.videos, one) == 0
 
 
 def test_ucf_sports(tmp_path):
@@ -130,14 +130,14 @@ def test_ucf_sports(tmp_path):
         (clip / "gt" / "boxes.txt").write_text("0 0 8 8")
         expected[f"{folder}_{index:03d}"] = NUM_FRAMES[index % 3]
 
-    told, metadata = _prepare(f"ucf_sports:{root.parent}", tmp_path / "records")
+    told, record_set = _prepare(f"ucf_sports:{root.parent}", tmp_path / "records")
     assert "ucf_sports: 12 clips found, 150 published" in told
-    assert len(metadata.classes) == 10 and _lengths(metadata) == expected
-    golf = [video for video in metadata.videos if video.class_name == "Golf-Swing"]
+    assert len(record_set.classes) == 10 and _lengths(record_set) == expected
+    golf = [video for video in record_set.videos if video.class_name == "Golf-Swing"]
     assert len(golf) == 6  # of two folders
     assert sum(video.splits["1"] == "test" for video in golf) == 2
     # Films and folders of images hold the same motion: 2 of 32 pixels, in 16 one.
-    assert all(video.mean_motion > 0.3 for video in metadata.videos)
+    assert all(video.mean_motion > 0.3 for video in record_set.videos)
 
 
 def test_tfds(tmp_path):
@@ -169,13 +169,13 @@ def test_tfds(tmp_path):
 
     builder = Drifts(data_dir=tmp_path / "tfds")
     builder.download_and_prepare()
-    told, metadata = _prepare(f"tfds:{builder.data_dir}", tmp_path / "records")
+    told, record_set = _prepare(f"tfds:{builder.data_dir}", tmp_path / "records")
     assert "drifts: 12 videos of 2 classes" in told and "official         8       4" in told
-    assert metadata.classes == ("Even", "Odd")
-    assert sorted(_lengths(metadata).values()) == sorted(NUM_FRAMES * 4)
-    assert sum(video.splits["1"] == "test" for video in metadata.videos) == 4
+    assert record_set.classes == ("Even", "Odd")
+    assert sorted(_lengths(record_set).values()) == sorted(NUM_FRAMES * 4)
+    assert sum(video.splits["1"] == "test" for video in record_set.videos) == 4
 
     # And out again: the records are a data set of TFDS themselves.
     again = tfds.builder_from_directory(tmp_path / "records").as_dataset(split="all")
     counts = {row["video_id"].decode(): len(row["frames"]) for row in tfds.as_numpy(again)}
-    assert counts == _lengths(metadata)
+    assert counts == _lengths(record_set)

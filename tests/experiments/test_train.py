@@ -102,7 +102,7 @@ def test_every_fold_is_trained_once_and_their_mean_is_written(run_program, tiny_
         }
         for group in groups
     }
-    metadata = dataclasses.replace(
+    record_set = dataclasses.replace(
         tiny_records,
         folder=tmp_path / "records",
         videos=tuple(
@@ -110,8 +110,8 @@ def test_every_fold_is_trained_once_and_their_mean_is_written(run_program, tiny_
             for video in tiny_records.videos
         ),
     )
-    records.write_metadata(metadata)
-    places = (f"--records={metadata.folder}", f"--workdir={tmp_path / 'runs'}")
+    records.write_record_set(record_set)
+    places = (f"--records={record_set.folder}", f"--workdir={tmp_path / 'runs'}")
     train = ("train", *SMALL, *places, "--config.protocol=official")
     missing = run_program("evaluate", *places, "--folds=all")
     assert missing.returncode == 1 and "experiments.train --folds=1,2" in missing.stderr

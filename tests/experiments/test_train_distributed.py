@@ -211,8 +211,8 @@ def test_workers_with_an_old_copy_of_the_folder_or_other_records_end_in_one_line
         dataclasses.replace(video, source_sha256="0" * 64) if video.id == tested else video
         for video in other.videos
     ]
-    records.write_metadata(dataclasses.replace(other, videos=tuple(videos)))
-    for folder, metadata, message in (
+    records.write_record_set(dataclasses.replace(other, videos=tuple(videos)))
+    for folder, record_set, message in (
         (old, tiny_records, f"the workers do not share {old}"),
         (workdir, other, f"the workers do not have the same records as {other.folder}"),
     ):
@@ -220,7 +220,7 @@ def test_workers_with_an_old_copy_of_the_folder_or_other_records_end_in_one_line
         often = "--config.training.checkpoint_minutes=0.0"
         processes = (
             _start_worker(start, workdir, tiny_records, ports, 0, often),
-            _start_worker(start, folder, metadata, ports, 1, often),
+            _start_worker(start, folder, record_set, ports, 1, often),
         )
         ends = [_end(process) for process in processes]
         assert [status for status, *_ in ends] == [1, 1], ends
@@ -231,8 +231,8 @@ def test_a_worker_that_cannot_begin_ends_the_others_in_one_line(start, tmp_path,
     ports = _free_ports(2)
     nowhere = dataclasses.replace(tiny_records, folder=tmp_path / "nowhere")
     processes = [
-        _start_worker(start, tmp_path / "run", metadata, ports, number)
-        for number, metadata in enumerate((tiny_records, nowhere))
+        _start_worker(start, tmp_path / "run", record_set, ports, number)
+        for number, record_set in enumerate((tiny_records, nowhere))
     ]
     ends = [_end(process) for process in processes]
     assert [status for status, *_ in ends] == [1, 1], ends
@@ -240,16 +240,16 @@ def test_a_worker_that_cannot_begin_ends_the_others_in_one_line(start, tmp_path,
     assert "Traceback" not in ends[0][2] and "a worker was lost" in ends[0][2], ends[0][2]
 
 
-def _start_worker(start, workdir, metadata, ports, number, *arguments):
+def _start_worker(start, workdir, record_set, ports, number, *arguments):
     hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
-    places = (hosts, CONFIG, str(metadata.folder), str(workdir))
+    places = (hosts, CONFIG, str(record_set.folder), str(workdir))
     launcher = (WORKERS, str(number), *places)
     return start(workdir, *arguments, launcher=launcher, PYTHON=sys.executable)
 
 
-def _start_workers(start, workdir, metadata):
+def _start_workers(start, workdir, record_set):
     ports = _free_ports(2)
-    return [_start_worker(start, workdir, metadata, ports, number) for number in range(2)]
+    return [_start_worker(start, workdir, record_set, ports, number) for number in range(2)]
 
 
 def test_two_workers_that_are_killed_stopped_and_restarted_follow_one_device(

@@ -48,10 +48,10 @@ def test_200_mutated_videos_have_200_named_outcomes(tmp_path, write_video):
     )
     lines = (tmp_path / "records" / "failures.jsonl").read_text().splitlines()
     outcomes = {row["id"]: row["outcome"] for row in map(json.loads, lines)}
-    recorded = {video.id for video in prepared.metadata.videos}
+    recorded = {video.id for video in prepared.record_set.videos}
     assert len(outcomes) == len(lines) and not recorded & set(outcomes)
     assert recorded | set(outcomes) == {video.id for video in catalogue.videos}
     counts = collections.Counter(outcomes.values())
     assert set(counts) <= OUTCOMES, counts
     assert counts["truncated"] >= 10 and counts["corrupt"] >= 5 and len(recorded) >= 10, counts
-    assert verification.verify(prepared.metadata, 2) == []
+    assert verification.verify(prepared.record_set, 2) == []

@@ -20,9 +20,9 @@ def config(tiny_records):
     return RunConfig("tiny", tiny_records.classes, model, training)
 
 
-def _stored(metadata, video):
+def _stored(record_set, video):
     """All images of a record, parsed and decoded by TensorFlow."""
-    raw = metadata.shard_paths[video.shard].read_bytes()[video.offset + 12 :]
+    raw = record_set.shard_paths[video.shard].read_bytes()[video.offset + 12 :]
     example = tf.train.Example.FromString(raw[: video.length - 16]).features.feature
 
     def images(name, channels):

@@ -88,13 +88,13 @@ def read_records(folder) -> str:
     """A digest of all images of a record set that is found whole."""
     from preprocessing.records import reader as cache
 
-    metadata = records.load_metadata(folder)
-    for recorded in metadata.videos:
-        if fault := verification.fault_of(metadata, recorded):
+    record_set = records.load_record_set(folder)
+    for recorded in record_set.videos:
+        if fault := verification.fault_of(record_set, recorded):
             raise UserError(f"{recorded.id}: {fault}")
-    reader = cache.RecordReader(metadata)
+    reader = cache.RecordReader(record_set)
     images = []
-    for position, recorded in enumerate(metadata.videos):
+    for position, recorded in enumerate(record_set.videos):
         count = np.arange(recorded.num_frames)
         images += reader.clips([position], count[None], count[None, :-1, None])
     return _digest(images)
@@ -328,15 +328,15 @@ def damage_videos(scratch: Path, count: int, seed: int) -> Tally:
         run,
     )
     failures = {failure["id"]: failure for failure in prepared.failures}
-    recorded = {entry.id: entry for entry in prepared.metadata.videos}
-    broken = {fault.video_id: fault for fault in verification.verify(prepared.metadata, WORKERS)}
+    recorded = {entry.id: entry for entry in prepared.record_set.videos}
+    broken = {fault.video_id: fault for fault in verification.verify(prepared.record_set, WORKERS)}
     spoiled = [
         name
         for name, example in expected.items()
         if name not in recorded
         or name in broken
         or records.read_record(
-            prepared.metadata.shard_paths[recorded[name].shard],
+            prepared.record_set.shard_paths[recorded[name].shard],
             recorded[name].offset,
             recorded[name].length,
         )

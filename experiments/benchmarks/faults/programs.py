@@ -64,7 +64,7 @@ class Prepare(Killed):
     def finished(self, folder):
         output = folder / "records"
         if (output / records.METADATA_FILE).is_file():
-            return {video.id: "done" for video in records.load_metadata(output).videos}
+            return {video.id: "done" for video in records.load_record_set(output).videos}
         settings = conversion.Settings(image_size=IMAGE_SIZE)
         made = parts.plan(class_folders.load(folder / "videos"), output, settings)
         return {made.videos[number].id: "done" for number in parts.load_parts(made)}

@@ -22,7 +22,7 @@ if __name__ == "__main__":
     clip = {"num_frames": 3, "flow_length": 4}
     run = preparation.local_runner(2, 60)
     done = preparation.prepare(folder.load(sys.argv[1]), sys.argv[2], settings, clip, run)
-    print(len(done.metadata.videos), "videos", len(done.failures), "failed")
+    print(len(done.record_set.videos), "videos", len(done.failures), "failed")
 """
 
 

@@ -53,8 +53,8 @@ def local(videos, tmp_path_factory):
     """Files of the local runner's record set."""
     output = tmp_path_factory.mktemp("local") / "records"
     _prepare(videos, output)
-    metadata = json.loads((output / "metadata.json").read_text())
-    assert metadata["counts"]["videos"] == 5 and len(metadata["sha256"]) == 64
+    record_set = json.loads((output / "metadata.json").read_text())
+    assert record_set["counts"]["videos"] == 5 and len(record_set["sha256"]) == 64
     return _files(output)
 
 

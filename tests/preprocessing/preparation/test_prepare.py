@@ -44,13 +44,13 @@ def _files(folder):
 
 def test_the_records_hold_every_video_where_the_metadata_say(videos, tmp_path):
     prepared = _prepare(videos, tmp_path / "records", workers=2)
-    metadata = records.load_metadata(tmp_path / "records")
-    assert prepared.metadata == metadata
+    record_set = records.load_record_set(tmp_path / "records")
+    assert prepared.record_set == record_set
     assert prepared.failures == () and prepared.converted == 5
     assert not (tmp_path / "records" / "parts").exists()
-    assert metadata.classes == ("Left", "Right") and metadata.name == "actions"
-    assert metadata.counts == {"videos": 5, "classes": 2, "frames": 20, "failed": 0, "shards": 1}
-    lengths = {video.id: video.num_frames for video in metadata.videos}
+    assert record_set.classes == ("Left", "Right") and record_set.name == "actions"
+    assert record_set.counts == {"videos": 5, "classes": 2, "frames": 20, "failed": 0, "shards": 1}
+    lengths = {video.id: video.num_frames for video in record_set.videos}
     assert lengths == {
         "v_Left_g00_c01": 2,
         "v_Left_g01_c01": 3,
@@ -58,12 +58,12 @@ def test_the_records_hold_every_video_where_the_metadata_say(videos, tmp_path):
         "v_Right_g00_c01": 5,
         "v_Right_g01_c01": 6,
     }
-    for video in metadata.videos:
-        where = [str(metadata.shard_paths[video.shard])], tf.constant([video.offset], tf.int64)
+    for video in record_set.videos:
+        where = [str(record_set.shard_paths[video.shard])], tf.constant([video.offset], tf.int64)
         (record,) = tf.data.Dataset.from_tensor_slices(where).flat_map(records.example_at)
         parsed = records.parse_example(record)
         assert parsed["video_id"].numpy().decode() == video.id
-        assert parsed["label"].numpy() == video.label == metadata.classes.index(video.class_name)
+        assert parsed["label"].numpy() == video.label == record_set.classes.index(video.class_name)
         assert len(parsed["frames"]) == video.num_frames
         assert len(parsed["flow"]) == video.num_frames - 1
         assert video.group == f"{video.class_name}/{video.id.split('_')[2]}"
@@ -92,8 +92,8 @@ def test_labels_of_tensorflow_datasets_fit_whatever_the_classes_are_called(tmp_p
     classes = (" ", "$5", "walk\nrun", "walk run", "歩く")  # as sorted
     for name in classes:
         write_video(tmp_path / "actions" / name / f"of {name}.mp4", 2)
-    metadata = _prepare(tmp_path / "actions", tmp_path / "records").metadata
-    assert metadata.classes == classes
+    record_set = _prepare(tmp_path / "actions", tmp_path / "records").record_set
+    assert record_set.classes == classes
     labels = tfds.builder_from_directory(tmp_path / "records").info.features["label"].names
     assert labels == ["unnamed", "$5", "walk run (label 2)", "walk run (label 3)", "歩く"]
 
@@ -103,7 +103,7 @@ def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, writ
     (videos / "Left" / "v_Left_g08_c01.mp4").write_bytes(b"")
     write_video(videos / "Left" / "v_Left_g09_c01.avi", 1, fourcc="MJPG")
     prepared = _prepare(videos, tmp_path / "records")
-    assert prepared.metadata.counts["videos"] == 5 and prepared.metadata.counts["failed"] == 3
+    assert prepared.record_set.counts["videos"] == 5 and prepared.record_set.counts["failed"] == 3
     lines = (tmp_path / "records" / "failures.jsonl").read_text().splitlines()
     listed = {row["id"]: row for row in map(json.loads, lines)}
     assert {name: row["outcome"] for name, row in listed.items()} == {
@@ -145,7 +145,7 @@ def trimmed(videos, write_container, copy_stream):
 
 def test_a_doubtful_video_is_in_the_records_and_in_a_list(videos, trimmed, tmp_path):
     prepared = _prepare(videos, tmp_path / "records")
-    (one,) = (v for v in prepared.metadata.videos if v.id == "v_Right_g08_c01")
+    (one,) = (v for v in prepared.record_set.videos if v.id == "v_Right_g08_c01")
     assert one.num_frames == 10 and prepared.failures == ()
     (row,) = prepared.notes
     assert (row["id"], row["path"], row["outcome"]) == (one.id, str(trimmed), "fewer_frames")
@@ -180,7 +180,7 @@ def test_another_clip_configuration_rewrites_the_metadata_alone(videos, tmp_path
     times = [path.stat().st_mtime_ns for path in shards]
     again = _prepare(videos, tmp_path / "records", num_frames=9)
     assert again.converted == 0
-    assert records.load_metadata(tmp_path / "records").clip["num_frames"] == 9
+    assert records.load_record_set(tmp_path / "records").clip["num_frames"] == 9
     assert [path.stat().st_mtime_ns for path in shards] == times
     _prepare(videos, tmp_path / "records")
     assert _files(tmp_path / "records") == before
@@ -210,50 +210,50 @@ def test_two_preparations_of_one_folder_do_not_mix(videos, tmp_path):
 
 def test_shards_take_their_share_of_the_videos(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "_VIDEOS_PER_SHARD", 2)
-    metadata = _prepare(videos, tmp_path / "records").metadata
-    assert [path.name for path in metadata.shard_paths] == [
+    record_set = _prepare(videos, tmp_path / "records").record_set
+    assert [path.name for path in record_set.shard_paths] == [
         f"stfnet-videos.tfrecord-{index:05d}-of-00003" for index in range(3)
     ]
-    assert [video.shard for video in metadata.videos] == [0, 0, 1, 1, 2]
-    shards = [str(path) for path in metadata.shard_paths]
+    assert [video.shard for video in record_set.videos] == [0, 0, 1, 1, 2]
+    shards = [str(path) for path in record_set.shard_paths]
     ids = [
         records.parse_example(record)["video_id"].numpy().decode()
         for record in tf.data.TFRecordDataset(shards)
     ]
-    assert ids == [video.id for video in metadata.videos]
+    assert ids == [video.id for video in record_set.videos]
 
 
 def test_the_digests_are_those_of_the_shards_and_of_the_videos(videos, tmp_path):
-    metadata = _prepare(videos, tmp_path / "records").metadata
-    (shard,) = (path.read_bytes() for path in metadata.shard_paths)
+    record_set = _prepare(videos, tmp_path / "records").record_set
+    (shard,) = (path.read_bytes() for path in record_set.shard_paths)
     lines = ""
-    for video in metadata.videos:
+    for video in record_set.videos:
         record = shard[video.offset : video.offset + video.length]
         assert video.record_sha256 == hashlib.sha256(record).hexdigest()
         (source,) = videos.rglob(f"{video.id}.*")
         assert video.source_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
         lines += f"{video.record_sha256}\n"
-    assert metadata.sha256 == hashlib.sha256(lines.encode()).hexdigest()
-    assert records.load_metadata(tmp_path / "records").sha256 == metadata.sha256
+    assert record_set.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    assert records.load_record_set(tmp_path / "records").sha256 == record_set.sha256
 
 
 def test_the_digest_of_a_set_does_not_depend_on_the_workers(videos, tmp_path):
-    one, two = (_prepare(videos, tmp_path / str(n), workers=n).metadata for n in (1, 2))
+    one, two = (_prepare(videos, tmp_path / str(n), workers=n).record_set for n in (1, 2))
     assert one.sha256 == two.sha256 and one.videos == two.videos
 
 
 def test_another_pixel_is_another_digest(videos, tmp_path, write_video):
-    before = _prepare(videos, tmp_path / "records").metadata
+    before = _prepare(videos, tmp_path / "records").record_set
     write_video(videos / "Left" / "v_Left_g00_c01.mp4", 2, seed=7)
-    after = _prepare(videos, tmp_path / "others").metadata
+    after = _prepare(videos, tmp_path / "others").record_set
     pairs = zip(before.videos, after.videos, strict=True)
     changed = [a.id for a, b in pairs if a.record_sha256 != b.record_sha256]
     assert changed == ["v_Left_g00_c01"] and before.sha256 != after.sha256
 
 
 def test_another_clip_configuration_keeps_the_digest(videos, tmp_path):
-    before = _prepare(videos, tmp_path / "records").metadata
-    after = _prepare(videos, tmp_path / "records", num_frames=9).metadata
+    before = _prepare(videos, tmp_path / "records").record_set
+    after = _prepare(videos, tmp_path / "records", num_frames=9).record_set
     assert before.clip != after.clip and before.sha256 == after.sha256 != ""
 
 
@@ -267,34 +267,34 @@ def _without_digests(path):
 
 
 def test_a_set_of_the_version_before_digests_gets_them(videos, tmp_path):
-    metadata = _prepare(videos, tmp_path / "records").metadata
+    record_set = _prepare(videos, tmp_path / "records").record_set
     expected = _files(tmp_path / "records")
     _without_digests(tmp_path / "records" / "metadata.json")
-    old = records.load_metadata(tmp_path / "records")
+    old = records.load_record_set(tmp_path / "records")
     assert old.sha256 == old.videos[0].record_sha256 == old.videos[0].source_sha256 == ""
     again = _prepare(videos, tmp_path / "records")
-    assert again.converted == 0 and again.metadata == metadata
+    assert again.converted == 0 and again.record_set == record_set
     assert _files(tmp_path / "records") == expected
 
 
 def test_where_a_source_is_gone_its_digest_stays_unknown_and_the_set_has_one(videos, tmp_path):
-    metadata = _prepare(videos, tmp_path / "records").metadata
+    record_set = _prepare(videos, tmp_path / "records").record_set
     _without_digests(tmp_path / "records" / "metadata.json")
     catalogue = class_folders.load(videos)
     (videos / "Left" / "v_Left_g00_c01.mp4").unlink()
     run = prepare.local_runner(1, 60)
-    again = prepare.prepare(catalogue, tmp_path / "records", SETTINGS, CLIP, run).metadata
+    again = prepare.prepare(catalogue, tmp_path / "records", SETTINGS, CLIP, run).record_set
     unknown = [video.id for video in again.videos if not video.source_sha256]
-    assert unknown == ["v_Left_g00_c01"] and again.sha256 == metadata.sha256
+    assert unknown == ["v_Left_g00_c01"] and again.sha256 == record_set.sha256
 
 
 def test_a_damaged_record_of_an_old_set_gets_no_digest(videos, tmp_path):
-    metadata = _prepare(videos, tmp_path / "records").metadata
+    record_set = _prepare(videos, tmp_path / "records").record_set
     _without_digests(tmp_path / "records" / "metadata.json")
-    shard, video = bytearray(metadata.shard_paths[0].read_bytes()), metadata.videos[2]
+    shard, video = bytearray(record_set.shard_paths[0].read_bytes()), record_set.videos[2]
     shard[video.offset + video.length // 2] ^= 1
-    metadata.shard_paths[0].write_bytes(shard)
-    again = _prepare(videos, tmp_path / "records").metadata
+    record_set.shard_paths[0].write_bytes(shard)
+    again = _prepare(videos, tmp_path / "records").record_set
     assert [v.id for v in again.videos if not v.record_sha256] == [video.id]
     assert again.sha256 == ""
 
@@ -406,6 +406,6 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path, write_vi
     assert _files(tmp_path / "killed") == _files(tmp_path / "undisturbed")
     assert not (tmp_path / "killed" / "parts").exists()
     killed, undisturbed = (
-        records.load_metadata(tmp_path / name) for name in ("killed", "undisturbed")
+        records.load_record_set(tmp_path / name) for name in ("killed", "undisturbed")
     )
     assert len(killed.videos) == 24 and killed.sha256 == undisturbed.sha256 != ""

@@ -9,8 +9,8 @@ from preprocessing.errors import UserError
 from preprocessing.records import contact_sheet, tfrecord
 
 
-def _video(metadata, name):
-    return next(video for video in metadata.videos if video.id == name)
+def _video(record_set, name):
+    return next(video for video in record_set.videos if video.id == name)
 
 
 def test_frames_stand_above_their_flow_in_the_wheels_colours(tiny_records):

@@ -23,8 +23,8 @@ def clips(tiny_records):
     settings = TrainingConfig(batch_size=4, tau_range=(1, 3))
     plan = input_pipeline.plan_training(tiny_records, positions, CLIP, settings, 0, 0)
 
-    def read(metadata, reader=None):
-        batches = input_pipeline.clip_dataset(metadata, plan, CLIP, 4, reader=reader)
+    def read(record_set, reader=None):
+        batches = input_pipeline.clip_dataset(record_set, plan, CLIP, 4, reader=reader)
         return [{name: value.numpy() for name, value in batch.items()} for batch in batches]
 
     return read
@@ -73,7 +73,7 @@ def test_a_copy_on_disk_is_whole_shared_and_deleted_by_its_last_reader(
     with cache.copied_to_disk(tiny_records, tmp_path) as copied:
         assert copied.folder.parent == tmp_path
         _assert_equal(clips(copied), clips(tiny_records))
-        assert records.load_metadata(copied.folder).videos == tiny_records.videos
+        assert records.load_record_set(copied.folder).videos == tiny_records.videos
         written = [path.stat().st_mtime_ns for path in copied.shard_paths]
         with cache.copied_to_disk(tiny_records, tmp_path) as again:
             assert [path.stat().st_mtime_ns for path in again.shard_paths] == written
@@ -115,20 +115,20 @@ def test_a_full_disk_is_told_before_copying(tiny_records, tmp_path, monkeypatch)
 def test_a_damaged_record_is_named(tiny_records, tmp_path):
     folder = tmp_path / "records"
     shutil.copytree(tiny_records.folder, folder)
-    metadata = records.load_metadata(folder)
-    video = metadata.videos[2]
-    path = metadata.shard_paths[video.shard]
+    record_set = records.load_record_set(folder)
+    video = record_set.videos[2]
+    path = record_set.shard_paths[video.shard]
     damaged = bytearray(path.read_bytes())
     damaged[video.offset + video.length // 2] ^= 1
     path.write_bytes(damaged)
     with pytest.raises(UserError, match=rf"record of {video.id} is damaged .*--verify"):
-        cache.RecordReader(metadata, [2])
+        cache.RecordReader(record_set, [2])
     with pytest.raises(ValueError, match=rf"record of {video.id} is damaged"):
-        cache.RecordReader(metadata).clips([2], np.array([[0]]), np.array([[[0]]]))
-    cache.RecordReader(metadata, [1, 3])
-    plan = input_pipeline.plan_evaluation(metadata, np.arange(4), CLIP, 1)
+        cache.RecordReader(record_set).clips([2], np.array([[0]]), np.array([[[0]]]))
+    cache.RecordReader(record_set, [1, 3])
+    plan = input_pipeline.plan_evaluation(record_set, np.arange(4), CLIP, 1)
     with (
         pytest.raises(UserError, match=rf"record of {video.id} is damaged .* make anew$"),
         cache.naming_damaged_records(),
     ):
-        list(input_pipeline.clip_dataset(metadata, plan, CLIP, 1))
+        list(input_pipeline.clip_dataset(record_set, plan, CLIP, 1))

@@ -79,14 +79,14 @@ def test_tensorflow_reads_the_records_by_offset(tmp_path):
     assert list(parsed["flow"].numpy()) == FLOW
 
 
-def _metadata(folder):
+def _record_set(folder):
     path = folder / records.shard_file(0, 1)
     with path.open("wb") as file, _writer() as writer:
         length = writer.write_record(file)
     video = records.RecordedVideo(
         "v_Jump_g01_c01", 3, "Jump", "Jump/g01", {"1": "test"}, 3, 0.5, 0, 0, length
     )
-    return records.Metadata(
+    return records.RecordSet(
         folder=folder,
         name="jumps",
         clip={"num_frames": 17, "flow_length": 4, "image_size": 64, "resize": "stretch"},
@@ -101,36 +101,38 @@ def _metadata(folder):
 
 
 def test_metadata_come_back_as_written(tmp_path):
-    metadata = _metadata(tmp_path)
-    records.write_metadata(metadata)
-    assert records.load_metadata(tmp_path) == metadata
-    assert [path.name for path in metadata.shard_paths] == ["stfnet-videos.tfrecord-00000-of-00001"]
+    record_set = _record_set(tmp_path)
+    records.write_record_set(record_set)
+    assert records.load_record_set(tmp_path) == record_set
+    assert [path.name for path in record_set.shard_paths] == [
+        "stfnet-videos.tfrecord-00000-of-00001"
+    ]
     assert '"class": "Jump"' in (tmp_path / "metadata.json").read_text()
 
 
 def test_a_set_that_is_not_whole_is_refused(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
-        records.load_metadata(tmp_path / "nowhere")
+        records.load_record_set(tmp_path / "nowhere")
     with pytest.raises(UserError, match="no record set"):
-        records.load_metadata(tmp_path)
+        records.load_record_set(tmp_path)
     (tmp_path / "parts").mkdir()
     with pytest.raises(UserError, match="unfinished"):
-        records.load_metadata(tmp_path)
+        records.load_record_set(tmp_path)
 
-    metadata = _metadata(tmp_path)
-    records.write_metadata(dataclasses.replace(metadata, versions={}))
-    shard = metadata.shard_paths[0]
+    record_set = _record_set(tmp_path)
+    records.write_record_set(dataclasses.replace(record_set, versions={}))
+    shard = record_set.shard_paths[0]
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1])
     with pytest.raises(UserError, match=f"has {len(whole) - 1} bytes, .* says {len(whole)}"):
-        records.load_metadata(tmp_path)
+        records.load_record_set(tmp_path)
     shard.unlink()
     with pytest.raises(UserError, match="is missing"):
-        records.load_metadata(tmp_path)
+        records.load_record_set(tmp_path)
 
     (tmp_path / "metadata.json").write_text('{"format": 0}')
     with pytest.raises(UserError, match="format 0, this program reads format 1"):
-        records.load_metadata(tmp_path)
+        records.load_record_set(tmp_path)
 
 
 def _damaged(values, key, value):
@@ -174,13 +176,13 @@ def _damaged(values, key, value):
     ],
 )
 def test_a_strange_key_of_the_metadata_is_one_line_with_the_way_out(tmp_path, key, value, told):
-    records.write_metadata(_metadata(tmp_path))
+    records.write_record_set(_record_set(tmp_path))
     path = tmp_path / "metadata.json"
     values = json.loads(path.read_text())
     _damaged(values, key, value)
     path.write_text(json.dumps(values))
     with pytest.raises(UserError, match=told) as caught:
-        records.load_metadata(tmp_path)
+        records.load_record_set(tmp_path)
     message = str(caught.value)
     assert message.startswith(f"{path} cannot be used: ") and "\n" not in message
     assert "copy metadata.json again" in message and "the flow of every video" in message
@@ -192,22 +194,22 @@ def test_a_strange_key_of_the_metadata_is_one_line_with_the_way_out(tmp_path, ke
 def test_metadata_that_are_no_object_are_one_line(tmp_path, content):
     (tmp_path / "metadata.json").write_bytes(content)
     with pytest.raises(UserError, match=r"cannot be used: .*copy metadata.json again") as caught:
-        records.load_metadata(tmp_path)
+        records.load_record_set(tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_metadata_of_the_version_before_digests_load(tmp_path):
-    metadata = _metadata(tmp_path)
-    records.write_metadata(metadata)
+    record_set = _record_set(tmp_path)
+    records.write_record_set(record_set)
     path = tmp_path / "metadata.json"
     values = json.loads(path.read_text())
     del values["sha256"], values["videos"][0]["record_sha256"], values["videos"][0]["source_sha256"]
     path.write_text(json.dumps(values))
-    assert records.load_metadata(tmp_path) == metadata
+    assert records.load_record_set(tmp_path) == record_set
 
 
 def test_the_digest_of_a_set_is_that_of_its_records_digests_as_lines(tmp_path):
-    (video,) = _metadata(tmp_path).videos
+    (video,) = _record_set(tmp_path).videos
     digests = ["a" * 64, "0" * 64]
     videos = [dataclasses.replace(video, record_sha256=digest) for digest in digests]
     summed = subprocess.run(["sha256sum"], input="\n".join([*digests, ""]).encode(), stdout=-1)

@@ -23,25 +23,25 @@ def catalogue(tmp_path, write_video):
 def _prepare(catalogue, output):
     settings = conversion.Settings(image_size=16)
     run = prepare.local_runner(1, 60)
-    return prepare.prepare(catalogue, output, settings, CLIP, run).metadata
+    return prepare.prepare(catalogue, output, settings, CLIP, run).record_set
 
 
-def _verify(metadata):
-    return {fault.video_id: fault.reason for fault in verification.verify(metadata, 1)}
+def _verify(record_set):
+    return {fault.video_id: fault.reason for fault in verification.verify(record_set, 1)}
 
 
 def test_faults_are_found_and_repaired(catalogue, tmp_path):
-    metadata = _prepare(catalogue, tmp_path / "records")
-    assert _verify(metadata) == {}
-    shard = metadata.shard_paths[0]
+    record_set = _prepare(catalogue, tmp_path / "records")
+    assert _verify(record_set) == {}
+    shard = record_set.shard_paths[0]
     whole = shard.read_bytes()
 
     damaged = bytearray(whole)
-    second, third = metadata.videos[1:3]
+    second, third = record_set.videos[1:3]
     damaged[second.offset + second.length // 2] ^= 1
     damaged[third.offset] ^= 1
     shard.write_bytes(damaged)
-    assert _verify(metadata) == {
+    assert _verify(record_set) == {
         second.id: "the checksum of its data is wrong",
         third.id: "the checksum of its length is wrong",
     }
@@ -49,23 +49,23 @@ def test_faults_are_found_and_repaired(catalogue, tmp_path):
     # What the metadata say must be what the records hold.
     shard.write_bytes(whole)
     wrong = dataclasses.replace(second, num_frames=5)
-    videos = (metadata.videos[0], wrong, *metadata.videos[2:])
-    (reason,) = _verify(dataclasses.replace(metadata, videos=videos)).values()
+    videos = (record_set.videos[0], wrong, *record_set.videos[2:])
+    (reason,) = _verify(dataclasses.replace(record_set, videos=videos)).values()
     assert reason == "holds 4 frames and 3 flow fields, the metadata say 5 frames"
-    larger = dataclasses.replace(metadata, clip={**metadata.clip, "image_size": 32})
+    larger = dataclasses.replace(record_set, clip={**record_set.clip, "image_size": 32})
     assert _verify(larger)[second.id] == "frame 0 is of shape (16, 16, 3), needed is (32, 32, 3)"
 
     # A lost shard is made anew, byte for byte.
     others = {path.name: path.read_bytes() for path in shard.parent.iterdir() if path != shard}
     shard.unlink()
-    assert _prepare(catalogue, tmp_path / "records") == metadata
+    assert _prepare(catalogue, tmp_path / "records") == record_set
     assert shard.read_bytes() == whole
     assert all((shard.parent / name).read_bytes() == data for name, data in others.items())
 
 
 def test_a_changed_byte_is_found_even_with_its_checksum_made_new(catalogue, tmp_path):
-    metadata = _prepare(catalogue, tmp_path / "records")
-    shard, video = metadata.shard_paths[0], metadata.videos[1]
+    record_set = _prepare(catalogue, tmp_path / "records")
+    shard, video = record_set.shard_paths[0], record_set.videos[1]
     content = shard.read_bytes()
     data = bytearray(tfrecord.data_of(content[video.offset :][: video.length]))
     image = records.view_example(data)["frames"][2]
@@ -75,39 +75,39 @@ def test_a_changed_byte_is_found_even_with_its_checksum_made_new(catalogue, tmp_
     with shard.open("r+b") as file:
         file.seek(video.offset)
         file.write(record.getvalue())
-    (reason,) = _verify(metadata).values()
+    (reason,) = _verify(record_set).values()
     found = hashlib.sha256(record.getvalue()).hexdigest()
     assert reason == f"its SHA-256 is {found}, the metadata say {video.record_sha256}"
     # Without digests, as in sets of old, nobody could tell.
-    old = tuple(dataclasses.replace(v, record_sha256="") for v in metadata.videos)
-    assert _verify(dataclasses.replace(metadata, videos=old, sha256="")) == {}
+    old = tuple(dataclasses.replace(v, record_sha256="") for v in record_set.videos)
+    assert _verify(dataclasses.replace(record_set, videos=old, sha256="")) == {}
 
 
 def test_a_list_of_videos_that_was_changed_is_found(catalogue, tmp_path):
-    metadata = _prepare(catalogue, tmp_path / "records")
-    swapped = metadata.videos[::-1]
-    (fault,) = verification.verify(dataclasses.replace(metadata, videos=swapped), 1)
+    record_set = _prepare(catalogue, tmp_path / "records")
+    swapped = record_set.videos[::-1]
+    (fault,) = verification.verify(dataclasses.replace(record_set, videos=swapped), 1)
     assert (fault.video_id, fault.shard) == ("", "metadata.json")
-    assert fault.reason.endswith(f"it says {metadata.sha256}")
+    assert fault.reason.endswith(f"it says {record_set.sha256}")
 
 
 def test_a_record_with_an_image_that_does_not_decode(catalogue, tmp_path):
-    metadata = _prepare(catalogue, tmp_path / "records")
-    video = metadata.videos[0]
+    record_set = _prepare(catalogue, tmp_path / "records")
+    video = record_set.videos[0]
     path = tmp_path / "one"
     with path.open("wb") as file, records.ExampleWriter(video.id, video.label) as writer:
         for index in range(4):
-            writer.add_frame(b"no jpeg" if index == 2 else _frame(metadata, video, index))
+            writer.add_frame(b"no jpeg" if index == 2 else _frame(record_set, video, index))
         for _ in range(3):
             writer.add_flow(b"")
         length = writer.write_record(file)
-    shutil.move(path, metadata.shard_paths[0])
+    shutil.move(path, record_set.shard_paths[0])
     videos = (dataclasses.replace(video, offset=0, length=length, record_sha256=""),)
-    assert _verify(dataclasses.replace(metadata, videos=videos)) == {
+    assert _verify(dataclasses.replace(record_set, videos=videos)) == {
         video.id: "frame 2 does not decode"
     }
 
 
-def _frame(metadata, video, index):
-    data = metadata.shard_paths[0].read_bytes()[video.offset :][: video.length]
+def _frame(record_set, video, index):
+    data = record_set.shard_paths[0].read_bytes()[video.offset :][: video.length]
     return records.read_example(tfrecord.data_of(data))["frames"][index]

@@ -45,7 +45,7 @@ def scenes(tmp_path_factory):
         {"num_frames": 3, "flow_length": 4},
         prepare.local_runner(workers=1, time_limit=60),
     )
-    return records.load_metadata(folder / "records")
+    return records.load_record_set(folder / "records")
 
 
 def test_the_median_frame_is_the_scene_standardised(scenes):

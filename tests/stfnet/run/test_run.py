@@ -35,8 +35,8 @@ def _video(name, class_name, group, content=None, splits=None):
     )
 
 
-def _metadata(videos, folder="records"):
-    return records.Metadata(
+def _record_set(videos, folder="records"):
+    return records.RecordSet(
         folder=folder,
         name="tiny",
         clip={},
@@ -79,14 +79,14 @@ def _write(folder, config, videos):
     return folder
 
 
-def _ids(metadata, positions):
-    return {metadata.videos[k].id for k in positions}
+def _ids(record_set, positions):
+    return {record_set.videos[k].id for k in positions}
 
 
 def test_no_group_is_in_two_parts():
-    metadata = _metadata(_videos(range(10)))
-    drawn = run.draw_videos(metadata, _config())
-    group_of = {video.id: video.group for video in metadata.videos}
+    record_set = _record_set(_videos(range(10)))
+    drawn = run.draw_videos(record_set, _config())
+    group_of = {video.id: video.group for video in record_set.videos}
     groups = [{group_of[name] for name in getattr(drawn, part)} for part in run.PARTS]
     assert all(groups) and sum(map(len, groups)) == 10 == len(set.union(*groups))
     assert len({**drawn.train, **drawn.val, **drawn.test}) == 40
@@ -94,9 +94,9 @@ def test_no_group_is_in_two_parts():
 
 
 def test_without_a_validation_fraction_the_test_part_validates():
-    metadata = _metadata(_videos(range(10)))
-    drawn = run.draw_videos(metadata, _config(validation_fraction=0.0))
-    located = run.locate(drawn, metadata)
+    record_set = _record_set(_videos(range(10)))
+    drawn = run.draw_videos(record_set, _config(validation_fraction=0.0))
+    located = run.locate(drawn, record_set)
     assert drawn.val == drawn.test
     np.testing.assert_array_equal(located.val, located.test)
     assert len(located.train) + len(located.test) == 40
@@ -105,7 +105,7 @@ def test_without_a_validation_fraction_the_test_part_validates():
 def test_a_file_on_both_sides_is_counted_though_its_names_differ():
     videos = _videos(range(10))
     twins = [dataclasses.replace(video, source_sha256=_digest("one file")) for video in videos]
-    drawn = run.draw_videos(_metadata(twins), _config())
+    drawn = run.draw_videos(_record_set(twins), _config())
     assert drawn.duplicates == len(drawn.test)
     assert f"{len(drawn.test)} test videos are in training" in drawn.warnings()[0]
 
@@ -116,21 +116,21 @@ def test_a_video_of_no_part_is_not_taken_for_a_new_one():
         dataclasses.replace(video, splits={"1": "test" if "_g00" in video.id else "train"})
         for video in videos[:-1]
     ]
-    metadata = _metadata([*listed, videos[-1]])
-    drawn = run.draw_videos(metadata, _config(protocol="official"))
-    located = run.locate(drawn, metadata)
-    assert set(drawn.unused) == _ids(metadata, located.unused) == {videos[-1].id}
-    assert not len(located.unseen) and not located.notes(metadata)
+    record_set = _record_set([*listed, videos[-1]])
+    drawn = run.draw_videos(record_set, _config(protocol="official"))
+    located = run.locate(drawn, record_set)
+    assert set(drawn.unused) == _ids(record_set, located.unused) == {videos[-1].id}
+    assert not len(located.unseen) and not located.notes(record_set)
     assert drawn.warnings() == []
 
 
 def test_the_parts_stand_when_videos_are_added_and_removed():
-    before = _metadata(_videos(range(10)))
+    before = _record_set(_videos(range(10)))
     drawn = run.draw_videos(before, _config())
     lost = min(drawn.test)
     gained = [_video("Bow_new", "Bow", "new"), _video("A_first", "Wave", "g03")]
     kept = [video for video in before.videos if video.id != lost]
-    after = _metadata([gained[1], *kept, gained[0]])
+    after = _record_set([gained[1], *kept, gained[0]])
     located = run.locate(drawn, after)
     for part in run.PARTS:
         assert _ids(after, getattr(located, part)) == set(getattr(drawn, part)) - {lost}
@@ -142,7 +142,7 @@ def test_the_parts_stand_when_videos_are_added_and_removed():
 
 
 def test_a_renamed_video_keeps_its_part_and_a_replaced_one_is_named():
-    before = _metadata(_videos(range(10)))
+    before = _record_set(_videos(range(10)))
     drawn = run.draw_videos(before, _config())
     renamed, replaced, standing = sorted(drawn.train)[:3]
     overwritten = min(drawn.test)
@@ -151,7 +151,7 @@ def test_a_renamed_video_keeps_its_part_and_a_replaced_one_is_named():
         replaced: {"source_sha256": _digest("new content")},
         overwritten: {"source_sha256": drawn.train[standing]},  # its own file is gone
     }
-    after = _metadata(
+    after = _record_set(
         [dataclasses.replace(video, **changes.get(video.id, {})) for video in before.videos]
     )
     located = run.locate(drawn, after)
@@ -164,14 +164,14 @@ def test_a_renamed_video_keeps_its_part_and_a_replaced_one_is_named():
 
 
 def test_a_copy_of_a_known_video_counts_in_no_part():
-    before = _metadata(_videos(range(10)))
+    before = _record_set(_videos(range(10)))
     drawn = run.draw_videos(before, _config())
     video_of = {video.id: video for video in before.videos}
     copies = [
         dataclasses.replace(video_of[min(part)], id=f"copy{k}")
         for k, part in enumerate((drawn.train, drawn.test))
     ]
-    after = _metadata([*before.videos, *copies])
+    after = _record_set([*before.videos, *copies])
     located = run.locate(drawn, after)
     for part in run.PARTS:
         assert _ids(after, getattr(located, part)) == set(getattr(drawn, part))
@@ -182,11 +182,11 @@ def test_a_copy_of_a_known_video_counts_in_no_part():
 
 
 def test_files_that_exchanged_their_names_exchange_their_parts():
-    before = _metadata(_videos(range(10)))
+    before = _record_set(_videos(range(10)))
     drawn = run.draw_videos(before, _config())
     ours, theirs = min(drawn.train), min(drawn.test)
     content = {ours: drawn.test[theirs], theirs: drawn.train[ours]}
-    after = _metadata(
+    after = _record_set(
         [
             dataclasses.replace(video, source_sha256=content.get(video.id, video.source_sha256))
             for video in before.videos
@@ -198,12 +198,12 @@ def test_files_that_exchanged_their_names_exchange_their_parts():
 
 
 def test_videos_are_read_as_they_were_written(tmp_path):
-    metadata = _metadata(_videos(range(10)))
-    drawn = run.draw_videos(metadata, _config())
+    record_set = _record_set(_videos(range(10)))
+    drawn = run.draw_videos(record_set, _config())
     _write(tmp_path, _config(), drawn)
     assert run.read_videos(tmp_path) == drawn
     assert run.read_config(tmp_path) == _config()
-    more = _metadata([*metadata.videos, _video("x", "Bow", "x")])
+    more = _record_set([*record_set.videos, _video("x", "Bow", "x")])
     assert run.open_videos(tmp_path, _config(), more) == drawn  # and not drawn again
 
 
@@ -217,7 +217,7 @@ def test_videos_are_read_as_they_were_written(tmp_path):
     ],
 )
 def test_a_damaged_list_of_videos_is_named(tmp_path, damage, message):
-    _write(tmp_path, _config(), run.draw_videos(_metadata(_videos(range(10))), _config()))
+    _write(tmp_path, _config(), run.draw_videos(_record_set(_videos(range(10))), _config()))
     path = tmp_path / run.VIDEOS_FILE
     values = json.loads(path.read_text())
     damage(values)
@@ -233,23 +233,25 @@ def test_a_damaged_list_of_videos_is_named(tmp_path, damage, message):
 
 
 def test_another_configuration_is_refused_once_something_was_learned(tmp_path):
-    metadata = _metadata(_videos(range(10)))
-    with run.writing(tmp_path, _config(), run.draw_videos(metadata, _config())):
+    record_set = _record_set(_videos(range(10)))
+    with run.writing(tmp_path, _config(), run.draw_videos(record_set, _config())):
         pass
     other = _config(split_seed=1)
-    drawn = run.open_videos(tmp_path, other, metadata)  # a wrong first command costs nothing
+    drawn = run.open_videos(tmp_path, other, record_set)  # a wrong first command costs nothing
     _write(tmp_path, other, drawn)
     with pytest.raises(UserError, match="split_seed: 1 there, 0 now"):
-        run.open_videos(tmp_path, _config(), metadata)
+        run.open_videos(tmp_path, _config(), record_set)
 
 
 def test_starting_weights_bring_every_video_they_have_learned_from(tmp_path):
-    metadata = _metadata(_videos(range(10)))
-    first = run.draw_videos(metadata, _config())
+    record_set = _record_set(_videos(range(10)))
+    first = run.draw_videos(record_set, _config())
     weights = str(_write(tmp_path / "a", _config(), first) / run.BEST_FILE)
-    second = run.draw_videos(metadata, _config(weights=weights))  # the same parts: allowed
+    second = run.draw_videos(record_set, _config(weights=weights))  # the same parts: allowed
     assert set(second.seen) == set(first.train) | set(first.val)
-    other = _metadata([_video(f"{k}", name, f"{k}") for k in range(8) for name in CLASSES[k % 2 :]])
+    other = _record_set(
+        [_video(f"{k}", name, f"{k}") for k in range(8) for name in CLASSES[k % 2 :]]
+    )
     weights = str(_write(tmp_path / "b", _config(weights=weights), second) / run.BEST_FILE)
     third = run.draw_videos(other, _config(weights=weights))
     assert set(third.seen) == set(first.train) | set(first.val)
@@ -257,37 +259,37 @@ def test_starting_weights_bring_every_video_they_have_learned_from(tmp_path):
 
 
 def test_two_videos_of_one_name_are_both_remembered(tmp_path):
-    metadata = _metadata(_videos(range(10)))
-    first = run.draw_videos(metadata, _config())
+    record_set = _record_set(_videos(range(10)))
+    first = run.draw_videos(record_set, _config())
     weights = str(_write(tmp_path / "a", _config(), first) / run.BEST_FILE)
-    others = _metadata(
-        [dataclasses.replace(v, source_sha256=_digest(f"other {v.id}")) for v in metadata.videos]
+    others = _record_set(
+        [dataclasses.replace(v, source_sha256=_digest(f"other {v.id}")) for v in record_set.videos]
     )
     second = run.draw_videos(others, _config(weights=weights))
     weights = str(_write(tmp_path / "b", _config(weights=weights), second) / run.BEST_FILE)
     learned = set(second.learned_from().values())
     assert learned >= {*first.train.values(), *first.val.values(), *second.train.values()}
-    renamed = _metadata([dataclasses.replace(v, id=f"x/{v.id}") for v in metadata.videos])
+    renamed = _record_set([dataclasses.replace(v, id=f"x/{v.id}") for v in record_set.videos])
     with pytest.raises(UserError, match="a test on them says nothing of new videos"):
         run.draw_videos(renamed, _config(weights=weights, split_seed=3))
 
 
 def test_a_test_video_that_the_starting_weights_have_seen_is_refused(tmp_path):
-    metadata = _metadata(_videos(range(10)))
-    first = run.draw_videos(metadata, _config())
+    record_set = _record_set(_videos(range(10)))
+    first = run.draw_videos(record_set, _config())
     weights = str(_write(tmp_path, _config(), first) / run.BEST_FILE)
     with pytest.raises(UserError, match=r"\d+ of the \d+ test videos .*--config.split_from="):
-        run.draw_videos(metadata, _config(weights=weights, split_seed=3))
-    renamed = _metadata([dataclasses.replace(v, id=f"x/{v.id}") for v in metadata.videos])
+        run.draw_videos(record_set, _config(weights=weights, split_seed=3))
+    renamed = _record_set([dataclasses.replace(v, id=f"x/{v.id}") for v in record_set.videos])
     with pytest.raises(UserError, match="a test on them says nothing of new videos"):
         run.draw_videos(renamed, _config(weights=weights, split_seed=3))
     (tmp_path / run.VIDEOS_FILE).unlink()
     with pytest.raises(UserError, match=r"names the videos that .*best.keras was trained on"):
-        run.draw_videos(metadata, _config(weights=weights))
+        run.draw_videos(record_set, _config(weights=weights))
 
 
 def test_split_from_keeps_the_parts_and_divides_what_is_new(tmp_path):
-    before = _metadata(_videos(range(10)))
+    before = _record_set(_videos(range(10)))
     first = run.draw_videos(before, _config())
     folder = _write(tmp_path, _config(), first)
     sibling = next(video for video in before.videos if video.id in first.test)
@@ -295,7 +297,7 @@ def test_split_from_keeps_the_parts_and_divides_what_is_new(tmp_path):
         *_videos(range(20, 30)),
         _video("sibling", sibling.class_name, sibling.group),
     ]
-    after = _metadata([*before.videos, *new])
+    after = _record_set([*before.videos, *new])
     weights = str(folder / run.BEST_FILE)
     config = _config(weights=weights, split_from=str(folder), split_seed=5)
     second = run.draw_videos(after, config)
@@ -303,12 +305,12 @@ def test_split_from_keeps_the_parts_and_divides_what_is_new(tmp_path):
         assert set(getattr(first, part)) < set(getattr(second, part))
     assert "sibling" in second.test
     assert second.leak == 0.0 and not set(second.test) & set(second.seen)
-    one = _metadata([*before.videos, _video("alone", "Bow", "alone")])
+    one = _record_set([*before.videos, _video("alone", "Bow", "alone")])
     assert "alone" in run.draw_videos(one, config).train
 
 
 def test_split_from_keeps_a_copy_with_its_file_and_trains_on_a_single_new_clip(tmp_path):
-    before = _metadata(_videos(range(10)))
+    before = _record_set(_videos(range(10)))
     config = _config(protocol="paper")
     first = run.draw_videos(before, config)
     folder = _write(tmp_path, config, first)
@@ -316,7 +318,7 @@ def test_split_from_keeps_a_copy_with_its_file_and_trains_on_a_single_new_clip(t
     copy = dataclasses.replace(tested, id="copy", group="copied")
     alone = _video("alone", "Bow", "alone")
     second = run.draw_videos(
-        _metadata([*before.videos, copy, alone]),
+        _record_set([*before.videos, copy, alone]),
         _config(protocol="paper", split_from=str(folder)),
     )
     assert "copy" in second.test and "alone" in second.train
@@ -324,11 +326,11 @@ def test_split_from_keeps_a_copy_with_its_file_and_trains_on_a_single_new_clip(t
 
 
 def test_weights_whose_epoch_was_chosen_on_the_test_part_cannot_be_tested_on_it(tmp_path):
-    metadata = _metadata(_videos(range(10)))
+    record_set = _record_set(_videos(range(10)))
     config = _config(validation_fraction=0.0)
-    weights = str(_write(tmp_path, config, run.draw_videos(metadata, config)) / run.BEST_FILE)
+    weights = str(_write(tmp_path, config, run.draw_videos(record_set, config)) / run.BEST_FILE)
     with pytest.raises(UserError, match="chose its epoch on its own test part: start from other"):
-        run.draw_videos(metadata, _config(validation_fraction=0.0, weights=weights))
+        run.draw_videos(record_set, _config(validation_fraction=0.0, weights=weights))
 
 
 def test_a_fold_may_have_any_name_and_an_unknown_one_is_refused():
@@ -336,10 +338,10 @@ def test_a_fold_may_have_any_name_and_an_unknown_one_is_refused():
         dataclasses.replace(video, splits={"group03": "test" if k % 4 == 0 else "train"})
         for k, video in enumerate(_videos(range(12), clips=1))
     ]
-    drawn = run.draw_videos(_metadata(videos), _config(protocol="official", fold="group03"))
+    drawn = run.draw_videos(_record_set(videos), _config(protocol="official", fold="group03"))
     assert len(drawn.test) == 6
     with pytest.raises(UserError, match="no official split 1: the data set has group03"):
-        run.draw_videos(_metadata(videos), _config(protocol="official"))
+        run.draw_videos(_record_set(videos), _config(protocol="official"))
 
 
 def test_the_digest_of_the_parts_is_that_of_their_sorted_lines():

@@ -38,10 +38,10 @@ TRAINING = TrainingConfig(
 )
 
 
-def _config(metadata, model=None, **changes):
+def _config(record_set, model=None, **changes):
     return RunConfig(
-        metadata.name,
-        metadata.classes,
+        record_set.name,
+        record_set.classes,
         dataclasses.replace(MODEL, **(model or {})),
         dataclasses.replace(TRAINING, **changes),
     )
@@ -159,10 +159,10 @@ def random_batch():
     }
 
 
-def _after_steps(metadata, batch, steps=3, **changes):
+def _after_steps(record_set, batch, steps=3, **changes):
     """Losses of a few steps without dropout, and the weights after them."""
     model = {"fc6_dropout": 0.0, "lstm_dropout": 0.0}
-    config = _config(metadata, model=model, batch_size=6, optimizer="sgd", **changes)
+    config = _config(record_set, model=model, batch_size=6, optimizer="sgd", **changes)
     network = loop.make_model(config)
     strategy = tf.distribute.get_strategy()
     optimizer = make_optimizer(config.training, 0.1)

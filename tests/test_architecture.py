@@ -1,0 +1,166 @@
+"""The walls of the house, as docs/architecture.md draws them: who may import whom, and how much."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# A package imports itself and those before it, never one behind it.
+PACKAGES = ("preprocessing", "stfnet", "experiments")
+LARGEST_FILE = 400  # lines
+MOST_ROOMS = {"preprocessing": 12, "stfnet": 16}  # modules and packages at the top
+# One definition runs on TensorFlow, JAX and PyTorch.
+PURE_KERAS = ("stfnet.layers", "stfnet.model", "stfnet.rivals")
+
+
+def _name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    _name(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def _imports(name, deferred=True):
+    """Full names of what a module imports: modules of the project, or others' names.
+
+    Args:
+        name: of the module.
+        deferred: whether imports inside functions count.
+    """
+    nodes = [ast.parse(MODULES[name].read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.FunctionDef) and not deferred:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name} imports relatively"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else node.module
+        nodes.extend(ast.iter_child_nodes(node))
+
+
+def _of_project(name):
+    return {full for full in _imports(name) if full in MODULES and full != name}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_is_imported_backwards(name):
+    own = PACKAGES.index(name.partition(".")[0])
+    backwards = [full for full in _imports(name) if full.split(".")[0] in PACKAGES[own + 1 :]]
+    assert not backwards
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    # A module imports its packages too, as Python does; what a package re-exports from its own
+    # modules is no circle unless they ask the package for it.
+    arrows = {name: _of_project(name) for name in MODULES}
+    state = {}
+
+    def visit(name, trail):
+        if state.get(name) == "done":
+            return
+        assert name not in trail, " -> ".join([*trail[trail.index(name) :], name])
+        for other in sorted(arrows[name]):
+            visit(other, [*trail, name])
+        state[name] = "done"
+
+    for name in MODULES:
+        visit(name, [])
+
+
+def test_no_packages_import_each_other_in_a_circle():
+    def room(name):  # the first two levels: preprocessing.flow, stfnet.training
+        return ".".join(name.split(".")[:2])
+
+    arrows = {}
+    for name in MODULES:
+        others = {room(other) for other in _of_project(name)} - {room(name)}
+        arrows.setdefault(room(name), set()).update(others - {name.partition(".")[0]})
+    arrows = {name: others for name, others in arrows.items() if "." in name}
+    while leaves := [name for name in arrows if not arrows[name] & set(arrows)]:
+        for name in leaves:
+            del arrows[name]
+    assert not arrows, f"these rooms import each other in a circle: {arrows}"
+
+
+@pytest.mark.parametrize("package", MOST_ROOMS)
+def test_a_package_has_few_rooms_at_its_top(package):
+    rooms = {
+        path.stem if path.is_file() else path.name
+        for path in (ROOT / package).iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    } - {"__init__"}
+    assert len(rooms) <= MOST_ROOMS[package], sorted(rooms)
+
+
+def test_no_file_is_long():
+    folders = (*PACKAGES, "tests")
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert not {name: count for name, count in lines.items() if count > LARGEST_FILE}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(PURE_KERAS)])
+def test_the_network_is_keras_alone(name):
+    assert not {full.split(".")[0] for full in _imports(name)} & {"tensorflow", "torch", "jax"}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("preprocessing")])
+def test_preprocessing_starts_without_tensorflow(name):
+    # Workers that decode videos would each load it.
+    assert "tensorflow" not in {full.split(".")[0] for full in _imports(name, deferred=False)}
+
+
+def _loaded_by(code):
+    """The modules that Python has loaded after some code, in a process of its own."""
+    code += "\nimport sys\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines())
+
+
+def test_the_package_loads_without_what_only_some_programs_need():
+    loaded = _loaded_by("import stfnet\nstfnet.build_stfnet, stfnet.sampling, stfnet.layers")
+    assert not loaded & {"cv2", "matplotlib", "apache_beam", "sklearn", "tensorflow_datasets"}
+
+
+def test_configurations_load_without_tensorflow():
+    paths = sorted((ROOT / "experiments" / "configs").glob("*.py"))
+    names = [f"experiments.configs.{path.stem}" for path in paths if path.stem != "__init__"]
+    loaded = _loaded_by(
+        "import importlib\n"
+        f"for name in {names}:\n"
+        "    importlib.import_module(name).get_config()\n"
+    )
+    assert set(names) <= loaded and not loaded & {"tensorflow", "keras", "cv2"}
+
+
+def test_every_module_has_a_test_file_of_its_own():
+    def has_test(name):
+        first, *_, last = [*name.split("."), name.split(".")[-1]]
+        path = MODULES[name].relative_to(ROOT)
+        folder = ROOT / "tests" / path.parent
+        return (folder / f"test_{last}.py").is_file() or first not in PACKAGES
+
+    plain = [  # a package that only re-exports, or an entry of a few lines, has nothing of its own
+        name
+        for name, path in MODULES.items()
+        if path.name != "__init__.py" and not has_test(name)
+    ]
+    assert sorted(plain) == sorted(WITHOUT_A_TEST_FILE)
+
+
+# Tested where they are used, and why.
+WITHOUT_A_TEST_FILE = ()

@@ -1,12 +1,15 @@
 """The input pipeline against TensorFlow's decoding of the same records, image by image."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from preprocessing.errors import UserError
+from preprocessing.records import DamagedRecordError
+from preprocessing.records.reader import RecordReader
 from stfnet import ClipConfig, ModelConfig, input_pipeline, sampling
 from stfnet.config import RunConfig, TrainingConfig
 
@@ -139,6 +142,40 @@ def test_a_part_of_an_epoch_is_read_as_in_the_whole(tiny_records, config):
     for ours, theirs in zip(rest, whole[2:], strict=True):
         for name in ours:
             np.testing.assert_array_equal(ours[name].numpy(), theirs[name].numpy())
+
+
+@pytest.fixture
+def damaged(tiny_records, tmp_path):
+    """A copy of the records in which a bit of the third is wrong."""
+    folder = shutil.copytree(tiny_records.folder, tmp_path / "records")
+    copy = dataclasses.replace(tiny_records, folder=folder)
+    video = copy.videos[2]
+    with copy.shard_paths[video.shard].open("r+b") as shard:
+        shard.seek(video.offset + video.length // 2)
+        byte = shard.read(1)[0]
+        shard.seek(-1, 1)
+        shard.write(bytes([byte ^ 1]))
+    return copy
+
+
+def test_a_damaged_record_in_a_pipeline_is_the_readers_error(damaged):
+    plan = input_pipeline.plan_evaluation(damaged, np.arange(4), CLIP, 1)
+    reader = RecordReader(damaged)
+    with (
+        pytest.raises(DamagedRecordError, match=rf"record of {damaged.videos[2].id}") as caught,
+        input_pipeline.naming_damage(reader),
+    ):
+        list(input_pipeline.clip_dataset(damaged, plan, CLIP, 1, reader=reader))
+    assert caught.value is reader.damage
+
+
+def test_other_errors_of_tensorflow_are_left_as_they_are(tiny_records):
+    reader = RecordReader(tiny_records)
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError, match="Incompatible shapes"),
+        input_pipeline.naming_damage(reader),
+    ):
+        tf.raw_ops.Add(x=[1.0, 2.0], y=[1.0, 2.0, 3.0])
 
 
 def test_planes_become_channels_x_before_y_and_field_after_field():

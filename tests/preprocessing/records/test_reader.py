@@ -68,35 +68,22 @@ def test_clips_from_memory_are_those_of_the_shards_and_need_no_shard(tiny_record
         reader.clips([1], FRAMES[:1], FLOW[:1])
 
 
-@pytest.fixture
-def damaged(tiny_records, tmp_path):
-    """A copy of the records in which a bit of the third is wrong."""
-    copy = _copy(tiny_records, tmp_path / "records")
-    video = copy.videos[2]
-    with copy.shard_paths[video.shard].open("r+b") as shard:
-        shard.seek(video.offset + video.length // 2)
-        byte = shard.read(1)[0]
-        shard.seek(-1, 1)
-        shard.write(bytes([byte ^ 1]))
-    return copy
-
-
-def test_a_damaged_record_is_named_and_the_reader_remembers_it(damaged):
-    reader = RecordReader(damaged)
+def test_a_damaged_record_is_named_and_the_reader_remembers_it(damaged_records):
+    reader = RecordReader(damaged_records)
     reader.clips([1, 3], FRAMES[:2], FLOW[:2])
     assert reader.damage is None
-    name = damaged.videos[2].id
+    name = damaged_records.videos[2].id
     with pytest.raises(records.DamagedRecordError, match=rf"record of {name} is damaged") as caught:
         reader.clips([1, 2], FRAMES[:2], FLOW[:2])
     assert reader.damage is caught.value
-    assert f"experiments.prepare --verify={damaged.folder} lists" in str(caught.value)
+    assert f"experiments.prepare --verify={damaged_records.folder} lists" in str(caught.value)
 
 
-def test_only_a_damaged_record_cannot_be_cached(damaged):
-    RecordReader(damaged, cache_in_memory=[1, 3])
-    name = damaged.videos[2].id
+def test_only_a_damaged_record_cannot_be_cached(damaged_records):
+    RecordReader(damaged_records, cache_in_memory=[1, 3])
+    name = damaged_records.videos[2].id
     with pytest.raises(records.DamagedRecordError, match=rf"record of {name} is damaged"):
-        RecordReader(damaged, cache_in_memory=[1, 2])
+        RecordReader(damaged_records, cache_in_memory=[1, 2])
 
 
 def test_a_record_whose_image_does_not_decode_is_damaged(tiny_records, tmp_path):

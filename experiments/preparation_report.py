@@ -8,7 +8,7 @@ from tqdm import tqdm
 from preprocessing import files, records
 from preprocessing.errors import UserError
 from preprocessing.preparation import prepare
-from preprocessing.records import verification
+from preprocessing.records import outcomes, verification
 
 DIFFERENCES_FILE = "differences.txt"
 _SHOWN_DIFFERENCES = 20
@@ -47,13 +47,13 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
     if notes := len(prepared.notes):
         print(
             f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"
-            f" {prepared.record_set.folder / prepare.NOTES_FILE} says why"
+            f" {prepared.record_set.folder / outcomes.NOTES_FILE} says why"
         )
     if failed > allowed:
         raise UserError(
             f"{failed} of {counts['videos'] + failed} videos could not be used,"
             f" {allowed} allowed: the first because {prepared.failures[0]['reason']}."
-            f" The records hold the others; {prepared.record_set.folder / prepare.FAILURES_FILE}"
+            f" The records hold the others; {prepared.record_set.folder / outcomes.FAILURES_FILE}"
             " lists all. Repair them and run the same command again, or set"
             f" --allow_failures={failed}"
         )

@@ -65,7 +65,7 @@ _RESIZE = flags.DEFINE_enum(
     "resize", "stretch", video.RESIZE_MODES, "straight to the square, or short side then centre"
 )
 _IMAGE_FORMAT = flags.DEFINE_enum(
-    "image_format", "jpeg", conversion.IMAGE_FORMATS, "encoding of frames and flow"
+    "image_format", "jpeg", records.IMAGE_FORMATS, "encoding of frames and flow"
 )
 _JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "1 to 100")
 _FLOW_BOUND = flags.DEFINE_float(

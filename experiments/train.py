@@ -63,7 +63,7 @@ def main(_):
     check_flags()
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
-    from preprocessing.records import reader
+    from preprocessing.records import local_copy
     from stfnet import input_pipeline
     from stfnet.training import strategies
 
@@ -92,7 +92,8 @@ def main(_):
         }
     with contextlib.ExitStack() as stack:
         if FLAGS.cache == "disk":
-            record_set = stack.enter_context(reader.copied_to_disk(record_set, FLAGS.cache_dir))
+            copy = local_copy.copied_to_disk(record_set, FLAGS.cache_dir)
+            record_set = stack.enter_context(copy)
         for folder, one in runs.items():
             if status := train(one, record_set, folder, strategy):
                 return status
@@ -115,7 +116,7 @@ def train(config, record_set, workdir, strategy):
         workdir,
         strategy,
         callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)],
-        hold=FLAGS.cache == "memory",
+        cache_in_memory=FLAGS.cache == "memory",
     )
     if trainer.chief:
         located = trainer.located

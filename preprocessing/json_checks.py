@@ -1,15 +1,19 @@
-"""Checks of JSON that a disk or a person may have changed, with words for what is wrong.
+"""Checks of JSON that a disk or a person may have changed, which say what is wrong.
 
-A check is a function of a value that returns None, or what is needed instead.
+A check is a function of a value that returns None, or a description of what is needed instead.
 """
 
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+Check = Callable[[object], str | None]
 
 
-def checked(where: str, values, needed: Mapping, optional: Mapping) -> dict:
+def checked(
+    where: str, values: object, needed: Mapping[str, Check], optional: Mapping[str, Check]
+) -> dict:
     """A copy of a JSON object whose keys are the known ones and whose values pass their checks.
 
     Args:
@@ -31,59 +35,60 @@ def checked(where: str, values, needed: Mapping, optional: Mapping) -> dict:
                 f"{where} has a key {shown(key)} that this program does not know (a newer version"
                 " of it may)"
             )
-        if wanted := known[key](value):
-            raise ValueError(f"{where} has {key!r} = {shown(value)}, needed is {wanted}")
+        if needs := known[key](value):
+            raise ValueError(f"{where} has {key!r} = {shown(value)}, needed is {needs}")
     return dict(values)
 
 
-def shown(value) -> str:
+def shown(value: object) -> str:
     """The value as JSON, shortened."""
     written = json.dumps(value)
     return written if len(written) <= 60 else f"{written[:57]}..."
 
 
-def whole(value):
-    right = type(value) is int and 0 <= value < 1 << 63
-    return None if right else "a whole number of at least 0"
+def whole(value: object) -> str | None:
+    valid = type(value) is int and 0 <= value < 1 << 63
+    return None if valid else "a whole number of at least 0"
 
 
-def number(value):
-    right = type(value) in (int, float) and 0 <= value < math.inf  # NaN is not
-    return None if right else "a finite number of at least 0"
+def number(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        return "a finite number of at least 0"  # NaN is none
+    return None
 
 
-def text(value):
+def text(value: object) -> str | None:
     return None if isinstance(value, str) else "a text"
 
 
-def digest(value):
-    right = isinstance(value, str) and re.fullmatch("([0-9a-f]{64})?", value)
-    return None if right else "64 hexadecimal digits, or an empty text"
+def digest(value: object) -> str | None:
+    valid = isinstance(value, str) and re.fullmatch("([0-9a-f]{64})?", value)
+    return None if valid else "64 hexadecimal digits, or an empty text"
 
 
-def items(value):
+def items(value: object) -> str | None:
     return None if isinstance(value, list) else "a list"
 
 
-def texts(value):
-    right = isinstance(value, list) and all(isinstance(one, str) for one in value)
-    return None if right else "a list of texts"
+def texts(value: object) -> str | None:
+    valid = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return None if valid else "a list of texts"
 
 
-def texts_by_name(value):
-    right = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
-    return None if right else "an object of texts"
+def texts_by_name(value: object) -> str | None:
+    valid = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+    return None if valid else "an object of texts"
 
 
-def having(**needed):
+def having(**needed: Check) -> Check:
     """Check of an object that has these keys, and may have others."""
 
-    def check(value):
+    def check(value: object) -> str | None:
         if not isinstance(value, dict):
             return "an object"
         for key, check_one in needed.items():
-            if wanted := "a value" if key not in value else check_one(value[key]):
-                return f"one whose {key!r} is {wanted}"
+            if needs := "a value" if key not in value else check_one(value[key]):
+                return f"one whose {key!r} is {needs}"
         return None
 
     return check

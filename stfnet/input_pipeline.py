@@ -6,6 +6,7 @@ epoch, so a run that stops in the middle of an epoch goes on at the very clip wh
 and workers take their share of one and the same plan. Only the images of the plan are decoded.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -231,6 +232,24 @@ def _augmenter(augmentation):
         return tf.map_fn(augment, arguments, fn_output_signature=signature)
 
     return augment_batch
+
+
+@contextlib.contextmanager
+def naming_damage(reader: RecordReader):
+    """Turns what TensorFlow makes of a damaged record into the error that names it.
+
+    Args:
+        reader: of the `clip_dataset` that is read inside the block.
+
+    Raises:
+        DamagedRecordError: a record that was read inside the block is damaged.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if reader.damage is None:
+            raise
+        raise reader.damage from error
 
 
 def clip_dataset(

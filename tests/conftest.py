@@ -1,7 +1,9 @@
 """A small video and the folder of a small run, shared by the tests of prediction and after."""
 
+import dataclasses
 import logging
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -105,3 +107,17 @@ def prepare_squares():
 def tiny_records(prepare_squares, tmp_path_factory):
     """Records of 24 videos, 8 groups of 3 classes (see `prepare_squares`)."""
     return prepare_squares(tmp_path_factory.mktemp("tiny"), range(1, 9))
+
+
+@pytest.fixture
+def damaged_records(tiny_records, tmp_path):
+    """A copy of `tiny_records` in which a bit of the third record is wrong."""
+    copy = dataclasses.replace(tiny_records, folder=tmp_path / "damaged-records")
+    shutil.copytree(tiny_records.folder, copy.folder)
+    video = copy.videos[2]
+    with copy.shard_paths[video.shard].open("r+b") as shard:
+        shard.seek(video.offset + video.length // 2)
+        (byte,) = shard.read(1)
+        shard.seek(-1, os.SEEK_CUR)
+        shard.write(bytes([byte ^ 1]))
+    return copy

@@ -70,12 +70,9 @@ def clip_bytes(record_set, plan):
 
     found = []
     for position, frames, flow in zip(plan.video, plan.frames, plan.flow, strict=True):
-        video = record_set.videos[position]
-        path = record_set.shard_paths[video.shard]
-        example = records.read_record(path, video.offset, video.length)
-        found.append(
-            [example["frames"][k] for k in frames] + [example["flow"][k] for k in flow.ravel()]
-        )
+        example = records.read_video(record_set, record_set.videos[position])
+        images = [example["frames"][k] for k in frames] + [example["flow"][k] for k in flow.ravel()]
+        found.append([bytes(image) for image in images])
     return found
 
 
@@ -175,18 +172,12 @@ def measure_layouts(record_set, flow_length):
 
     fields = []
     for video in record_set.videos[:8]:
-        path = record_set.shard_paths[video.shard]
-        flow = records.read_record(path, video.offset, video.length)["flow"]
+        flow = records.read_video(record_set, video)["flow"]
         middle = len(flow) // 2
         fields.append(
-            [
-                cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_GRAYSCALE)
-                for image in flow[middle : middle + flow_length]
-            ]
+            [records.decode_field(image) for image in flow[middle : middle + flow_length]]
         )
-    size = fields[0][0].shape[1]
     stacks = np.array([f for f in fields if len(f) == flow_length])
-    stacks = stacks.reshape(len(stacks), flow_length, 2, size, size)
     stored = {}
     for stack in stacks:
         for name, images in layouts(stack).items():

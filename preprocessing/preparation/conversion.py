@@ -16,8 +16,6 @@ from preprocessing import flow, records, video
 from preprocessing.errors import UserError
 from preprocessing.settings import check, setting
 
-IMAGE_FORMATS = ("jpeg", "png")
-
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -28,7 +26,7 @@ class Settings:
     # See `preprocessing.video.resize`.
     resize: str = setting("stretch", video.RESIZE_MODES)
     # `png` is lossless.
-    image_format: str = setting("jpeg", IMAGE_FORMATS)
+    image_format: str = setting("jpeg", records.IMAGE_FORMATS)
     jpeg_quality: int = setting(95, "[1, 100]")
     # Displacement in pixels at the ends of the 8-bit range.
     flow_bound: float = setting(20.0, "(0, 10000]")
@@ -99,7 +97,9 @@ def convert(
         decoded = video.read_frames(path, notes.append, waiting=lambda: report(0))
         for frame in itertools.islice(decoded, frame_limit):
             small = video.resize(frame, settings.image_size, settings.resize)
-            writer.add_frame(_image(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), settings))
+            writer.add_frame(
+                records.encode_frame(small, settings.image_format, settings.jpeg_quality)
+            )
             num_frames += 1
             if writer.size > records.MAX_EXAMPLE_BYTES - (1 << 20):
                 raise video.VideoError(
@@ -117,9 +117,8 @@ def convert(
         waiting=lambda: report(0),
     )
     for field in fields:
-        planes = flow.encode(field, settings.flow_bound)
-        # (H, W, 2) -> (2H, W): the x plane above the y plane
-        writer.add_flow(_image(np.concatenate([planes[..., 0], planes[..., 1]]), settings))
+        planes = flow.encode(field, settings.flow_bound).transpose(2, 0, 1)  # h w xy -> xy h w
+        writer.add_flow(records.encode_field(planes, settings.image_format, settings.jpeg_quality))
         motion += float(np.hypot(field[..., 0], field[..., 1]).mean())
         report(1)
     if num_frames < 2:
@@ -127,12 +126,3 @@ def convert(
             "too_short", f"{path} has {num_frames} frame, and flow needs two: leave it out"
         )
     return Facts(num_frames, round(motion / (num_frames - 1), 4), note=" ".join(notes))
-
-
-def _image(image: np.ndarray, settings: Settings) -> bytes:
-    if settings.image_format == "png":
-        _, encoded = cv2.imencode(".png", image)
-    else:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
-        _, encoded = cv2.imencode(".jpg", image, quality)
-    return encoded.tobytes()

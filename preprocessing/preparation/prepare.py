@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,19 +12,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing import files, flow, json_checks, records, worker_pool
+from preprocessing import files, flow, records, worker_pool
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 from preprocessing.flow.service import server
 from preprocessing.preparation import parts
 from preprocessing.preparation.conversion import Settings
-from preprocessing.records import tfds_metadata
-
-FAILURES_FILE = "failures.jsonl"
-NOTES_FILE = "notes.jsonl"
-_ROW_KEYS = json_checks.having(
-    id=json_checks.text, path=json_checks.text, outcome=json_checks.text, reason=json_checks.text
-)
+from preprocessing.records import outcomes, tfds_metadata
+from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE
 
 # Takes (plan, numbers of the videos to do) and yields (number, Part or Failure) as they end.
 Runner = Callable[[parts.Plan, list[int]], Iterable[tuple[int, Any]]]
@@ -44,9 +38,9 @@ class Prepared:
     """
 
     record_set: records.RecordSet
-    failures: tuple[Mapping[str, str], ...]
+    failures: tuple[outcomes.Row, ...]
     converted: int
-    notes: tuple[Mapping[str, str], ...] = ()
+    notes: tuple[outcomes.Row, ...] = ()
 
 
 def local_runner(
@@ -114,7 +108,8 @@ def prepare(
     with files.locked(folder, "preparation"):
         finished = _finished(made)
         if finished and not finished.failed:
-            return Prepared(_renewed(made, finished, clip), (), 0, read_rows(folder, NOTES_FILE))
+            notes = outcomes.read_rows(folder, NOTES_FILE)
+            return Prepared(_renewed(made, finished, clip), (), 0, notes)
         return _prepare(made, finished, clip, run, announce)
 
 
@@ -138,12 +133,11 @@ def _prepare(
     for number, result in run(made, waiting):
         if isinstance(result, worker_pool.Failure):
             failures.append(_row(made.videos[number], result.outcome, result.reason))
-            with (made.folder / FAILURES_FILE).open("a") as file:
-                file.write(json.dumps(failures[-1]) + "\n")
+            outcomes.append_row(made.folder, FAILURES_FILE, failures[-1])
         else:
             done[number] = result
     failures.sort(key=lambda failure: failure["id"])
-    _write_rows(made.folder / FAILURES_FILE, failures)
+    outcomes.write_rows(made.folder, FAILURES_FILE, failures)
     if not done and not recorded:
         raise UserError(
             f"none of the {len(made.videos)} videos could be used, the first because"
@@ -151,14 +145,14 @@ def _prepare(
         )
     repaired = [number for number in done if made.videos[number].id not in recorded]
     if finished and repaired:
-        notes = {row["id"]: row["reason"] for row in read_rows(made.folder, NOTES_FILE)}
+        notes = {row["id"]: row["reason"] for row in outcomes.read_rows(made.folder, NOTES_FILE)}
         parts.reopen(made, finished, repaired, notes)
         done = parts.load_parts(made)
     if finished and not repaired:
         record_set = _renewed(made, finished, clip)
     else:
         record_set = _join(made, done, clip, tuple(failure["id"] for failure in failures))
-    notes = read_rows(made.folder, NOTES_FILE)
+    notes = outcomes.read_rows(made.folder, NOTES_FILE)
     return Prepared(record_set, tuple(failures), len(waiting) - len(failures), notes)
 
 
@@ -172,7 +166,7 @@ def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Reco
         for number, part in done.items()
         if part.facts.note
     ]
-    _write_rows(made.folder / NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
+    outcomes.write_rows(made.folder, NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
     settings = made.settings
     record_set = records.RecordSet(
         folder=made.folder,
@@ -268,37 +262,5 @@ def _renewed(made: parts.Plan, finished: records.RecordSet, clip) -> records.Rec
     return renewed
 
 
-def read_rows(folder: Path, name: str) -> tuple[dict[str, str], ...]:
-    """Rows of `failures.jsonl` or `notes.jsonl`: `id`, `path`, `outcome`, `reason`.
-
-    Raises:
-        UserError: a line is damaged.
-    """
-    path = Path(folder) / name
-    if not path.is_file():
-        return ()
-    rows = []
-    try:
-        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
-            if needed := _ROW_KEYS(row):
-                raise ValueError(f"needed is {needed}")
-            rows.append(row)
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path}, line {len(rows) + 1} is damaged ({error}), as when a preparation was stopped:"
-            " run the same experiments.prepare again, which tries the failed videos alone and"
-            " writes the file anew. Without it, delete the file: the records do not need it"
-        ) from error
-    return tuple(rows)
-
-
-def _write_rows(path: Path, rows: list[dict[str, str]]):
-    """Replaces a list of rows; where there are none, there is no file."""
-    if rows:
-        files.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _row(video: Video, outcome: str, reason: str) -> dict[str, str]:
-    return {"id": video.id, "path": str(video.path), "outcome": outcome, "reason": reason}
+def _row(video: Video, outcome: str, reason: str) -> outcomes.Row:
+    return outcomes.Row(id=video.id, path=str(video.path), outcome=outcome, reason=reason)

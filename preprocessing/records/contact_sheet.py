@@ -5,7 +5,6 @@ import numpy as np
 
 from preprocessing import flow, records
 from preprocessing.captions import one_line
-from preprocessing.errors import UserError
 from preprocessing.flow.colors import flow_to_color
 
 _COLUMNS = 8
@@ -27,7 +26,7 @@ def contact_sheet(record_set: records.RecordSet, video: records.RecordedVideo) -
         uint8 (H, W, 3), RGB.
 
     Raises:
-        UserError: the video's record is damaged.
+        DamagedRecordError: the video's record is damaged.
     """
     frames, fields, shown = _read(record_set, video)
     scale = flow_scale(fields)
@@ -91,25 +90,13 @@ def flow_scale(fields: np.ndarray) -> float:
 
 def _read(record_set, video):
     """Frames (n, S, S, 3) RGB, fields (n, S, S, 2) in pixels, and which they are."""
-    path = record_set.shard_paths[video.shard]
-    try:
-        example = records.read_record(path, video.offset, video.length)
-    except ValueError as error:
-        raise UserError(
-            f"{path}: the record of {video.id} {error}: run experiments.prepare"
-            f" --verify={record_set.folder}, which says what to make anew"
-        ) from error
+    example = records.read_video(record_set, video)
     count = min(_COLUMNS, video.num_frames - 1)
     shown = np.linspace(0, video.num_frames - 2, count).round().astype(int)
-    frames = [_decode(example["frames"][k], cv2.IMREAD_COLOR)[..., ::-1] for k in shown]
-    planes = np.stack([_decode(example["flow"][k], cv2.IMREAD_GRAYSCALE) for k in shown])
-    # n 2h w -> n 2 h w -> n h w 2
-    planes = np.stack(np.split(planes, 2, axis=1), axis=-1)
+    frames = [records.decode_frame(example["frames"][k]) for k in shown]
+    planes = np.stack([records.decode_field(example["flow"][k]) for k in shown])
+    planes = np.moveaxis(planes, 1, -1)  # n xy h w -> n h w xy
     return np.stack(frames), flow.decode(planes, record_set.encoding["flow_bound"]), shown
-
-
-def _decode(image: bytes, mode: int) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(image, np.uint8), mode)
 
 
 def _write(image, text, left, baseline, size, color=_INK, weight=400):

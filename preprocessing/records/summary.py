@@ -5,7 +5,7 @@ import dataclasses
 import statistics
 
 from preprocessing import records, splits
-from preprocessing.preparation import prepare
+from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE, Row, read_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,47 +38,47 @@ class Summary:
     Attributes:
         classes: in label order, also those without videos.
         lengths: (first frame count, last frame count, videos) of each bar of a histogram.
-        divisions: what each protocol makes of the set.
+        divisions: the parts into which each protocol divides the set.
         outcomes: name of a fault -> videos that have it.
-        failures: rows of `failures.jsonl`, with `id`, `path`, `outcome` and `reason`.
-        notes: rows of `notes.jsonl`, as `failures`: videos in the set that are doubtful.
+        failures: the videos that failed, as in `failures.jsonl`.
+        notes: the videos in the set that are doubtful, as in `notes.jsonl`.
     """
 
     classes: tuple[ClassSummary, ...]
     lengths: tuple[tuple[int, int, int], ...]
     divisions: tuple[splits.Division, ...]
     outcomes: dict[str, int]
-    failures: tuple[dict[str, str], ...]
-    notes: tuple[dict[str, str], ...]
+    failures: tuple[Row, ...]
+    notes: tuple[Row, ...]
 
 
 def summarise(record_set: records.RecordSet, bars: int = 12) -> Summary:
-    """Sums a record set up from its metadata, `failures.jsonl` and `notes.jsonl`.
+    """Summarises a record set from its metadata, `failures.jsonl` and `notes.jsonl`.
 
     Args:
         record_set: of the set.
         bars: most bars of the histogram of lengths.
 
     Raises:
-        UserError: `failures.jsonl` is damaged.
+        UserError: `failures.jsonl` or `notes.jsonl` is damaged.
     """
-    of_class = collections.defaultdict(list)
+    videos_of = collections.defaultdict(list)
     for video in record_set.videos:
-        of_class[video.label].append(video)
-    failures = prepare.read_rows(record_set.folder, prepare.FAILURES_FILE)
+        videos_of[video.label].append(video)
+    failures = read_rows(record_set.folder, FAILURES_FILE)
     return Summary(
         classes=tuple(
-            _class_summary(name, of_class[label]) for label, name in enumerate(record_set.classes)
+            _class_summary(name, videos_of[label]) for label, name in enumerate(record_set.classes)
         ),
         lengths=tuple(_histogram([video.num_frames for video in record_set.videos], bars)),
         divisions=tuple(splits.divisions(record_set.videos)),
         outcomes=dict(collections.Counter(row["outcome"] for row in failures).most_common()),
         failures=failures,
-        notes=prepare.read_rows(record_set.folder, prepare.NOTES_FILE),
+        notes=read_rows(record_set.folder, NOTES_FILE),
     )
 
 
-def _class_summary(name, videos) -> ClassSummary:
+def _class_summary(name: str, videos: list[records.RecordedVideo]) -> ClassSummary:
     if not videos:
         return ClassSummary(name, 0)
     lengths = [video.num_frames for video in videos]
@@ -95,7 +95,7 @@ def _class_summary(name, videos) -> ClassSummary:
     )
 
 
-def _histogram(lengths, bars) -> list[tuple[int, int, int]]:
+def _histogram(lengths: list[int], bars: int) -> list[tuple[int, int, int]]:
     first, last = min(lengths), max(lengths)
     width = -(-(last - first + 1) // bars)  # rounded up
     counts = collections.Counter((length - first) // width for length in lengths)

@@ -1,10 +1,11 @@
-"""RecordSet of TensorFlow Datasets, so that `tfds.builder_from_directory` loads a record set."""
+"""Metadata of TensorFlow Datasets, so that `tfds.builder_from_directory` loads a record set."""
 
 import collections
 from collections.abc import Sequence
 
 from preprocessing import records
 from preprocessing.captions import one_line
+from preprocessing.records.example import field_shape, frame_shape
 
 
 def write(record_set: records.RecordSet):
@@ -27,10 +28,10 @@ def write(record_set: records.RecordSet):
                 "video_id": tfds.features.Text(),
                 "label": tfds.features.ClassLabel(names=label_names(record_set.classes)),
                 "frames": tfds.features.Sequence(
-                    tfds.features.Image(shape=(size, size, 3), encoding_format=image_format)
+                    tfds.features.Image(shape=frame_shape(size), encoding_format=image_format)
                 ),
                 "flow": tfds.features.Sequence(
-                    tfds.features.Image(shape=(2 * size, size, 1), encoding_format=image_format)
+                    tfds.features.Image(shape=(*field_shape(size), 1), encoding_format=image_format)
                 ),
             }
         ),

@@ -1,19 +1,26 @@
 """The bytes of TFRecord files and of protocol buffers, as far as records need them.
 
-With TensorFlow a worker would take 400 MB and seconds to start, and would hold every message whole.
+With TensorFlow a worker would take 400 MB and seconds to start, and would hold each whole message.
 """
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import Any, Protocol
 
 import google_crc32c
 
+Buffer = bytes | bytearray | memoryview
 _HEADER, _FOOTER = 12, 4
 _CHUNK_BYTES = 1 << 20
 
 
-def write(file: BinaryIO, length: int, pieces: Iterable[bytes]) -> int:
+class Writable(Protocol):
+    """A file, or what stands for one."""
+
+    def write(self, data: bytes, /) -> Any: ...
+
+
+def write(file: Writable, length: int, pieces: Iterable[bytes]) -> int:
     """Writes one record: its length, the data, and the masked CRC-32C of either.
 
     Args:
@@ -34,28 +41,28 @@ def write(file: BinaryIO, length: int, pieces: Iterable[bytes]) -> int:
     return _HEADER + length + _FOOTER
 
 
-def unchecked_data_of(record):
-    """The data inside a record that was found whole before."""
-    return record[_HEADER:-_FOOTER]
+def unchecked_data_of(record: Buffer) -> memoryview:
+    """The data inside a record that `data_of` has checked before, without a copy."""
+    return memoryview(record)[_HEADER:-_FOOTER]
 
 
-def data_of(record: bytes | memoryview) -> bytes | memoryview:
-    """The data inside a record; of a memoryview a part of it, without a copy.
+def data_of(record: Buffer) -> memoryview:
+    """The data inside a record, without a copy.
 
     Raises:
         ValueError: the record is cut off or a checksum is wrong.
     """
     if len(record) < _HEADER + _FOOTER:
         raise ValueError(f"ends after {len(record)} bytes")
-    header, data = bytes(record[:8]), record[_HEADER:-_FOOTER]
+    header, data = bytes(record[:8]), unchecked_data_of(record)
     if _masked(google_crc32c.value(header)) != record[8:_HEADER]:
         raise ValueError("the checksum of its length is wrong")
     (length,) = struct.unpack("<Q", header)
     if length != len(data):
         raise ValueError(f"has {len(data)} bytes of data, its header says {length}")
-    crc, view = 0, memoryview(data)
-    for begin in range(0, length, _CHUNK_BYTES):  # google_crc32c takes bytes alone
-        crc = google_crc32c.extend(crc, bytes(view[begin : begin + _CHUNK_BYTES]))
+    crc = 0
+    for begin in range(0, length, _CHUNK_BYTES):  # google_crc32c takes only bytes
+        crc = google_crc32c.extend(crc, bytes(data[begin : begin + _CHUNK_BYTES]))
     if _masked(crc) != record[-_FOOTER:]:
         raise ValueError("the checksum of its data is wrong")
     return data
@@ -66,7 +73,7 @@ def _masked(crc: int) -> bytes:
 
 
 def length_delimited(field: int, size: int) -> bytes:
-    """What stands before the `size` bytes of a message, string or list in field `field`."""
+    """The tag and length before the `size` bytes of a message, string or list in a field."""
     return varint(field << 3 | 2) + varint(size)
 
 
@@ -79,24 +86,23 @@ def varint(value: int) -> bytes:
     return bytes([*groups, value])
 
 
-def fields(message: bytes) -> Iterator[tuple[int, memoryview]]:
+def fields(message: Buffer) -> Iterator[tuple[int, memoryview]]:
     """(field number, content) of the length-delimited fields of a message.
 
     Raises:
         ValueError: it has fields of other kinds, or its lengths do not fit.
     """
-    message = memoryview(message)
-    position = 0
-    while position < len(message):
-        tag, position = _read_varint(message, position)
-        size, position = _read_varint(message, position)
-        if tag & 7 != 2 or position + size > len(message):
+    view, position = memoryview(message), 0
+    while position < len(view):
+        tag, position = _read_varint(view, position)
+        size, position = _read_varint(view, position)
+        if tag & 7 != 2 or position + size > len(view):
             raise ValueError("is not a tf.train.Example of these records")
-        yield tag >> 3, message[position : position + size]
+        yield tag >> 3, view[position : position + size]
         position += size
 
 
-def varints(content: bytes) -> list[int]:
+def varints(content: Buffer) -> list[int]:
     """The numbers of a packed list."""
     numbers, position = [], 0
     while position < len(content):
@@ -105,7 +111,7 @@ def varints(content: bytes) -> list[int]:
     return numbers
 
 
-def _read_varint(content, position: int) -> tuple[int, int]:
+def _read_varint(content: Buffer, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if position == len(content):

@@ -4,11 +4,9 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 
-import cv2
-import numpy as np
-
 from preprocessing import records, worker_pool
 from preprocessing.records import tfrecord
+from preprocessing.records.example import field_shape, frame_shape, image_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +32,7 @@ def verify(
 ) -> list[Fault]:
     """Checks every record of a finished set, its SHA-256 and that of the whole.
 
-    A shard with faults is repaired by deleting it and preparing again: that makes its videos anew.
+    A shard with faults is repaired by deleting it and preparing again.
 
     Args:
         record_set: of the set.
@@ -55,16 +53,18 @@ def verify(
         if result:
             shard = record_set.shard_paths[video.shard].name
             faults[video.id] = Fault(video.id, shard, result)
-    found = [faults[video.id] for video in record_set.videos if video.id in faults]
-    # Where no record differs from its digest, these are the digests of the records as they are.
+    in_order = [faults[video.id] for video in record_set.videos if video.id in faults]
+    # Where no record differs from its digest, this is the digest of the records as they are.
     sha256 = records.set_sha256(record_set.videos)
-    if not found and record_set.sha256 and sha256 != record_set.sha256:
+    if not in_order and record_set.sha256 and sha256 != record_set.sha256:
         reason = f"the SHA-256 of its records is {sha256 or 'unknown'}, it says {record_set.sha256}"
-        found = [Fault("", records.METADATA_FILE, reason)]
-    return found
+        return [Fault("", records.METADATA_FILE, reason)]
+    return in_order
 
 
-def _check(task: tuple[records.RecordSet, records.RecordedVideo], report) -> str | None:
+def _check(
+    task: tuple[records.RecordSet, records.RecordedVideo], report: Callable[[int], None]
+) -> str | None:
     report(1)
     return fault_of(*task)
 
@@ -92,16 +92,17 @@ def fault_of(record_set: records.RecordSet, video: records.RecordedVideo) -> str
             f" {video.num_frames} frames"
         )
     size = record_set.clip["image_size"]
-    return _check_images("frame", frames, (size, size, 3)) or _check_images(
-        "flow field", flow, (2 * size, size)
+    return _check_images("frame", frames, frame_shape(size)) or _check_images(
+        "flow field", flow, field_shape(size)
     )
 
 
-def _check_images(kind: str, images: list[bytes], shape: tuple[int, ...]) -> str | None:
+def _check_images(kind: str, images: list[memoryview], needed: tuple[int, ...]) -> str | None:
     for index, image in enumerate(images):
-        decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)
-        if decoded is None:
+        try:
+            shape = image_shape(image)
+        except ValueError:
             return f"{kind} {index} does not decode"
-        if decoded.shape != shape:
-            return f"{kind} {index} is of shape {decoded.shape}, needed is {shape}"
+        if shape != needed:
+            return f"{kind} {index} is of shape {shape}, needed is {needed}"
     return None

@@ -1,14 +1,10 @@
 """What a result must beat: a classifier that looks at the scene and knows nothing of action."""
 
-import mmap
-
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from preprocessing import records
-from preprocessing.errors import UserError
-from preprocessing.records import tfrecord
 
 SIDE = 32  # of the median frame that is compared, in pixels
 
@@ -31,24 +27,11 @@ def median_frame(record_set, position):
 
 
 def _small_frames(record_set, video):
-    """All frames of a video, uint8 (N, SIDE, SIDE, 3), BGR.
-
-    The shard is mapped, not read: a half-hour video's record has about a gigabyte.
-    """
-    path = record_set.shard_paths[video.shard]
-    with path.open("rb") as file:
-        shard = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    record = shard[video.offset : video.offset + video.length]
-    try:
-        images = records.view_example(tfrecord.data_of(record))["frames"]
-    except ValueError as error:
-        raise UserError(
-            f"{path}: the record of {video.id} {error}: run experiments.prepare"
-            f" --verify={record_set.folder}, which says what to make anew"
-        ) from error
+    """All frames of a video, uint8 (N, SIDE, SIDE, 3), RGB."""
+    images = records.read_video(record_set, video)["frames"]
     frames = np.empty((len(images), SIDE, SIDE, 3), np.uint8)
     for k, image in enumerate(images):
-        frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+        frame = records.decode_frame(image)
         cv2.resize(frame, (SIDE, SIDE), dst=frames[k], interpolation=cv2.INTER_AREA)
     return frames
 

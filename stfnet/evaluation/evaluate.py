@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from preprocessing import files, splits
 from preprocessing.errors import UserError
-from preprocessing.records import reader
+from preprocessing.records.reader import RecordReader
 from stfnet import input_pipeline, run
 from stfnet.config import RunConfig
 from stfnet.evaluation import plots
@@ -31,8 +31,9 @@ def predict_clips(model, record_set, positions, clip, batch_size):
     """
     plan = input_pipeline.plan_evaluation(record_set, positions, clip, batch_size)
     found = []
-    dataset = input_pipeline.clip_dataset(record_set, plan, clip, batch_size)
-    with reader.naming_damaged_records():
+    reader = RecordReader(record_set)
+    dataset = input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader=reader)
+    with input_pipeline.naming_damage(reader):
         for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):
             inputs = input_pipeline.network_inputs(batch)
             inputs = {name: inputs[name] for name in model.input}

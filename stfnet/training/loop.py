@@ -133,11 +133,17 @@ class Trainer:
         workdir: folder of the run.
         strategy: tf.distribute strategy; None for one device.
         callbacks: more Keras callbacks, called on the chief alone.
-        hold: whether the records of training and validation are read into memory once.
+        cache_in_memory: whether the records of training and validation are read into memory once.
     """
 
     def __init__(
-        self, config: RunConfig, record_set, workdir, strategy=None, callbacks=(), hold=False
+        self,
+        config: RunConfig,
+        record_set,
+        workdir,
+        strategy=None,
+        callbacks=(),
+        cache_in_memory=False,
     ):
         self.config, self.record_set = config, record_set
         self.training, self.clip = config.training, config.model.clip
@@ -161,8 +167,8 @@ class Trainer:
                     f"{record_set.folder} has none of the {name} videos of the run in {workdir}: "
                     "give the records that it was started with"
                 )
-        held = np.concatenate([self.located.train, self.located.val]) if hold else ()
-        self.reader = reader.RecordReader(record_set, held)
+        cached = [*self.located.train, *self.located.val] if cache_in_memory else ()
+        self.reader = reader.RecordReader(record_set, cache_in_memory=cached)
         self.progress = Progress()
         self.stopping = False
         self.frozen = None  # blocks in the compiled steps
@@ -541,7 +547,7 @@ class Trainer:
         )
         file, steps = self._open_steps()
         self.saved_at = time.monotonic()
-        with file, reader.naming_damaged_records():
+        with file, input_pipeline.naming_damage(self.reader):
             self.callbacks.on_train_begin()
             while not self.progress.finished:
                 self.callbacks.on_epoch_begin(len(self.progress.history))

@@ -18,7 +18,7 @@ PROGRAMS = {name: found for name, found in PROGRAMS.items() if found}
 OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master"}
 # Who prints the messages of a library module, where that is not every program with the flag.
 PRINTED_BY = {
-    "preprocessing/records/reader.py": ["train"],
+    "preprocessing/records/local_copy.py": ["train"],
     "stfnet/config.py": ["train"],
     "stfnet/training/strategies.py": ["train"],
     "stfnet/inference/capture.py": ["predict"],

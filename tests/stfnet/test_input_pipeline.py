@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 
 from preprocessing.errors import UserError
+from preprocessing.records import DamagedRecordError
+from preprocessing.records.reader import RecordReader
 from stfnet import ClipConfig, ModelConfig, input_pipeline, sampling
 from stfnet.config import RunConfig, TrainingConfig
 
@@ -139,6 +141,26 @@ def test_a_part_of_an_epoch_is_read_as_in_the_whole(tiny_records, config):
     for ours, theirs in zip(rest, whole[2:], strict=True):
         for name in ours:
             np.testing.assert_array_equal(ours[name].numpy(), theirs[name].numpy())
+
+
+def test_a_damaged_record_in_a_pipeline_is_the_readers_error(damaged_records):
+    plan = input_pipeline.plan_evaluation(damaged_records, np.arange(4), CLIP, 1)
+    reader, name = RecordReader(damaged_records), damaged_records.videos[2].id
+    with (
+        pytest.raises(DamagedRecordError, match=f"the record of {name} is damaged") as caught,
+        input_pipeline.naming_damage(reader),
+    ):
+        list(input_pipeline.clip_dataset(damaged_records, plan, CLIP, 1, reader=reader))
+    assert caught.value is reader.damage
+
+
+def test_other_errors_of_tensorflow_are_left_as_they_are(tiny_records):
+    reader = RecordReader(tiny_records)
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError, match="Incompatible shapes"),
+        input_pipeline.naming_damage(reader),
+    ):
+        tf.raw_ops.Add(x=[1.0, 2.0], y=[1.0, 2.0, 3.0])
 
 
 def test_planes_become_channels_x_before_y_and_field_after_field():

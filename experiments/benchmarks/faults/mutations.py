@@ -86,13 +86,13 @@ def _digest(arrays) -> str:
 
 def read_records(folder) -> str:
     """A digest of all images of a record set that is found whole."""
-    from preprocessing.records import reader as cache
+    from preprocessing.records.reader import RecordReader
 
     record_set = records.load_record_set(folder)
     for recorded in record_set.videos:
         if fault := verification.fault_of(record_set, recorded):
             raise UserError(f"{recorded.id}: {fault}")
-    reader = cache.RecordReader(record_set)
+    reader = RecordReader(record_set)
     images = []
     for position, recorded in enumerate(record_set.videos):
         count = np.arange(recorded.num_frames)
@@ -335,12 +335,7 @@ def damage_videos(scratch: Path, count: int, seed: int) -> Tally:
         for name, example in expected.items()
         if name not in recorded
         or name in broken
-        or records.read_record(
-            prepared.record_set.shard_paths[recorded[name].shard],
-            recorded[name].offset,
-            recorded[name].length,
-        )
-        != records.read_example(example)
+        or records.read_video(prepared.record_set, recorded[name]) != records.view_example(example)
     ]
     for number in range(count):
         name = f"damaged-{number:05d}"

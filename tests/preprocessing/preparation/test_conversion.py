@@ -42,7 +42,7 @@ def test_a_lossless_example_holds_the_frames_and_their_flow(tmp_path, write_vide
 def test_jpeg_keeps_frames_and_flow_closely(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", num_frames=4)
     stored = {}
-    for image_format in conversion.IMAGE_FORMATS:
+    for image_format in records.IMAGE_FORMATS:
         settings = conversion.Settings(image_size=64, image_format=image_format)
         features = tf.train.Example.FromString(conversion.example(path, "v", 0, settings))
         feature = features.features.feature

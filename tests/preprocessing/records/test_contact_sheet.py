@@ -6,7 +6,7 @@ import pytest
 
 from preprocessing import records
 from preprocessing.errors import UserError
-from preprocessing.records import contact_sheet, tfrecord
+from preprocessing.records import contact_sheet
 
 
 def _video(record_set, name):
@@ -18,8 +18,7 @@ def test_frames_stand_above_their_flow_in_the_wheels_colours(tiny_records):
     sheet = contact_sheet.contact_sheet(tiny_records, video)
     assert sheet.dtype == np.uint8 and sheet.shape[1] == 7 * (128 + 6) + 6
     # The stored frames are found in it, enlarged, one cell apart.
-    data = tiny_records.shard_paths[video.shard].read_bytes()[video.offset :][: video.length]
-    stored = records.read_example(tfrecord.data_of(data))
+    stored = records.read_video(tiny_records, video)
     places = []
     for index in range(7):
         frame = cv2.imdecode(np.frombuffer(stored["frames"][index], np.uint8), cv2.IMREAD_COLOR)
@@ -57,5 +56,5 @@ def test_a_damaged_record_is_named(tiny_records, tmp_path):
     shard[video.offset + video.length // 2] ^= 1
     damaged = dataclasses.replace(tiny_records, folder=tmp_path)
     damaged.shard_paths[0].write_bytes(shard)
-    with pytest.raises(UserError, match=f"the record of {video.id} the checksum of its data"):
+    with pytest.raises(UserError, match=rf"{video.id} is damaged \(the checksum of its data"):
         contact_sheet.contact_sheet(damaged, video)

@@ -1,134 +1,108 @@
-"""Records in memory and on this machine's disk hold what the original holds."""
+"""Clips read from the shards and from memory, against TensorFlow's parsing and decoding."""
 
-import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from preprocessing import records
-from preprocessing.errors import UserError
-from preprocessing.records import reader as cache
-from stfnet import ClipConfig, input_pipeline
-from stfnet.config import TrainingConfig
+from preprocessing.records.reader import RecordReader
 
-CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-
-
-@pytest.fixture
-def clips(tiny_records):
-    """Function that reads one epoch's training clips from a record set."""
-    positions = np.arange(len(tiny_records.videos))
-    settings = TrainingConfig(batch_size=4, tau_range=(1, 3))
-    plan = input_pipeline.plan_training(tiny_records, positions, CLIP, settings, 0, 0)
-
-    def read(record_set, reader=None):
-        batches = input_pipeline.clip_dataset(record_set, plan, CLIP, 4, reader=reader)
-        return [{name: value.numpy() for name, value in batch.items()} for batch in batches]
-
-    return read
+POSITIONS = np.array([7, 0, 11])
+FRAMES = np.array([[0, 3, 3], [1, 2, 7], [6, 0, 5]])
+FLOW = np.array([[[0, 1], [5, 2], [6, 6]], [[4, 4], [0, 0], [1, 2]], [[3, 5], [6, 1], [2, 0]]])
 
 
-def _assert_equal(found, expected):
-    assert len(found) == len(expected) == 6
-    for ours, theirs in zip(found, expected, strict=True):
-        for name in theirs:
-            np.testing.assert_array_equal(ours[name], theirs[name])
+def _images(record_set, position):
+    """(frames, fields) of a video, parsed and decoded by TensorFlow."""
+    video = record_set.videos[position]
+    shard = record_set.shard_paths[video.shard].read_bytes()
+    data = shard[video.offset + 12 : video.offset + video.length - 4]  # without the checksums
+    feature = tf.train.Example.FromString(data).features.feature
+
+    def decoded(name, channels):
+        return [
+            tf.io.decode_jpeg(image, channels, dct_method="INTEGER_ACCURATE").numpy()
+            for image in feature[name].bytes_list.value
+        ]
+
+    return decoded("frames", 3), [image.reshape(2, 32, 32) for image in decoded("flow", 1)]
 
 
-def test_clips_from_memory_are_those_of_the_shards(tiny_records, clips):
-    held = cache.RecordReader(tiny_records, range(len(tiny_records.videos)))
-    _assert_equal(clips(tiny_records, held), clips(tiny_records))
+def test_chosen_images_are_those_that_tensorflow_decodes(tiny_records):
+    reader = RecordReader(tiny_records)
+    for _ in range(2):  # with the checksums, then without
+        rgb, fields = reader.clips(POSITIONS, FRAMES, FLOW)
+        assert (rgb.shape, fields.shape) == ((3, 3, 32, 32, 3), (3, 3, 2, 2, 32, 32))
+        for clip, position in enumerate(POSITIONS):
+            stored_frames, stored_fields = _images(tiny_records, position)
+            for t in range(3):
+                np.testing.assert_array_equal(rgb[clip, t], stored_frames[FRAMES[clip, t]])
+                for k in range(2):
+                    np.testing.assert_array_equal(
+                        fields[clip, t, k], stored_fields[FLOW[clip, t, k]]
+                    )
 
 
-def test_chosen_images_are_those_that_tensorflow_parses(tiny_records):
-    reader = cache.RecordReader(tiny_records)
-    video = tiny_records.videos[7]
-    path = str(tiny_records.shard_paths[video.shard])
-    (record,) = tf.data.Dataset.from_tensors((path, video.offset)).flat_map(records.example_at)
-    parsed = records.parse_example(record)
-    frames, fields = np.array([[0, 3, 3]]), np.array([[[0, 1], [5, 2], [6, 6]]])
-
-    def decoded(name, k, channels):
-        return tf.io.decode_jpeg(parsed[name][k], channels, dct_method="INTEGER_ACCURATE").numpy()
-
-    color = [decoded("frames", k, 3) for k in frames.ravel()]
-    gray = [decoded("flow", k, 1) for k in fields.ravel()]
-    for _ in range(2):  # with the checksum, then without
-        rgb, planes = reader.clips([7], frames, fields)
-        assert (rgb.shape, planes.shape) == ((1, 3, 32, 32, 3), (1, 3, 2, 2, 32, 32))
-        np.testing.assert_array_equal(rgb[0], color)
-        np.testing.assert_array_equal(planes.reshape(6, 64, 32, 1), gray)
+def test_clips_are_aligned_as_tensorflow_takes_them_over(tiny_records):
+    for images in RecordReader(tiny_records).clips(POSITIONS, FRAMES, FLOW):
+        assert images.ctypes.data % 64 == 0 and images.flags.c_contiguous
 
 
-def test_a_copy_on_disk_is_whole_shared_and_deleted_by_its_last_reader(
-    tiny_records, clips, tmp_path
-):
-    strangers = [tmp_path / f"{name}-0123456789abcdef" for name in ("not-ours", "records-4321")]
-    for stranger in strangers:  # the second is another user's
-        stranger.mkdir()
-    lock = tmp_path / f".{strangers[1].name}.lock"
-    lock.touch()
-    with cache.copied_to_disk(tiny_records, tmp_path) as copied:
-        assert copied.folder.parent == tmp_path
-        _assert_equal(clips(copied), clips(tiny_records))
-        assert records.load_record_set(copied.folder).videos == tiny_records.videos
-        written = [path.stat().st_mtime_ns for path in copied.shard_paths]
-        with cache.copied_to_disk(tiny_records, tmp_path) as again:
-            assert [path.stat().st_mtime_ns for path in again.shard_paths] == written
-        assert all(path.is_file() for path in copied.shard_paths)
-    assert sorted(tmp_path.iterdir()) == [lock, *strangers]
+def _copy(record_set, folder):
+    return records.load_record_set(shutil.copytree(record_set.folder, folder))
 
 
-def test_what_a_killed_run_copied_is_completed_or_deleted_by_the_next(tiny_records, tmp_path):
-    with cache.copied_to_disk(tiny_records, tmp_path / "a") as copied:
-        name = copied.folder.name
-    for left in (name, f"other-{os.getuid()}-{name[-16:]}"):
-        (tmp_path / "b" / left).mkdir(parents=True)
-        (tmp_path / "b" / f".{left}.lock").touch()
-        (tmp_path / "b" / left / copied.shard_paths[0].name).write_bytes(b"half")
-    with cache.copied_to_disk(tiny_records, tmp_path / "b") as copied:
-        assert copied.shard_paths[0].read_bytes() == tiny_records.shard_paths[0].read_bytes()
-        assert {path.name for path in (tmp_path / "b").iterdir()} == {name, f".{name}.lock"}
+def test_clips_from_memory_are_those_of_the_shards_and_need_no_shard(tiny_records, tmp_path):
+    copy = _copy(tiny_records, tmp_path / "records")
+    reader = RecordReader(copy, cache_in_memory=POSITIONS)
+    for shard in copy.shard_paths:
+        shard.unlink()
+    expected = RecordReader(tiny_records).clips(POSITIONS, FRAMES, FLOW)
+    for ours, theirs in zip(reader.clips(POSITIONS, FRAMES, FLOW), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(FileNotFoundError):
+        reader.clips([1], FRAMES[:1], FLOW[:1])
 
 
-def test_users_of_one_machine_have_copies_of_their_own(tiny_records, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for user in (1000, 1001):
-        monkeypatch.setattr("os.getuid", lambda user=user: user)
-        with cache.copied_to_disk(tiny_records) as copied:
-            assert copied.folder.parent == tmp_path / f"stfnet-records-{user}"
+def test_a_damaged_record_is_named_and_the_reader_remembers_it(damaged_records):
+    reader = RecordReader(damaged_records)
+    reader.clips([1, 3], FRAMES[:2], FLOW[:2])
+    assert reader.damage is None
+    name = damaged_records.videos[2].id
+    with pytest.raises(records.DamagedRecordError, match=rf"record of {name} is damaged") as caught:
+        reader.clips([1, 2], FRAMES[:2], FLOW[:2])
+    assert reader.damage is caught.value
+    assert f"experiments.prepare --verify={damaged_records.folder} lists" in str(caught.value)
 
 
-def test_a_full_disk_is_told_before_copying(tiny_records, tmp_path, monkeypatch):
-    full = shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    with (
-        pytest.raises(UserError, match=r"--cache=disk: .* name another folder with --cache_dir"),
-        cache.copied_to_disk(tiny_records, tmp_path),
-    ):
-        pass
-    assert not list(tmp_path.rglob("*.tfrecord*"))
+def test_only_a_damaged_record_cannot_be_cached(damaged_records):
+    RecordReader(damaged_records, cache_in_memory=[1, 3])
+    name = damaged_records.videos[2].id
+    with pytest.raises(records.DamagedRecordError, match=rf"record of {name} is damaged"):
+        RecordReader(damaged_records, cache_in_memory=[1, 2])
 
 
-def test_a_damaged_record_is_named(tiny_records, tmp_path):
-    folder = tmp_path / "records"
-    shutil.copytree(tiny_records.folder, folder)
-    record_set = records.load_record_set(folder)
-    video = record_set.videos[2]
-    path = record_set.shard_paths[video.shard]
-    damaged = bytearray(path.read_bytes())
-    damaged[video.offset + video.length // 2] ^= 1
-    path.write_bytes(damaged)
-    with pytest.raises(UserError, match=rf"record of {video.id} is damaged .*--verify"):
-        cache.RecordReader(record_set, [2])
-    with pytest.raises(ValueError, match=rf"record of {video.id} is damaged"):
-        cache.RecordReader(record_set).clips([2], np.array([[0]]), np.array([[[0]]]))
-    cache.RecordReader(record_set, [1, 3])
-    plan = input_pipeline.plan_evaluation(record_set, np.arange(4), CLIP, 1)
-    with (
-        pytest.raises(UserError, match=rf"record of {video.id} is damaged .* make anew$"),
-        cache.naming_damaged_records(),
-    ):
-        list(input_pipeline.clip_dataset(record_set, plan, CLIP, 1))
+def test_a_record_whose_image_does_not_decode_is_damaged(tiny_records, tmp_path):
+    copy = _copy(tiny_records, tmp_path / "records")
+    with (tmp_path / "one").open("wb") as file, records.ExampleWriter("v", 0) as writer:
+        writer.add_frame(b"no image")
+        writer.add_flow(b"")
+        length = writer.write_record(file)
+    shutil.move(tmp_path / "one", copy.shard_paths[0])
+    video = records.RecordedVideo("v", 0, "Left", "g", {}, 1, 0.0, 0, 0, length)
+    copy = records.RecordSet(**vars(copy) | {"videos": (video,)})
+    frame, no_flow = np.array([[0]]), np.zeros((1, 1, 0), int)
+    with pytest.raises(records.DamagedRecordError, match=r"of v is damaged \(an image cannot"):
+        RecordReader(copy).clips([0], frame, no_flow)
+    with pytest.raises(records.DamagedRecordError, match=r"of v is damaged \(an image cannot"):
+        RecordReader(copy).clips([0], np.zeros((1, 0), int), np.array([[[0]]]))
+
+
+def test_the_reader_starts_without_tensorflow():
+    program = "import sys, preprocessing.records.reader; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr

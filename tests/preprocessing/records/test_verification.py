@@ -30,7 +30,7 @@ def _verify(record_set):
     return {fault.video_id: fault.reason for fault in verification.verify(record_set, 1)}
 
 
-def test_faults_are_found_and_repaired(catalogue, tmp_path):
+def test_faults_are_reported_and_repaired(catalogue, tmp_path):
     record_set = _prepare(catalogue, tmp_path / "records")
     assert _verify(record_set) == {}
     shard = record_set.shard_paths[0]
@@ -55,7 +55,7 @@ def test_faults_are_found_and_repaired(catalogue, tmp_path):
     larger = dataclasses.replace(record_set, clip={**record_set.clip, "image_size": 32})
     assert _verify(larger)[second.id] == "frame 0 is of shape (16, 16, 3), needed is (32, 32, 3)"
 
-    # A lost shard is made anew, byte for byte.
+    # A lost shard is prepared again, byte for byte.
     others = {path.name: path.read_bytes() for path in shard.parent.iterdir() if path != shard}
     shard.unlink()
     assert _prepare(catalogue, tmp_path / "records") == record_set
@@ -63,7 +63,7 @@ def test_faults_are_found_and_repaired(catalogue, tmp_path):
     assert all((shard.parent / name).read_bytes() == data for name, data in others.items())
 
 
-def test_a_changed_byte_is_found_even_with_its_checksum_made_new(catalogue, tmp_path):
+def test_a_changed_byte_is_detected_even_where_its_checksum_was_computed_again(catalogue, tmp_path):
     record_set = _prepare(catalogue, tmp_path / "records")
     shard, video = record_set.shard_paths[0], record_set.videos[1]
     content = shard.read_bytes()
@@ -76,14 +76,14 @@ def test_a_changed_byte_is_found_even_with_its_checksum_made_new(catalogue, tmp_
         file.seek(video.offset)
         file.write(record.getvalue())
     (reason,) = _verify(record_set).values()
-    found = hashlib.sha256(record.getvalue()).hexdigest()
-    assert reason == f"its SHA-256 is {found}, the metadata say {video.record_sha256}"
-    # Without digests, as in sets of old, nobody could tell.
+    sha256 = hashlib.sha256(record.getvalue()).hexdigest()
+    assert reason == f"its SHA-256 is {sha256}, the metadata say {video.record_sha256}"
+    # Without digests, as in sets of a version that wrote none, it is not noticed.
     old = tuple(dataclasses.replace(v, record_sha256="") for v in record_set.videos)
     assert _verify(dataclasses.replace(record_set, videos=old, sha256="")) == {}
 
 
-def test_a_list_of_videos_that_was_changed_is_found(catalogue, tmp_path):
+def test_a_list_of_videos_that_was_changed_is_detected(catalogue, tmp_path):
     record_set = _prepare(catalogue, tmp_path / "records")
     swapped = record_set.videos[::-1]
     (fault,) = verification.verify(dataclasses.replace(record_set, videos=swapped), 1)
@@ -109,5 +109,4 @@ def test_a_record_with_an_image_that_does_not_decode(catalogue, tmp_path):
 
 
 def _frame(record_set, video, index):
-    data = record_set.shard_paths[0].read_bytes()[video.offset :][: video.length]
-    return records.read_example(tfrecord.data_of(data))["frames"][index]
+    return bytes(records.read_video(record_set, video)["frames"][index])

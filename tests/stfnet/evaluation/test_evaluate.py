@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
+from preprocessing.records import DamagedRecordError
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import evaluate as evaluation
@@ -33,6 +34,13 @@ def test_top_k_counts_the_k_most_probable_classes():
     labels = [0, 1, 1, 0]
     # The third row is a tie, of which the first class counts as the more probable.
     assert [evaluation.top_k(probabilities, labels, k) for k in (1, 2, 3)] == [0.25, 0.75, 1.0]
+
+
+def test_a_damaged_record_is_named(damaged_records):
+    network = _Told([[1.0, 0.0, 0.0]])
+    name = damaged_records.videos[2].id
+    with pytest.raises(DamagedRecordError, match=f"the record of {name} is damaged"):
+        evaluation.predict_clips(network, damaged_records, np.arange(4), CLIP, 2)
 
 
 def test_figures_are_those_counted_by_hand(tiny_records):

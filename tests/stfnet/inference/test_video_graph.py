@@ -87,7 +87,7 @@ def test_with_one_solver_the_clip_is_that_of_lossless_records(moving_wall):
     solver = tf.function(tvl1_keras.solve, jit_compile=True)
     inputs, numbers = video_graph.make_clip(frames[None], CLIP, solver=solver)
     settings = conversion.Settings(image_size=20, image_format="png", flow_method="keras")
-    stored = records.read_example(conversion.example(folder, "wall", 0, settings))
+    stored = records.view_example(conversion.example(folder, "wall", 0, settings))
     decoded = {
         name: [cv2.imdecode(np.frombuffer(i, np.uint8), cv2.IMREAD_UNCHANGED) for i in stored[name]]
         for name in ("frames", "flow")

@@ -3,85 +3,21 @@ import json
 import subprocess
 
 import pytest
-import tensorflow as tf
 
 from preprocessing import records
 from preprocessing.errors import UserError
-from preprocessing.records import tfrecord
 
-# Beyond 127 and 16,383 bytes a length takes a second and a third varint byte.
 FRAMES = [b"a" * 5, b"b" * 200, b"c" * 20_000]
-FLOW = [b"", b"d" * 130]
-
-
-def _writer(video_id="v_Jump_g01_c01", label=3):
-    writer = records.ExampleWriter(video_id, label)
-    for image in FRAMES:
-        writer.add_frame(image)
-    for image in FLOW:
-        writer.add_flow(image)
-    return writer
-
-
-def _expected(video_id, label):
-    feature = tf.train.Feature
-    return tf.train.Example(
-        features=tf.train.Features(
-            feature={
-                "video_id": feature(bytes_list=tf.train.BytesList(value=[video_id.encode()])),
-                "label": feature(int64_list=tf.train.Int64List(value=[label])),
-                "frames": feature(bytes_list=tf.train.BytesList(value=FRAMES)),
-                "flow": feature(bytes_list=tf.train.BytesList(value=FLOW)),
-            }
-        )
-    )
-
-
-@pytest.mark.parametrize("label", [0, 3, 300])
-def test_the_bytes_are_those_of_protocol_buffers(label):
-    with _writer("v_Über_g01_c01", label) as writer:
-        found = writer.serialized()
-    expected = _expected("v_Über_g01_c01", label)
-    assert tf.train.Example.FromString(found) == expected
-    assert found == expected.SerializeToString(deterministic=True)
-
-
-def test_images_spooled_to_disk_give_the_same_bytes(tmp_path, monkeypatch):
-    with _writer() as writer:
-        in_memory = writer.serialized()
-    monkeypatch.setattr(records, "_HELD_BYTES", 1000)
-    monkeypatch.setattr(records, "_COPY_BYTES", 700)
-    with _writer() as writer:
-        assert writer._frames._rolled
-        assert writer.serialized() == in_memory
-
-
-def test_tensorflow_reads_the_records_by_offset(tmp_path):
-    path = tmp_path / "one"
-    lengths = []
-    with path.open("wb") as file:
-        for name in ("v_a", "v_b"):
-            with _writer(name) as writer:
-                lengths.append(writer.write_record(file))
-    assert path.stat().st_size == sum(lengths)
-    whole = [record.numpy() for record in tf.data.TFRecordDataset([str(path)])]
-    assert len(whole) == 2
-    wanted = tf.data.Dataset.from_tensor_slices(
-        ([str(path)] * 3, tf.constant([lengths[0], 0, lengths[0]], tf.int64))
-    )
-    found = [record.numpy() for record in wanted.flat_map(records.example_at)]
-    assert found == [whole[1], whole[0], whole[1]]
-    second = found[0]
-    parsed = records.parse_example(second)
-    assert parsed["video_id"].numpy() == b"v_b"
-    assert parsed["label"].numpy() == 3
-    assert list(parsed["frames"].numpy()) == FRAMES
-    assert list(parsed["flow"].numpy()) == FLOW
+FLOW = [b"d", b"e" * 130]
 
 
 def _record_set(folder):
     path = folder / records.shard_file(0, 1)
-    with path.open("wb") as file, _writer() as writer:
+    with path.open("wb") as file, records.ExampleWriter("v_Jump_g01_c01", 3) as writer:
+        for image in FRAMES:
+            writer.add_frame(image)
+        for image in FLOW:
+            writer.add_flow(image)
         length = writer.write_record(file)
     video = records.RecordedVideo(
         "v_Jump_g01_c01", 3, "Jump", "Jump/g01", {"1": "test"}, 3, 0.5, 0, 0, length
@@ -147,7 +83,7 @@ def _damaged(values, key, value):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("format", 2, "format 2, this program reads format 1"),
         ("format", None, "has no key 'format'"),
@@ -175,17 +111,19 @@ def _damaged(values, key, value):
         ("owner", "me", 'has a key "owner" that this program does not know'),
     ],
 )
-def test_a_strange_key_of_the_metadata_is_one_line_with_the_way_out(tmp_path, key, value, told):
+def test_an_unusable_key_of_the_metadata_is_one_line_with_the_way_out(
+    tmp_path, key, value, message
+):
     records.write_record_set(_record_set(tmp_path))
     path = tmp_path / "metadata.json"
     values = json.loads(path.read_text())
     _damaged(values, key, value)
     path.write_text(json.dumps(values))
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         records.load_record_set(tmp_path)
-    message = str(caught.value)
-    assert message.startswith(f"{path} cannot be used: ") and "\n" not in message
-    assert "copy metadata.json again" in message and "the flow of every video" in message
+    line = str(caught.value)
+    assert line.startswith(f"{path} cannot be used: ") and "\n" not in line
+    assert "copy metadata.json again" in line and "the flow of every video" in line
 
 
 @pytest.mark.parametrize(
@@ -217,21 +155,38 @@ def test_the_digest_of_a_set_is_that_of_its_records_digests_as_lines(tmp_path):
     assert records.set_sha256([*videos, video]) == ""
 
 
-def test_an_example_reads_back_without_tensorflow_and_damage_is_noticed(tmp_path):
-    path = tmp_path / "one"
-    with path.open("wb") as file, _writer("v_Über", 300) as writer:
-        writer.write_record(file)
-    whole = path.read_bytes()
-    assert records.read_example(tfrecord.data_of(whole)) == {
-        "video_id": "v_Über",
-        "label": 300,
+def test_a_video_is_read_from_where_it_lies_in_its_shard(tmp_path):
+    (video,) = (record_set := _record_set(tmp_path)).videos
+    shard = record_set.shard_paths[0]
+    record = shard.read_bytes()
+    shard.write_bytes(b"before" + record + b"behind")
+    video = dataclasses.replace(video, offset=6)
+    assert records.read_bytes(shard, 6, video.length) == record
+    assert records.read_video(record_set, video) == {
+        "video_id": "v_Jump_g01_c01",
+        "label": 3,
         "frames": FRAMES,
         "flow": FLOW,
     }
-    for position in (0, 9, 12, len(whole) // 2, len(whole) - 1):
-        damaged = bytearray(whole)
-        damaged[position] ^= 4
-        with pytest.raises(ValueError, match=r"checksum|header says"):
-            tfrecord.data_of(bytes(damaged))
-    with pytest.raises(ValueError, match=r"header says"):
-        tfrecord.data_of(whole[:-3])
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda record: record[:500] + b"!" + record[501:], "the checksum of its data is wrong"),
+        (lambda record: record[:-1], "has 20"),
+        (lambda record: b"", "cannot mmap an empty file"),
+    ],
+)
+def test_a_damaged_record_is_an_error_that_names_it_and_the_way_out(tmp_path, damage, reason):
+    (video,) = (record_set := _record_set(tmp_path)).videos
+    shard = record_set.shard_paths[0]
+    shard.write_bytes(damage(shard.read_bytes()))
+    with pytest.raises(records.DamagedRecordError) as caught:
+        records.read_video(record_set, video)
+    assert str(caught.value).startswith(
+        f"{shard}: the record of v_Jump_g01_c01 is damaged ({reason}"
+    )
+    assert str(caught.value).endswith(
+        f": experiments.prepare --verify={tmp_path} lists what to prepare again"
+    )

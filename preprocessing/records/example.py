@@ -1,0 +1,254 @@
+"""One record: its schema and its image layout, written and read here and nowhere else.
+
+A record is a `tf.train.Example` of one video:
+
+| feature    | kind       | content                                                              |
+|------------|------------|----------------------------------------------------------------------|
+| `video_id` | bytes      | the video's name, UTF-8                                              |
+| `label`    | int64      | index into the classes                                               |
+| `frames`   | bytes list | N images, each H x W x 3, RGB                                        |
+| `flow`     | bytes list | N-1 gray images of 2H x W: the x plane above the y plane, 8 bit      |
+
+The images are JPEG or PNG. What the 8 bits of a flow field mean is `preprocessing.flow.encode`'s.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, TypedDict
+
+import numpy as np
+
+from preprocessing.records import tfrecord
+
+IMAGE_FORMATS = ("jpeg", "png")  # `png` is lossless
+
+# A video's encoded images stay in memory up to this size, then go to disk: a half-hour video
+# has about a gigabyte of them.
+_SPOOL_BYTES = 16 << 20
+_COPY_BYTES = 1 << 20
+# Protocol buffers read no message of 2 GiB or more.
+MAX_EXAMPLE_BYTES = (1 << 31) - 1
+
+
+class Example(TypedDict):
+    """A parsed record.
+
+    Keys:
+        video_id: the video's name.
+        label: index of its class.
+        frames: its N encoded frames, views of the record.
+        flow: its N-1 encoded flow fields, views of the record.
+    """
+
+    video_id: str
+    label: int
+    frames: list[memoryview]
+    flow: list[memoryview]
+
+
+# Image layout ----------------------------------------------------------------------------------
+# OpenCV is imported by the functions that need it: the schema is read without it.
+
+
+def encode_frame(rgb: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
+    """A frame as it is stored.
+
+    Args:
+        rgb: uint8 (H, W, 3), RGB.
+        image_format: one of `IMAGE_FORMATS`.
+        jpeg_quality: 1 to 100, of `jpeg`.
+    """
+    import cv2
+
+    return _encoded(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), image_format, jpeg_quality)
+
+
+def encode_field(planes: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
+    """A flow field as it is stored: one gray image, the x plane above the y plane.
+
+    Args:
+        planes: uint8 (2, H, W), the x and the y plane of `preprocessing.flow.encode`.
+        image_format: one of `IMAGE_FORMATS`.
+        jpeg_quality: 1 to 100, of `jpeg`.
+    """
+    _, height, width = planes.shape
+    return _encoded(planes.reshape(2 * height, width), image_format, jpeg_quality)
+
+
+def decode_frame(image: bytes | memoryview) -> np.ndarray:
+    """The frame that `encode_frame` stored, uint8 (H, W, 3), RGB.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    import cv2
+
+    return _decoded(image, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def decode_field(image: bytes | memoryview) -> np.ndarray:
+    """The planes that `encode_field` stored, uint8 (2, H, W): x, then y.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    import cv2
+
+    gray = _decoded(image, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    return gray.reshape(2, -1, gray.shape[1])
+
+
+def frame_shape(size: int) -> tuple[int, int, int]:
+    """Shape of the stored image of a frame of `size` x `size` pixels."""
+    return size, size, 3
+
+
+def field_shape(size: int) -> tuple[int, int]:
+    """Shape of the stored image of a flow field of `size` x `size` pixels."""
+    return 2 * size, size
+
+
+def image_shape(image: bytes | memoryview) -> tuple[int, ...]:
+    """Shape of an image as it is stored, found by decoding all of it.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    import cv2
+
+    return _decoded(image, cv2.IMREAD_UNCHANGED).shape
+
+
+def _encoded(image: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
+    import cv2
+
+    if image_format == "png":
+        _, encoded = cv2.imencode(".png", image)
+    else:
+        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    return encoded.tobytes()
+
+
+def _decoded(image: bytes | memoryview, mode: int) -> np.ndarray:
+    # OpenCV lets other threads run meanwhile.
+    import cv2
+
+    decoded = cv2.imdecode(np.frombuffer(image, np.uint8), mode) if len(image) else None
+    if decoded is None:
+        raise ValueError("an image cannot be decoded")
+    return decoded
+
+
+# Schema ----------------------------------------------------------------------------------------
+
+
+class ExampleWriter:
+    """One video's `tf.train.Example`, built image by image without holding the images.
+
+    The wire format of protocol buffers puts each message behind its length, so the image lists
+    are spooled first and the message is put together when their sizes are known.
+
+    Args:
+        video_id: the video's name.
+        label: index of its class.
+        spool_folder: where images go that memory should not hold (None: the system's folder).
+    """
+
+    def __init__(self, video_id: str, label: int, spool_folder: Path | None = None):
+        self._video_id, self._label = video_id, label
+        folder = None if spool_folder is None else str(spool_folder)
+        self._frames, self._flow = (
+            tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=folder)  # noqa: SIM115
+            for _ in range(2)
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._frames.close()
+        self._flow.close()
+
+    def add_frame(self, image: bytes):
+        """Appends one encoded frame."""
+        self._frames.write(tfrecord.length_delimited(1, len(image)) + image)
+
+    def add_flow(self, image: bytes):
+        """Appends one encoded flow field."""
+        self._flow.write(tfrecord.length_delimited(1, len(image)) + image)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the images so far, a little less than those of the whole message."""
+        return self._frames.tell() + self._flow.tell()
+
+    def serialized(self) -> bytes:
+        """The `tf.train.Example` as one string of bytes."""
+        return b"".join(self._pieces(self._entries()))
+
+    def write_record(self, file: tfrecord.Writable) -> int:
+        """Writes the Example as one TFRecord and returns the record's length in bytes."""
+        entries = self._entries()
+        features = sum(len(head) + size for head, size, _ in entries)
+        length = len(tfrecord.length_delimited(1, features)) + features
+        return tfrecord.write(file, length, self._pieces(entries))
+
+    def _entries(self) -> list[tuple[bytes, int, Any]]:
+        # Feature{1: bytes list | 3: int64 list}; a list's items are its field 1.
+        video_id = self._video_id.encode()
+        label = tfrecord.varint(self._label)
+        return [  # in the order of their names, as a deterministic serialiser writes a map
+            _list_entry("flow", 1, self._flow),
+            _list_entry("frames", 1, self._frames),
+            _list_entry("label", 3, tfrecord.length_delimited(1, len(label)) + label),
+            _list_entry("video_id", 1, tfrecord.length_delimited(1, len(video_id)) + video_id),
+        ]
+
+    def _pieces(self, entries: list[tuple[bytes, int, Any]]) -> Iterator[bytes]:
+        # Example{1: Features{1: map entry{1: name, 2: Feature}}}
+        yield tfrecord.length_delimited(1, sum(len(head) + size for head, size, _ in entries))
+        for head, _, body in entries:
+            yield head
+            if isinstance(body, bytes):
+                yield body
+                continue
+            body.seek(0)
+            while chunk := body.read(_COPY_BYTES):
+                yield chunk
+
+
+def _list_entry(name: str, kind: int, body: bytes | IO[bytes]) -> tuple[bytes, int, Any]:
+    """(bytes before the list's body, size of the body, the body) of one entry of the map."""
+    size = len(body) if isinstance(body, bytes) else body.seek(0, 2)
+    feature = tfrecord.length_delimited(kind, size)
+    key = tfrecord.length_delimited(1, len(name)) + name.encode()
+    value = tfrecord.length_delimited(2, len(feature) + size) + feature
+    return tfrecord.length_delimited(1, len(key) + len(value) + size) + key + value, size, body
+
+
+def view_example(data: tfrecord.Buffer) -> Example:
+    """Parses a record's message without TensorFlow and without copying an image.
+
+    Args:
+        data: a serialized `tf.train.Example`; the images are views of it.
+
+    Raises:
+        ValueError: it is not such a message.
+    """
+    ((_, features),) = tfrecord.fields(data)
+    lists: dict[str, list[memoryview]] = {}
+    for _, entry in tfrecord.fields(features):
+        (_, name), (_, feature) = tfrecord.fields(entry)
+        ((_, values),) = tfrecord.fields(feature)
+        lists[bytes(name).decode()] = [value for _, value in tfrecord.fields(values)]
+    if missing := Example.__required_keys__ - lists.keys():
+        raise ValueError(f"has no feature {min(missing)!r}")
+    (video_id,), (label,) = lists["video_id"], lists["label"]
+    (label_index,) = tfrecord.varints(label)
+    return Example(
+        video_id=bytes(video_id).decode(),
+        label=label_index,
+        frames=lists["frames"],
+        flow=lists["flow"],
+    )

@@ -1,0 +1,294 @@
+"""A record set: a folder of records, and the `metadata.json` that describes it.
+
+A folder holds TFRecord shards `stfnet-videos.tfrecord-00000-of-0000K`, one record a video (see
+`preprocessing.records.example`), and a `metadata.json`, written last: its presence means that the
+set is finished. It has the SHA-256 of each record, of each source video, and of the whole set
+(`set_sha256`).
+"""
+
+import dataclasses
+import hashlib
+import json
+import mmap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from preprocessing import files
+from preprocessing.errors import UserError
+from preprocessing.json_checks import (
+    checked,
+    digest,
+    having,
+    items,
+    number,
+    shown,
+    text,
+    texts,
+    texts_by_name,
+    whole,
+)
+from preprocessing.records import tfrecord
+from preprocessing.records.example import Example, view_example
+
+FORMAT = 1
+METADATA_FILE = "metadata.json"
+# TensorFlow Datasets keeps the split name `all` for the union of all splits.
+DATASET_NAME, SPLIT_NAME = "stfnet", "videos"
+
+_RECORD_SET_KEYS = {
+    "format": whole,
+    "name": text,
+    "clip": having(num_frames=whole, flow_length=whole, image_size=whole, resize=text),
+    "encoding": having(flow_bound=number, image_format=text, jpeg_quality=whole),
+    "flow": having(algorithm=text, method=text, quality=text),
+    "classes": texts,
+    "counts": having(videos=whole, classes=whole, frames=whole, failed=whole, shards=whole),
+    "videos": items,
+    "failed": texts,
+    "versions": texts_by_name,
+}
+_VIDEO_KEYS = {
+    "id": text,
+    "label": whole,
+    "class": text,
+    "group": text,
+    "splits": texts_by_name,
+    "num_frames": whole,
+    "mean_motion": number,
+    "shard": whole,
+    "offset": whole,
+    "length": whole,
+}
+_DIGEST_KEYS = {"record_sha256": digest, "source_sha256": digest}
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedVideo:
+    """One video of a record set.
+
+    Attributes:
+        id, label, class_name, group, splits: as in `preprocessing.datasets.catalogue.Video`.
+        num_frames: frames counted by decoding; there is one flow field less.
+        mean_motion: mean length of its flow vectors, in pixels of the stored size.
+        shard: index of its shard.
+        offset, length: where its TFRecord lies in the shard, in bytes.
+        record_sha256: of the TFRecord's bytes, hexadecimal; empty in sets of a version that wrote
+            no digests.
+        source_sha256: of the video it was made from (`preprocessing.video.sha256`); empty as well
+            where that video is gone.
+    """
+
+    id: str
+    label: int
+    class_name: str
+    group: str
+    splits: Mapping[str, str]
+    num_frames: int
+    mean_motion: float
+    shard: int
+    offset: int
+    length: int
+    record_sha256: str = ""
+    source_sha256: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSet:
+    """A record set, as its `metadata.json` describes it.
+
+    Attributes:
+        folder: the record set's folder.
+        name: name of the catalogue it was made from.
+        clip: `num_frames`, `flow_length`, `image_size`, `resize`.
+        encoding: `flow_bound`, `image_format`, `jpeg_quality`.
+        flow: `algorithm`, `method`, `quality`.
+        classes: class names in label order.
+        counts: `videos`, `classes`, `frames`, `failed`, `shards`.
+        videos: the videos, in the order of the shards.
+        failed: ids of the videos that could not be used (`failures.jsonl` has the reasons).
+        versions: the programs that made the set.
+        sha256: of the set, see `set_sha256`; empty where a record's is not known.
+    """
+
+    folder: Path
+    name: str
+    clip: Mapping
+    encoding: Mapping
+    flow: Mapping
+    classes: tuple[str, ...]
+    counts: Mapping[str, int]
+    videos: tuple[RecordedVideo, ...]
+    failed: tuple[str, ...]
+    versions: Mapping[str, str]
+    sha256: str = ""
+
+    @property
+    def shard_paths(self) -> tuple[Path, ...]:
+        """The shards' paths; `RecordedVideo.shard` indexes them."""
+        count = self.counts["shards"]
+        return tuple(self.folder / shard_file(index, count) for index in range(count))
+
+
+class DamagedRecordError(UserError):
+    """The bytes of a record are not those that were written."""
+
+    @classmethod
+    def of(cls, record_set: RecordSet, video: RecordedVideo, reason: object):
+        """The error that names the shard, the video and the way out.
+
+        Args:
+            record_set, video: where the record is.
+            reason: what is wrong with it.
+        """
+        return cls(
+            f"{record_set.shard_paths[video.shard]}: the record of {video.id} is damaged "
+            f"({reason}): experiments.prepare --verify={record_set.folder} lists what to prepare "
+            "again"
+        )
+
+
+def shard_file(index: int, count: int) -> str:
+    """File name of a shard, in the pattern of TensorFlow Datasets."""
+    return f"{DATASET_NAME}-{SPLIT_NAME}.tfrecord-{index:05d}-of-{count:05d}"
+
+
+def shard_sizes(record_set: RecordSet) -> list[int]:
+    """Bytes that each shard must have."""
+    sizes = [0] * record_set.counts["shards"]
+    for video in record_set.videos:
+        sizes[video.shard] += video.length
+    return sizes
+
+
+def set_sha256(videos: Iterable[RecordedVideo]) -> str:
+    """One digest for all records of a set, however often their preparation was interrupted.
+
+    The SHA-256, hexadecimal, of the lines `<record_sha256>\\n` of its videos in the order of the
+    shards (that of `metadata.json`); empty where a record's digest is not known.
+    """
+    digests = [video.record_sha256 for video in videos]
+    if not all(digests):
+        return ""
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
+
+
+def write_record_set(record_set: RecordSet):
+    """Writes `metadata.json` in one step, which declares the record set finished."""
+    values = {"format": FORMAT} | dataclasses.asdict(record_set)
+    del values["folder"]
+    for video in values["videos"]:
+        video["class"] = video.pop("class_name")
+    files.write_text(record_set.folder / METADATA_FILE, json.dumps(values, indent=1) + "\n")
+
+
+def load_record_set(folder: Path) -> RecordSet:
+    """Reads the metadata of a finished record set.
+
+    Raises:
+        UserError: the folder is missing, unfinished, of another format, or a shard is missing or
+            of another size than the metadata say.
+    """
+    record_set = read_record_set(folder)
+    for path, size in zip(record_set.shard_paths, shard_sizes(record_set), strict=True):
+        actual = path.stat().st_size if path.is_file() else None
+        if actual != size:
+            state = "is missing" if actual is None else f"has {actual} bytes"
+            raise UserError(
+                f"shard {path} {state}, {METADATA_FILE} says {size} bytes: copy the whole folder"
+                " again, or run the same experiments.prepare to prepare its videos again"
+            )
+    return record_set
+
+
+def read_record_set(folder: Path) -> RecordSet:
+    """As `load_record_set`, without comparing the shards."""
+    folder = Path(folder)
+    path = folder / METADATA_FILE
+    if not folder.is_dir():
+        raise UserError(f"records folder {folder} does not exist: make it with experiments.prepare")
+    if not path.is_file():
+        unfinished = (folder / "parts").is_dir()
+        raise UserError(
+            f"{folder} holds an unfinished preparation: run the same experiments.prepare again"
+            if unfinished
+            else f"{folder} has no {METADATA_FILE}, so it is no record set: make one with"
+            " experiments.prepare"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+        if values.get("format", FORMAT) != FORMAT:
+            raise ValueError(
+                f"it is of format {shown(values['format'])}, this program reads format {FORMAT}"
+            )
+        return _record_set(folder, values)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} cannot be used: {error}. The shards beside it are not touched: copy"
+            f" {METADATA_FILE} again from where the set was made or from a backup. Without one,"
+            " the set must be prepared again into an empty folder, the flow of every video with it"
+        ) from error
+
+
+def _record_set(folder: Path, values: dict) -> RecordSet:
+    """Checks what was read from `metadata.json`.
+
+    Raises:
+        ValueError: names the key and what is wrong with it.
+    """
+    values = checked("it", values, _RECORD_SET_KEYS, {"sha256": digest})
+    del values["format"]
+    classes = values["classes"] = tuple(values["classes"])
+    failed = values["failed"] = tuple(values["failed"])
+    shards, ids = values["counts"]["shards"], set()
+    if shards > len(values["videos"]) + len(failed):
+        raise ValueError(f"its key 'counts' says {shards} shards, more than there are videos")
+    videos = []
+    for index, video in enumerate(values["videos"]):
+        where = f"entry {index} of its key 'videos'"
+        video = checked(where, video, _VIDEO_KEYS, _DIGEST_KEYS)
+        if not (video["label"] < len(classes) and classes[video["label"]] == video["class"]):
+            raise ValueError(
+                f"{where} is of label {video['label']} and class {video['class']!r}, which do not"
+                " belong together"
+            )
+        if video["shard"] >= shards:
+            raise ValueError(f"{where} lies in shard {video['shard']}, there are {shards}")
+        if video["id"] in ids:
+            raise ValueError(f"{where} has the id {video['id']!r} of an entry before")
+        ids.add(video["id"])
+        video["class_name"] = video.pop("class")
+        videos.append(RecordedVideo(**video))
+    return RecordSet(folder=folder, **values | {"videos": tuple(videos)})
+
+
+def read_bytes(path: Path, offset: int, length: int) -> bytes:
+    """A TFRecord as it lies in a shard, unchecked."""
+    with Path(path).open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+def map_shard(path: Path) -> memoryview:
+    """The bytes of a shard, mapped: only the pages that are touched are read.
+
+    Raises:
+        ValueError: the file is empty.
+    """
+    with Path(path).open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def read_video(record_set: RecordSet, video: RecordedVideo) -> Example:
+    """The record of a video, checked; its images are views of the mapped shard.
+
+    Raises:
+        DamagedRecordError: a checksum is wrong or the record cannot be parsed.
+    """
+    try:
+        shard = map_shard(record_set.shard_paths[video.shard])
+        record = shard[video.offset : video.offset + video.length]
+        return view_example(tfrecord.data_of(record))
+    except ValueError as error:
+        raise DamagedRecordError.of(record_set, video, error) from error

@@ -1,0 +1,168 @@
+"""A record's bytes against protocol buffers, its images against OpenCV and hand-made ones."""
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from preprocessing import records
+from preprocessing.records import example
+
+# Beyond 127 and 16,383 bytes a length takes a second and a third varint byte.
+FRAMES = [b"a" * 5, b"b" * 200, b"c" * 20_000]
+FLOW = [b"", b"d" * 130]
+
+
+def _writer(video_id="v_Jump_g01_c01", label=3):
+    writer = records.ExampleWriter(video_id, label)
+    for image in FRAMES:
+        writer.add_frame(image)
+    for image in FLOW:
+        writer.add_flow(image)
+    return writer
+
+
+def _protocol_buffer(video_id, label, flow=FLOW):
+    feature = tf.train.Feature
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                "video_id": feature(bytes_list=tf.train.BytesList(value=[video_id.encode()])),
+                "label": feature(int64_list=tf.train.Int64List(value=[label])),
+                "frames": feature(bytes_list=tf.train.BytesList(value=FRAMES)),
+                "flow": feature(bytes_list=tf.train.BytesList(value=flow)),
+            }
+        )
+    )
+
+
+@pytest.mark.parametrize("label", [0, 3, 300])
+def test_the_bytes_are_those_of_protocol_buffers(label):
+    with _writer("v_Über_g01_c01", label) as writer:
+        serialized = writer.serialized()
+    expected = _protocol_buffer("v_Über_g01_c01", label)
+    assert tf.train.Example.FromString(serialized) == expected
+    assert serialized == expected.SerializeToString(deterministic=True)
+
+
+def test_images_spooled_to_disk_give_the_same_bytes(tmp_path, monkeypatch):
+    with _writer() as writer:
+        in_memory = writer.serialized()
+    monkeypatch.setattr(example, "_SPOOL_BYTES", 1000)
+    monkeypatch.setattr(example, "_COPY_BYTES", 700)
+    with _writer() as writer:
+        assert writer._frames._rolled
+        assert writer.serialized() == in_memory
+
+
+def test_tensorflow_reads_and_parses_the_records(tmp_path):
+    path = tmp_path / "one"
+    lengths = []
+    with path.open("wb") as file:
+        for name in ("v_a", "v_b"):
+            with _writer(name) as writer:
+                lengths.append(writer.write_record(file))
+    assert path.stat().st_size == sum(lengths)
+    _, second = tf.data.TFRecordDataset([str(path)])
+    images = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    parsed = tf.io.parse_single_example(
+        second,
+        {
+            "video_id": tf.io.FixedLenFeature([], tf.string),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+            "frames": images,
+            "flow": images,
+        },
+    )
+    assert parsed["video_id"].numpy() == b"v_b"
+    assert parsed["label"].numpy() == 3
+    assert list(parsed["frames"].numpy()) == FRAMES
+    assert list(parsed["flow"].numpy()) == FLOW
+
+
+def test_a_message_of_protocol_buffers_is_viewed_in_place():
+    data = bytearray(_protocol_buffer("v_Über", 300).SerializeToString())
+    viewed = records.view_example(data)
+    assert viewed == {"video_id": "v_Über", "label": 300, "frames": FRAMES, "flow": FLOW}
+    viewed["frames"][0][:] = b"fresh"
+    assert b"fresh" in data and b"aaaaa" not in data
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "values to unpack"),
+        (b"\x08\x01", "is not a tf.train.Example"),
+        (b"\x0a\x05ab", "is not a tf.train.Example"),
+        (b"\x0a\x80", "ends inside a number"),
+        (_protocol_buffer("v", 0).SerializeToString()[:-1], "is not a tf.train.Example"),
+        (tf.train.Example(features={}).SerializeToString(), "values to unpack|has no feature"),
+    ],
+)
+def test_what_is_no_record_is_an_error_of_its_value(data, message):
+    with pytest.raises(ValueError, match=message):
+        records.view_example(data)
+
+
+def test_a_record_without_one_of_its_lists_is_refused_by_name():
+    whole = _protocol_buffer("v", 0)
+    del whole.features.feature["flow"]
+    with pytest.raises(ValueError, match="has no feature 'flow'"):
+        records.view_example(whole.SerializeToString())
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (2, 12, 18, 3), np.uint8)
+
+
+def test_a_lossless_frame_and_field_come_back_as_they_were(noise):
+    frame, planes = noise[0], noise[..., 0]
+    image = records.encode_frame(frame, "png", 95)
+    np.testing.assert_array_equal(records.decode_frame(image), frame)
+    image = records.encode_field(planes, "png", 95)
+    np.testing.assert_array_equal(records.decode_field(memoryview(image)), planes)
+
+
+def test_a_frame_is_stored_as_other_programs_read_it(noise):
+    image = records.encode_frame(noise[0], "png", 95)
+    np.testing.assert_array_equal(tf.io.decode_png(image), noise[0])
+    assert example.image_shape(image) == (12, 18, 3)
+    assert example.frame_shape(12) == (12, 12, 3)
+
+
+def test_a_field_is_stored_as_its_x_plane_above_its_y_plane(noise):
+    # Also from planes whose axes were moved, as the field's components are last.
+    planes = np.moveaxis(np.ascontiguousarray(np.moveaxis(noise[..., 0], 0, -1)), -1, 0)
+    image = records.encode_field(planes, "png", 95)
+    stored = tf.io.decode_png(image).numpy()
+    assert stored.shape == (24, 18, 1) and example.image_shape(image) == (24, 18)
+    np.testing.assert_array_equal(stored[:12, :, 0], noise[0, ..., 0])
+    np.testing.assert_array_equal(stored[12:, :, 0], noise[1, ..., 0])
+    assert example.field_shape(12) == (24, 12)
+
+
+def test_the_bytes_are_those_of_opencv_at_the_quality_asked_for(noise):
+    for quality in (40, 95):
+        expected = cv2.imencode(".jpg", noise[0][..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        assert records.encode_frame(noise[0], "jpeg", quality) == expected.tobytes()
+        gray = np.concatenate([noise[0, ..., 0], noise[1, ..., 0]])
+        expected = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        assert records.encode_field(noise[..., 0], "jpeg", quality) == expected.tobytes()
+
+
+def test_decoded_jpegs_are_those_of_tensorflow(noise):
+    smooth = cv2.GaussianBlur(noise[0], (0, 0), 3)
+    image = records.encode_frame(smooth, "jpeg", 95)
+    expected = tf.io.decode_jpeg(image, 3, dct_method="INTEGER_ACCURATE", fancy_upscaling=True)
+    np.testing.assert_array_equal(records.decode_frame(image), expected)
+    image = records.encode_field(noise[..., 0], "jpeg", 95)
+    expected = tf.io.decode_jpeg(image, 1, dct_method="INTEGER_ACCURATE").numpy()
+    np.testing.assert_array_equal(records.decode_field(image), expected.reshape(2, 12, 18))
+
+
+@pytest.mark.parametrize("image", [b"", b"no image", memoryview(b"\xff\xd8\xff\xe0")])
+def test_an_image_that_does_not_decode_is_an_error_of_its_value(image):
+    for decode in (records.decode_frame, records.decode_field, example.image_shape):
+        with pytest.raises(ValueError, match="cannot be decoded"):
+            decode(image)

@@ -108,19 +108,6 @@ def test_the_page_holds_figures_settings_and_pictures_in_itself(evaluated, tiny_
     assert page.text.index(last) < page.text.index("Recognised")
 
 
-def test_a_clip_is_drawn_with_its_flow_below_its_frames():
-    clip = ClipConfig(num_frames=2, flow_length=2, image_size=32)
-    rgb = np.zeros((2, 32, 32, 3), np.uint8)
-    rgb[0], rgb[1] = (10, 20, 30), (40, 50, 60)
-    fields = np.full((2, 2, 2, 32, 32), 128, np.uint8)
-    fields[0, 1, 0] = 255  # field 0: frame 0 to 1, to the right, the second of its stack
-    drawn = annotation.draw_clip(rgb, fields, clip)
-    cells = drawn.reshape(2, annotation.CELL, 2, annotation.CELL, 3)
-    means = cells.mean((1, 3))  # row, column, RGB
-    np.testing.assert_allclose(means[0], [(10, 20, 30), (40, 50, 60)])
-    np.testing.assert_allclose(means[1], [(255, 0, 0), (255, 255, 255)], atol=3)
-
-
 def test_a_run_that_was_not_evaluated_is_refused(evaluated):
     results = evaluated / "results.json"
     kept = json.loads(results.read_text())

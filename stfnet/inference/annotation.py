@@ -1,5 +1,6 @@
 """An annotated video: the frames, the flow that the network read, and what it recognised."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -223,7 +224,7 @@ def enlarge(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def write_annotated(
     path: Path,
-    source: Path | str,
+    source: Path,
     clip_inputs: Mapping,
     clip: ClipConfig,
     ranking: Sequence[tuple[str, float]],
@@ -259,15 +260,13 @@ def write_annotated(
                     caption = f"optical flow, frame {field + 1} to {field + 2}"
                     across = width if clip.resize == "stretch" else height
                     pictures.append((caption, enlarge(colored[field], height, across)))
-                writer.write(
-                    compose(
-                        pictures,
-                        panel,
-                        lambda width, number=number: draw_timeline(
-                            width, clip_inputs["num_frames"], sampled, number
-                        ),
-                    )
+                timeline_of = functools.partial(
+                    draw_timeline,
+                    num_frames=clip_inputs["num_frames"],
+                    sampled=sampled,
+                    number=number,
                 )
+                writer.write(compose(pictures, panel, timeline_of))
         finally:
             writer.close()
 

@@ -81,7 +81,7 @@ def test_the_nearest_rows_are_those_of_every_distance_in_double_precision():
 
 _AT_SCALE = """
 import numpy as np
-from stfnet import baselines
+from stfnet.evaluation import baselines
 rng = np.random.default_rng(0)
 known, asked = (rng.standard_normal((n, 3072), np.float32) for n in (9537, 400))
 print(len(baselines.nearest_rows(known, asked)))

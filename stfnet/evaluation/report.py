@@ -101,9 +101,9 @@ def _read_examples(
             f"{path} has a row that is no prediction ({error}): evaluate again"
         ) from error
     pictures = {}
-    if record_set is not None:
+    wanted = {row["video"] for row in (*wrong, *right)}
+    if record_set is not None and wanted:
         input_pipeline.check_records(record_set, config)
-        wanted = {row["video"] for row in (*wrong, *right)}
         positions = [k for k, video in enumerate(record_set.videos) if video.id in wanted]
         clip = config.model.clip
         plan = input_pipeline.plan_evaluation(record_set, positions, clip, 1)

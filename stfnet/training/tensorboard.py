@@ -46,7 +46,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.folder, self.record_set, self.config, self.every = folder, record_set, config, every
         self.epoch, self.drawn_at = 0, -math.inf
         self.clips: list[dict] = []  # batches of one
-        self.writer: Any = None  # opened when training begins: by then the folder may be made
+        self.writer: Any = None  # opened when training begins: the run's folder is there then
 
     def on_train_begin(self, logs=None):
         self.writer = tf.summary.create_file_writer(str(self.folder))

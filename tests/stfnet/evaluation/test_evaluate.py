@@ -63,7 +63,7 @@ def test_figures_are_those_counted_by_hand(tiny_records):
 
 @pytest.fixture
 def evaluated(tiny_records):
-    """Function that evaluates a part with a network that always says the first class."""
+    """Function that evaluates a part with a network that always answers the first class."""
     config = RunConfig(
         "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
     )

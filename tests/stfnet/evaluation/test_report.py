@@ -144,6 +144,12 @@ def test_a_prediction_that_is_none_is_refused(evaluated):
         report.write_report(evaluated, evaluated / "report")
 
 
+def test_without_predictions_the_page_has_no_examples(evaluated, tiny_records):
+    (evaluated / "predictions.csv").unlink()
+    page = Page(report.write_report(evaluated, evaluated / "report", tiny_records))
+    assert len(page.images) == 1 and "Test clips" not in page.text  # the confusion matrix
+
+
 def test_every_protocol_is_explained():
     assert set(report.PROTOCOLS) == set(splits.PROTOCOLS)
 

@@ -1,12 +1,12 @@
-"""Evaluates a trained run on videos it has not seen and compares it with the paper.
+"""Evaluates a trained run on videos that it has not seen, and compares it with the paper.
 
     python -m experiments.evaluate --workdir=RUN --records=RECORDS
     python -m experiments.evaluate --workdir=RUN --records=RECORDS --folds=all
 
 Evaluates the test part that was drawn when the run started, and writes results.json,
-predictions.csv and confusion.png into the run's folder (for another part or protocol, its name is
-in theirs). --split=unseen evaluates videos that the records have gained since. With --folds it
-evaluates the runs of `experiments.train --folds` and writes their mean to WORKDIR/results.json.
+predictions.csv and confusion.png into the run's folder (with the name of another part or protocol
+in the file names). --split=unseen evaluates videos that the records have gained since. With --folds
+it evaluates the runs of `experiments.train --folds` and writes their mean to WORKDIR/results.json.
 """
 
 from pathlib import Path
@@ -14,6 +14,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments import program
+from preprocessing import splits
+from preprocessing.captions import one_line
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -22,7 +24,7 @@ flags.DEFINE_string("records", None, "Folder of the prepared records.")
 flags.DEFINE_enum(
     "protocol",
     None,
-    ["official", "group", "paper"],
+    splits.PROTOCOLS,
     "Test on the test part of another protocol, if the run was trained on none of it.",
 )
 flags.DEFINE_string("fold", None, "Test on another official split, likewise.")
@@ -33,12 +35,12 @@ flags.DEFINE_enum(
     "split",
     "test",
     ["train", "val", "test", "unseen"],
-    "Which part of the run to evaluate; unseen: the videos that it does not know.",
+    "Which part of the run to evaluate; unseen: the videos that the run does not know.",
 )
 flags.DEFINE_bool(
     "nearest_neighbour",
     False,
-    "Also tell what the class of the most similar scene gives (reads all frames).",
+    "Also give the top-1 of taking the class of the most similar scene (reads all frames).",
 )
 flags.mark_flags_as_required(["workdir", "records"])
 
@@ -46,41 +48,24 @@ flags.mark_flags_as_required(["workdir", "records"])
 def main(_):
     program.start_tensorflow()
     from experiments import paper
-    from experiments.run_config import run_of_fold
-    from preprocessing import files, records, splits
-    from stfnet import run
-    from stfnet.evaluation import evaluate as evaluation
+    from preprocessing import files, records
+    from stfnet.evaluation import metrics, result_files
 
     record_set = records.load_record_set(FLAGS.records)
     workdir = Path(FLAGS.workdir)
     if not FLAGS.folds:
-        results = evaluate(workdir, record_set)
-        print(paper.comparison(results), end="")
+        print(paper.comparison(evaluate(workdir, record_set)), end="")
         return 0
     if FLAGS.protocol or FLAGS.fold:
         raise UserError("--folds names the splits: leave --protocol and --fold out")
-    folds = {
-        fold: run_of_fold(workdir, fold)
-        for fold in splits.chosen_folds(record_set.videos, FLAGS.folds)
-    }
-    missing = [fold for fold, folder in folds.items() if not folder.is_dir()]
-    if missing:
-        raise UserError(
-            f"{workdir} has no run of fold {', '.join(missing[:5])}: train it with "
-            f"experiments.train --folds={','.join(missing)}, or name in --folds what there is"
-        )
-    unfinished = [fold for fold, folder in folds.items() if not run.is_finished(folder)]
-    if unfinished:
-        raise UserError(
-            f"{workdir}: the run of fold {', '.join(unfinished[:5])} has not trained to its end: "
-            f"go on with experiments.train --folds={','.join(unfinished)}, or leave it out"
-        )
-    results = {fold: evaluate(folder, record_set) for fold, folder in folds.items()}
-    mean = evaluation.average_folds(results)
-    path = workdir / f"results{evaluation.results_suffix(results[next(iter(folds))])}.json"
+    folders = folders_of_folds(workdir, splits.chosen_folds(record_set.videos, FLAGS.folds))
+    results = {fold: evaluate(folder, record_set) for fold, folder in folders.items()}
+    mean = metrics.average_folds(results)
+    suffix = result_files.suffix_of(next(iter(results.values())))
+    path = result_files.paths_in(workdir, suffix).results
     files.write_json(path, mean)
     print(
-        f"mean of {len(folds)} folds: top-1 {mean['top1']:.3f} (standard deviation "
+        f"mean of {len(folders)} folds: top-1 {mean['top1']:.3f} (standard deviation "
         f"{mean['top1_deviation']:.3f})   top-5 {mean['top5']:.3f}   mean class accuracy "
         f"{mean['mean_class_accuracy']:.3f}"
     )
@@ -89,32 +74,39 @@ def main(_):
     return 0
 
 
-def evaluate(workdir, record_set):
-    """Evaluates one run, prints and writes its results, and returns them."""
-    from preprocessing import files
-    from preprocessing.captions import one_line
+def folders_of_folds(workdir, folds):
+    """Fold -> folder of its run, each of which has been trained to its end."""
+    from experiments.run_config import run_of_fold
     from stfnet import run
-    from stfnet.evaluation import baselines
-    from stfnet.evaluation import evaluate as evaluation
-    from stfnet.inference.prediction import load_run
 
-    model, config = load_run(workdir)
-    videos = run.read_videos(workdir)
-    results, probabilities, positions = evaluation.evaluate(
-        model, record_set, config, videos, FLAGS.protocol, FLAGS.fold, FLAGS.split
+    folders = {fold: run_of_fold(workdir, fold) for fold in folds}
+    missing = [fold for fold, folder in folders.items() if not folder.is_dir()]
+    if missing:
+        raise UserError(
+            f"{workdir} has no run of fold {', '.join(missing[:5])}: train it with "
+            f"experiments.train --folds={','.join(missing)}, or name in --folds what there is"
+        )
+    unfinished = [fold for fold, folder in folders.items() if not run.is_finished(folder)]
+    if unfinished:
+        raise UserError(
+            f"{workdir}: the run of fold {', '.join(unfinished[:5])} has not trained to its end: "
+            f"resume it with experiments.train --folds={','.join(unfinished)}, or leave it out"
+        )
+    return folders
+
+
+def evaluate(workdir, record_set):
+    """Evaluates one run, prints its results, and returns them."""
+    from stfnet.evaluation import evaluate as evaluation
+
+    done = evaluation.evaluate_run(
+        workdir, record_set, FLAGS.split, FLAGS.protocol, FLAGS.fold, FLAGS.nearest_neighbour
     )
-    located = run.locate(videos, record_set)
-    results["network_sha256"] = run.network_sha256(workdir)
-    results["finished"] = run.is_finished(workdir)
+    results = done.results
     if not results["finished"]:
         print(f"{workdir} is still being trained, or was stopped: its best network so far")
-    paths = evaluation.write_results(workdir, results, probabilities, positions, record_set)
-    if FLAGS.nearest_neighbour:  # after the results, since it reads every frame
-        results["nearest_neighbour"] = baselines.nearest_neighbour(
-            record_set, located.train, positions
-        )
-        files.write_json(paths[0], results)
-    print(*located.notes(record_set), sep="\n", end="\n" if located.notes(record_set) else "")
+    for note in done.notes:
+        print(note)
     print(
         f"{results['dataset']}, protocol {results['protocol']}, fold {results['fold']}, "
         f"{results['split']} part: {results['num_test']} videos of {results['num_classes']} classes"
@@ -130,7 +122,7 @@ def evaluate(workdir, record_set):
     width = max(len(name) for name, _ in rows)
     for name, accuracy in rows:
         print(f"  {name:{width}s} {accuracy:6.3f}")
-    print(f"written: {', '.join(map(str, paths))}", flush=True)
+    print(f"written: {', '.join(map(str, done.paths))}", flush=True)
     return results
 
 

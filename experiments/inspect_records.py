@@ -2,9 +2,9 @@
 
     python -m experiments.inspect_records --records=RECORDS [--video=ID] --output=DIR
 
-DIR/summary.html tells class balance, lengths, mean motion, splits with their leaks, failures and
+DIR/summary.html has the class balance, lengths, mean motion, splits with their leaks, failures and
 notes. DIR/<ID>.png has the video's frames above and its optical flow below, coloured by the wheel
-beside its scale in pixels. Without --video it shows one of ordinary motion.
+beside its scale in pixels. Without --video it shows a typical one of the class that moves most.
 """
 
 import base64
@@ -13,7 +13,6 @@ from pathlib import Path
 from absl import flags
 
 from experiments import program
-from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("records", None, "Folder of the record set.")
@@ -31,32 +30,16 @@ def main(_):
 
     record_set = records.load_record_set(FLAGS.records)
     figures = summary.summarise(record_set)
-    video = _chosen(record_set, figures, FLAGS.video)
+    video = summary.choose_video(record_set, figures, FLAGS.video)
     output.mkdir(parents=True, exist_ok=True)
     png = _contact_sheet(record_set, video)
-    # An id may be a path, where a collection repeats file names.
+    # An id may be a path, where a data set repeats file names.
     picture = output / f"{video.id.replace('/', '-')}.png"
     with files.writing(picture) as file:
         file.write(png)
     files.write_text(output / "summary.html", _page(record_set, figures, video, png))
     print(f"written: {picture}")
     print(f"written: {output / 'summary.html'}")
-
-
-def _chosen(record_set, figures, video_id):
-    if video_id is None:
-        busiest = max(figures.classes, key=lambda one: one.mean_motion if one.videos else -1)
-        video_id = busiest.example
-    for video in record_set.videos:
-        if video.id == video_id:
-            return video
-    near = [video.id for video in record_set.videos if video_id.lower() in video.id.lower()]
-    some = near or [video.id for video in record_set.videos]
-    failed = " (it failed: failures.jsonl has the reason)" if video_id in record_set.failed else ""
-    raise UserError(
-        f"{record_set.folder} has no video {video_id!r}{failed}: there are"
-        f" {', '.join(some[:5])}{' and others' if len(some) > 5 else ''}"
-    )
 
 
 def _contact_sheet(record_set, video) -> bytes:
@@ -78,13 +61,8 @@ def _page(record_set, figures, video, png) -> str:
     return page.get_template("inspect_records.html.jinja").render(
         record_set=record_set,
         summary=figures,
-        megabytes=sum(one.length for one in record_set.videos) / 1e6,
         picture="data:image/png;base64," + base64.b64encode(png).decode(),
         pictured=video.id,
-        # Lengths of the longest bars; motion may be none at all.
-        most_videos=max(one.videos for one in figures.classes),
-        most_motion=max(one.mean_motion for one in figures.classes) or 1.0,
-        tallest=max(count for *_, count in figures.lengths),
         shown_failures=_SHOWN_FAILURES,
     )
 

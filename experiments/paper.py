@@ -1,4 +1,6 @@
-"""The published numbers (Ou & Sun 2019, Tables 1 and 2), to stand beside ours."""
+"""The published figures (Ou & Sun 2019, Tables 1 and 2), to compare with."""
+
+from collections.abc import Mapping
 
 # Recognition rate in percent. The paper's own rows are on its random 7:3 split over clips, where
 # 98.9 % of UCF101's test clips have a sibling from the same video in training; most others are
@@ -29,14 +31,13 @@ ACCURACY = {
         "Ou & Sun 2019": 100.0,
     },
 }
-PREDICTION_SECONDS = 0.770  # a video on a GTX 1080 Ti, optical flow not counted
 
 
-def comparison(results) -> str:
+def comparison(results: Mapping) -> str:
     """A table of the published figures beside a result, as lines of text.
 
     Args:
-        results: of `stfnet.evaluation.evaluate`.
+        results: of `stfnet.evaluation.evaluate` or `stfnet.evaluation.metrics.average_folds`.
 
     Returns:
         The lines; empty where the paper does not report the data set.

@@ -2,7 +2,7 @@
 
     python -m experiments.report --workdir=RUN --records=RECORDS --output=DIR
 
-DIR/report.html holds its pictures inside itself. Without --records it shows no example clips.
+DIR/report.html contains its pictures. Without --records it shows no example clips.
 """
 
 from absl import flags

@@ -2,18 +2,59 @@
 
 import unicodedata
 
-_READ = 1000  # characters that are looked at: names have no bound
+import numpy as np
+
+_READ = 1000  # characters that are read: names have no bound
 
 
 def one_line(text: str, length: int = 200) -> str:
-    """The text without line breaks and control characters, shortened with an ellipsis.
+    """Removes line breaks and control characters from a text and shortens it with an ellipsis.
 
     Args:
         text: any.
-        length: most characters.
+        length: most characters of the line.
     """
     # Control characters, and halves of surrogate pairs, which no encoding takes.
     unwritable = ("Cc", "Cs")
-    signs = (" " if unicodedata.category(sign) in unwritable else sign for sign in text[:_READ])
-    line = " ".join("".join(signs).split())
+    characters = (" " if unicodedata.category(c) in unwritable else c for c in text[:_READ])
+    line = " ".join("".join(characters).split())
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def draw_text(
+    image: np.ndarray,
+    text: str,
+    left: int,
+    baseline: int,
+    size: int,
+    color: tuple[int, int, int],
+    weight: int = 400,
+    width: int | None = None,
+    right: bool = False,
+) -> None:
+    """Draws one line of text in place.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+        text: drawn as one line, whatever it holds; shortened where it is wider than `width`.
+        left, baseline: where the line begins, in pixels.
+        size: of the letters, in pixels.
+        color: RGB.
+        weight: 400 normal, 600 bold.
+        width: room for the line, in pixels; None for any.
+        right: whether the line ends at left + width.
+    """
+    import cv2  # here: the callers of `one_line` do not need it
+
+    text, face = one_line(text), cv2.FontFace("sans")
+
+    def measure(line: str) -> int:
+        return cv2.getTextSize((0, 0), line, (0, 0), face, size, weight)[2]
+
+    if width is not None and measure(text) > width:
+        while text and measure(text + "…") > width:
+            text = text[:-1]
+        text += "…"
+    if right and width is not None:
+        left += width - measure(text)
+    cv2.putText(image, text, (left, baseline), color, face, size, weight)

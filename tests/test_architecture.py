@@ -140,9 +140,7 @@ def test_configurations_load_without_tensorflow():
     paths = sorted((ROOT / "experiments" / "configs").glob("*.py"))
     names = [f"experiments.configs.{path.stem}" for path in paths if path.stem != "__init__"]
     loaded = _loaded_by(
-        "import importlib\n"
-        f"for name in {names}:\n"
-        "    importlib.import_module(name).get_config()\n"
+        f"import importlib\nfor name in {names}:\n    importlib.import_module(name).get_config()\n"
     )
     assert set(names) <= loaded and not loaded & {"tensorflow", "keras", "cv2"}
 
@@ -155,9 +153,7 @@ def test_every_module_has_a_test_file_of_its_own():
         return (folder / f"test_{last}.py").is_file() or first not in PACKAGES
 
     plain = [  # a package that only re-exports, or an entry of a few lines, has nothing of its own
-        name
-        for name, path in MODULES.items()
-        if path.name != "__init__.py" and not has_test(name)
+        name for name, path in MODULES.items() if path.name != "__init__.py" and not has_test(name)
     ]
     assert sorted(plain) == sorted(WITHOUT_A_TEST_FILE)
 

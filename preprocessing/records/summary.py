@@ -5,6 +5,7 @@ import dataclasses
 import statistics
 
 from preprocessing import records, splits
+from preprocessing.errors import UserError
 from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE, Row, read_rows
 
 
@@ -102,3 +103,32 @@ def _histogram(lengths: list[int], bars: int) -> list[tuple[int, int, int]]:
     return [
         (first + k * width, first + (k + 1) * width - 1, counts[k]) for k in range(max(counts) + 1)
     ]
+
+
+def choose_video(
+    record_set: records.RecordSet, summary: Summary, video_id: str | None = None
+) -> records.RecordedVideo:
+    """The video of an id, or the typical one of the class with the most motion.
+
+    Args:
+        record_set: of the set.
+        summary: of the set.
+        video_id: None for the typical one.
+
+    Raises:
+        UserError: there is no such video; the message names some that there are.
+    """
+    if video_id is None:
+        moving = max(summary.classes, key=lambda one: one.mean_motion if one.videos else -1)
+        video_id = moving.example
+    for video in record_set.videos:
+        if video.id == video_id:
+            return video
+    wanted = str(video_id)
+    similar = [video.id for video in record_set.videos if wanted.lower() in video.id.lower()]
+    some = similar or [video.id for video in record_set.videos]
+    failed = " (it failed: failures.jsonl has the reason)" if wanted in record_set.failed else ""
+    raise UserError(
+        f"{record_set.folder} has no video {wanted!r}{failed}: there are"
+        f" {', '.join(some[:5])}{' and others' if len(some) > 5 else ''}"
+    )

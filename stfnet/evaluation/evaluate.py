@@ -1,66 +1,74 @@
-"""Evaluation of a run on one part of a split: top-1, top-5, per class, confusion matrix."""
+"""Evaluation of a run: which videos, what the network predicts for them, and the figures."""
 
-import csv
+import dataclasses
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
+import keras
 import numpy as np
 from tqdm import tqdm
 
-from preprocessing import files, splits
+from preprocessing import files, records, splits
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
 from stfnet import input_pipeline, run
-from stfnet.config import RunConfig
-from stfnet.evaluation import plots
+from stfnet.config import ClipConfig, RunConfig
+from stfnet.evaluation import baselines, metrics, result_files
+from stfnet.inference import prediction
 
 
-def predict_clips(model, record_set, positions, clip, batch_size):
+def predict_clips(
+    model: keras.Model,
+    record_set: records.RecordSet,
+    positions: np.ndarray,
+    clip: ClipConfig,
+    batch_size: int,
+) -> np.ndarray:
     """Class probabilities of the test clip of each video.
 
     Args:
-        model: network that `stfnet.build_stfnet` made.
+        model: network built by `stfnet.build_stfnet`.
         record_set: of the records.
         positions: positions in `record_set.videos`.
-        clip: ClipConfig.
+        clip: the clip configuration.
         batch_size: clips a batch.
 
     Returns:
-        float32 array (len(positions), classes), in the order of `positions`.
+        float32 (N, C), in the order of the N `positions`.
     """
     plan = input_pipeline.plan_evaluation(record_set, positions, clip, batch_size)
-    found = []
+    probabilities = []
     reader = RecordReader(record_set)
     dataset = input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader=reader)
     with input_pipeline.naming_damage(reader):
         for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):
             inputs = input_pipeline.network_inputs(batch)
             inputs = {name: inputs[name] for name in model.input}
-            found.append(np.asarray(model.predict_on_batch(inputs), np.float32))
-    return np.concatenate(found)[: len(positions)]
+            probabilities.append(np.asarray(model.predict_on_batch(inputs), np.float32))
+    return np.concatenate(probabilities)[: len(positions)]
 
 
-def top_k(probabilities, labels, k):
-    """Share of rows whose label is among their k most probable classes."""
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return float(np.mean((best == np.asarray(labels)[:, None]).any(axis=1)))
-
-
-def choose_positions(record_set, config: RunConfig, located: run.Located, split, protocol, fold):
+def choose_positions(
+    record_set: records.RecordSet,
+    config: RunConfig,
+    located: run.Located,
+    split: str,
+    protocol: str | None,
+    fold: str | None,
+) -> np.ndarray:
     """Positions in `record_set.videos` of the part to evaluate.
 
     Args:
         record_set: of the records.
-        config: the run's configuration.
+        config: of the run.
         located: the run's videos in the records.
-        split: `test`, `val` or `train` of the run, or `unseen`: videos that the run does not know.
-        protocol, fold: another split than the run's, of which the test part is taken; None for
-            the run's own.
+        split: `train`, `val` or `test` of the run, or `unseen`: videos that the run does not know.
+        protocol, fold: another split than the run's, whose test part is taken; None for the run's
+            own split.
 
     Raises:
-        UserError: a combination that makes no sense, nothing to evaluate, or test videos that the
-            run was trained or chosen on.
+        UserError: the choices contradict each other, there is nothing to evaluate, or the run was
+            trained on some of the test videos or its epoch was chosen on them.
     """
     if protocol is None and fold is None:
         positions = getattr(located, split)
@@ -103,56 +111,57 @@ def choose_positions(record_set, config: RunConfig, located: run.Located, split,
 
 
 def evaluate(
-    model,
-    record_set,
+    model: keras.Model,
+    record_set: records.RecordSet,
     config: RunConfig,
     videos: run.RunVideos,
-    protocol=None,
-    fold=None,
-    split="test",
-):
+    located: run.Located,
+    split: str = "test",
+    protocol: str | None = None,
+    fold: str | None = None,
+) -> tuple[dict, np.ndarray, np.ndarray]:
     """Evaluates a model on one part of a split.
 
     Args:
         model: the run's best model.
         record_set: of the records.
-        config: the run's configuration.
-        videos: the run's videos.
-        protocol, fold, split: see `choose_positions`.
+        config: of the run.
+        videos: of the run.
+        located: those videos in the records.
+        split, protocol, fold: see `choose_positions`.
 
     Returns:
-        (results, probabilities, positions): a dictionary of JSON values, float32 (N, C), (N,).
+        (results, probabilities, positions): a dictionary of JSON values, float32 (N, C), and the
+        positions (N,) in `record_set.videos`.
 
     Raises:
-        UserError: records and model do not fit, or as `choose_positions`.
+        UserError: the records do not fit the model, or as `choose_positions`.
     """
     started = time.monotonic()
     input_pipeline.check_records(record_set, config)
-    located = run.locate(videos, record_set)
     positions = choose_positions(record_set, config, located, split, protocol, fold)
     probabilities = predict_clips(
-        model, record_set, positions, config.model.clip, evaluation_batch(config)
+        model, record_set, positions, config.model.clip, _batch_size(config)
     )
-    labels = np.array([record_set.videos[k].label for k in positions])
+    labels, train_labels = (
+        np.array([record_set.videos[k].label for k in part], np.int64)
+        for part in (positions, located.train)
+    )
     classes = len(config.classes)
-    confusion = np.zeros((classes, classes), int)
-    np.add.at(confusion, (labels, probabilities.argmax(1)), 1)
-    per_class = {
-        name: float(confusion[k, k] / confusion[k].sum())
-        for k, name in enumerate(config.classes)
-        if confusion[k].sum()
-    }
+    confusion = metrics.confusion_matrix(labels, probabilities.argmax(1), classes)
+    accuracies = metrics.class_accuracies(confusion)
+    tested = ~np.isnan(accuracies)
     results = {
         "dataset": config.name,
         "protocol": protocol or config.protocol,
         "fold": fold or config.fold,
         "split": split,
         "streams": config.model.streams,
-        "top1": top_k(probabilities, labels, 1),
-        "top5": top_k(probabilities, labels, 5),
-        "mean_class_accuracy": float(np.mean(list(per_class.values()))),
+        "top1": metrics.top_k(probabilities, labels, 1),
+        "top5": metrics.top_k(probabilities, labels, 5),
+        "mean_class_accuracy": float(accuracies[tested].mean()),
         "chance": 1 / classes,
-        "majority": float(np.mean(labels == _majority_class(record_set, located, classes))),
+        "majority": metrics.majority_accuracy(train_labels, labels, classes),
         "leak": _leak(record_set, located, positions),
         "num_test": len(positions),
         "num_train": len(located.train),
@@ -166,25 +175,20 @@ def evaluate(
         "copies": [record_set.videos[k].id for k in located.copies],
         "lost": list(located.lost),
         "changed": list(located.changed),
-        "per_class": per_class,
+        "per_class": {config.classes[k]: float(accuracies[k]) for k in np.flatnonzero(tested)},
         "confusion": confusion.tolist(),
         "seconds": round(time.monotonic() - started, 1),
     }
     return results, probabilities, positions
 
 
-def evaluation_batch(config: RunConfig) -> int:
-    """Clips computed at once: no more than a part of a training batch, which fits the memory."""
+def _batch_size(config: RunConfig) -> int:
+    """Clips a batch: as many as a training step computes at once, which fit the memory."""
     return max(1, config.training.batch_size // config.training.accumulation_steps)
 
 
-def _majority_class(record_set, located, classes):
-    training = [record_set.videos[k].label for k in located.train]
-    return np.bincount(training, minlength=classes).argmax()
-
-
-def _leak(record_set, located, positions) -> float:
-    """Share of the evaluated videos with a sibling in training or validation."""
+def _leak(record_set: records.RecordSet, located: run.Located, positions: np.ndarray) -> float:
+    """The fraction of the evaluated videos with a sibling in training or validation."""
     tested = set(positions.tolist())
     sides = {
         record_set.videos[k].id: "train" for k in (*located.train, *located.val) if k not in tested
@@ -192,78 +196,53 @@ def _leak(record_set, located, positions) -> float:
     return splits.leak(record_set.videos, sides | {record_set.videos[k].id: "test" for k in tested})
 
 
-def results_suffix(results) -> str:
-    """What the names of result files end in: nothing for the test part of the run's own split."""
-    own = results["certificate"]
-    if results["split"] != "test":
-        return f"-{results['split']}"
-    if (results["protocol"], results["fold"]) == (own["protocol"], own["fold"]):
-        return ""
-    return f"-{results['protocol']}-{results['fold']}"
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate_run` measured and wrote.
 
-
-def write_results(folder, results, probabilities, positions, record_set) -> list[Path]:
-    """Writes results.json, predictions.csv and confusion.png, with `results_suffix` in the names.
-
-    predictions.csv has a line a video: id, true class, predicted class, its probability and the
-    true class's, then the probability of each class in a column `p:CLASS`.
-
-    Returns:
-        Their paths.
+    Attributes:
+        results: the figures, JSON values.
+        paths: of the files that were written.
+        notes: a line for each way in which the records differ from those of the run.
     """
-    folder, suffix = Path(folder), results_suffix(results)
-    predictions, picture, figures = (
-        folder / f"{name}{suffix}.{ending}"
-        for name, ending in (("predictions", "csv"), ("confusion", "png"), ("results", "json"))
-    )
-    header = ("video", "class", "predicted", "probability", "probability_of_class")
 
-    def rows():  # one at a time: of many videos and classes they would fill the memory
-        yield (*header, *(f"p:{name}" for name in record_set.classes))
-        for position, row in zip(positions, probabilities, strict=True):
-            video, best = record_set.videos[position], int(row.argmax())
-            named = (video.id, video.class_name, record_set.classes[best])
-            yield (*named, *(f"{value:.6f}" for value in (row[best], row[video.label], *row)))
-
-    def write_rows(path):
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows())
-
-    for path in (predictions, picture, figures):
-        files.remove_partial_of(path)
-    files.write_with(predictions, write_rows)
-    files.write_json(figures, results)
-    picture.unlink(missing_ok=True)  # of an evaluation before, should this one's fail
-    with plots.never_fatal(picture):
-        plots.draw_confusion(results["confusion"], record_set.classes, picture)
-    return [figures, predictions, picture]
+    results: dict
+    paths: result_files.Paths
+    notes: list[str]
 
 
-# What `average_folds` takes the mean of.
-AVERAGED = ("top1", "top5", "mean_class_accuracy", "chance", "majority", "leak")
-
-
-def average_folds(results: Mapping[str, Mapping]) -> dict:
-    """The mean over the folds of a data set's official split.
+def evaluate_run(
+    workdir: Path,
+    record_set: records.RecordSet,
+    split: str = "test",
+    protocol: str | None = None,
+    fold: str | None = None,
+    nearest_neighbour: bool = False,
+) -> Evaluation:
+    """Evaluates the best network of a run and writes the results into its folder.
 
     Args:
-        results: fold -> `evaluate`'s results of the run of that fold.
+        workdir: folder of the run.
+        record_set: of the records.
+        split, protocol, fold: see `choose_positions`.
+        nearest_neighbour: whether to add `baselines.nearest_neighbour` to the results. It reads
+            every frame, so the results are written before it too.
 
-    Returns:
-        A dictionary of JSON values: the mean of each figure of `AVERAGED`, `top1_deviation` (the
-        sample standard deviation, 0 for one fold), and the figures of each fold in `folds`.
+    Raises:
+        UserError: the run has no network, or as `evaluate`.
     """
-    first, *_ = results.values()
-    top1 = [one["top1"] for one in results.values()]
-    return {
-        **{name: first[name] for name in ("dataset", "protocol", "split", "streams")},
-        "fold": ",".join(results),
-        **{name: float(np.mean([one[name] for one in results.values()])) for name in AVERAGED},
-        "top1_deviation": float(np.std(top1, ddof=1)) if len(top1) > 1 else 0.0,
-        "num_test": sum(one["num_test"] for one in results.values()),
-        "num_classes": first["num_classes"],
-        "folds": {
-            fold: {name: one[name] for name in (*AVERAGED, "num_test", "num_train", "certificate")}
-            for fold, one in results.items()
-        },
-    }
+    model, config = prediction.load_run(workdir)
+    videos = run.read_videos(workdir)
+    located = run.locate(videos, record_set)
+    results, probabilities, positions = evaluate(
+        model, record_set, config, videos, located, split, protocol, fold
+    )
+    results["network_sha256"] = run.network_sha256(workdir)
+    results["finished"] = run.is_finished(workdir)
+    paths = result_files.write(workdir, results, probabilities, positions, record_set)
+    if nearest_neighbour:
+        results["nearest_neighbour"] = baselines.nearest_neighbour(
+            record_set, located.train, positions
+        )
+        files.write_json(paths.results, results)
+    return Evaluation(results, paths, located.notes(record_set))

@@ -1,6 +1,7 @@
 """Pictures of a run: the confusion matrix and the learning curves, as PNG.
 
-A picture is never worth a run: `never_fatal` turns what goes wrong in drawing into a warning.
+Drawing must not end a run: `never_fatal` turns an exception in drawing into a warning. matplotlib
+is imported by the functions that draw, so that nothing else waits for it.
 """
 
 import contextlib
@@ -8,31 +9,29 @@ import io
 import logging
 import math
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from preprocessing import files
 from preprocessing.captions import one_line
 
 DPI = 120
-LARGEST_SIDE = 15.0  # inches, whatever the number of classes
+LARGEST_SIDE = 15.0  # of a matrix, in inches, for any number of classes
 COUNTED_CLASSES = 40  # most classes whose counts are written into the matrix
 NAMED_CLASSES = 120  # most classes that all have their name at the axes
 CELLS = 1000  # most cells along a side; beyond it, one stands for several classes
 NAME_LENGTH = 32  # characters of a class name that are shown
-# Names of classes are text, whatever signs they hold and whatever matplotlibrc says.
-_TEXT = {"text.parse_math": False, "text.usetex": False}
 
 
 @contextlib.contextmanager
-def never_fatal(what):
+def never_fatal(what: object) -> Iterator[None]:
     """Logs an exception inside the block as a warning of one line.
 
     Args:
-        what: that is drawn, such as a file's path.
+        what: is drawn, such as the path of the file.
     """
     try:
         yield
@@ -41,12 +40,12 @@ def never_fatal(what):
         logging.warning("%s was not drawn (%s); the figures are kept all the same", what, reason)
 
 
-def draw_confusion(confusion, classes, path):
-    """Draws the confusion matrix (rows: truth) in shares of a row.
+def draw_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path | BinaryIO) -> None:
+    """Draws the confusion matrix (rows: true classes) as fractions of its rows.
 
-    Up to `COUNTED_CLASSES` classes it has counts, up to `NAMED_CLASSES` every name; beyond, names
-    of classes at even distances. Beyond `CELLS` classes a cell shows the largest share of several
-    classes that follow each other.
+    Up to `COUNTED_CLASSES` classes the counts are written into it, and up to `NAMED_CLASSES` every
+    class is named; beyond, classes at even distances are. Beyond `CELLS` classes a cell stands for
+    several successive classes and shows their largest fraction.
 
     Args:
         confusion: integers (C, C).
@@ -56,25 +55,24 @@ def draw_confusion(confusion, classes, path):
     confusion = np.asarray(confusion)
     count = len(classes)
     in_class = np.maximum(confusion.sum(1, keepdims=True), 1).astype(np.float32)
-    shares = confusion.astype(np.float32) / in_class
+    fractions = confusion.astype(np.float32) / in_class
     step = math.ceil(count / CELLS)
     if step > 1:
         blocks = np.arange(0, count, step)
-        shares = np.maximum.reduceat(np.maximum.reduceat(shares, blocks, 0), blocks, 1)
+        fractions = np.maximum.reduceat(np.maximum.reduceat(fractions, blocks, 0), blocks, 1)
     named = np.arange(0, count, 1 if count <= NAMED_CLASSES else math.ceil(count / COUNTED_CLASSES))
-    labels = [one_line(classes[k], NAME_LENGTH) for k in named]
+    labels = [one_line(classes[k], NAME_LENGTH) for k in named.tolist()]
     if count > NAMED_CLASSES:
         labels = [f"{name} ({k})" for k, name in zip(named, labels, strict=True)]
     # In inches, with room for the longest name beside the matrix.
     side = min(2 + 0.35 * count + 0.08 * max(map(len, labels)), LARGEST_SIDE)
     # In points, of which an inch has 72; the matrix has at least three quarters of the side.
     size = min(10.0, 0.8 * 72 * 0.75 * side / len(labels))
-    with _drawing():
-        figure = Figure(figsize=(side, side), layout="constrained")
+    with _figure(side, side, path) as figure:
         axes = figure.add_subplot()
         edge = count - 0.5
         axes.imshow(
-            shares,
+            fractions,
             cmap="Blues",
             vmin=0,
             vmax=1,
@@ -94,12 +92,11 @@ def draw_confusion(confusion, classes, path):
                     ha="center",
                     va="center",
                     fontsize=size,
-                    color="white" if shares[row, column] > 0.5 else "black",
+                    color="white" if fractions[row, column] > 0.5 else "black",
                 )
-        _save(figure, path)
 
 
-def draw_curves(history, path):
+def draw_curves(history: Sequence[Mapping], path: Path | BinaryIO) -> None:
     """Draws training and validation loss and accuracy against epochs (Figs. 9-11).
 
     Args:
@@ -107,8 +104,7 @@ def draw_curves(history, path):
         path: PNG file, or a binary file to write to.
     """
     epochs = np.arange(1, len(history) + 1)
-    with _drawing():
-        figure = Figure(figsize=(10, 4), layout="constrained")
+    with _figure(10, 4, path) as figure:
         panels = figure.subplots(1, 2)
         for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
             axes.plot(epochs, [float(row[name]) for row in history], label="training")
@@ -119,22 +115,25 @@ def draw_curves(history, path):
             axes.set_xlabel("epoch")
             axes.set_ylabel(name)
             axes.legend()
-        _save(figure, path)
 
 
 @contextlib.contextmanager
-def _drawing():
-    with matplotlib.rc_context(_TEXT), warnings.catch_warnings():
+def _figure(width: float, height: float, path: Path | BinaryIO) -> Iterator[Any]:
+    """Yields a matplotlib Figure, size in inches, and saves it when the block has drawn it."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    picture = io.BytesIO()
+    with warnings.catch_warnings():
         # Such as of a letter that the font lacks: it is drawn as a box, results.json has the name.
         warnings.simplefilter("ignore", UserWarning)
-        yield
-
-
-def _save(figure, path):
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=DPI)
-    if hasattr(path, "write"):
-        path.write(picture.getvalue())
-    else:
+        # Names of classes are plain text, whatever they hold and whatever matplotlibrc sets.
+        with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False}):
+            figure = Figure(figsize=(width, height), layout="constrained")
+            yield figure
+            figure.savefig(picture, format="png", dpi=DPI)
+    if isinstance(path, str | Path):
         with files.writing(Path(path)) as file:
             file.write(picture.getvalue())
+    else:
+        path.write(picture.getvalue())

@@ -1,27 +1,26 @@
-"""One HTML page about a run: what was trained, how well it does, and on which clips it errs."""
+"""One HTML page about a run: what was trained, how accurate it is, and which clips it mistakes."""
 
 import base64
-import csv
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import jinja2
 import keras
+import numpy as np
 import tensorflow as tf
 
-from preprocessing import files
+from preprocessing import files, records
 from preprocessing.errors import UserError
 from stfnet import input_pipeline, run
 from stfnet.config import RunConfig, to_dict
+from stfnet.evaluation import result_files
 from stfnet.inference.annotation import draw_clip
 
 REPORT_FILE = "report.html"
-RESULTS = (  # of results.json, what the page shows
-    *("protocol", "fold", "split", "streams", "num_classes", "num_train", "num_test", "per_class"),
-    *("top1", "top5", "mean_class_accuracy", "majority", "chance", "leak", "validated_on"),
-)
 PROTOCOLS = {
     "official": "the official split of the data set",
     "group": "7:3 by whole groups, so that no test clip shares its source with a training clip",
@@ -47,71 +46,40 @@ class Example:
     picture: str
 
 
-def _read_results(workdir):
-    path = workdir / "results.json"
-    try:
-        results = json.loads(path.read_text())
-        evaluated = results["certificate"]["parts_sha256"]
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} is missing: run experiments.evaluate --workdir={workdir} first"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} does not read ({type(error).__name__}: {error}): evaluate the run again with "
-            f"experiments.evaluate --workdir={workdir}"
-        ) from error
-    if missing := set(RESULTS) - set(results):
-        raise UserError(
-            f"{path} lacks {', '.join(sorted(missing))}: evaluate the run again with "
-            f"experiments.evaluate --workdir={workdir}"
-        )
-    network = results.get("network_sha256")
-    if network and network != run.network_sha256(workdir):
-        raise UserError(
-            f"{path} is of an earlier network than {workdir / run.BEST_FILE}: evaluate the run "
-            f"again with experiments.evaluate --workdir={workdir}"
-        )
-    if evaluated != run.read_videos(workdir).sha256:
-        raise UserError(
-            f"{path} is of another run than {workdir / run.VIDEOS_FILE}: evaluate this one with "
-            f"experiments.evaluate --workdir={workdir}"
-        )
-    return results
-
-
-def _read_ablation(path):
+def _read_ablation(path: Path) -> dict[str, float]:
     """Top-1 of each choice of streams, from a JSON file with the key `ablation`."""
     try:
-        found = json.loads(Path(path).read_text())["ablation"]
-        return {str(streams): float(top1) for streams, top1 in found.items()}
+        ablation = json.loads(Path(path).read_text())["ablation"]
+        return {str(streams): float(top1) for streams, top1 in ablation.items()}
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: leave --ablation out or name its file") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no JSON file with an `ablation` of top-1 figures") from error
 
 
-def choose_examples(rows, count):
-    """Picks the most confident mistakes, and as many sure successes of different classes.
+def choose_examples(
+    rows: Sequence[dict[str, str]], count: int
+) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Picks the most confident mistakes, and the most confident successes of different classes.
 
     Args:
-        rows: dictionaries of predictions.csv.
+        rows: of predictions.csv.
         count: of each kind, at most.
 
     Returns:
-        (wrong, right): two lists of rows.
+        (wrong, right): rows, the most confident first.
     """
     ranked = sorted(rows, key=lambda row: -float(row["probability"]))
     wrong = [row for row in ranked if row["class"] != row["predicted"]]
-    right = {}
+    right: dict[str, dict[str, str]] = {}
     for row in ranked:
         if row["class"] == row["predicted"]:
             right.setdefault(row["class"], row)
     return wrong[:count], list(right.values())[:count]
 
 
-def _data_url(path_or_image):
-    """A PNG file, or an RGB image as JPEG, as text that stands in for its address."""
+def _data_url(path_or_image: Path | np.ndarray) -> str:
+    """A PNG file, or an RGB image as JPEG, as the address of an `img` element."""
     if isinstance(path_or_image, Path):
         kind, content = "png", path_or_image.read_bytes()
     else:
@@ -121,21 +89,21 @@ def _data_url(path_or_image):
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _read_examples(workdir, record_set, config, count):
-    path = workdir / "predictions.csv"
-    if not path.is_file():
-        return [], []
-    with open(path, newline="", encoding="utf-8") as file:
-        try:
-            chosen = choose_examples(list(csv.DictReader(file)), count)
-        except (KeyError, ValueError) as error:
-            raise UserError(
-                f"{path} has a row that is no prediction ({error}): evaluate again"
-            ) from error
+def _read_examples(
+    workdir: Path, record_set: records.RecordSet | None, config: RunConfig, count: int
+) -> tuple[list[Example], list[Example]]:
+    """(wrong, right), as `choose_examples`."""
+    try:
+        wrong, right = choose_examples(result_files.read_predictions(workdir), count)
+    except (KeyError, ValueError) as error:
+        path = result_files.paths_in(workdir).predictions
+        raise UserError(
+            f"{path} has a row that is no prediction ({error}): evaluate again"
+        ) from error
     pictures = {}
-    if record_set is not None:
+    wanted = {row["video"] for row in (*wrong, *right)}
+    if record_set is not None and wanted:
         input_pipeline.check_records(record_set, config)
-        wanted = {row["video"] for rows in chosen for row in rows}
         positions = [k for k, video in enumerate(record_set.videos) if video.id in wanted]
         clip = config.model.clip
         plan = input_pipeline.plan_evaluation(record_set, positions, clip, 1)
@@ -143,8 +111,9 @@ def _read_examples(workdir, record_set, config, count):
         for position, batch in zip(positions, clips, strict=True):
             picture = draw_clip(batch["rgb"][0], batch["fields"][0], clip)
             pictures[record_set.videos[position].id] = _data_url(picture)
-    return tuple(
-        [
+
+    def examples(rows: list[dict[str, str]]) -> list[Example]:
+        return [
             Example(
                 name=row["video"],
                 truth=row["class"],
@@ -154,15 +123,15 @@ def _read_examples(workdir, record_set, config, count):
             )
             for row in rows
         ]
-        for rows in chosen
-    )
+
+    return examples(wrong), examples(right)
 
 
-def _settings(config: RunConfig, paper):
+def _settings(config: RunConfig, paper: Mapping[str, Mapping]) -> list[tuple[str, Any, Any]]:
     """Settings other than the paper's: rows of (name, value, the paper's)."""
     rows = []
 
-    def compare(name, value, default):
+    def compare(name: str, value: Any, default: Any) -> None:
         if isinstance(value, dict):
             for key in value:
                 compare(f"{name}.{key}", value[key], default[key])
@@ -176,16 +145,22 @@ def _settings(config: RunConfig, paper):
 
 
 def write_report(
-    workdir, folder, record_set=None, ablation=None, published=None, paper=None, count=4
-):
+    workdir: Path,
+    folder: Path,
+    record_set: records.RecordSet | None = None,
+    ablation: Path | None = None,
+    published: Mapping[str, float] | None = None,
+    paper: Mapping[str, Mapping] | None = None,
+    count: int = 4,
+) -> Path:
     """Writes `report.html`, a page that needs no other file.
 
     Args:
         workdir: folder of an evaluated run.
-        folder: to write the page to.
+        folder: for the page.
         record_set: of the records, for pictures of example clips; None for none.
         ablation: JSON file whose key `ablation` maps streams to top-1; None for none.
-        published: method -> recognition rate in percent, to stand beside the run's.
+        published: method -> recognition rate in percent, shown beside the run's.
         paper: the paper's settings, nested dictionaries `model` and `training`, to compare with;
             None for no comparison.
         count: examples of each kind.
@@ -194,16 +169,17 @@ def write_report(
         Path of the page.
 
     Raises:
-        UserError: the run was not evaluated, or the records are not its own.
+        UserError: the run was not evaluated, or the records do not fit it.
     """
     workdir, folder = Path(workdir), Path(folder)
     config = run.read_config(workdir)
-    results = _read_results(workdir)
+    results = result_files.read_results(workdir)
     wrong, right = _read_examples(workdir, record_set, config, count)
+    confusion, curves = result_files.paths_in(workdir).confusion, workdir / run.CURVES_FILE
     pictures = {
-        name: _data_url(workdir / f"{name}.png")
-        for name in ("curves", "confusion")
-        if (workdir / f"{name}.png").is_file()
+        name: _data_url(path)
+        for name, path in (("curves", curves), ("confusion", confusion))
+        if path.is_file()
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -1,16 +1,20 @@
-"""An annotated video: the frame, the flow that the network saw, and what it made of them."""
+"""An annotated video: the frames, the flow that the network read, and what it recognised."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from preprocessing import files, flow, video
-from preprocessing.captions import one_line
+from preprocessing.captions import draw_text
 from preprocessing.errors import UserError
-from preprocessing.flow.colors import flow_to_color
+from preprocessing.flow.colors import flow_to_color, frames_above_flow, scale_of
 from stfnet import sampling
 from stfnet.config import ClipConfig
 
-# Height of the pictures, in pixels: small videos are enlarged to be read, large ones reduced.
+# Size of the pictures, in pixels: small videos are enlarged, to be readable, large ones reduced.
 LEAST_HEIGHT, LARGEST_HEIGHT = 360, 480
 LARGEST_WIDTH = 640
 CAPTION, TIMELINE, PANEL, MARGIN = 34, 44, 300, 12
@@ -24,7 +28,7 @@ BACKGROUND, TEXT, MUTED, ACCENT, TRACK = (
     (76, 175, 240),
     (52, 56, 64),
 )
-# Of the first the encoder is there that the wheel's FFmpeg has; browsers play H.264 and VP8.
+# The first that the FFmpeg of the OpenCV wheel can encode is used; browsers play H.264 and VP8.
 CODECS = {".mp4": ("avc1", "mp4v"), ".webm": ("VP80",)}
 
 
@@ -36,17 +40,17 @@ class VideoWriter:
         fps: frames a second.
     """
 
-    def __init__(self, path, fps):
+    def __init__(self, path: Path, fps: float):
         self.path, self.fps = path, fps
-        self.writer = None
+        self.writer: cv2.VideoWriter | None = None
 
-    def _open(self, height, width):
+    def _open(self, height: int, width: int) -> cv2.VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # A missing encoder is no error here: the next is tried.
+        # Silent, since a missing encoder is no error: the next one is tried.
         level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             for codec in CODECS[self.path.suffix]:
-                code = cv2.VideoWriter_fourcc(*codec)
+                code = cv2.VideoWriter.fourcc(*codec)
                 writer = cv2.VideoWriter(
                     str(self.path), cv2.CAP_FFMPEG, code, self.fps, (width, height)
                 )
@@ -59,58 +63,35 @@ class VideoWriter:
             f"{', '.join(CODECS[self.path.suffix])}; install opencv-contrib-python-headless"
         )
 
-    def write(self, frame):
+    def write(self, frame: np.ndarray) -> None:
         """Appends a frame, uint8 (H, W, 3), RGB, with even H and W."""
         if self.writer is None:
             self.writer = self._open(*frame.shape[:2])
         self.writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
-    def close(self):
+    def close(self) -> None:
+        """Finishes the file, if there was a frame."""
         if self.writer is not None:
             self.writer.release()
 
 
-def picture_size(height, width):
-    """Size (height, width), both even, at which a video of that size is drawn."""
+def picture_size(height: int, width: int) -> tuple[int, int]:
+    """The size (height, width), both even, at which frames of a given size are drawn."""
     scale = np.clip(height, LEAST_HEIGHT, LARGEST_HEIGHT) / height
     scale = min(scale, LARGEST_WIDTH / width)
-    return tuple(max(2, 2 * round(side * scale / 2)) for side in (height, width))
+    height, width = (max(2, 2 * round(side * scale / 2)) for side in (height, width))
+    return height, width
 
 
-def draw_text(image, text, left, baseline, size, color=TEXT, weight=400, width=None, right=False):
-    """Draws one line of text in place.
-
-    Args:
-        image: uint8 (H, W, 3).
-        text: drawn as one line, whatever it holds; shortened where it is wider than `width`.
-        left, baseline: where it begins, in pixels.
-        size: of the letters, in pixels.
-        color: RGB.
-        weight: 400 normal, 600 bold.
-        width: room for the line, in pixels; None for any.
-        right: whether the line ends at left + width.
-    """
-    text, face = one_line(text), cv2.FontFace("sans")
-
-    def measure(line):
-        return cv2.getTextSize((0, 0), line, (0, 0), face, size, weight)[2]
-
-    if width is not None and measure(text) > width:
-        while text and measure(text + "…") > width:
-            text = text[:-1]
-        text += "…"
-    if right:
-        left += width - measure(text)
-    cv2.putText(image, text, (left, baseline), color, face, size, weight)
-
-
-def draw_panel(height, ranking, notes=()):
-    """The side panel: label, probability bars and a few lines of notes.
+def draw_panel(
+    height: int, ranking: Sequence[tuple[str, float]], notes: Sequence[str] = ()
+) -> np.ndarray:
+    """Draws the side panel: label, probability bars and a few lines of notes.
 
     Args:
         height: of the panel, in pixels.
-        ranking: list of (class name, probability), best first; the first BARS are shown.
-        notes: lines at its foot.
+        ranking: (class name, probability), best first; the first BARS are shown.
+        notes: lines at the bottom of the panel.
 
     Returns:
         uint8 (height, PANEL, 3), RGB.
@@ -118,13 +99,13 @@ def draw_panel(height, ranking, notes=()):
     panel = np.full((height, PANEL, 3), BACKGROUND, np.uint8)
     inside, ranking = PANEL - 2 * MARGIN, ranking[:BARS]
     if ranking:
-        draw_text(panel, ranking[0][0], MARGIN, 36, 26, weight=600, width=inside)
+        draw_text(panel, ranking[0][0], MARGIN, 36, 26, TEXT, weight=600, width=inside)
         draw_text(panel, f"{ranking[0][1]:.1%}", MARGIN, 66, 20, ACCENT, 500)
     for k, (name, probability) in enumerate(ranking):
         top = 92 + 46 * k
-        draw_text(panel, name, MARGIN, top + 12, 15, width=inside - 60)
-        share = f"{probability:.1%}"
-        draw_text(panel, share, MARGIN, top + 12, 15, MUTED, width=inside, right=True)
+        draw_text(panel, name, MARGIN, top + 12, 15, TEXT, width=inside - 60)
+        percent = f"{probability:.1%}"
+        draw_text(panel, percent, MARGIN, top + 12, 15, MUTED, width=inside, right=True)
         bar = slice(top + 19, top + 27)
         panel[bar, MARGIN : MARGIN + inside] = TRACK
         panel[bar, MARGIN : MARGIN + round(inside * probability)] = ACCENT if k == 0 else MUTED
@@ -133,14 +114,16 @@ def draw_panel(height, ranking, notes=()):
     return panel
 
 
-def draw_timeline(width, num_frames, sampled, number, label=None):
-    """The video as a line with the sampled frames as ticks and a mark at frame `number`.
+def draw_timeline(
+    width: int, num_frames: int, sampled: Sequence[int], number: int, label: str | None = None
+) -> np.ndarray:
+    """Draws the video as a line, the sampled frames as ticks and frame `number` as a dot.
 
     Args:
         width: in pixels.
         num_frames: frames of the video.
-        sampled: numbers of the sampled frames.
-        number: of the frame shown, 0-based.
+        sampled: 0-based numbers of the sampled frames.
+        number: 0-based, of the frame shown.
         label: text at the end; None for "number / num_frames", 1-based.
 
     Returns:
@@ -149,7 +132,7 @@ def draw_timeline(width, num_frames, sampled, number, label=None):
     strip = np.full((TIMELINE, width, 3), BACKGROUND, np.uint8)
     length = width - 2 * MARGIN - 110
 
-    def position(frame):
+    def position(frame: int) -> int:
         return MARGIN + round(length * frame / max(num_frames - 1, 1))
 
     middle = TIMELINE // 2
@@ -164,13 +147,17 @@ def draw_timeline(width, num_frames, sampled, number, label=None):
     return strip
 
 
-def compose(pictures, panel, timeline_of):
-    """Puts captioned pictures and the panel side by side, and the timeline under them.
+def compose(
+    pictures: Sequence[tuple[str, np.ndarray]],
+    panel: np.ndarray,
+    timeline_of: Callable[[int], np.ndarray],
+) -> np.ndarray:
+    """Puts captioned pictures and the panel side by side, and the timeline below them.
 
     Args:
-        pictures: list of (caption, uint8 (H, W, 3)), all of one height.
+        pictures: (caption, uint8 (H, W, 3)), all of one height.
         panel: uint8 (H + CAPTION, PANEL, 3).
-        timeline_of: function of the width in pixels that draws the timeline.
+        timeline_of: draws the timeline at the width in pixels that it is given.
 
     Returns:
         uint8 (H + CAPTION + TIMELINE, W', 3), RGB.
@@ -184,27 +171,23 @@ def compose(pictures, panel, timeline_of):
     return np.concatenate([body, timeline_of(body.shape[1])])
 
 
-def scale_of(displacements):
-    """The length in pixels that is drawn fully saturated: the 99th percentile, at least 1."""
-    lengths = np.hypot(displacements[..., 0], displacements[..., 1])
-    return max(float(np.percentile(lengths, 99)), 1.0)
-
-
-def color_fields(found, clip: ClipConfig):
+def color_fields(clip_inputs: Mapping, clip: ClipConfig) -> dict[int, np.ndarray]:
     """Draws each distinct flow field of a clip.
 
     Args:
-        found: what `stfnet.inference.prediction.read_clip` returns.
+        clip_inputs: what `stfnet.inference.prediction.read_clip` returns.
         clip: the clip configuration.
 
     Returns:
         Dictionary of field number -> uint8 (H, W, 3), RGB; empty where no flow was read.
     """
-    if "flow" not in found:
+    if "flow" not in clip_inputs:
         return {}
-    numbers = sampling.flow_indices(found["frame_numbers"], found["num_frames"], clip.flow_length)
-    frames, height, width, _ = found["flow"].shape
-    planes = found["flow"].reshape(frames, height, width, clip.flow_length, 2)  # t h w l xy
+    numbers = sampling.flow_indices(
+        clip_inputs["frame_numbers"], clip_inputs["num_frames"], clip.flow_length
+    )
+    frames, height, width, _ = clip_inputs["flow"].shape
+    planes = clip_inputs["flow"].reshape(frames, height, width, clip.flow_length, 2)  # t h w l xy
     displacements = flow.decode(planes.transpose(0, 3, 1, 2, 4), clip.flow_bound)
     scale = scale_of(displacements)
     return {
@@ -215,8 +198,8 @@ def color_fields(found, clip: ClipConfig):
     }
 
 
-def draw_clip(rgb, fields, clip: ClipConfig):
-    """Draws a clip: sampled frames in time, and under each the flow from it to the next frame.
+def draw_clip(rgb: np.ndarray, fields: np.ndarray, clip: ClipConfig) -> np.ndarray:
+    """Draws a clip: sampled frames in order, and under each the flow from it to the next frame.
 
     Args:
         rgb: uint8 (T, H, W, 3).
@@ -229,41 +212,42 @@ def draw_clip(rgb, fields, clip: ClipConfig):
     shown = np.unique(np.linspace(0, len(rgb) - 1, SHOWN_FRAMES).round().astype(int))
     at_frame = np.moveaxis(fields[shown, clip.flow_length // 2], 1, -1)  # k xy h w -> k h w xy
     displacements = flow.decode(at_frame, clip.flow_bound)
-    colored = flow_to_color(displacements, scale_of(displacements))
-    rows = [
-        np.concatenate([enlarge(image, CELL, CELL) for image in images], axis=1)
-        for images in (rgb[shown], colored)
-    ]
-    return np.concatenate(rows)
+    return frames_above_flow(rgb[shown], displacements, scale_of(displacements), CELL)
 
 
-def enlarge(image, height, width):
-    """Brings a picture to a size, smooth where it grows."""
+def enlarge(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes a picture: by cubic interpolation where it grows, by area where it shrinks."""
     grows = height * width > image.shape[0] * image.shape[1]
     interpolation = cv2.INTER_CUBIC if grows else cv2.INTER_AREA
     return cv2.resize(image, (width, height), interpolation=interpolation)
 
 
-def write_annotated(path, source, found, clip: ClipConfig, ranking):
+def write_annotated(
+    path: Path,
+    source: Path,
+    clip_inputs: Mapping,
+    clip: ClipConfig,
+    ranking: Sequence[tuple[str, float]],
+) -> None:
     """Writes the annotated video of one prediction, whole or not at all.
 
-    The flow shown is what the network read: where a frame has no field in the clip, the last one
-    before it.
+    The flow shown is what the network read: for a frame without a field in the clip, the last
+    field before it.
 
     Args:
         path: file to write, `.mp4` or `.webm`.
         source: the video.
-        found: what `stfnet.inference.prediction.read_clip` returned for it.
+        clip_inputs: what `stfnet.inference.prediction.read_clip` returned for it.
         clip: the clip configuration.
-        ranking: list of (class name, probability), best first.
+        ranking: (class name, probability), best first.
     """
-    colored = color_fields(found, clip)
+    colored = color_fields(clip_inputs, clip)
     fields = np.array(sorted(colored))
-    sampled = found["frame_numbers"].tolist()
-    notes = (f"{found['num_frames']} frames, {len(set(sampled))} sampled",)
+    sampled = clip_inputs["frame_numbers"].tolist()
+    notes = (f"{clip_inputs['num_frames']} frames, {len(set(sampled))} sampled",)
 
-    def write(temporary):
-        writer = VideoWriter(temporary, found["fps"])
+    def write(temporary: Path) -> None:
+        writer = VideoWriter(temporary, clip_inputs["fps"])
         panel = None
         try:
             for number, frame in enumerate(video.read_frames(source)):
@@ -276,15 +260,13 @@ def write_annotated(path, source, found, clip: ClipConfig, ranking):
                     caption = f"optical flow, frame {field + 1} to {field + 2}"
                     across = width if clip.resize == "stretch" else height
                     pictures.append((caption, enlarge(colored[field], height, across)))
-                writer.write(
-                    compose(
-                        pictures,
-                        panel,
-                        lambda width, number=number: draw_timeline(
-                            width, found["num_frames"], sampled, number
-                        ),
-                    )
+                timeline_of = functools.partial(
+                    draw_timeline,
+                    num_frames=clip_inputs["num_frames"],
+                    sampled=sampled,
+                    number=number,
                 )
+                writer.write(compose(pictures, panel, timeline_of))
         finally:
             writer.close()
 

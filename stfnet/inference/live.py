@@ -9,7 +9,7 @@ import numpy as np
 
 from preprocessing import files, flow, video
 from preprocessing.errors import UserError
-from preprocessing.flow.colors import flow_to_color
+from preprocessing.flow.colors import flow_to_color, scale_of
 from stfnet.config import ClipConfig, RunConfig
 from stfnet.inference import annotation, prediction
 
@@ -214,7 +214,7 @@ def _draw(frame, window, ranking, notes):
         field = np.zeros((size, size, 2), np.float32)
         if number is not None:
             field = flow.decode(window.fields[number], window.clip.flow_bound)
-        colored = flow_to_color(field, annotation.scale_of(field))
+        colored = flow_to_color(field, scale_of(field))
         across = width if window.clip.resize == "stretch" else height
         pictures.append(("optical flow", annotation.enlarge(colored, height, across)))
     span = window.interval * window.clip.num_frames

@@ -3,46 +3,53 @@
 import io
 import math
 import time
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from preprocessing import records
+from preprocessing.captions import draw_text
 from stfnet import input_pipeline
 from stfnet.config import RunConfig
 from stfnet.evaluation import plots
-from stfnet.inference.annotation import MARGIN, draw_clip, draw_text
+from stfnet.inference.annotation import MARGIN, draw_clip
 
 SHOWN_CLIPS = 4
 CAPTION = 36
 RIGHT, WRONG = (110, 220, 130), (240, 120, 110)  # RGB
-PICTURE_SECONDS = 60  # least time between two drawings: in a run of short epochs they add up
+PICTURE_SECONDS = 60  # least time between two drawings, which would add up in short epochs
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Writes a step's and an epoch's figures, and what became of validation.
+    """Writes the figures of each step and each epoch, and pictures of the validation.
 
-    A step: loss, accuracy, learning rate, gradient norm. An epoch: those of history.csv, with
-    clips a second and the share of time spent waiting for input; and, a minute apart at least,
-    the confusion matrix of the validation part and some of its clips, frames above flow, with
-    what the network says of them.
-    Keras' own TensorBoard callback needs `fit`; this one needs the loop's logs alone.
+    For each step: loss, accuracy, learning rate, gradient norm. For each epoch: the columns of
+    history.csv, with clips a second and the fraction of the time spent waiting for input; and, at
+    most once a minute, the confusion matrix of the validation part and some of its clips, frames
+    above flow, with their predicted class.
+    Keras' own TensorBoard callback needs `fit`; this one needs only the logs of the loop.
 
     Args:
         folder: of the event files.
         record_set: of the records.
-        config: RunConfig.
+        config: of the run.
         every: steps between two entries.
     """
 
-    def __init__(self, folder, record_set, config: RunConfig, every=1):
+    def __init__(
+        self, folder: Path, record_set: records.RecordSet, config: RunConfig, every: int = 1
+    ):
         super().__init__()
         self.folder, self.record_set, self.config, self.every = folder, record_set, config, every
-        self.writer, self.epoch, self.drawn_at = None, 0, -math.inf
+        self.epoch, self.drawn_at = 0, -math.inf
+        self.clips: list[dict] = []  # batches of one
+        self.writer: Any = None  # opened when training begins: the run's folder is there then
 
     def on_train_begin(self, logs=None):
         self.writer = tf.summary.create_file_writer(str(self.folder))
-        self.clips = []
         with plots.never_fatal("TensorBoard's clips"):
             self._read_clips()
 
@@ -54,7 +61,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.clips = list(input_pipeline.clip_dataset(self.record_set, plan, clip, 1))
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(logs["step"])  # Keras hands every log over as a float
+        step = int(logs["step"])  # Keras passes every log as a float
         if step % self.every:
             return
         with self.writer.as_default(step=step):
@@ -65,7 +72,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_test_end(self, logs=None):
-        """Draws while the weights are those that were validated (the average, with `ema`)."""
+        """Draws now, while the weights are the validated ones (the average, with `ema`)."""
         if time.monotonic() - self.drawn_at < PICTURE_SECONDS:
             return
         self.drawn_at = time.monotonic()
@@ -100,14 +107,16 @@ class TensorBoard(keras.callbacks.Callback):
         return np.stack(drawn)
 
 
-def captioned_clip(rgb, fields, label, probabilities, config: RunConfig):
-    """Draws a clip under a line with its class and what the network says of it.
+def captioned_clip(
+    rgb: np.ndarray, fields: np.ndarray, label: int, probabilities: np.ndarray, config: RunConfig
+) -> np.ndarray:
+    """Draws a clip below a line with its true class and its predicted one.
 
     Args:
         rgb, fields: see `stfnet.inference.annotation.draw_clip`.
         label: true class.
         probabilities: float (C,).
-        config: RunConfig.
+        config: of the run.
 
     Returns:
         uint8 (height, width, 3), RGB.

@@ -35,21 +35,6 @@ def test_frames_stand_above_their_flow_in_the_wheels_colours(tiny_records):
     assert red > green + 60 and red > blue + 60
 
 
-def test_the_wheel_tells_directions():
-    wheel = contact_sheet.color_wheel(101).astype(int)
-    assert wheel[50, 50].min() > 240 and wheel[0, 0].tolist() == [255, 255, 255]
-    assert wheel[50, 98, 0] > 230 and wheel[50, 98, 1:].max() < 40  # right is red
-    assert wheel[98, 50, 2] < 40 and wheel[98, 50, :2].min() > 100  # down is yellow-green
-    assert wheel[50, 2, 0] < 40 and wheel[50, 2, 1:].min() > 100  # left is cyan-blue
-
-
-def test_the_scale_is_of_the_long_vectors_and_not_of_noise():
-    fields = np.zeros((2, 20, 20, 2))
-    assert contact_sheet.flow_scale(fields + 0.1) == 1.0
-    fields[:, :5] = (3, -4)
-    assert contact_sheet.flow_scale(fields) == pytest.approx(5)
-
-
 def test_a_damaged_record_is_named(tiny_records, tmp_path):
     shard = bytearray(tiny_records.shard_paths[0].read_bytes())
     video = tiny_records.videos[0]

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from preprocessing.errors import UserError
 from preprocessing.records import summary
 
 
@@ -24,6 +25,27 @@ def test_the_figures_of_a_set_made_to_measure(tiny_records, tmp_path):
     assert (by_name["group"].train, by_name["group"].test) == (18, 6)
     assert by_name["group"].leak == by_name["paper"].leak == 0  # each clip is its own group
     assert "no official split" in by_name["official"].impossible
+
+
+def test_the_video_to_show_is_the_typical_one_of_the_class_that_moves_most(tiny_records):
+    figures = summary.summarise(tiny_records)
+    moving, still = figures.classes[0], figures.classes[2]
+    moving = dataclasses.replace(moving, mean_motion=9.0)
+    # A class without videos has none to show.
+    empty = summary.ClassSummary("Empty", 0, mean_motion=99.0)
+    figures = dataclasses.replace(figures, classes=(still, moving, empty))
+    assert summary.choose_video(tiny_records, figures).id == moving.example
+
+
+def test_a_video_is_found_by_its_id_and_others_are_suggested(tiny_records):
+    figures = summary.summarise(tiny_records)
+    wanted = tiny_records.videos[5]
+    assert summary.choose_video(tiny_records, figures, wanted.id) is wanted
+    with pytest.raises(UserError, match=r"no video 'right_g0': there are v_Right_g0.* and others"):
+        summary.choose_video(tiny_records, figures, "right_g0")
+    failed = dataclasses.replace(tiny_records, failed=("lost",))
+    with pytest.raises(UserError, match=r"no video 'lost' \(it failed: failures.jsonl has the"):
+        summary.choose_video(failed, figures, "lost")
 
 
 def test_classes_without_videos_and_failures_are_counted(tiny_records, tmp_path):

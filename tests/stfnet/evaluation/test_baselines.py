@@ -93,8 +93,8 @@ print(int(peak.split()[0]) << 10)
 def test_the_nearest_rows_among_the_videos_of_ucf101_take_less_than_a_gigabyte():
     done = subprocess.run([sys.executable, "-c", _AT_SCALE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found, peak = map(int, done.stdout.split())
-    assert found == 400 and peak < 1e9
+    rows, peak = map(int, done.stdout.split())
+    assert rows == 400 and peak < 1e9
 
 
 def test_a_damaged_record_is_named_with_the_way_out(scenes, tmp_path):

@@ -1,7 +1,7 @@
-"""The figures of an evaluation, counted by hand for a network that says what it is told."""
+"""Which videos are evaluated, and figures counted by hand for a network with known answers."""
 
-import csv
 import dataclasses
+import hashlib
 import itertools
 import json
 
@@ -10,15 +10,17 @@ import pytest
 
 from preprocessing.errors import UserError
 from preprocessing.records import DamagedRecordError
-from stfnet import ClipConfig, ModelConfig, run
+from stfnet import ClipConfig, ModelConfig, build_stfnet, run
 from stfnet.config import RunConfig, TrainingConfig
+from stfnet.evaluation import baselines
 from stfnet.evaluation import evaluate as evaluation
+from stfnet.inference import prediction
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
 
-class _Told:
-    """Stands in for a network: gives the rows of a table, a batch after the other."""
+class _Known:
+    """Stands in for a network: its answers are the rows of a table, one after the other."""
 
     input = ("rgb", "flow")
 
@@ -29,15 +31,13 @@ class _Told:
         return np.array([next(self.rows) for _ in inputs["rgb"]])
 
 
-def test_top_k_counts_the_k_most_probable_classes():
-    probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.4, 0.4, 0.2], [0.2, 0.5, 0.3]])
-    labels = [0, 1, 1, 0]
-    # The third row is a tie, of which the first class counts as the more probable.
-    assert [evaluation.top_k(probabilities, labels, k) for k in (1, 2, 3)] == [0.25, 0.75, 1.0]
+def _evaluate(model, record_set, config, videos, **part):
+    located = run.locate(videos, record_set)
+    return evaluation.evaluate(model, record_set, config, videos, located, **part)
 
 
 def test_a_damaged_record_is_named(damaged_records):
-    network = _Told([[1.0, 0.0, 0.0]])
+    network = _Known([[1.0, 0.0, 0.0]])
     name = damaged_records.videos[2].id
     with pytest.raises(DamagedRecordError, match=f"the record of {name} is damaged"):
         evaluation.predict_clips(network, damaged_records, np.arange(4), CLIP, 2)
@@ -48,37 +48,37 @@ def test_figures_are_those_counted_by_hand(tiny_records):
         "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
     )
     # Six test videos, two groups of the three classes, in batches of four: two clips only fill.
-    told = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]] * 2
-    told[5] = [0.1, 0.1, 0.8]
+    answers = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]] * 2
+    answers[5] = [0.1, 0.1, 0.8]
     videos = run.draw_videos(tiny_records, config)
-    found, probabilities, positions = evaluation.evaluate(_Told(told), tiny_records, config, videos)
+    results, probabilities, positions = _evaluate(_Known(answers), tiny_records, config, videos)
     labels = [tiny_records.videos[k].label for k in positions]
-    assert sorted(labels) == [0, 0, 1, 1, 2, 2] and found["num_test"] == 6
-    np.testing.assert_allclose(probabilities, told, rtol=1e-6)
+    assert sorted(labels) == [0, 0, 1, 1, 2, 2] and results["num_test"] == 6
+    np.testing.assert_allclose(probabilities, answers, rtol=1e-6)
 
     confusion = np.zeros((3, 3), int)
-    for label, row in zip(labels, told, strict=True):
+    for label, row in zip(labels, answers, strict=True):
         confusion[label, row.index(0.8)] += 1
-    assert found["confusion"] == confusion.tolist()
+    assert results["confusion"] == confusion.tolist()
     right = np.diag(confusion)
-    assert found["top1"] == right.sum() / 6
-    assert found["top5"] == 1.0
-    assert found["per_class"] == dict(zip(tiny_records.classes, right / 2, strict=True))
-    assert found["mean_class_accuracy"] == pytest.approx(np.mean(right / 2))
-    assert found["chance"] == found["majority"] == pytest.approx(1 / 3)
-    assert found["leak"] == 0.0 and found["num_train"] == 15
+    assert results["top1"] == right.sum() / 6
+    assert results["top5"] == 1.0
+    assert results["per_class"] == dict(zip(tiny_records.classes, right / 2, strict=True))
+    assert results["mean_class_accuracy"] == pytest.approx(np.mean(right / 2))
+    assert results["chance"] == results["majority"] == pytest.approx(1 / 3)
+    assert results["leak"] == 0.0 and results["num_train"] == 15
 
 
 @pytest.fixture
 def evaluated(tiny_records):
-    """Function that evaluates a part with a network that always says the first class."""
+    """Function that evaluates a part with a network that always answers the first class."""
     config = RunConfig(
         "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
     )
     videos = run.draw_videos(tiny_records, config)
 
     def evaluate(**part):
-        return evaluation.evaluate(_Told([[0.8, 0.1, 0.1]]), tiny_records, config, videos, **part)
+        return _evaluate(_Known([[0.8, 0.1, 0.1]]), tiny_records, config, videos, **part)
 
     return evaluate
 
@@ -91,11 +91,11 @@ def test_the_test_part_stands_when_the_records_gain_videos(tiny_records, prepare
     gained = prepare_squares(tmp_path, range(10))  # groups 0 and 9 are new
     redrawn = run.draw_videos(gained, config)
     assert set(redrawn.test) & set(videos.train)  # what drawing again would test on
-    told = _Told([[0.8, 0.1, 0.1]])
-    results, _, positions = evaluation.evaluate(told, gained, config, videos)
+    answers = _Known([[0.8, 0.1, 0.1]])
+    results, _, positions = _evaluate(answers, gained, config, videos)
     assert {gained.videos[k].id for k in positions} == set(videos.test)
     assert results["leak"] == 0.0 and len(results["unseen"]) == 6
-    results, _, positions = evaluation.evaluate(told, gained, config, videos, split="unseen")
+    results, _, positions = _evaluate(answers, gained, config, videos, split="unseen")
     assert {gained.videos[k].group for k in positions} == {
         f"{name}/g{group}" for name in tiny_records.classes for group in ("00", "09")
     }
@@ -111,33 +111,7 @@ def test_a_copy_of_a_training_video_is_no_test_video_of_another_split(tiny_recor
     copy = dataclasses.replace(trained, id="copy", splits={"1": "test"})
     gained = dataclasses.replace(tiny_records, videos=(*tiny_records.videos, copy))
     with pytest.raises(UserError, match=r"1 of the 1 videos of protocol official.*such as copy"):
-        evaluation.evaluate(_Told([[1, 0, 0]]), gained, config, videos, protocol="official")
-
-
-def test_each_part_has_result_files_of_its_own(evaluated, tiny_records, tmp_path):
-    for split in ("test", "val"):
-        evaluation.write_results(tmp_path, *evaluated(split=split), tiny_records)
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {
-        f"{name}.{ending}"
-        for part in ("", "-val")
-        for name, ending in (
-            (f"results{part}", "json"),
-            (f"predictions{part}", "csv"),
-            (f"confusion{part}", "png"),
-        )
-    }
-
-
-def test_predictions_hold_the_probability_of_every_class(evaluated, tiny_records, tmp_path):
-    evaluation.write_results(tmp_path, *evaluated(), tiny_records)
-    with open(tmp_path / "predictions.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 6
-    for row in rows:
-        found = [float(row[f"p:{name}"]) for name in tiny_records.classes]
-        assert found == [0.8, 0.1, 0.1]
-        assert float(row["probability_of_class"]) == float(row[f"p:{row['class']}"])
+        _evaluate(_Known([[1, 0, 0]]), gained, config, videos, protocol="official")
 
 
 @pytest.mark.parametrize(
@@ -155,24 +129,47 @@ def test_a_part_that_makes_no_sense_is_refused(evaluated, part, message):
         evaluated(**part)
 
 
-def test_the_mean_of_folds_is_the_mean_of_their_figures(evaluated):
-    results, *_ = evaluated()
-    other = {**results, "top1": results["top1"] + 0.2, "num_test": 4}
-    mean = evaluation.average_folds({"1": results, "group02": other})
-    assert mean["top1"] == pytest.approx(results["top1"] + 0.1)
-    assert mean["top1_deviation"] == pytest.approx(0.2 / 2**0.5)
-    assert (mean["num_test"], mean["fold"]) == (10, "1,group02")
-    assert mean["folds"]["group02"]["top1"] == other["top1"]
+@pytest.fixture(scope="module")
+def trained(tiny_records, tmp_path_factory):
+    """A run's folder with a network, as a training that was stopped leaves it."""
+    model_config = ModelConfig(3, CLIP, lstm_units=4, fc6_units=8, width_divisor=32)
+    config = RunConfig("tiny", tiny_records.classes, model_config, TrainingConfig(batch_size=4))
+    folder = tmp_path_factory.mktemp("run")
+    with run.writing(folder, config, run.draw_videos(tiny_records, config)):
+        build_stfnet(model_config).save(folder / run.BEST_FILE)
+    return folder
 
 
-def test_the_figures_are_written_even_where_the_picture_cannot_be(tiny_records, tmp_path, caplog):
-    (tmp_path / "confusion.png").write_bytes(b"of the evaluation before")
-    certificate = {"protocol": "group", "fold": "1"}
-    results = {"confusion": [1, 0], "top1": 0.5, "split": "test", **certificate}  # no matrix
-    results["certificate"] = certificate
-    probabilities = np.array([[0.2, 0.7, 0.1]], np.float32)
-    evaluation.write_results(tmp_path, results, probabilities, [0], tiny_records)
-    assert json.loads((tmp_path / "results.json").read_text()) == results
-    assert (tmp_path / "predictions.csv").read_text().count("\n") == 2
-    assert not (tmp_path / "confusion.png").exists()
-    assert "confusion.png was not drawn" in caplog.text
+def test_a_run_is_evaluated_and_its_results_are_written(trained, tiny_records):
+    done = evaluation.evaluate_run(trained, tiny_records, nearest_neighbour=True)
+    assert json.loads(done.paths.results.read_text()) == done.results
+    assert all(path.parent == trained and path.is_file() for path in done.paths)
+    best = (trained / "best.keras").read_bytes()
+    assert done.results["network_sha256"] == hashlib.sha256(best).hexdigest()
+    assert done.results["finished"] is False and done.notes == []
+    videos = run.read_videos(trained)
+    position_of = {video.id: k for k, video in enumerate(tiny_records.videos)}
+    train, test = ([position_of[name] for name in part] for part in (videos.train, videos.test))
+    expected = baselines.nearest_neighbour(tiny_records, train, test)
+    assert done.results["nearest_neighbour"] == expected
+
+
+def test_what_differs_from_the_records_of_the_run_is_noted(trained, tiny_records):
+    fewer = dataclasses.replace(tiny_records, videos=tiny_records.videos[1:])
+    done = evaluation.evaluate_run(trained, fewer, split="val")
+    assert done.paths.results.name == "results-val.json"
+    (note,) = done.notes
+    assert note.startswith("1 videos of the run") and note.endswith(tiny_records.videos[0].id)
+
+
+def test_predictions_are_in_the_order_of_the_videos_for_every_batch_size(trained, tiny_records):
+    model, config = prediction.load_run(trained)
+    positions = np.array([20, 3, 11, 0, 7])
+    clip = config.model.clip
+    one, four = (
+        evaluation.predict_clips(model, tiny_records, positions, clip, size) for size in (1, 4)
+    )
+    assert one.shape == (5, 3) and one.dtype == np.float32
+    np.testing.assert_allclose(four, one, atol=1e-5)
+    alone = evaluation.predict_clips(model, tiny_records, positions[2:3], clip, 1)
+    np.testing.assert_allclose(alone, one[2:3], atol=1e-5)

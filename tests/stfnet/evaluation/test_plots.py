@@ -26,7 +26,7 @@ NAMES = (
 _DRAW = """
 import sys, time
 import numpy as np
-from stfnet import plots
+from stfnet.evaluation import plots
 count = int(sys.argv[1])
 rng = np.random.default_rng(0)
 confusion = np.diag(rng.integers(5, 40, count))

@@ -1,16 +1,15 @@
 import base64
 import html.parser
-import json
 
 import cv2
 import numpy as np
 import pytest
 
+from preprocessing import splits
 from preprocessing.errors import UserError
-from preprocessing.files import write_json
 from stfnet import run
 from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
-from stfnet.evaluation import evaluate, report
+from stfnet.evaluation import report, result_files
 from stfnet.inference import annotation
 
 
@@ -75,7 +74,7 @@ def evaluated(tiny_records, tmp_path):
         "per_class": {"Left": 0.0, "Right": 1.0, "Still": 0.0},
         "confusion": [[0, 8, 0], [0, 8, 0], [0, 8, 0]],
     }
-    evaluate.write_results(tmp_path, results, probabilities, range(24), tiny_records)
+    result_files.write(tmp_path, results, probabilities, range(24), tiny_records)
     return tmp_path
 
 
@@ -108,43 +107,51 @@ def test_the_page_holds_figures_settings_and_pictures_in_itself(evaluated, tiny_
     assert page.text.index(last) < page.text.index("Recognised")
 
 
-def test_a_clip_is_drawn_with_its_flow_below_its_frames():
-    clip = ClipConfig(num_frames=2, flow_length=2, image_size=32)
-    rgb = np.zeros((2, 32, 32, 3), np.uint8)
-    rgb[0], rgb[1] = (10, 20, 30), (40, 50, 60)
-    fields = np.full((2, 2, 2, 32, 32), 128, np.uint8)
-    fields[0, 1, 0] = 255  # field 0: frame 0 to 1, to the right, the second of its stack
-    drawn = annotation.draw_clip(rgb, fields, clip)
-    cells = drawn.reshape(2, annotation.CELL, 2, annotation.CELL, 3)
-    means = cells.mean((1, 3))  # row, column, RGB
-    np.testing.assert_allclose(means[0], [(10, 20, 30), (40, 50, 60)])
-    np.testing.assert_allclose(means[1], [(255, 0, 0), (255, 255, 255)], atol=3)
-
-
 def test_a_run_that_was_not_evaluated_is_refused(evaluated):
-    results = evaluated / "results.json"
-    kept = json.loads(results.read_text())
-    results.unlink()
+    (evaluated / "results.json").unlink()
     with pytest.raises(UserError, match=r"results\.json is missing: run experiments\.evaluate"):
         report.write_report(evaluated, evaluated / "report")
-    write_json(results, kept | {"certificate": {"parts_sha256": "of another run"}})
-    with pytest.raises(UserError, match=r"results\.json is of another run than .*videos\.json"):
-        report.write_report(evaluated, evaluated / "report")
-    (evaluated / "best.keras").write_bytes(b"trained on since")
-    write_json(results, kept | {"network_sha256": "0" * 64})
-    with pytest.raises(UserError, match=r"results\.json is of an earlier network than"):
-        report.write_report(evaluated, evaluated / "report")
-    write_json(results, kept)
-    report.write_report(evaluated, evaluated / "report")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"ablation": {"rgb": "high"}}', "\x00"])
+def test_an_ablation_that_is_none_is_refused(evaluated, content):
+    path = evaluated / "ablation.json"
+    path.write_text(content)
     with pytest.raises(UserError, match="no JSON file with an `ablation`"):
-        report.write_report(evaluated, evaluated / "report", ablation=results)
+        report.write_report(evaluated, evaluated / "report", ablation=path)
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"protocol": "group"}', "\x00"])
-def test_results_that_are_not_an_evaluations_are_refused(evaluated, content):
-    (evaluated / "results.json").write_text(content)
-    with pytest.raises(UserError, match="evaluate the run again"):
+def test_the_examples_are_the_surest_of_each_kind():
+    rows = [
+        {"class": truth, "predicted": predicted, "probability": probability}
+        for truth, predicted, probability in (
+            ("A", "B", "0.4"),
+            ("A", "A", "0.7"),
+            ("A", "A", "0.9"),
+            ("B", "A", "0.8"),
+            ("B", "B", "0.5"),
+            ("C", "C", "0.6"),
+        )
+    ]
+    wrong, right = report.choose_examples(rows, 2)
+    assert wrong == [rows[3], rows[0]]
+    assert right == [rows[2], rows[5]]  # one of each class, the surest first
+
+
+def test_a_prediction_that_is_none_is_refused(evaluated):
+    (evaluated / "predictions.csv").write_text("video,class,predicted\nv,A,B\n")
+    with pytest.raises(UserError, match=r"predictions\.csv has a row that is no prediction"):
         report.write_report(evaluated, evaluated / "report")
+
+
+def test_without_predictions_the_page_has_no_examples(evaluated, tiny_records):
+    (evaluated / "predictions.csv").unlink()
+    page = Page(report.write_report(evaluated, evaluated / "report", tiny_records))
+    assert len(page.images) == 1 and "Test clips" not in page.text  # the confusion matrix
+
+
+def test_every_protocol_is_explained():
+    assert set(report.PROTOCOLS) == set(splits.PROTOCOLS)
 
 
 def test_without_the_papers_settings_nothing_is_said_of_them(evaluated):

@@ -20,7 +20,7 @@ def _read(path):
 
 
 @pytest.fixture
-def found():
+def clip_inputs():
     """A clip of 11 frames whose flow is 10 pixels to the right everywhere."""
     flow = np.full((3, 32, 32, 8), 128, np.uint8)
     flow[..., ::2] = 128 + 64  # 10 px of 20 are 64 of 127.5 levels
@@ -48,10 +48,10 @@ def test_pictures_are_large_enough_to_read_and_small_enough_to_play(size, drawn)
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 def test_the_annotated_video_shows_every_frame_beside_its_flow(
-    moving_square, tmp_path, found, suffix
+    moving_square, tmp_path, clip_inputs, suffix
 ):
     path = tmp_path / f"annotated{suffix}"
-    annotation.write_annotated(path, moving_square, found, CLIP, RANKING)
+    annotation.write_annotated(path, moving_square, clip_inputs, CLIP, RANKING)
     frames, fps = _read(path)
     originals, _ = _read(moving_square)
     assert len(frames) == len(originals) == 11
@@ -90,15 +90,28 @@ def test_long_and_foreign_names_stay_inside_the_panel():
     assert (margin == annotation.BACKGROUND).all()
 
 
-def test_every_distinct_field_is_drawn_once(found):
-    fields = annotation.color_fields(found, CLIP)
+def test_every_distinct_field_is_drawn_once(clip_inputs):
+    fields = annotation.color_fields(clip_inputs, CLIP)
     # Frames 0, 3, 6 take fields -2..1, 1..4 and 4..7, clamped to 0..9.
     assert sorted(fields) == list(range(8))
 
 
-def test_a_missing_video_leaves_no_file(tmp_path, found):
+def test_a_missing_video_leaves_no_file(tmp_path, clip_inputs):
     with pytest.raises(UserError, match="does not exist"):
         annotation.write_annotated(
-            tmp_path / "annotated.mp4", tmp_path / "no.mp4", found, CLIP, RANKING
+            tmp_path / "annotated.mp4", tmp_path / "no.mp4", clip_inputs, CLIP, RANKING
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clip_is_drawn_with_its_flow_below_its_frames():
+    clip = ClipConfig(num_frames=2, flow_length=2, image_size=32)
+    rgb = np.zeros((2, 32, 32, 3), np.uint8)
+    rgb[0], rgb[1] = (10, 20, 30), (40, 50, 60)
+    fields = np.full((2, 2, 2, 32, 32), 128, np.uint8)
+    fields[0, 1, 0] = 255  # field 0: frame 0 to 1, to the right, the second of its stack
+    drawn = annotation.draw_clip(rgb, fields, clip)
+    cells = drawn.reshape(2, annotation.CELL, 2, annotation.CELL, 3)
+    means = cells.mean((1, 3))  # row, column, RGB
+    np.testing.assert_allclose(means[0], [(10, 20, 30), (40, 50, 60)])
+    np.testing.assert_allclose(means[1], [(255, 0, 0), (255, 255, 255)], atol=3)

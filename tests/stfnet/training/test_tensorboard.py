@@ -27,10 +27,10 @@ def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
     trainer = loop.Trainer(config, tiny_records, tmp_path, callbacks=[callback])
     progress = trainer.train()
 
-    found = EventAccumulator(str(tmp_path / "logs"), {"tensors": 0}).Reload()
+    events = EventAccumulator(str(tmp_path / "logs"), {"tensors": 0}).Reload()
     figures = {
-        tag: [float(tf.make_ndarray(event.tensor_proto)) for event in found.Tensors(tag)]
-        for tag in found.Tags()["tensors"]
+        tag: [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
         if not tag.startswith("validation/")
     }
     for name in ("loss", "val_loss", "val_accuracy", "clips_per_second", "input_wait"):
@@ -40,7 +40,7 @@ def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
         assert len(figures[f"step/{name}"]) == 6
     pictures = {}
     for tag in ("validation/confusion", "validation/clips"):
-        (event,) = found.Tensors(tag)  # the epochs are seconds apart
+        (event,) = events.Tensors(tag)  # the epochs are seconds apart
         width, height, *images = tf.make_ndarray(event.tensor_proto)
         pictures[tag] = [tf.io.decode_png(image) for image in images]
         assert all(image.shape == (int(height), int(width), 3) for image in pictures[tag])
@@ -73,8 +73,8 @@ def test_a_picture_that_cannot_be_drawn_ends_no_training(tiny_records, tmp_path,
     callback.on_train_end()
     undrawn = [record.getMessage() for record in caplog.records if "not drawn" in record.message]
     assert len(undrawn) == 2 and not any("\n" in line for line in undrawn)
-    found = EventAccumulator(str(tmp_path / "logs"), {"tensors": 0}).Reload()
-    assert found.Tags()["tensors"] == ["epoch/loss"]
+    events = EventAccumulator(str(tmp_path / "logs"), {"tensors": 0}).Reload()
+    assert events.Tags()["tensors"] == ["epoch/loss"]
 
 
 @pytest.mark.parametrize(

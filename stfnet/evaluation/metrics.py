@@ -1,0 +1,90 @@
+"""The figures of an evaluation: top-k, confusion matrix, accuracy per class, means over folds."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+# The figures of which `average_folds` takes the mean.
+AVERAGED = ("top1", "top5", "mean_class_accuracy", "chance", "majority", "leak")
+
+
+def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """The fraction of clips whose class is among their k most probable classes.
+
+    Of equally probable classes, the first in label order counts as the more probable.
+
+    Args:
+        probabilities: float (N, C).
+        labels: true classes, integers (N,).
+        k: classes that count.
+    """
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    return float(np.mean((best == np.asarray(labels)[:, None]).any(axis=1)))
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts the clips of each true class (rows) by predicted class (columns).
+
+    Args:
+        labels, predicted: integers (N,).
+        num_classes: C.
+
+    Returns:
+        int64 (C, C).
+    """
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    return confusion
+
+
+def class_accuracies(confusion: np.ndarray) -> np.ndarray:
+    """The fraction of each class's clips that was recognised.
+
+    Args:
+        confusion: integers (C, C), true classes in rows.
+
+    Returns:
+        float64 (C,); NaN for classes without clips.
+    """
+    counts = confusion.sum(axis=1)
+    accuracies = np.full(len(confusion), np.nan)
+    np.divide(np.diag(confusion), counts, out=accuracies, where=counts > 0)
+    return accuracies
+
+
+def majority_accuracy(train_labels: np.ndarray, labels: np.ndarray, num_classes: int) -> float:
+    """Top-1 of always answering the most frequent class of the training part.
+
+    Args:
+        train_labels: classes of the training videos, integers (M,).
+        labels: true classes, integers (N,).
+        num_classes: C.
+    """
+    majority = np.bincount(train_labels, minlength=num_classes).argmax()
+    return float(np.mean(np.asarray(labels) == majority))
+
+
+def average_folds(results: Mapping[str, Mapping]) -> dict:
+    """The mean over the folds of a data set's official split.
+
+    Args:
+        results: fold -> results of `stfnet.evaluation.evaluate` of the run of that fold.
+
+    Returns:
+        A dictionary of JSON values: the mean of each figure of `AVERAGED`, `top1_deviation` (the
+        sample standard deviation, 0 for one fold), and the figures of each fold in `folds`.
+    """
+    first, *_ = results.values()
+    top1 = [one["top1"] for one in results.values()]
+    return {
+        **{name: first[name] for name in ("dataset", "protocol", "split", "streams")},
+        "fold": ",".join(results),
+        **{name: float(np.mean([one[name] for one in results.values()])) for name in AVERAGED},
+        "top1_deviation": float(np.std(top1, ddof=1)) if len(top1) > 1 else 0.0,
+        "num_test": sum(one["num_test"] for one in results.values()),
+        "num_classes": first["num_classes"],
+        "folds": {
+            fold: {name: one[name] for name in (*AVERAGED, "num_test", "num_train", "certificate")}
+            for fold, one in results.items()
+        },
+    }

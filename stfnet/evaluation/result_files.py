@@ -1,0 +1,144 @@
+"""The files of an evaluation in the folder of a run: their names, written and read.
+
+`results.json` has the figures. `predictions.csv` has a line for each video: id, true class,
+predicted class, its probability and that of the true class, then the probability of each class in a
+column `p:CLASS`. `confusion.png` is a picture of the confusion matrix.
+"""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from preprocessing import files, records
+from preprocessing.errors import UserError
+from stfnet import run
+from stfnet.evaluation import plots
+
+# Figures without which results.json was not written by this version.
+_NEEDED = (
+    *("protocol", "fold", "split", "streams", "num_classes", "num_train", "num_test", "per_class"),
+    *("top1", "top5", "mean_class_accuracy", "majority", "chance", "leak", "validated_on"),
+)
+_COLUMNS = ("video", "class", "predicted", "probability", "probability_of_class")
+
+
+class Paths(NamedTuple):
+    """Paths of the files of one evaluation."""
+
+    results: Path
+    predictions: Path
+    confusion: Path
+
+
+def paths_in(folder: Path, suffix: str = "") -> Paths:
+    """The files of an evaluation in a folder.
+
+    Args:
+        folder: of the run.
+        suffix: see `suffix_of`; empty for the test part of the run's own split.
+    """
+    folder = Path(folder)
+    return Paths(
+        results=folder / f"results{suffix}.json",
+        predictions=folder / f"predictions{suffix}.csv",
+        confusion=folder / f"confusion{suffix}.png",
+    )
+
+
+def suffix_of(results: Mapping) -> str:
+    """The suffix of the files' names: empty for the test part of the run's own split."""
+    own = results["certificate"]
+    if results["split"] != "test":
+        return f"-{results['split']}"
+    if (results["protocol"], results["fold"]) == (own["protocol"], own["fold"]):
+        return ""
+    return f"-{results['protocol']}-{results['fold']}"
+
+
+def write(
+    folder: Path,
+    results: Mapping,
+    probabilities: np.ndarray,
+    positions: Sequence[int] | np.ndarray,
+    record_set: records.RecordSet,
+) -> Paths:
+    """Writes the three files, with `suffix_of(results)` in their names.
+
+    Args:
+        folder: of the run.
+        results, probabilities, positions: what `stfnet.evaluation.evaluate.evaluate` returns.
+        record_set: of the records.
+    """
+    paths = paths_in(folder, suffix_of(results))
+
+    def rows() -> Iterator[tuple]:  # one at a time: all of a large set would fill the memory
+        yield (*_COLUMNS, *(f"p:{name}" for name in record_set.classes))
+        for position, row in zip(positions, probabilities, strict=True):
+            video, best = record_set.videos[position], int(row.argmax())
+            named = (video.id, video.class_name, record_set.classes[best])
+            yield (*named, *(f"{value:.6f}" for value in (row[best], row[video.label], *row)))
+
+    def write_rows(path: Path) -> None:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows())
+
+    for path in (paths.predictions, paths.confusion, paths.results):
+        files.remove_partial_of(path)
+    files.write_with(paths.predictions, write_rows)
+    files.write_json(paths.results, results)
+    paths.confusion.unlink(missing_ok=True)  # of an earlier evaluation, should this drawing fail
+    with plots.never_fatal(paths.confusion):
+        plots.draw_confusion(results["confusion"], record_set.classes, paths.confusion)
+    return paths
+
+
+def read_results(workdir: Path) -> dict:
+    """Reads the results of a run on the test part of its own split.
+
+    Raises:
+        UserError: there are none, they are damaged or incomplete, or they are of another run or
+            of an earlier network of this one.
+    """
+    path = paths_in(workdir).results
+    try:
+        results = json.loads(path.read_text())
+        evaluated = results["certificate"]["parts_sha256"]
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is missing: run experiments.evaluate --workdir={workdir} first"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} does not read ({type(error).__name__}: {error}): evaluate the run again with "
+            f"experiments.evaluate --workdir={workdir}"
+        ) from error
+    if missing := set(_NEEDED) - set(results):
+        raise UserError(
+            f"{path} lacks {', '.join(sorted(missing))}: evaluate the run again with "
+            f"experiments.evaluate --workdir={workdir}"
+        )
+    network = results.get("network_sha256")
+    if network and network != run.network_sha256(workdir):
+        raise UserError(
+            f"{path} is of an earlier network than {Path(workdir) / run.BEST_FILE}: evaluate the "
+            f"run again with experiments.evaluate --workdir={workdir}"
+        )
+    if evaluated != run.read_videos(workdir).sha256:
+        raise UserError(
+            f"{path} is of another run than {Path(workdir) / run.VIDEOS_FILE}: evaluate this one "
+            f"with experiments.evaluate --workdir={workdir}"
+        )
+    return results
+
+
+def read_predictions(workdir: Path) -> list[dict[str, str]]:
+    """Reads the rows of predictions.csv of a run; none where the file is missing."""
+    path = paths_in(workdir).predictions
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,129 @@
+"""The files of an evaluation: their names, what they hold, and which of them are refused."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from preprocessing.errors import UserError
+from preprocessing.files import write_json
+from stfnet import ClipConfig, ModelConfig, run
+from stfnet.config import RunConfig, TrainingConfig
+from stfnet.evaluation import result_files
+
+SPLIT = {"protocol": "group", "fold": "1"}
+
+
+def _results(**changes):
+    return {"confusion": np.eye(3, dtype=int).tolist(), "split": "test", "certificate": SPLIT} | (
+        SPLIT | changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "suffix"),
+    [
+        ({}, ""),
+        ({"split": "val"}, "-val"),
+        ({"split": "unseen"}, "-unseen"),
+        ({"protocol": "official", "fold": "2"}, "-official-2"),
+    ],
+)
+def test_each_part_has_result_files_of_its_own(tiny_records, tmp_path, changes, suffix):
+    probabilities = np.array([[0.2, 0.7, 0.1]], np.float32)
+    paths = result_files.write(tmp_path, _results(**changes), probabilities, [0], tiny_records)
+    assert [path.name for path in paths] == [
+        f"results{suffix}.json",
+        f"predictions{suffix}.csv",
+        f"confusion{suffix}.png",
+    ]
+    assert set(tmp_path.iterdir()) == set(paths)
+
+
+def test_predictions_hold_the_probability_of_every_class(tiny_records, tmp_path):
+    probabilities = np.array([[0.8, 0.125, 0.075], [0.1, 0.25, 0.65]], np.float32)
+    result_files.write(tmp_path, _results(), probabilities, [3, 12], tiny_records)
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == result_files.read_predictions(tmp_path)
+    names = tiny_records.classes
+    for row, position, values, best in zip(rows, (3, 12), probabilities, (0, 2), strict=True):
+        video = tiny_records.videos[position]
+        assert (row["video"], row["class"]) == (video.id, video.class_name)
+        assert row["predicted"] == names[best]
+        assert float(row["probability"]) == pytest.approx(values[best], abs=1e-6)
+        written = [float(row[f"p:{name}"]) for name in names]
+        np.testing.assert_allclose(written, values, atol=1e-6)
+        assert float(row["probability_of_class"]) == float(row[f"p:{row['class']}"])
+
+
+def test_a_run_without_predictions_has_no_rows(tmp_path):
+    assert result_files.read_predictions(tmp_path) == []
+
+
+def test_the_figures_are_written_even_where_the_picture_cannot_be(tiny_records, tmp_path, caplog):
+    (tmp_path / "confusion.png").write_bytes(b"of an earlier evaluation")
+    results = _results(confusion=[1, 0], top1=0.5)  # no matrix
+    probabilities = np.array([[0.2, 0.7, 0.1]], np.float32)
+    result_files.write(tmp_path, results, probabilities, [0], tiny_records)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert (tmp_path / "predictions.csv").read_text().count("\n") == 2
+    assert not (tmp_path / "confusion.png").exists()
+    assert "confusion.png was not drawn" in caplog.text
+
+
+@pytest.fixture
+def evaluated(tiny_records, tmp_path):
+    """A run's folder with the results that a reader needs, and no network yet."""
+    config = RunConfig(
+        "tiny", tiny_records.classes, ModelConfig(3, ClipConfig(3, 4, 32)), TrainingConfig()
+    )
+    videos = run.draw_videos(tiny_records, config)
+    with run.writing(tmp_path, config, videos):
+        pass
+    names = "streams num_classes num_train num_test per_class validated_on"
+    names += " top1 top5 mean_class_accuracy majority chance leak"
+    figures = dict.fromkeys(names.split(), 0)
+    results = _results(**figures) | {"certificate": videos.certificate()}
+    write_json(tmp_path / "results.json", results)
+    return tmp_path
+
+
+def _refused(folder, message, **changes):
+    path = folder / "results.json"
+    results = json.loads(path.read_text())
+    write_json(path, results | changes)
+    with pytest.raises(UserError, match=message):
+        result_files.read_results(folder)
+    write_json(path, results)
+
+
+def test_results_of_another_run_or_network_are_refused(evaluated):
+    assert result_files.read_results(evaluated)["split"] == "test"
+    another = {"parts_sha256": "of another run"}
+    _refused(evaluated, r"is of another run than .*videos\.json", certificate=another)
+    (evaluated / "best.keras").write_bytes(b"trained on since")
+    _refused(evaluated, r"is of an earlier network than .*best\.keras", network_sha256="0" * 64)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"protocol": "group"}', "\x00"])
+def test_results_that_are_not_an_evaluations_are_refused(evaluated, content):
+    (evaluated / "results.json").write_text(content)
+    with pytest.raises(UserError, match="evaluate the run again"):
+        result_files.read_results(evaluated)
+
+
+def test_missing_figures_are_named(evaluated):
+    path = evaluated / "results.json"
+    results = json.loads(path.read_text())
+    del results["top5"], results["leak"]
+    write_json(path, results)
+    with pytest.raises(UserError, match=r"results\.json lacks leak, top5: evaluate the run again"):
+        result_files.read_results(evaluated)
+
+
+def test_missing_results_are_named_with_the_way_out(evaluated):
+    (evaluated / "results.json").unlink()
+    with pytest.raises(UserError, match=r"results\.json is missing: run experiments\.evaluate"):
+        result_files.read_results(evaluated)

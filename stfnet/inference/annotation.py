@@ -43,17 +43,13 @@ class VideoWriter:
     def _open(self, height, width):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # A missing encoder is no error here: the next is tried.
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        try:
-            for codec in CODECS[self.path.suffix]:
-                code = cv2.VideoWriter_fourcc(*codec)
-                writer = cv2.VideoWriter(
-                    str(self.path), cv2.CAP_FFMPEG, code, self.fps, (width, height)
-                )
-                if writer.isOpened():
-                    return writer
-        finally:
-            cv2.utils.logging.setLogLevel(level)
+        for codec in CODECS[self.path.suffix]:
+            code = cv2.VideoWriter.fourcc(*codec)
+            writer = cv2.VideoWriter(
+                str(self.path), cv2.CAP_FFMPEG, code, self.fps, (width, height)
+            )
+            if writer.isOpened():
+                return writer
         raise UserError(
             f"{self.path} cannot be written: OpenCV {cv2.__version__} opens none of the encoders "
             f"{', '.join(CODECS[self.path.suffix])}; install opencv-contrib-python-headless"
@@ -194,7 +190,7 @@ def color_fields(found, clip: ClipConfig):
     """Draws each distinct flow field of a clip.
 
     Args:
-        found: what `stfnet.inference.prediction.read_clip` returns.
+        found: what `stfnet.inference.clip.read_clip` returns.
         clip: the clip configuration.
 
     Returns:
@@ -253,7 +249,7 @@ def write_annotated(path, source, found, clip: ClipConfig, ranking):
     Args:
         path: file to write, `.mp4` or `.webm`.
         source: the video.
-        found: what `stfnet.inference.prediction.read_clip` returned for it.
+        found: what `stfnet.inference.clip.read_clip` returned for it.
         clip: the clip configuration.
         ranking: list of (class name, probability), best first.
     """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-BOUND = 20.0  # displacement in pixels at the ends of the range, unless told otherwise
+BOUND = 20.0  # displacement in pixels at the ends of the range, unless another is given
 
 
 def encode(flow: np.ndarray, bound: float = BOUND) -> np.ndarray:

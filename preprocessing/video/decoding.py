@@ -76,7 +76,7 @@ def read_frames(
         path: the file or the folder.
         note: called at the end, with one line, where the file is whole and shows clearly fewer
             frames than it declares: trimmed on the phone, or with longer sound, or miscounted.
-        waiting: called now and then while no frame comes, to show that the work goes on.
+        waiting: called now and then while no frame comes, to show that the work continues.
 
     Yields:
         uint8 (H, W, 3), RGB.

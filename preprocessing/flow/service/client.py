@@ -73,7 +73,7 @@ class _Client:
             self._connection.send(self._ring.slots)
             reduction.send_handle(self._connection, self._ring.descriptor, None)
         self._ring.forget()
-        self._frames = 0  # written since the ring was made
+        self._frames = 0  # written since the ring was allocated
 
     def solve(self, frames, waiting):
         """Writes frames as far as the ring goes, and yields fields when it is full."""

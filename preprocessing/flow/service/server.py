@@ -174,9 +174,8 @@ class _Device:
     def why_lost(self) -> str:
         """One line on why the process ended."""
         self._watcher.join(_END_SECONDS)
-        return (
-            f"optical flow with Keras stopped: {self._cause}. Run the same command again to go on"
-        )
+        way_out = "Run the same command again to continue"
+        return f"optical flow with Keras stopped: {self._cause}. {way_out}"
 
     def kill(self):
         """Ends the process, and reads its last reports."""
@@ -214,7 +213,7 @@ def _cause_of_death(code: int | None) -> str:
     if code is None or code >= 0:
         return f"its process ended with exit status {code}"
     name = signal.Signals(-code).name
-    hint = " (out of memory, if nobody killed it)" if name == "SIGKILL" else ""
+    hint = " (out of memory, if it was not killed by hand)" if name == "SIGKILL" else ""
     return f"its process died of {name}{hint}"
 
 

@@ -101,15 +101,15 @@ def _files(folder):
 
 
 def test_records_of_several_workers_are_those_of_one_process(videos, tmp_path, keras_device):
-    def with_three_workers(made, numbers):
-        tasks = [(made, number) for number in numbers]
+    def with_three_workers(plan, numbers):
+        tasks = [(plan, number) for number in numbers]
         work = functools.partial(parts.make_part, solver=flow.Solver("keras", address=keras_device))
         for (_, number), result in worker_pool.run(work, tasks, 3, 60):
             yield number, result
 
-    def in_this_process(made, numbers):
+    def in_this_process(plan, numbers):
         for number in numbers:
-            yield number, parts.make_part((made, number), solver=here)
+            yield number, parts.make_part((plan, number), solver=here)
 
     here = flow.Solver("keras", batch=BATCH)  # compiled already
     _prepare(videos, tmp_path / "several", with_three_workers)
@@ -163,19 +163,19 @@ def hang(folder, size, batch):
 @pytest.mark.parametrize(
     ("break_", "patience", "reason"),
     [
-        (die, 60, r"its process died of SIGKILL \(out of memory, if nobody killed it\)"),
+        (die, 60, r"its process died of SIGKILL \(out of memory, if it was not killed by hand\)"),
         (run_out_of_memory, 60, r"ValueError: RESOURCE_EXHAUSTED: .* bytes \(a smaller --flow"),
         (hang, 3, "no answer within 3 s"),
     ],
 )
-def test_a_lost_device_ends_the_run_and_the_next_goes_on(
+def test_a_lost_device_ends_the_run_and_the_next_resumes(
     videos, tmp_path, serve_with, break_, patience, reason
 ):
     serve_with(functools.partial(break_, tmp_path), patience)
     run = prepare.local_runner(2, 60, flow_batch=BATCH)
     with pytest.raises(UserError, match=f"optical flow with Keras stopped: {reason}") as caught:
         _prepare(videos, tmp_path / "records", run)
-    assert str(caught.value).endswith("Run the same command again to go on")
+    assert str(caught.value).endswith("Run the same command again to continue")
     assert "\n" not in str(caught.value)
     _prepare(videos, tmp_path / "records", run)
     serve_with(stand_in)

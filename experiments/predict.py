@@ -16,6 +16,7 @@ import signal
 from absl import flags
 
 from experiments import program
+from preprocessing import flow
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -28,7 +29,7 @@ flags.DEFINE_enum("video_format", "mp4", ["mp4", "webm"], "Container of the anno
 flags.DEFINE_enum(
     "flow_quality",
     None,
-    ["reference", "fast"],
+    list(flow.QUALITIES),
     "OpenCV's TV-L1 (of --video by default) or the same compiled, faster (of --live by default).",
 )
 flags.DEFINE_integer(
@@ -99,12 +100,12 @@ def watch(model, config):
     from stfnet.inference import capture, live
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it keeps its video, as by Ctrl-C
-    stream = capture.open_stream(FLAGS.live)
+    source = capture.open_capture(FLAGS.live)
     annotated = annotated_file() if FLAGS.output else None
     live.watch(
         model,
         config,
-        stream,
+        source,
         annotated,
         FLAGS.interval,
         FLAGS.flow_quality or "fast",

@@ -30,7 +30,7 @@ from experiments import preparation_report, program
 from preprocessing import flow, records, splits, video
 from preprocessing.datasets import load
 from preprocessing.errors import UserError
-from preprocessing.flow.service import server
+from preprocessing.flow import constants
 from preprocessing.preparation import conversion, estimate, prepare
 from preprocessing.records import verification
 
@@ -78,7 +78,7 @@ _FLOW_BATCH = flags.DEFINE_integer(
     "flow_batch",
     None,
     "of --flow_method=keras: pairs of frames that the device solves at once (default: "
-    + ", ".join(f"{pairs} on a {name}" for name, pairs in server.BATCHES.items())
+    + ", ".join(f"{pairs} on a {name}" for name, pairs in constants.SERVICE_BATCHES.items())
     + "; with --runner=beam always 32)",
     lower_bound=1,
 )

@@ -12,6 +12,7 @@ from absl import app, flags, logging
 # TensorFlow's C++ start-up notes drown a program's own lines; set before anything imports it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from preprocessing import worker_pool
 from preprocessing.errors import UserError
 
 _USERS_OS_ERRORS = (
@@ -83,21 +84,12 @@ def output_file(name) -> Path:
 
 def start_tensorflow():
     """Imports TensorFlow without the start-up notes that no setting of its own turns off."""
-    kept = os.dup(2)
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 2)
-    interrupted = False
     try:
-        import tensorflow as tf
+        with worker_pool.silenced_stderr():
+            import tensorflow as tf
 
-        tf.config.list_physical_devices()
+            tf.config.list_physical_devices()
     except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(silent)
-    if interrupted:
         sys.exit(_stop("stopped by Ctrl-C"))
 
 

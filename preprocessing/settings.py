@@ -6,6 +6,10 @@ import typing
 
 from preprocessing.errors import UserError
 
+# How a frame becomes square, see `preprocessing.video.resize`; here since both the preparation and
+# the network's configuration have the setting, and a configuration loads without OpenCV.
+RESIZE_MODES = ("stretch", "crop")
+
 _KINDS = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}
 
 

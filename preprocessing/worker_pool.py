@@ -63,7 +63,7 @@ def run(
         (task, result or `Failure`), in the order in which they end.
 
     Raises:
-        UserError: the disk is full, or the function raised `StopRunError`.
+        StopRunError: what the function raised, or the disk is full.
     """
     waiting = collections.deque(tasks)
     crew = [_Worker(function) for _ in range(min(workers, len(waiting)))]
@@ -80,7 +80,7 @@ def run(
                 if kind == "progress":
                     progress(value)
                 elif kind == "stop":
-                    raise UserError(value)
+                    raise value
                 else:
                     yield task, value
             for worker in crew:
@@ -163,12 +163,13 @@ def _attempt(function, task, reporter) -> tuple[str, Any]:
         reporter.flush()
         return "done", result
     except StopRunError as error:
-        return "stop", str(error)
+        return "stop", error
     except UserError as error:
         return "done", Failure(getattr(error, "outcome", "refused"), str(error))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return "stop", f"{error}: free some space and run the same command again to go on"
+            reason = f"{error}: free some space and run the same command again to go on"
+            return "stop", StopRunError(reason)
         return "done", Failure("error", f"{type(error).__name__}: {error}")
 
 
@@ -192,3 +193,19 @@ def die_with_parent():
     """Waits for the end of the process that started this one, and ends it."""
     multiprocessing.parent_process().join()
     os._exit(1)
+
+
+@contextlib.contextmanager
+def silenced_stderr():
+    """Keeps what libraries in C write to this process's stderr off the terminal.
+
+    For the notes that TensorFlow writes when it is loaded, which no setting of its own turns off.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

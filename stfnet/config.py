@@ -11,7 +11,7 @@ from pathlib import Path
 
 from preprocessing import splits
 from preprocessing.errors import UserError
-from preprocessing.settings import check, setting
+from preprocessing.settings import RESIZE_MODES, check, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ClipConfig:
     # Side of the square frames and flow fields, in pixels.
     image_size: int = setting(224, "[16, 8192]")
     # How frames reached that size: straight to the square, or short side then centre.
-    resize: str = setting("stretch", ("stretch", "crop"))
+    resize: str = setting("stretch", RESIZE_MODES)
     # A video of fewer than T frames repeats its last frame, starts again, or is refused.
     short_video: str = setting("pad_last", ("pad_last", "loop", "error"))
     # Displacement in pixels that encodes to the ends of the 8-bit range.

@@ -140,8 +140,9 @@ def opencv_speed(frames, cores, repeats=1):
 
 def fast_speed(frames, repeats=1):
     """Pairs a second of the compiled CPU solver, on one core."""
-    list(optical_flow.stream(frames[:2], quality="fast"))  # compiles
-    seconds = _best_seconds(lambda: list(optical_flow.stream(frames, quality="fast")), repeats)
+    solver = optical_flow.Solver(quality="fast")
+    list(solver.fields(frames[:2]))  # compiles
+    seconds = _best_seconds(lambda: list(solver.fields(frames)), repeats)
     return (len(frames) - 1) / seconds
 
 

@@ -14,18 +14,19 @@ from keras import ops
 
 from preprocessing.errors import UserError
 from preprocessing.flow import tvl1_operators
-
-TAU = 0.25  # time step of the dual update
-LAMBDA = 0.15  # weight of the data term, for grey values in [0, 255]
-THETA = 0.3  # how tightly the two halves of the split problem are coupled
-EPSILON = 0.01  # root mean square change of the flow, pixels, under which a warp ends
-SCALES = 5
-SCALE_STEP = 0.8
-SMALLEST_SIDE = 16  # pixels; a scale below this is not used
-WARPS = 5
-OUTER_ITERATIONS = 10
-INNER_ITERATIONS = 30
-_LEAST_GRADIENT = np.finfo("float32").eps
+from preprocessing.flow.constants import (
+    EPSILON,
+    INNER_ITERATIONS,
+    LAMBDA,
+    LEAST_GRADIENT,
+    OUTER_ITERATIONS,
+    SCALE_STEP,
+    SCALES,
+    SMALLEST_SIDE,
+    TAU,
+    THETA,
+    WARPS,
+)
 
 
 def scale_sizes(height, width):
@@ -55,7 +56,7 @@ def _iterate(state, gradient, constant):
     gx, gy = gradient
     residual = constant + (gx * u1 + gy * u2)
     # Zach's three cases in one: the step -residual/|g|^2, cut off at lambda theta.
-    step = -residual / ops.maximum(gx * gx + gy * gy, _LEAST_GRADIENT)
+    step = -residual / ops.maximum(gx * gx + gy * gy, LEAST_GRADIENT)
     step = ops.clip(step, -LAMBDA * THETA, LAMBDA * THETA)
     new1 = u1 + step * gx + THETA * tvl1_operators.divergence(*dual[:2])
     new2 = u2 + step * gy + THETA * tvl1_operators.divergence(*dual[2:])
@@ -69,7 +70,7 @@ def _iterate(state, gradient, constant):
 
 
 def _minimise(state, gradient, constant):
-    """Iterate at one warp until every pair of the batch stands still, each stopping on its own."""
+    """Iterates at one warp until every pair of the batch stands still, each stopping on its own."""
     height, width = constant.shape[1:]
     threshold = EPSILON**2 * height * width
 
@@ -82,8 +83,8 @@ def _minimise(state, gradient, constant):
     def inner(change, *state):
         new_state, new_change = _iterate(state, gradient, constant)
         on = running(change)
-        state = [ops.where(on, new, old) for new, old in zip(new_state, state, strict=True)]
-        return (ops.where(change > threshold, new_change, change), *state)
+        kept = (ops.where(on, new, old) for new, old in zip(new_state, state, strict=True))
+        return (ops.where(change > threshold, new_change, change), *kept)
 
     def outer(change, u1, u2, *dual):
         on = running(change)
@@ -103,7 +104,7 @@ def _minimise(state, gradient, constant):
 
 
 def _solve_scale(previous, following, u1, u2):
-    """Refine the flow u1, u2 at one scale; all are float32 (B, H, W)."""
+    """Refines the flow u1, u2 at one scale; all are float32 (B, H, W)."""
     height, width = previous.shape[1:]
     columns = ops.arange(width, dtype="float32")
     rows = ops.arange(height, dtype="float32")[:, None]
@@ -191,7 +192,7 @@ def device():
     return keras.distribution.list_devices()[0].split(":")[0]
 
 
-def tvl1(frames, batch=16):
+def tvl1(frames, batch):
     """TV-L1 flow of a video, as OpenCV's DualTVL1OpticalFlow with its defaults.
 
     Each (batch, H, W) compiles once a process, so a short video is filled up to a whole batch.

@@ -13,11 +13,20 @@ import cv2
 import numba
 import numpy as np
 
-TAU, LAMBDA, THETA = 0.25, 0.15, 0.3
-EPSILON = 0.01
-SCALES, SCALE_STEP, SMALLEST_SIDE = 5, 0.8, 16
-WARPS, OUTER_ITERATIONS, INNER_ITERATIONS = 5, 10, 30
-MEDIAN_SIZE = 5
+from preprocessing.flow.constants import (
+    EPSILON,
+    INNER_ITERATIONS,
+    LAMBDA,
+    LEAST_GRADIENT,
+    MEDIAN_SIZE,
+    OUTER_ITERATIONS,
+    SCALE_STEP,
+    SCALES,
+    SMALLEST_SIDE,
+    TAU,
+    THETA,
+    WARPS,
+)
 
 
 def calc(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
@@ -29,6 +38,7 @@ def calc(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
     Returns:
         float32 (H, W, 2): x and y displacement in pixels of each pixel of `previous`.
     """
+    pyramid: list[tuple[np.ndarray, ...]]
     pyramid = [(previous.astype(np.float32), following.astype(np.float32))]
     while len(pyramid) < SCALES:
         smaller = tuple(
@@ -91,7 +101,7 @@ def _has_cache_folder() -> bool:
     except RuntimeError:
         if multiprocessing.parent_process() is None:  # else every worker would say so
             logging.warning(
-                "fast flow is compiled anew in every process (some seconds): no folder to keep it"
+                "fast flow is compiled again in every process (some seconds): no folder to keep it"
                 " in is writable; set NUMBA_CACHE_DIR to one that is"
             )
         return False
@@ -128,7 +138,7 @@ def _flow_row(y, u1, u2, dual, gx, gy, constant):
     """One row of u = v + theta div p, v by Zach's thresholding; the sum of squared changes."""
     limit = np.float32(LAMBDA * THETA)
     theta = np.float32(THETA)
-    least = np.float32(1.1920929e-07)  # below it, OpenCV takes the image as flat
+    least = np.float32(LEAST_GRADIENT)
     change = np.float32(0)
     width = u1.shape[1]
     above = y - 1 if y else 0

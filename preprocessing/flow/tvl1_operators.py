@@ -6,13 +6,14 @@ All take and return float32 planes, b h w, whose height and width are static.
 import numpy as np
 from keras import ops
 
-MEDIAN_SIZE = 5
+from preprocessing.flow.constants import MEDIAN_SIZE
+
 CUBIC_A = -0.75  # OpenCV's cubic kernel; Keys' own choice is -0.5
 _BORDER = 4  # zeros around a plane, so that every tap of a clamped position falls inside
 
 
 def extend(plane, n):
-    """Repeat the border `n` times: (B, H, W) -> (B, H + 2n, W + 2n)."""
+    """Repeats the border `n` times: (B, H, W) -> (B, H + 2n, W + 2n)."""
     plane = ops.concatenate([plane[:, :1]] * n + [plane] + [plane[:, -1:]] * n, axis=1)
     return ops.concatenate([plane[:, :, :1]] * n + [plane] + [plane[:, :, -1:]] * n, axis=2)
 
@@ -80,7 +81,7 @@ def _cubic_weights(t):
 
 
 def sample_cubic(planes, x, y):
-    """Read planes at (x, y) with bicubic interpolation; outside of the image everything is zero.
+    """Reads planes at (x, y) with bicubic interpolation; outside of the image everything is zero.
 
     Args:
         planes: list of P tensors (B, H, W).

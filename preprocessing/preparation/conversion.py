@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from preprocessing import flow, records, video
@@ -29,8 +28,8 @@ class Settings:
     image_format: str = setting("jpeg", records.IMAGE_FORMATS)
     jpeg_quality: int = setting(95, "[1, 100]")
     # Displacement in pixels at the ends of the 8-bit range.
-    flow_bound: float = setting(20.0, "(0, 10000]")
-    # See `preprocessing.flow.tvl1`.
+    flow_bound: float = setting(flow.BOUND, "(0, 10000]")
+    # See `preprocessing.flow.Solver`.
     flow_method: str = setting("opencv", flow.METHODS)
     # Of `opencv`.
     flow_quality: str = setting("reference", flow.QUALITIES)
@@ -43,7 +42,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What converting a video tells about it.
+    """What is known of a video after its conversion.
 
     Attributes:
         num_frames: frames that decoded.
@@ -56,24 +55,13 @@ class Facts:
     note: str = ""
 
 
-def example(path: Path, video_id: str, label: int, settings: Settings) -> bytes:
-    """The serialised `tf.train.Example` of a video (`preprocessing.records` has the schema).
-
-    Raises:
-        VideoError: the video cannot be used.
-    """
-    with records.ExampleWriter(video_id, label) as writer:
-        convert(path, writer, settings)
-        return writer.serialized()
-
-
 def convert(
     path: Path,
     writer: records.ExampleWriter,
     settings: Settings,
     report: Callable[[int], None] = lambda pairs: None,
     frame_limit: int | None = None,
-    device: str | None = None,
+    solver: flow.Solver | None = None,
 ) -> Facts:
     """Fills `writer` with a video's frames and flow, holding only a few frames at a time.
 
@@ -81,16 +69,17 @@ def convert(
         path: video file or folder of images.
         writer: takes the encoded images.
         settings: sizes and encodings.
-        report: called with 1 after every pair of frames, and with 0 while the device is waited
-            for.
+        report: called with 1 after every pair of frames, and with 0 while the decoder or the
+            device is waited for.
         frame_limit: stop after this many frames (None: all).
-        device: address of the process that solves `keras` flow (None: this one does).
+        solver: of the flow (None: the one of the settings, in this process).
 
     Raises:
         VideoError: the video cannot be used.
     """
+    solver = solver or flow.Solver(settings.flow_method, settings.flow_quality)
     num_frames = 0
-    notes = []
+    notes: list[str] = []
 
     def gray_frames():
         nonlocal num_frames
@@ -106,17 +95,10 @@ def convert(
                     "too_long",
                     f"{path} fills a record's 2 GiB after {num_frames} frames: cut it into clips",
                 )
-            yield cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+            yield video.grayscale(small)
 
     motion = 0.0
-    fields = flow.stream(
-        gray_frames(),
-        settings.flow_method,
-        settings.flow_quality,
-        device=device,
-        waiting=lambda: report(0),
-    )
-    for field in fields:
+    for field in solver.fields(gray_frames(), waiting=lambda: report(0)):
         planes = flow.encode(field, settings.flow_bound).transpose(2, 0, 1)  # h w xy -> xy h w
         writer.add_flow(records.encode_field(planes, settings.image_format, settings.jpeg_quality))
         motion += float(np.hypot(field[..., 0], field[..., 1]).mean())

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from preprocessing import files, json_checks, records, worker_pool
+from preprocessing import files, flow, json_checks, records, worker_pool
 from preprocessing import video as video_files
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
@@ -245,9 +245,9 @@ def _write_facts(made: Plan, number: int, part: Part):
 
 
 def make_part(
-    task: tuple[Plan, int], report=lambda amount: None, device: str | None = None
+    task: tuple[Plan, int], report=lambda amount: None, solver: flow.Solver | None = None
 ) -> Part:
-    """Converts video `number` of the plan into its part; for `device` see `conversion.convert`.
+    """Converts video `number` of the plan into its part; for `solver` see `conversion.convert`.
 
     Raises:
         VideoError: the video cannot be used.
@@ -256,7 +256,7 @@ def make_part(
     video = made.videos[number]
     path = made.part_path(number)
     with records.ExampleWriter(video.id, video.label, path.parent) as writer:
-        facts = conversion.convert(video.path, writer, made.settings, report, device=device)
+        facts = conversion.convert(video.path, writer, made.settings, report, solver=solver)
         with files.writing(path) as file:
             digesting = _DigestingFile(file)
             length = writer.write_record(digesting)

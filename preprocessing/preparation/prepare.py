@@ -68,7 +68,8 @@ def local_runner(
             work = parts.make_part
             if tasks and made.settings.flow_method == "keras":
                 serving = server.serving(made.settings.image_size, flow_batch, time_limit, measured)
-                work = functools.partial(work, device=stack.enter_context(serving))
+                solver = flow.Solver("keras", address=stack.enter_context(serving))
+                work = functools.partial(work, solver=solver)
             for (_, number), result in worker_pool.run(work, tasks, workers, time_limit, progress):
                 yield number, result
 

@@ -1,4 +1,4 @@
-"""Whether all bytes of a video file are there, as its container tells by where its parts lie.
+"""Whether all bytes of a video file are there, as its container shows by where its parts lie.
 
 A header may count more frames than are shown (trimmed files, sound longer than the picture), so a
 count proves nothing; a part that reaches beyond the end of the file does.
@@ -48,7 +48,7 @@ _LARGEST_MOOV = 1 << 30
 def missing_bytes(path: Path) -> str | None:
     """What of the file is missing, in one line, or None where nothing is or it cannot be known."""
     path = Path(path)
-    reach_of = _REACH.get(containers.container(path))
+    reach_of = _REACH.get(containers.container(path) or "")
     if reach_of is None:
         return None
     with path.open("rb") as file:
@@ -56,7 +56,7 @@ def missing_bytes(path: Path) -> str | None:
         try:
             reach = reach_of(file, size)
         except _DAMAGE:
-            return None  # a damaged structure proves nothing: the decoder will tell
+            return None  # a damaged structure proves nothing: the decoder decides
     if reach <= size:
         return None
     return f"{path} has {size} bytes and needs at least {reach}: it was cut off, copy it again"
@@ -69,7 +69,9 @@ def is_broken(path: Path) -> bool:
     of a disk that failed.
     """
     path = Path(path)
-    breaks = {"AVI": _avi_breaks, "Matroska": _matroska_breaks}.get(containers.container(path))
+    breaks = {"AVI": _avi_breaks, "Matroska": _matroska_breaks}.get(
+        containers.container(path) or ""
+    )
     if breaks is None:
         return False
     with path.open("rb") as file:
@@ -156,7 +158,8 @@ def _table_reach(table: bytes) -> int:
     if not samples or not len(runs):
         return 0
     # (first chunk, samples a chunk, description) of each run of chunks, counted from 1
-    lengths = np.diff(np.append(runs[:, 0], len(offsets) + 1).astype(np.int64))
+    first_chunks = np.append(runs[:, 0], len(offsets) + 1).astype(np.int64)
+    lengths = first_chunks[1:] - first_chunks[:-1]
     samples_of = np.repeat(runs[:, 1].astype(np.int64), lengths)
     last = np.minimum(np.cumsum(samples_of), samples)
     first = last - np.minimum(samples_of, last)

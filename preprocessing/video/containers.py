@@ -39,8 +39,8 @@ def container(path: Path) -> str | None:
 
 
 def declares(path: Path) -> str | None:
-    """What the file's header tells of its length: `frames`, `duration` or nothing."""
-    return _DECLARED.get(container(path))
+    """What the file's header says of its length: `frames`, `duration` or nothing."""
+    return _DECLARED.get(container(path) or "")
 
 
 def why_unreadable(path: Path) -> tuple[str, str]:
@@ -51,9 +51,9 @@ def why_unreadable(path: Path) -> tuple[str, str]:
         return "zero_bytes", f"{path} is empty: copy it again"
     with path.open("rb") as file:
         content = file.read(_SEARCHED_BYTES)
-    for kind, (position, signature) in _AUDIO_FILES.items():
+    for sound, (position, signature) in _AUDIO_FILES.items():
         if content[position : position + len(signature)] == signature:
-            return "no_video", f"{path} is sound ({kind}), without a picture"
+            return "no_video", f"{path} is sound ({sound}), without a picture"
     kind = container(path)
     if kind is None:
         return "not_video", (

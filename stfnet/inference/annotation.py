@@ -46,18 +46,14 @@ class VideoWriter:
 
     def _open(self, height: int, width: int) -> cv2.VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Silent, since a missing encoder is no error: the next one is tried.
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        try:
-            for codec in CODECS[self.path.suffix]:
-                code = cv2.VideoWriter.fourcc(*codec)
-                writer = cv2.VideoWriter(
-                    str(self.path), cv2.CAP_FFMPEG, code, self.fps, (width, height)
-                )
-                if writer.isOpened():
-                    return writer
-        finally:
-            cv2.utils.logging.setLogLevel(level)
+        # A missing encoder is no error here: the next is tried.
+        for codec in CODECS[self.path.suffix]:
+            code = cv2.VideoWriter.fourcc(*codec)
+            writer = cv2.VideoWriter(
+                str(self.path), cv2.CAP_FFMPEG, code, self.fps, (width, height)
+            )
+            if writer.isOpened():
+                return writer
         raise UserError(
             f"{self.path} cannot be written: OpenCV {cv2.__version__} opens none of the encoders "
             f"{', '.join(CODECS[self.path.suffix])}; install opencv-contrib-python-headless"
@@ -175,7 +171,7 @@ def color_fields(clip_inputs: Mapping, clip: ClipConfig) -> dict[int, np.ndarray
     """Draws each distinct flow field of a clip.
 
     Args:
-        clip_inputs: what `stfnet.inference.prediction.read_clip` returns.
+        clip_inputs: what `stfnet.inference.clip.read_clip` returns.
         clip: the clip configuration.
 
     Returns:
@@ -237,7 +233,7 @@ def write_annotated(
     Args:
         path: file to write, `.mp4` or `.webm`.
         source: the video.
-        clip_inputs: what `stfnet.inference.prediction.read_clip` returned for it.
+        clip_inputs: what `stfnet.inference.clip.read_clip` returned for it.
         clip: the clip configuration.
         ranking: (class name, probability), best first.
     """

@@ -6,27 +6,28 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from preprocessing import video
 from preprocessing.errors import UserError
 
 UNKNOWN_FPS = 25.0
 QUEUED_FRAMES = 32  # about a second of a camera's frames
-PATIENCE = 2.0  # seconds that a stream which ends may take
-SILENCE = 10.0  # seconds without a frame after which a stream counts as gone
+PATIENCE = 2.0  # seconds that a camera may take to close
+SILENCE = 10.0  # seconds without a frame after which a camera counts as gone
 
 
-def usual_fps(claimed):
+def usual_fps(claimed: float) -> float:
     """The frame rate that a source claims, or UNKNOWN_FPS where that is none (0, 90000)."""
     return claimed if 1 <= claimed <= 240 else UNKNOWN_FPS
 
 
-class FileStream:
+class FileCapture:
     """Frames of a video file, each as fast as it is asked for."""
 
     dropped = 0
 
-    def __init__(self, path):
+    def __init__(self, path: Path):
         self.path, self.fps = path, usual_fps(video.probe(path).fps)
 
     def __iter__(self):
@@ -38,29 +39,26 @@ class FileStream:
         pass
 
 
-class CameraStream:
-    """A camera or a network stream, read in the background.
+class CameraCapture:
+    """A camera, here or at a network address, read in the background.
 
     Where the work is slower than the camera and QUEUED_FRAMES frames wait, all of them are dropped
     at once: neighbours mostly stay neighbours, as flow needs them, and the delay stays bounded.
 
     Args:
-        source: number of a camera, or address of a stream.
+        source: number of a camera, or address of a video stream.
 
     Raises:
         UserError: it cannot be opened.
     """
 
-    def __init__(self, source):
+    def __init__(self, source: int | str):
         self.name = f"camera {source}" if isinstance(source, int) else f"stream {source}"
         self.dropped, self.count = 0, 0
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             self._capture = cv2.VideoCapture(source)
         except cv2.error:  # a number beyond those of any camera
             self._capture = cv2.VideoCapture()
-        finally:
-            cv2.utils.logging.setLogLevel(level)
         if not self._capture.isOpened():
             raise UserError(
                 f"{self.name} cannot be opened: check that it is connected, not in use by another "
@@ -68,7 +66,8 @@ class CameraStream:
             )
         self.fps = usual_fps(self._capture.get(cv2.CAP_PROP_FPS))
         self._length = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)  # of a finite video
-        self._queue, self._ready = collections.deque(), threading.Condition()
+        self._queue: collections.deque[tuple[float, np.ndarray]] = collections.deque()
+        self._ready = threading.Condition()
         self._ended = self._closed = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -116,10 +115,10 @@ class CameraStream:
         self._reader.join(PATIENCE)
 
 
-def open_stream(source):
-    """A stream from what stands on the command line: camera number, address or file."""
+def open_capture(source: str) -> CameraCapture | FileCapture:
+    """Opens what the command line names: the number of a camera, an address or a file."""
     if source.isdecimal():
-        return CameraStream(int(source))
+        return CameraCapture(int(source))
     if "://" in source:
-        return CameraStream(source)
-    return FileStream(Path(source))
+        return CameraCapture(source)
+    return FileCapture(Path(source))

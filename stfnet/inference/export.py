@@ -9,6 +9,7 @@ import tensorflow as tf
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.flow import tvl1_keras
+from preprocessing.flow.constants import GRAPH_BATCH
 from stfnet.config import RunConfig, read_json, to_dict
 from stfnet.inference import video_graph
 
@@ -72,12 +73,12 @@ def _check_sums(folder):
     path = folder / SUMS_FILE
     if not path.is_file():
         return
-    found = _sums(folder)
+    sums = _sums(folder)
     lines = path.read_text(errors="replace").splitlines()
     wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name in [*wanted, CONFIG_FILE, CLASSES_FILE, "saved_model.pb"]:
-        if name not in wanted or found.get(name) != wanted[name]:
-            state = "is missing" if name not in found else "is damaged, or its checksum is"
+        if name not in wanted or sums.get(name) != wanted[name]:
+            state = "is missing" if name not in sums else "is damaged, or its checksum is"
             raise UserError(f"{folder / name} {state}: copy the export again, or export the run")
 
 
@@ -116,7 +117,7 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False, cert
 
 def _trace_solver(clip, jit_compile):
     """TV-L1 as a graph of its own: it is large, and would be traced again with all around it."""
-    pair = tf.TensorSpec((video_graph.PAIRS, clip.image_size, clip.image_size), tf.float32)
+    pair = tf.TensorSpec((GRAPH_BATCH, clip.image_size, clip.image_size), tf.float32)
     solver = tf.function(tvl1_keras.solve, jit_compile=jit_compile or None)
     return solver.get_concrete_function(pair, pair)
 

@@ -1,10 +1,9 @@
-"""Recognition on a stream: a window of sampled frames that slides along with it."""
+"""Recognition as frames come: a window of sampled frames that slides along with the capture."""
 
 import collections
 import dataclasses
 import time
 
-import cv2
 import numpy as np
 
 from preprocessing import files, flow, video
@@ -12,10 +11,11 @@ from preprocessing.errors import UserError
 from preprocessing.flow.colors import flow_to_color, scale_of
 from stfnet.config import ClipConfig, RunConfig
 from stfnet.inference import annotation, prediction
+from stfnet.inference.clip import FieldEncoder, stack
 
 
 class SlidingWindow:
-    """The last T sampled frames of a stream and the flow around them, each field computed once.
+    """The last T sampled frames of a capture and the flow around them, each field computed once.
 
     Every `interval`-th frame is sampled; it is complete when the last field of its stack is known,
     a few frames later. Only the fields of the stacks are computed, and the raw frames are not kept.
@@ -27,13 +27,15 @@ class SlidingWindow:
         quality: of the flow, `reference` or `fast`.
     """
 
-    def __init__(self, clip: ClipConfig, streams, interval, quality="fast"):
-        self.clip, self.streams, self.interval, self.quality = clip, streams, interval, quality
-        self.samples = collections.deque(maxlen=clip.num_frames)  # (number, frame, stack)
+    def __init__(self, clip: ClipConfig, streams: str, interval: int, quality: str = "fast"):
+        self.clip, self.streams, self.interval = clip, streams, interval
+        # (number, frame, stack); the stack is None where no flow is read.
+        self.samples: collections.deque[tuple[int, np.ndarray, np.ndarray | None]]
+        self.samples = collections.deque(maxlen=clip.num_frames)
         self.count = 0
-        self.fields = {}  # number -> uint8 (H, W, 2)
-        self._pending = collections.deque()
-        self._previous = None
+        self.fields: dict[int, np.ndarray] = {}  # number -> uint8 (H, W, 2)
+        self._pending: collections.deque[tuple[int, np.ndarray]] = collections.deque()
+        self._encoder = FieldEncoder(clip.flow_bound, quality)
 
     @property
     def full(self):
@@ -41,17 +43,15 @@ class SlidingWindow:
         return len(self.samples) == self.clip.num_frames
 
     def add(self, frame):
-        """Takes the next frame, uint8 (H, W, 3) RGB; tells whether a sample became complete."""
+        """Takes the next frame, uint8 (H, W, 3) RGB; returns whether a sample became complete."""
         number, self.count = self.count, self.count + 1
         small = video.resize(frame, self.clip.image_size, self.clip.resize)
         if number % self.interval == 0:
             self._pending.append((number, small))
         if self.streams != "rgb":
-            gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-            if number and self._is_needed(number - 1):
-                field = flow.tvl1(np.stack([self._previous, gray]), quality=self.quality)[0]
-                self.fields[number - 1] = flow.encode(field, self.clip.flow_bound)
-            self._previous = gray
+            field = self._encoder.add(small, wanted=self._is_needed(number - 1))
+            if field is not None:
+                self.fields[number - 1] = field
         if not self._pending or number <= self._last_field(self._pending[0][0]):
             return False
         self._complete(*self._pending.popleft())
@@ -66,34 +66,34 @@ class SlidingWindow:
         return number + self.clip.flow_length - self.clip.flow_length // 2 - 1
 
     def _complete(self, number, small):
-        stack = None
+        fields = None
         if self.streams != "rgb":
             first = number - self.clip.flow_length // 2
             wanted = np.clip(first + np.arange(self.clip.flow_length), 0, self.count - 2)
-            stack = np.concatenate([self.fields[k] for k in wanted.tolist()], axis=-1)
+            fields = stack([self.fields[k] for k in wanted.tolist()])
             self.fields = {k: field for k, field in self.fields.items() if k >= first}
-        self.samples.append((number, small, stack))
+        self.samples.append((number, small, fields))
 
     def finish(self):
-        """Completes, at the end of a stream, a first sample whose stack reaches beyond it."""
+        """Completes, at the end of a capture, a first sample whose stack reaches beyond it."""
         if not self.samples and self._pending and self.count >= 2:
             self._complete(*self._pending.popleft())
 
     def clip_inputs(self):
-        """The window as a clip, as `prediction.read_clip`; its last frame fills it up."""
+        """The window as a clip, as `clip.read_clip` gives it; its last frame fills it up."""
         samples = list(self.samples)
         samples += samples[-1:] * (self.clip.num_frames - len(samples))
-        found = {}
+        inputs = {}
         if self.streams != "flow":
-            found["rgb"] = np.stack([small for _, small, _ in samples])
+            inputs["rgb"] = np.stack([small for _, small, _ in samples])
         if self.streams != "rgb":
-            found["flow"] = np.stack([stack for _, _, stack in samples])
-        return found
+            inputs["flow"] = np.stack([fields for *_, fields in samples if fields is not None])
+        return inputs
 
 
 @dataclasses.dataclass
 class Rates:
-    """How fast a stream is worked through.
+    """How fast the frames of a capture are worked through.
 
     Attributes:
         frames: frames seen.
@@ -103,7 +103,7 @@ class Rates:
 
     frames: int = 0
     begun: float = 0.0
-    latencies: list = dataclasses.field(default_factory=list)
+    latencies: list[float] = dataclasses.field(default_factory=list)
 
     @property
     def per_second(self):
@@ -111,14 +111,14 @@ class Rates:
         return self.frames / max(time.monotonic() - self.begun, 1e-9)
 
 
-def watch(model, config: RunConfig, stream, path=None, interval=0, quality="fast", show=print):
-    """Recognises what happens in a stream until it ends.
+def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast", show=print):
+    """Recognises what happens before a camera, or in a file, until it ends.
 
     Args:
         model: a network or an `ExportedModel`.
         config: RunConfig.
-        stream: of `stfnet.inference.capture`.
-        path: file for the annotated video; None for none. It is written also where the stream
+        source: of `stfnet.inference.capture.open_capture`.
+        path: file for the annotated video; None for none. It is written also where the source
             breaks off or Ctrl-C ends it.
         interval: frames between sampled frames; 0 for the middle of those trained with.
         quality: of the flow.
@@ -134,13 +134,13 @@ def watch(model, config: RunConfig, stream, path=None, interval=0, quality="fast
     window = SlidingWindow(config.model.clip, config.model.streams, interval, quality)
     _warm_up(model, config, interval, quality)
     if path is None:
-        return _follow(model, config, stream, window, None, show)
+        return _follow(model, config, source, window, None, show)
     outcome = {}
 
     def write(temporary):
-        writer = annotation.VideoWriter(temporary, stream.fps)
+        writer = annotation.VideoWriter(temporary, source.fps)
         try:
-            outcome["ranking"] = _follow(model, config, stream, window, writer, show)
+            outcome["ranking"] = _follow(model, config, source, window, writer, show)
         except UserError as error:
             if writer.writer is None:
                 raise
@@ -164,8 +164,9 @@ def _warm_up(model, config, interval, quality):
     prediction.predict_clip(model, window.clip_inputs())
 
 
-def _follow(model, config, stream, window, writer, show):
-    ranking, rates, notes = [], Rates(), ("filling the window",)
+def _follow(model, config, source, window, writer, show):
+    ranking, rates = [], Rates()
+    notes: tuple[str, ...] = ("filling the window",)
 
     def predict(captured):
         nonlocal ranking, notes
@@ -180,7 +181,7 @@ def _follow(model, config, stream, window, writer, show):
 
     captured = time.monotonic()
     try:
-        for captured, frame in stream:
+        for captured, frame in source:
             rates.begun = rates.begun or captured
             rates.frames += 1
             if window.add(frame) and window.full:
@@ -193,13 +194,13 @@ def _follow(model, config, stream, window, writer, show):
     except KeyboardInterrupt:
         pass
     finally:
-        stream.close()
+        source.close()
         if rates.frames:
             latency = f"{np.mean(rates.latencies):.2f} s" if rates.latencies else "none"
             show(
                 f"{rates.frames} frames at {rates.per_second:.1f} frames/s, "
                 f"{len(rates.latencies)} predictions, mean latency {latency}, "
-                f"{stream.dropped} frames dropped"
+                f"{source.dropped} frames dropped"
             )
     if not rates.frames:
         raise UserError("stopped before the first frame: there is nothing to show or to write")

@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 
 import stfnet.model  # noqa: F401 - registers the layers that a saved network is made of
-from preprocessing import flow, video
 from preprocessing.errors import UserError
-from stfnet import run, sampling
-from stfnet.config import ClipConfig, RunConfig, to_dict
-from stfnet.inference.capture import usual_fps
+from stfnet import run
+from stfnet.config import RunConfig, to_dict
+from stfnet.inference.clip import read_clip
 from stfnet.inference.export import is_export, load_export
 from stfnet.run import checkpoints
 
@@ -67,81 +65,12 @@ def load_model(folder):
     return load_export(folder) if is_export(folder) else load_run(folder)
 
 
-def read_clip(path, clip: ClipConfig, streams="both", quality="reference"):
-    """Reads the test clip of a video (Eqs. 13-14) as the network takes it.
-
-    The video is decoded twice, first to count its frames, since headers may lie: only the clip's
-    own frames and flow fields are ever held. The values are those of records without JPEG.
-
-    Args:
-        path: video file, or folder of images.
-        clip: the clip configuration.
-        streams: `both`, `rgb` or `flow`: what to read.
-        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.tvl1`).
-
-    Returns:
-        Dictionary of `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L) as far as asked for,
-        `frame_numbers` int64 (T,) 0-based, `num_frames` and `fps` (frames a second).
-
-    Raises:
-        UserError: the video does not decode, has fewer than two frames, or fewer than T under
-            `short_video="error"`.
-    """
-    num_frames = sum(1 for _ in video.read_frames(path))
-    try:
-        frame_numbers = sampling.test_indices(num_frames, clip.num_frames, clip.short_video)
-        fields = sampling.flow_indices(frame_numbers, num_frames, clip.flow_length)  # t l
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    found = {
-        "frame_numbers": frame_numbers,
-        "num_frames": num_frames,
-        "fps": usual_fps(video.probe(path).fps),
-    }
-    wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
-    wanted_fields = set() if streams == "rgb" else set(fields.ravel().tolist())
-    frames, planes = _read(path, clip, wanted_frames, wanted_fields, quality)
-    if wanted_frames:
-        found["rgb"] = np.stack([frames[k] for k in frame_numbers.tolist()])
-    if wanted_fields:
-        # Along the channels, each field's x before its y.
-        found["flow"] = np.stack(
-            [np.concatenate([planes[k] for k in row], axis=-1) for row in fields.tolist()]
-        )
-    return found
-
-
-def _read(path, clip, wanted_frames, wanted_fields, quality):
-    """Decodes the video up to the last thing wanted.
-
-    Returns:
-        (frames, planes): frame number -> uint8 (H, W, 3), field number -> uint8 (H, W, 2).
-    """
-    frames, planes, previous = {}, {}, None
-    wanted_gray = wanted_fields | {k + 1 for k in wanted_fields}
-    last = max(wanted_frames | wanted_gray)
-    for number, frame in enumerate(video.read_frames(path)):
-        if number in wanted_frames or number in wanted_gray:
-            small = video.resize(frame, clip.image_size, clip.resize)
-        if number in wanted_frames:
-            frames[number] = small
-        if number in wanted_gray:
-            gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-            if number - 1 in wanted_fields:
-                field = flow.tvl1(np.stack([previous, gray]), quality=quality)[0]
-                planes[number - 1] = flow.encode(field, clip.flow_bound)
-            previous = gray
-        if number == last:
-            break
-    return frames, planes
-
-
 def predict_clip(model, clip_inputs):
     """Class probabilities of one clip.
 
     Args:
         model: anything with `predict_on_batch`: a network or an `ExportedModel`.
-        clip_inputs: what `read_clip` returns.
+        clip_inputs: what `stfnet.inference.clip.read_clip` returns.
 
     Returns:
         float32 (C,).
@@ -157,7 +86,7 @@ def predict_clip(model, clip_inputs):
 
 
 def predict_video(model, config: RunConfig, path, quality="reference"):
-    """Class probabilities of a video file, and the clip that they were found from.
+    """Class probabilities of a video file, and the clip that they were computed from.
 
     Args:
         model: a network or an `ExportedModel`.
@@ -166,7 +95,7 @@ def predict_video(model, config: RunConfig, path, quality="reference"):
         quality: of the flow, `reference` or `fast`.
 
     Returns:
-        (float32 (C,), dictionary of `read_clip`).
+        (float32 (C,), dictionary of `stfnet.inference.clip.read_clip`).
     """
     clip = read_clip(path, config.model.clip, config.model.streams, quality)
     return predict_clip(model, clip), clip

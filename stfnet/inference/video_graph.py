@@ -1,16 +1,16 @@
 """From decoded frames of any number and size to the network's clip, as TensorFlow operations.
 
 The exported model carries this graph, so that a server needs neither OpenCV nor this project. Each
-step is that of `prediction.read_clip`: frames, grey and encoding to the last bit, and flow as
+step is that of `clip.read_clip`: frames, grey and encoding to the last bit, and flow as
 near as the solver in Keras' operations comes to OpenCV's.
 """
 
 import tensorflow as tf
 
 from preprocessing.flow import tvl1_keras
+from preprocessing.flow.constants import GRAPH_BATCH
 from stfnet.config import ClipConfig
 
-PAIRS = 16  # solved at a time: bounds memory, and a pair that converges late holds up few others
 # OpenCV's RGB to gray in 15-bit fixed point.
 GRAY_WEIGHTS, GRAY_SHIFT = (9798, 19235, 3735), 15
 SLIVER = 1e-3  # of a pixel: what OpenCV's resize by area does not count
@@ -96,9 +96,9 @@ def _linear_taps(source_size, target_size, first, count, area):
     edge = tf.floor(position * scale)
     low = tf.where(area, tf.cast(edge, tf.float32), tf.floor(center))
     beyond = tf.maximum(tf.cast(position + 1 - (edge + 1) * growth, tf.float32), 0)
-    share = tf.where(area, beyond - tf.floor(beyond), center - low)
+    fraction = tf.where(area, beyond - tf.floor(beyond), center - low)
     low = tf.cast(low, tf.int32)
-    weights = [tf.cast(tf.round(weight * 2048), tf.int32) for weight in (1 - share, share)]
+    weights = [tf.cast(tf.round(weight * 2048), tf.int32) for weight in (1 - fraction, fraction)]
     return (low, weights[0]), (low + 1, weights[1])
 
 
@@ -149,8 +149,8 @@ def _interpolate(frame, rows, columns):
     for above_or_below, weight in rows:
         row = tap(frame, above_or_below, height - 1, 0)  # s w c
         across = sum(
-            tap(row, left_or_right, width - 1, 1) * share[:, None]
-            for left_or_right, share in columns
+            tap(row, left_or_right, width - 1, 1) * weight[:, None]
+            for left_or_right, weight in columns
         )
         total += (weight[:, None, None] * (across // 16)) // 65536
     return tf.cast(tf.clip_by_value(total // 4, 0, 255), tf.uint8)
@@ -218,11 +218,11 @@ def encode(field, bound):
 
 
 def solve(previous, following, solver):
-    """TV-L1 of any number of pairs, PAIRS at a time.
+    """TV-L1 of any number of pairs, GRAPH_BATCH at a time.
 
     Args:
         previous, following: float32 (P, S, S), grey; P may be unknown.
-        solver: function of two float32 (PAIRS, S, S).
+        solver: function of two float32 (GRAPH_BATCH, S, S).
 
     Returns:
         float32 (P, S, S, 2), pixels.
@@ -231,15 +231,15 @@ def solve(previous, following, solver):
     # Black pairs fill the last chunk: they stand still after one iteration.
     filled = [
         tf.reshape(
-            tf.pad(images, ((0, -count % PAIRS), (0, 0), (0, 0))),
-            (-1, PAIRS, size, size),
+            tf.pad(images, ((0, -count % GRAPH_BATCH), (0, 0), (0, 0))),
+            (-1, GRAPH_BATCH, size, size),
         )
         for images in (previous, following)
     ]
     fields = tf.map_fn(
         lambda pair: solver(*pair),
         tuple(filled),
-        fn_output_signature=tf.TensorSpec((PAIRS, size, size, 2), tf.float32),
+        fn_output_signature=tf.TensorSpec((GRAPH_BATCH, size, size, 2), tf.float32),
         parallel_iterations=1,
     )
     return tf.reshape(fields, (-1, size, size, 2))[:count]
@@ -252,7 +252,7 @@ def make_clip(frames, clip: ClipConfig, streams="both", solver=tvl1_keras.solve)
         frames: uint8 (B, N, H, W, 3), RGB; B, N >= 2, H and W may be unknown.
         clip: the clip configuration.
         streams: `both`, `rgb` or `flow`.
-        solver: TV-L1 of float32 (PAIRS, S, S) pairs.
+        solver: TV-L1 of float32 (GRAPH_BATCH, S, S) pairs.
 
     Returns:
         (inputs, frame numbers): uint8 `rgb` (B, T, S, S, 3) and `flow` (B, T, S, S, 2L) as far as

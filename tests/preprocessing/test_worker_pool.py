@@ -79,16 +79,36 @@ def test_a_full_disk_stops_the_run():
         list(worker_pool.run(_work, [("full", 0), ("plain", 1)], 1, 30))
 
 
+class OutOfPaperError(worker_pool.StopRunError):
+    pass
+
+
+def _print(task, report):
+    raise OutOfPaperError("no paper")
+
+
+def test_an_error_that_stops_the_run_keeps_its_type():
+    with pytest.raises(OutOfPaperError, match="no paper"):
+        list(worker_pool.run(_print, [1, 2], 1, 30))
+
+
+def test_what_is_written_to_stderr_below_python_is_silenced_and_only_there(capfd):
+    with worker_pool.silenced_stderr():
+        os.write(2, b"a note of a library")
+    os.write(2, b"an error")
+    assert capfd.readouterr().err == "an error"
+
+
 def test_workers_end_with_a_killed_parent(tmp_path):
     program = tmp_path / "parent.py"
     program.write_text(
         "import os, time\n"
-        "from preprocessing import runner\n"
+        "from preprocessing import worker_pool\n"
         "def work(task, report):\n"
         "    print(os.getpid(), flush=True)\n"
         "    time.sleep(60)\n"
         "if __name__ == '__main__':\n"
-        "    list(runner.run(work, [1], 1, 60))\n"
+        "    list(worker_pool.run(work, [1], 1, 60))\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     parent = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env=environment)

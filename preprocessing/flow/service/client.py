@@ -16,7 +16,6 @@ from preprocessing import worker_pool
 from preprocessing.flow.service import shared_ring
 
 BATCHES_AHEAD = 2  # of the device's batches, what a worker's ring holds
-LOST = "the process that computes optical flow has ended"
 _MESSAGES_PER_BATCH = 4  # pairs are announced in quarters of a batch
 _PATIENCE_SECONDS = 1.0  # between two signs of life of a worker that waits
 
@@ -27,11 +26,14 @@ _idle: dict[str, "_Client"] = {}
 class DeviceLostError(worker_pool.StopRunError):
     """The device process ended while this worker needed it: no video can be converted."""
 
+    def __init__(self, reason: str = "the process that computes optical flow has ended"):
+        super().__init__(reason)
 
-def stream(
+
+def fields(
     frames: Iterable[np.ndarray], address: str, waiting: Callable[[], None] = lambda: None
 ) -> Iterator[np.ndarray]:
-    """As `preprocessing.flow.stream`, solved by the process at `address`.
+    """As `preprocessing.flow.Solver.fields`, solved by the process at `address`.
 
     Args:
         frames: uint8 (H, W), of the size that the process solves.
@@ -58,7 +60,7 @@ def _reaching_the_device():
     try:
         yield
     except (EOFError, ConnectionError) as error:
-        raise DeviceLostError(LOST) from error
+        raise DeviceLostError from error
 
 
 class _Client:
@@ -71,7 +73,7 @@ class _Client:
             self._connection.send(self._ring.slots)
             reduction.send_handle(self._connection, self._ring.descriptor, None)
         self._ring.forget()
-        self._frames = 0  # written since the ring was made
+        self._frames = 0  # written since the ring was allocated
 
     def solve(self, frames, waiting):
         """Writes frames as far as the ring goes, and yields fields when it is full."""

@@ -3,36 +3,40 @@
 import collections
 import threading
 from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+W = TypeVar("W", bound=Hashable)  # a worker
 
 
-class PairQueue:
-    """Hands out batches, a pair of each worker in turn, so that every video goes on."""
+class PairQueue(Generic[W]):
+    """Hands out batches, a pair of each worker in turn, so that every video advances."""
 
     def __init__(self):
         self._changed = threading.Condition()
         # Worker -> numbers of its pairs; the worker whose turn it is comes first.
+        self._waiting: collections.OrderedDict[W, collections.deque[int]]
         self._waiting = collections.OrderedDict()
         self._idle = True
 
     def set_idle(self, idle: bool):
-        """Tells whether the device stands idle, so that a batch that is not full is worth it."""
+        """Sets whether the device stands idle, so that a batch that is not full is worth it."""
         with self._changed:
             self._idle = idle
             self._changed.notify()
 
-    def add(self, worker: Hashable, first: int, count: int):
+    def add(self, worker: W, first: int, count: int):
         """Puts pairs `first` to `first + count - 1` of a worker behind its others."""
         with self._changed:
             numbers = self._waiting.setdefault(worker, collections.deque())
             numbers.extend(range(first, first + count))
             self._changed.notify()
 
-    def drop(self, worker: Hashable):
+    def drop(self, worker: W):
         """Forgets the pairs of a worker that is gone."""
         with self._changed:
             self._waiting.pop(worker, None)
 
-    def take(self, count: int, patience: float) -> list[tuple[Hashable, int]]:
+    def take(self, count: int, patience: float) -> list[tuple[W, int]]:
         """Waits for a full batch, or, while the device stands idle, for a pair and then not long.
 
         Args:
@@ -44,13 +48,13 @@ class PairQueue:
         """
         with self._changed:
             while True:
-                self._changed.wait_for(lambda: self._number() >= (1 if self._idle else count))
+                self._changed.wait_for(lambda: self._count() >= (1 if self._idle else count))
                 self._changed.wait_for(
-                    lambda: not (self._idle and 0 < self._number() < count), patience
+                    lambda: not (self._idle and 0 < self._count() < count), patience
                 )
-                if self._number() >= (1 if self._idle else count):
+                if self._count() >= (1 if self._idle else count):
                     break
-            batch = []
+            batch: list[tuple[W, int]] = []
             while self._waiting and len(batch) < count:
                 worker, numbers = self._waiting.popitem(last=False)
                 batch.append((worker, numbers.popleft()))
@@ -58,5 +62,5 @@ class PairQueue:
                     self._waiting[worker] = numbers
             return batch
 
-    def _number(self):
+    def _count(self) -> int:
         return sum(map(len, self._waiting.values()))

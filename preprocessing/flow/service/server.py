@@ -1,6 +1,6 @@
 """One process that owns the device and computes optical flow for all workers of a preparation.
 
-A GPU's memory, and the compiled solver, are had once, however many workers decode and encode. The
+A GPU's memory and the compiled solver exist once, however many workers decode and encode. The
 process packs the pairs that wait, of whichever videos, into batches of one fixed shape, so that
 the device neither stands idle nor solves half-empty batches when a video ends. Frames and fields
 travel through memory shared with each worker (`shared_ring`), their numbers through a socket. A
@@ -27,19 +27,18 @@ import numpy as np
 
 from preprocessing import worker_pool
 from preprocessing.errors import UserError
+from preprocessing.flow import constants
 from preprocessing.flow.service import client, pair_queue, shared_ring
 
-# Pairs at once where the user names no number. A CPU gains nothing from more; a GPU is busy with
-# one batch long enough for starting its thousands of small kernels not to count.
-BATCHES = {"cpu": 8, "gpu": 64, "tpu": 64}
 _START_SECONDS = 1800.0  # loading and compiling, of which a slow machine may need minutes
-# What of the last batch's time a batch that is not full waits for more pairs, and its bounds.
+# Fraction of the last batch's time for which a batch that is not full waits for more pairs, and the
+# bounds of this time.
 _PATIENCE, _PATIENCE_SECONDS = 0.1, (0.02, 1.0)
-
 _END_SECONDS = 30.0  # after which a process that broke off has ended
-_REASON_LENGTH = 300  # characters of an error that are told
+_REASON_LENGTH = 300  # characters of an error that are shown
 
-Solver = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# Takes uint8 (B, H, W), frames and those that follow; returns float32 (B, H, W, 2), pixels.
+PairSolver = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Statistics:
 
     @property
     def busy(self) -> float:
-        """Share of the time, first batch to last, in which the device was solving."""
+        """Fraction of the time, first batch to last, in which the device was solving."""
         return self.solving_seconds / self.span_seconds if self.span_seconds else 0.0
 
     @property
@@ -74,7 +73,7 @@ class Statistics:
 
     @property
     def fill(self) -> float:
-        """Mean share of a batch that held pairs."""
+        """Mean fraction of a batch that held pairs."""
         return self.pairs / (self.batches * self.batch) if self.batches else 0.0
 
     def __str__(self):
@@ -85,23 +84,23 @@ class Statistics:
         )
 
 
-def keras_solver(size: int, batch: int | None) -> tuple[Solver, int, str]:
+def keras_solver(size: int, batch: int | None) -> tuple[PairSolver, int, str]:
     """Compiles the Keras solver.
 
     Args:
         size: side of the frames, in pixels.
-        batch: pairs at once, or None for `BATCHES` of the device.
+        batch: pairs at once, or None for `constants.SERVICE_BATCHES` of the device.
 
     Returns:
-        The solver of uint8 arrays (B, H, W), frames and those that follow; B; the device's name.
+        The solver of B pairs; B; the device's name.
     """
     # Not all of a GPU's memory at once: programs beside this one may want some.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    with _silent():
+    with worker_pool.silenced_stderr():
         from preprocessing.flow import tvl1_keras
 
         device = tvl1_keras.device()
-    batch = batch or BATCHES[device]
+    batch = batch or constants.SERVICE_BATCHES[device]
     nothing = np.zeros((batch, size, size), np.uint8)
     tvl1_keras.solve_pairs(nothing, nothing)
     return tvl1_keras.solve_pairs, batch, device
@@ -113,19 +112,19 @@ def serving(
     batch: int | None = None,
     time_limit: float = 300.0,
     measured: Callable[[Statistics], None] = lambda statistics: None,
-    make_solver: Callable[[int, int | None], tuple[Solver, int, str]] = keras_solver,
+    make_solver: Callable[[int, int | None], tuple[PairSolver, int, str]] = keras_solver,
 ) -> Iterator[str]:
     """Runs the device process as long as the context lasts.
 
     Args:
         size: side of the frames, in pixels.
-        batch: pairs at once, or None for `BATCHES` of the device.
+        batch: pairs at once, or None for `constants.SERVICE_BATCHES` of the device.
         time_limit: seconds after which a batch that is not solved is given up.
         measured: called at the end with what was done.
         make_solver: importable by name; see `keras_solver`.
 
     Yields:
-        The address for `client.stream` in processes that this one starts.
+        The address for `preprocessing.flow.Solver` in processes that this one starts.
 
     Raises:
         UserError: the process does not start, fails, is killed or hangs.
@@ -133,20 +132,20 @@ def serving(
     device = _Device(size, batch, time_limit, make_solver)
     try:
         yield device.start()
-    except UserError as error:
-        if str(error) == client.LOST:
-            raise UserError(device.why_lost()) from error
-        raise
+    except client.DeviceLostError as error:
+        raise UserError(device.why_lost()) from error
     finally:
         device.kill()
-    measured(device.statistics)
+    if device.statistics is not None:
+        measured(device.statistics)
 
 
 class _Device:
-    """The parent's hold on the device process.
+    """The parent's side of the device process.
 
     Attributes:
-        statistics: what the process had done when it last told; final after `kill`.
+        statistics: what the process had done at its last report, None before the first; final
+            after `kill`.
     """
 
     def __init__(self, size, batch, time_limit, make_solver):
@@ -158,7 +157,9 @@ class _Device:
         self._process.start()
         theirs.close()
         self._time_limit = time_limit
-        self._cause = self._address = self.statistics = None
+        self._cause: str | None = None
+        self._address: str | None = None
+        self.statistics: Statistics | None = None
         self._started = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -173,23 +174,22 @@ class _Device:
     def why_lost(self) -> str:
         """One line on why the process ended."""
         self._watcher.join(_END_SECONDS)
-        return (
-            f"optical flow with Keras stopped: {self._cause}. Run the same command again to go on"
-        )
+        way_out = "Run the same command again to continue"
+        return f"optical flow with Keras stopped: {self._cause}. {way_out}"
 
     def kill(self):
-        """Ends the process, and listens to what it said last."""
+        """Ends the process, and reads its last reports."""
         self._process.kill()
         self._watcher.join()
         self._connection.close()
 
     def _watch(self):
-        """Listens to the process until it ends, and kills it when it hangs."""
-        deadline = time.monotonic() + _START_SECONDS
+        """Reads the process's reports until it ends, and kills it when it hangs."""
+        deadline: float | None = time.monotonic() + _START_SECONDS
         with contextlib.suppress(EOFError, OSError):
             while True:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if not self._connection.poll(left):
+                remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not self._connection.poll(remaining):
                     self._cause = f"no answer within {self._time_limit:g} s"
                     self._process.kill()
                     deadline = None
@@ -209,11 +209,11 @@ class _Device:
         self._started.set()
 
 
-def _cause_of_death(code: int) -> str:
-    if code >= 0:
+def _cause_of_death(code: int | None) -> str:
+    if code is None or code >= 0:
         return f"its process ended with exit status {code}"
     name = signal.Signals(-code).name
-    hint = " (out of memory, if nobody killed it)" if name == "SIGKILL" else ""
+    hint = " (out of memory, if it was not killed by hand)" if name == "SIGKILL" else ""
     return f"its process died of {name}{hint}"
 
 
@@ -221,20 +221,20 @@ def _serve(control, size, batch, make_solver):
     """The device process's life, until it is killed or its parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
     threading.Thread(target=worker_pool.die_with_parent, daemon=True).start()
-    telling = threading.Lock()
+    sending = threading.Lock()
 
-    def tell(kind, value):
-        with telling:
+    def send(kind, value):
+        with sending:
             control.send((kind, value))
 
     def guard(work):
         try:
             work()
         except BaseException as error:
-            tell("failed", _reason(error))
+            send("failed", _reason(error))
         os._exit(1)
 
-    guard(lambda: _Server(tell, guard, size, batch, make_solver).solve())
+    guard(lambda: _Server(send, guard, size, batch, make_solver).solve())
 
 
 def _reason(error: BaseException) -> str:
@@ -250,12 +250,14 @@ def _reason(error: BaseException) -> str:
 class _Server:
     """Solves what workers send; each has a thread that listens to it, and one answers all."""
 
-    def __init__(self, tell, guard, size, batch, make_solver):
+    def __init__(self, send, guard, size, batch, make_solver):
         begun = time.perf_counter()
         self._solver, batch, device = make_solver(size, batch)
-        self._tell, self._size = tell, size
-        self._pairs = pair_queue.PairQueue()
+        self._send, self._size = send, size
+        self._pairs: pair_queue.PairQueue[_Worker] = pair_queue.PairQueue()
         # The next batch is packed, and the last one answered, while the device solves one.
+        self._packed: queue.Queue[tuple[list[tuple[_Worker, int]], np.ndarray]]
+        self._solved: queue.Queue[tuple[list[tuple[_Worker, int]], np.ndarray]]
         self._packed, self._solved = queue.Queue(maxsize=1), queue.Queue(maxsize=1)
         self._last_seconds = 0.0
         self._statistics = Statistics(device, batch, time.perf_counter() - begun)
@@ -265,14 +267,14 @@ class _Server:
         listener = multiprocessing.connection.Listener(address, "AF_UNIX", 64, authkey=key)
         for work in (self._pack, self._answer, lambda: self._accept(listener)):
             threading.Thread(target=guard, args=(work,), daemon=True).start()
-        tell("ready", (address, self._statistics))
+        send("ready", (address, self._statistics))
 
     def solve(self):
         """Solves batch after batch."""
         done, first = self._statistics, None
         while True:
             pairs, images = self._next()
-            self._tell("begun", None)
+            self._send("begun", None)
             begun = time.perf_counter()
             fields = self._solver(*images)
             ended = time.perf_counter()
@@ -284,7 +286,7 @@ class _Server:
                 solving_seconds=done.solving_seconds + self._last_seconds,
                 span_seconds=ended - first,
             )
-            self._tell("solved", done)
+            self._send("solved", done)
             self._solved.put((pairs, fields))
 
     def _next(self):
@@ -296,7 +298,7 @@ class _Server:
         return packed
 
     def _pack(self):
-        """Makes batches of the pairs that wait."""
+        """Packs the pairs that wait into batches."""
         batch, (least, most) = self._statistics.batch, _PATIENCE_SECONDS
         while True:
             patience = min(max(_PATIENCE * self._last_seconds, least), most)
@@ -310,10 +312,10 @@ class _Server:
             self._packed.put((pairs, images))
 
     def _answer(self):
-        """Gives solved fields to their workers, while the next batch is being solved."""
+        """Hands solved fields to their workers, while the next batch is being solved."""
         while True:
             pairs, fields = self._solved.get()
-            counts = collections.Counter()
+            counts: collections.Counter[_Worker] = collections.Counter()
             for (worker, number), field in zip(pairs, fields, strict=False):
                 worker.ring.field(number)[:] = field
                 counts[worker] += 1
@@ -323,7 +325,7 @@ class _Server:
 
     def _accept(self, listener):
         while True:
-            # A worker may be killed while it says hello.
+            # A worker may be killed while it connects.
             with contextlib.suppress(EOFError, OSError, multiprocessing.AuthenticationError):
                 connection = listener.accept()
                 threading.Thread(target=self._listen, args=(connection,), daemon=True).start()
@@ -346,16 +348,3 @@ class _Server:
 class _Worker:
     connection: multiprocessing.connection.Connection
     ring: shared_ring.Ring
-
-
-@contextlib.contextmanager
-def _silent():
-    """Keeps the notes that TensorFlow writes when it is loaded off the terminal."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -1,7 +1,7 @@
 """Memory that a worker and the device process share: grey frames one way, flow fields the other.
 
 A ring of pairs, numbered from 0 on as long as it lives. Pair i leads from frame i to frame i + 1,
-so a worker that goes on to another video skips the pair between the two. Fields are large (400 KB
+so a worker that begins another video skips the pair between the two. Fields are large (400 KB
 at 224 x 224): through a pipe they would be copied four times, here they are copied twice.
 """
 
@@ -16,16 +16,16 @@ class Ring:
 
     Attributes:
         slots: pairs that fit; pair i takes the place of pair i - slots.
-        descriptor: of the memory, to be sent to the other process; None once `forget` was called.
+        descriptor: of the memory, to be sent to the other process; -1 once `forget` was called.
     """
 
     def __init__(self, slots: int, size: int, descriptor: int | None = None):
-        """Makes the memory, or maps that of `descriptor`, which then is this object's.
+        """Allocates the memory, or maps that of `descriptor`, which then belongs to this object.
 
         Args:
             slots: pairs that fit.
             size: side of the frames, in pixels.
-            descriptor: of the memory that the other process made.
+            descriptor: of the memory that the other process allocated.
         """
         frames, fields = (slots + 1) * size * size, slots * size * size * 8
         start = -(-frames // mmap.PAGESIZE) * mmap.PAGESIZE
@@ -50,6 +50,6 @@ class Ring:
 
     def forget(self):
         """Closes the descriptor; the memory goes with the last process that maps it."""
-        if self.descriptor is not None:
+        if self.descriptor >= 0:
             os.close(self.descriptor)
-            self.descriptor = None
+            self.descriptor = -1

@@ -14,14 +14,14 @@ from preprocessing import flow
 
 _PREPARE = """
 import sys
-from preprocessing import conversion, preparation
-from preprocessing.datasets import folder
+from preprocessing.datasets import class_folders
+from preprocessing.preparation import conversion, prepare
 
 if __name__ == "__main__":
     settings = conversion.Settings(image_size=16, flow_quality="fast")
     clip = {"num_frames": 3, "flow_length": 4}
-    run = preparation.local_runner(2, 60)
-    done = preparation.prepare(folder.load(sys.argv[1]), sys.argv[2], settings, clip, run)
+    run = prepare.local_runner(2, 60)
+    done = prepare.prepare(class_folders.load(sys.argv[1]), sys.argv[2], settings, clip, run)
     print(len(done.record_set.videos), "videos", len(done.failures), "failed")
 """
 
@@ -35,7 +35,7 @@ def without_cache(tmp_path):
     package = tmp_path / "installed" / "preprocessing"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(preprocessing.__file__).parent, package, ignore=ignored)
-    (package / "__pycache__").write_bytes(b"")
+    (package / "flow" / "__pycache__").write_bytes(b"")
     places = {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "NUMBA_CACHE_DIR": os.devnull}
     environment = os.environ | places | {"PYTHONPATH": str(package.parent)}
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -12,11 +14,18 @@ def _images(values):
     return [cv2.imdecode(np.frombuffer(v, np.uint8), cv2.IMREAD_UNCHANGED) for v in values]
 
 
+def _example(path, video_id, label, settings):
+    """The serialised `tf.train.Example` of a video."""
+    with records.ExampleWriter(video_id, label) as writer:
+        conversion.convert(path, writer, settings)
+        return writer.serialized()
+
+
 def test_a_lossless_example_holds_the_frames_and_their_flow(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", num_frames=5)
     settings = conversion.Settings(image_size=32, image_format="png")
-    serialized = conversion.example(path, "v_a", 7, settings)
-    assert conversion.example(path, "v_a", 7, settings) == serialized
+    serialized = _example(path, "v_a", 7, settings)
+    assert _example(path, "v_a", 7, settings) == serialized
 
     features = tf.train.Example.FromString(serialized).features.feature
     assert features["video_id"].bytes_list.value == [b"v_a"]
@@ -44,7 +53,7 @@ def test_jpeg_keeps_frames_and_flow_closely(tmp_path, write_video):
     stored = {}
     for image_format in records.IMAGE_FORMATS:
         settings = conversion.Settings(image_size=64, image_format=image_format)
-        features = tf.train.Example.FromString(conversion.example(path, "v", 0, settings))
+        features = tf.train.Example.FromString(_example(path, "v", 0, settings))
         feature = features.features.feature
         assert feature["flow"].bytes_list.value[0][:3] == {"jpeg": b"\xff\xd8\xff"}.get(
             image_format, b"\x89PN"
@@ -61,7 +70,7 @@ def test_jpeg_keeps_frames_and_flow_closely(tmp_path, write_video):
 def test_a_single_frame_is_too_short(tmp_path, write_video):
     path = write_video(tmp_path / "a.avi", num_frames=1, fourcc="MJPG")
     with pytest.raises(video.VideoError, match="has 1 frame, and flow needs two") as caught:
-        conversion.example(path, "v", 0, conversion.Settings(image_size=32))
+        _example(path, "v", 0, conversion.Settings(image_size=32))
     assert caught.value.outcome == "too_short"
 
 
@@ -69,16 +78,16 @@ def test_a_video_that_fills_a_record_is_refused_by_name(tmp_path, write_video, m
     path = write_video(tmp_path / "a.mp4", num_frames=40)
     monkeypatch.setattr(records, "MAX_EXAMPLE_BYTES", (1 << 20) + 3000)
     with pytest.raises(video.VideoError, match="cut it into clips") as caught:
-        conversion.example(path, "v", 0, conversion.Settings(image_size=32))
+        _example(path, "v", 0, conversion.Settings(image_size=32))
     assert caught.value.outcome == "too_long"
 
 
 def test_a_real_ucf101_file_has_141_frames_and_140_fields():
-    path = video.Path("../shared/data/clips/v_Basketball_g01_c01.avi")
+    path = Path("../shared/data/clips/v_Basketball_g01_c01.avi")
     if not path.is_file():
         pytest.skip(f"{path} is not here: UCF101 is not part of the project")
     settings = conversion.Settings(image_size=32, flow_quality="fast")
-    feature = tf.train.Example.FromString(conversion.example(path, "v", 0, settings))
+    feature = tf.train.Example.FromString(_example(path, "v", 0, settings))
     feature = feature.features.feature
     assert len(feature["frames"].bytes_list.value) == 141
     assert len(feature["flow"].bytes_list.value) == 140

@@ -17,16 +17,16 @@ SERVER = """
 import sys
 import numpy as np
 import tensorflow as tf
-folder, inputs, outputs = sys.argv[1:]
+folder, inputs, path = sys.argv[1:]
 loaded = tf.saved_model.load(folder)
 inputs = {name: tf.constant(value) for name, value in np.load(inputs).items()}
 whole = loaded.signatures["classify_frames"](frames=inputs.pop("frames"))
 clips = loaded.signatures["serving_default"](**inputs)
 assert set(clips) == {"probabilities"}, clips
 assert not {"stfnet", "preprocessing"} & set(sys.modules)
-found = {f"frames_{name}": value.numpy() for name, value in whole.items()}
-found["frames_class_names"] = found["frames_class_names"].astype("S")
-np.savez(outputs, clips=clips["probabilities"].numpy(), **found)
+outputs = {f"frames_{name}": value.numpy() for name, value in whole.items()}
+outputs["frames_class_names"] = outputs["frames_class_names"].astype("S")
+np.savez(path, clips=clips["probabilities"].numpy(), **outputs)
 """
 
 
@@ -65,14 +65,14 @@ def test_plain_tensorflow_gives_the_probabilities_of_keras(exported, moving_squa
     model, config, folder = exported
     inputs = _random_clips(2, config)
     frames = np.stack(list(video.read_frames(moving_square)))[None]
-    found = _serve(folder, inputs | {"frames": frames}, tmp_path)
-    assert found["clips"].dtype == np.float32
-    np.testing.assert_allclose(found["clips"], model.predict_on_batch(inputs), atol=1e-5)
+    outputs = _serve(folder, inputs | {"frames": frames}, tmp_path)
+    assert outputs["clips"].dtype == np.float32
+    np.testing.assert_allclose(outputs["clips"], model.predict_on_batch(inputs), atol=1e-5)
 
     probabilities, clip = prediction.predict_video(model, config, moving_square)
-    np.testing.assert_allclose(found["frames_probabilities"], [probabilities], atol=1e-3)
-    assert found["frames_class_names"].astype(str).tolist() == list(config.classes)
-    np.testing.assert_array_equal(found["frames_frame_numbers"], clip["frame_numbers"])
+    np.testing.assert_allclose(outputs["frames_probabilities"], [probabilities], atol=1e-3)
+    assert outputs["frames_class_names"].astype(str).tolist() == list(config.classes)
+    np.testing.assert_array_equal(outputs["frames_frame_numbers"], clip["frame_numbers"])
 
 
 def test_an_export_carries_its_classes_and_replaces_an_older_one(exported):

@@ -11,7 +11,8 @@ from preprocessing.flow import tvl1_keras
 from preprocessing.preparation import conversion
 from stfnet import sampling
 from stfnet.config import ClipConfig
-from stfnet.inference import prediction, video_graph
+from stfnet.inference import video_graph
+from stfnet.inference.clip import read_clip
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=20)
 
@@ -34,9 +35,9 @@ SIZES = [
 def test_frames_are_resized_as_by_opencv_to_the_last_bit(target, mode):
     for height, width in SIZES:
         frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-        (found,) = video_graph.resize(frame[None], target, mode).numpy()
+        (resized,) = video_graph.resize(frame[None], target, mode).numpy()
         expected = video.resize(frame, target, mode)
-        np.testing.assert_array_equal(found, expected, err_msg=f"{height} x {width}")
+        np.testing.assert_array_equal(resized, expected, err_msg=f"{height} x {width}")
 
 
 def test_gray_is_opencvs():
@@ -87,7 +88,9 @@ def test_with_one_solver_the_clip_is_that_of_lossless_records(moving_wall):
     solver = tf.function(tvl1_keras.solve, jit_compile=True)
     inputs, numbers = video_graph.make_clip(frames[None], CLIP, solver=solver)
     settings = conversion.Settings(image_size=20, image_format="png", flow_method="keras")
-    stored = records.view_example(conversion.example(folder, "wall", 0, settings))
+    with records.ExampleWriter("wall", 0) as writer:
+        conversion.convert(folder, writer, settings)
+        stored = records.view_example(writer.serialized())
     decoded = {
         name: [cv2.imdecode(np.frombuffer(i, np.uint8), cv2.IMREAD_UNCHANGED) for i in stored[name]]
         for name in ("frames", "flow")
@@ -102,12 +105,40 @@ def test_with_one_solver_the_clip_is_that_of_lossless_records(moving_wall):
             np.testing.assert_array_equal(stack.transpose(2, 0, 1), planes)
 
 
+def _opencv(previous, following):
+    """OpenCV's TV-L1 of float32 (P, S, S) pairs, in the place of the one of Keras' operations."""
+
+    def solve(*images):
+        pairs = zip(*(image.astype(np.uint8) for image in images), strict=True)
+        create = cv2.optflow.DualTVL1OpticalFlow_create
+        return np.stack([create().calc(*pair, None) for pair in pairs])
+
+    fields = tf.numpy_function(solve, [previous, following], tf.float32)
+    return tf.ensure_shape(fields, (*previous.shape, 2))
+
+
+@pytest.mark.parametrize("streams", ["both", "rgb", "flow"])
+@pytest.mark.parametrize("resize", ["stretch", "crop"])
+def test_with_opencvs_solver_the_clip_is_that_of_the_file_to_the_last_bit(
+    moving_wall, resize, streams
+):
+    folder, frames = moving_wall
+    config = dataclasses.replace(CLIP, resize=resize)
+    inputs, numbers = video_graph.make_clip(frames[None], config, streams, _opencv)
+    expected = read_clip(folder, config, streams)
+    np.testing.assert_array_equal(numbers, expected["frame_numbers"])
+    assert set(inputs) == {"rgb", "flow"} & set(expected)
+    for name, value in inputs.items():
+        np.testing.assert_array_equal(value[0], expected[name])
+        assert expected[name].std() > 0
+
+
 def test_a_batch_of_videos_gives_the_clips_of_the_files(moving_wall):
     folder, frames = moving_wall
     spec = tf.TensorSpec((None, None, None, None, 3), tf.uint8)
     make_clip = tf.function(lambda frames: video_graph.make_clip(frames, CLIP), [spec])
     inputs, numbers = make_clip(np.stack([frames, frames[:, :, ::-1]]))
-    expected = prediction.read_clip(folder, CLIP)
+    expected = read_clip(folder, CLIP)
     np.testing.assert_array_equal(numbers, expected["frame_numbers"])
     np.testing.assert_array_equal(inputs["rgb"][0], expected["rgb"])
     encoded = np.abs(inputs["flow"][0].numpy().astype(int) - expected["flow"])

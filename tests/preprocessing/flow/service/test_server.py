@@ -14,7 +14,7 @@ import pytest
 from preprocessing import flow, worker_pool
 from preprocessing.datasets import class_folders as class_folders
 from preprocessing.errors import UserError
-from preprocessing.flow.service import client, server
+from preprocessing.flow.service import server
 from preprocessing.preparation import parts, prepare
 from preprocessing.preparation.conversion import Settings
 
@@ -43,7 +43,7 @@ def _differences(film):
 
 
 def _stream(film, address):
-    return flow.stream(film, "keras", device=address)
+    return flow.Solver("keras", address=address).fields(film)
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +68,13 @@ def test_fields_are_those_of_the_solver_in_this_process_bit_for_bit(keras_device
             assert np.abs(fields).max() > 0.1
 
 
-def test_the_process_tells_what_it_did():
-    found = []
-    with server.serving(SIZE, BATCH, measured=found.append, make_solver=stand_in) as address:
+def test_the_process_reports_what_it_did():
+    measured = []
+    with server.serving(SIZE, BATCH, measured=measured.append, make_solver=stand_in) as address:
         films = [_film(n, 0) for n in (23, 3, 2, 1)]
         list(itertools.zip_longest(*(_stream(film, address) for film in films)))
         list(_stream(films[0], address))
-    (statistics,) = found
+    (statistics,) = measured
     assert statistics.device == "cpu" and statistics.batch == BATCH
     assert statistics.pairs == 22 + 2 + 1 + 22
     assert statistics.pairs / BATCH <= statistics.batches <= statistics.pairs
@@ -100,20 +100,18 @@ def _files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_records_of_several_workers_are_those_of_one_process(
-    videos, tmp_path, keras_device, monkeypatch
-):
-    def with_three_workers(made, numbers):
-        tasks = [(made, number) for number in numbers]
-        work = functools.partial(parts.make_part, device=keras_device)
+def test_records_of_several_workers_are_those_of_one_process(videos, tmp_path, keras_device):
+    def with_three_workers(plan, numbers):
+        tasks = [(plan, number) for number in numbers]
+        work = functools.partial(parts.make_part, solver=flow.Solver("keras", address=keras_device))
         for (_, number), result in worker_pool.run(work, tasks, 3, 60):
             yield number, result
 
-    def in_this_process(made, numbers):
+    def in_this_process(plan, numbers):
         for number in numbers:
-            yield number, parts.make_part((made, number))
+            yield number, parts.make_part((plan, number), solver=here)
 
-    monkeypatch.setattr(flow, "KERAS_BATCH", BATCH)  # compiled already
+    here = flow.Solver("keras", batch=BATCH)  # compiled already
     _prepare(videos, tmp_path / "several", with_three_workers)
     _prepare(videos, tmp_path / "one", in_this_process)
     assert _files(tmp_path / "several") == _files(tmp_path / "one")
@@ -165,19 +163,19 @@ def hang(folder, size, batch):
 @pytest.mark.parametrize(
     ("break_", "patience", "reason"),
     [
-        (die, 60, r"its process died of SIGKILL \(out of memory, if nobody killed it\)"),
+        (die, 60, r"its process died of SIGKILL \(out of memory, if it was not killed by hand\)"),
         (run_out_of_memory, 60, r"ValueError: RESOURCE_EXHAUSTED: .* bytes \(a smaller --flow"),
         (hang, 3, "no answer within 3 s"),
     ],
 )
-def test_a_lost_device_ends_the_run_and_the_next_goes_on(
+def test_a_lost_device_ends_the_run_and_the_next_resumes(
     videos, tmp_path, serve_with, break_, patience, reason
 ):
     serve_with(functools.partial(break_, tmp_path), patience)
     run = prepare.local_runner(2, 60, flow_batch=BATCH)
     with pytest.raises(UserError, match=f"optical flow with Keras stopped: {reason}") as caught:
         _prepare(videos, tmp_path / "records", run)
-    assert str(caught.value).endswith("Run the same command again to go on")
+    assert str(caught.value).endswith("Run the same command again to continue")
     assert "\n" not in str(caught.value)
     _prepare(videos, tmp_path / "records", run)
     serve_with(stand_in)
@@ -218,51 +216,3 @@ def test_a_worker_that_dies_loses_its_video_alone():
         else:
             np.testing.assert_array_equal(result, _differences(_film(num_frames, seed)))
     assert len(results) == len(tasks)
-
-
-def test_a_video_that_breaks_off_leaves_nothing_to_the_next():
-    def broken(film):
-        yield from film[:-1]
-        raise UserError("cut off")
-
-    with server.serving(SIZE, BATCH, 60, make_solver=stand_in) as address:
-        with pytest.raises(UserError, match="cut off"):
-            list(_stream(broken(_film(12, 0)), address))
-        left = _stream(_film(12, 1), address)
-        next(left)
-        left.close()
-        fields = list(_stream(_film(12, 2), address))
-        np.testing.assert_array_equal(fields, _differences(_film(12, 2)))
-
-
-def test_a_worker_has_two_batches_with_the_device_before_it_waits():
-    asked = []
-
-    def frames():
-        for frame in _film(40, 0):
-            asked.append(frame)
-            yield frame
-
-    with server.serving(SIZE, BATCH, 60, make_solver=stand_in) as address:
-        fields = flow.stream(frames(), "keras", device=address)
-        next(fields)
-        # The ring's pairs, and the frame that found it full.
-        assert len(asked) == client.BATCHES_AHEAD * BATCH + 2
-        assert len(list(fields)) == 38
-
-
-def slow(size, batch):
-    def solve(previous, following):
-        time.sleep(2.5)
-        return _difference(previous, following)
-
-    return solve, batch, "cpu"
-
-
-def test_a_worker_that_waits_shows_that_it_lives():
-    signs = []
-    with server.serving(SIZE, BATCH, 60, make_solver=slow) as address:
-        list(flow.stream(_film(2, 0), "keras", device=address, waiting=lambda: signs.append(1)))
-    assert len(signs) >= 1
-    with pytest.raises(client.DeviceLostError):
-        list(_stream(_film(2, 0), address))

@@ -1,3 +1,5 @@
+import pickle
+
 import cv2
 import numpy as np
 import pytest
@@ -21,23 +23,6 @@ def _moving_texture(velocity, num_frames=3, size=96):
     return np.stack(frames)
 
 
-def test_zero_motion_is_128_and_the_range_ends_at_the_bound():
-    encoded = flow.encode(np.array([0.0, 20.0, -20.0, 35.0, -35.0, 0.07, 0.09, -0.09]))
-    # 127.5 levels for 20 px: 0.07 px is 0.45 levels, 0.09 px is 0.57.
-    assert encoded.dtype == np.uint8
-    assert encoded.tolist() == [128, 255, 0, 255, 0, 128, 129, 127]
-
-
-@pytest.mark.parametrize("bound", [5.0, 20.0])
-def test_decoding_gives_back_the_displacement_to_half_a_level(bound):
-    pixels = np.linspace(-bound, bound * 127 / 127.5, 4001)
-    back = flow.decode(flow.encode(pixels, bound), bound)
-    assert back.dtype == np.float32
-    assert np.abs(back - pixels).max() <= 0.5 * bound / 127.5 * 1.0001
-    levels = np.arange(256, dtype=np.uint8)
-    assert (flow.encode(flow.decode(levels, bound), bound) == levels).all()
-
-
 @pytest.mark.parametrize("quality", flow.QUALITIES)
 @pytest.mark.parametrize("velocity", [(1.5, 0.0), (-0.6, 2.0)])
 def test_tvl1_measures_an_analytic_translation(velocity, quality):
@@ -53,8 +38,18 @@ def test_one_frame_has_no_flow_and_colour_is_refused():
     assert flow.tvl1(np.zeros((1, 8, 8), np.uint8)).shape == (0, 8, 8, 2)
     with pytest.raises(ValueError, match="frames must be uint8"):
         flow.tvl1(np.zeros((2, 8, 8, 3), np.uint8))
-    with pytest.raises(UserError, match="'magic' is unknown"):
+
+
+def test_methods_and_qualities_that_are_none_are_refused_before_any_frame():
+    with pytest.raises(UserError, match="flow method 'magic' is unknown: it is one of opencv, k"):
         flow.tvl1(np.zeros((2, 8, 8), np.uint8), method="magic")
+    with pytest.raises(UserError, match="flow quality 'best' is unknown: it is one of reference"):
+        flow.Solver(quality="best")
+
+
+def test_a_solver_comes_back_from_another_process_as_it_was():
+    solver = flow.Solver("keras", batch=4, address="\0somewhere")
+    assert pickle.loads(pickle.dumps(solver)) == solver
 
 
 def test_keras_fields_do_not_depend_on_the_batch():
@@ -66,7 +61,8 @@ def test_keras_fields_do_not_depend_on_the_batch():
     assert (np.abs(levels) <= 1).mean() >= 0.99
 
 
-def test_frames_stream_one_pair_at_a_time():
+@pytest.mark.parametrize("quality", flow.QUALITIES)
+def test_a_field_comes_as_soon_as_its_two_frames_are_there(quality):
     asked = []
 
     def frames():
@@ -74,7 +70,7 @@ def test_frames_stream_one_pair_at_a_time():
             asked.append(index)
             yield frame
 
-    fields = flow.stream(frames())
+    fields = flow.Solver(quality=quality).fields(frames())
     next(fields)
     assert asked == [0, 1]
     next(fields)

@@ -1,15 +1,11 @@
-import os
 import struct
-import subprocess
 import wave
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from preprocessing import video
-from preprocessing.errors import UserError
 
 
 def _count(path):
@@ -56,41 +52,6 @@ def test_a_folder_of_images_is_a_video(tmp_path):
     (tmp_path / "notes.txt").write_text("no frame")
     assert [int(frame[0, 0, 0]) for frame in video.read_frames(tmp_path)] == [20, 40, 200]
     assert video.probe(tmp_path).num_frames == 3
-
-
-def _write_gray(path, level):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", np.full((8, 8, 3), level, np.uint8))[1].tobytes())
-
-
-def test_images_come_in_the_order_of_their_numbers(tmp_path):
-    names = ["1.png", "2.png", "03.png", "9.PNG", "10.png", "11.png", "12.png", "100.png"]
-    for position, name in enumerate(names):
-        _write_gray(tmp_path / name, 20 * position)
-    levels = [int(frame[0, 0, 0]) for frame in video.read_frames(tmp_path)]
-    assert levels == [20 * position for position in range(len(names))]
-
-
-def test_hidden_files_are_no_frames(tmp_path):
-    _write_gray(tmp_path / "1.png", 50)
-    (tmp_path / "._1.png").write_bytes(b"what another system keeps beside a file")
-    assert _count(tmp_path) == 1
-
-
-def test_a_name_that_is_not_utf8_is_refused_before_opencv_sees_it(tmp_path):
-    # OpenCV's reader ends the whole process with a segmentation fault here.
-    name = os.fsencode(tmp_path) + b"/caf\xe9"
-    os.mkdir(name)
-    with open(name + b"/1.png", "wb") as file:
-        file.write(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
-    os.mkdir(tmp_path / "clip")
-    os.link(name + b"/1.png", os.fsencode(tmp_path) + b"/clip/\xe9.png")
-    os.link(name + b"/1.png", name + b".mp4")
-    for bad in (name, name + b".mp4", os.fsencode(tmp_path) + b"/clip"):
-        for read in (_count, video.probe):
-            with pytest.raises(video.VideoError, match=r"\\xe9\S* is not UTF-8: rename") as caught:
-                read(Path(os.fsdecode(bad)))
-            assert caught.value.outcome == "bad_name" and str(caught.value).isprintable()
 
 
 def test_each_fault_has_its_name(tmp_path, write_video):
@@ -158,31 +119,3 @@ def test_a_variable_frame_rate_gives_each_stored_frame_once(tmp_path, write_vide
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
     assert np.diff(times).max() > 5 * np.diff(times).min()  # the rate does vary
     assert _count(path) == 6
-
-
-def test_resizing_stretches_or_crops():
-    # A picture of columns 0..199, 100 rows: the value tells where a pixel came from.
-    frame = np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 100, 0).repeat(3, 2)
-    stretched = video.resize(frame, 50)
-    assert stretched.shape == (50, 50, 3)
-    assert stretched[0, 0, 0] < 5 and stretched[0, -1, 0] > 195
-    # Short side to 50 * 256 / 224 = 57, so 57 x 114, then the middle 50: columns 56 to 144.
-    cropped = video.resize(frame, 50, "crop")
-    assert cropped.shape == (50, 50, 3)
-    assert abs(int(cropped[0, 0, 0]) - 56) <= 2 and abs(int(cropped[0, -1, 0]) - 143) <= 2
-    assert video.resize(frame[..., 0], 300, "crop").shape == (300, 300)
-    with pytest.raises(UserError, match="'squash' is unknown"):
-        video.resize(frame, 50, "squash")
-
-
-def test_the_digest_of_a_video_is_that_of_sha256sum(tmp_path, write_video):
-    path = write_video(tmp_path / "one.mp4")
-    summed = subprocess.run(["sha256sum", path], capture_output=True, text=True).stdout
-    assert video.sha256(path) == summed.split()[0]
-
-
-def test_the_digest_of_a_folder_of_images_is_that_of_the_list_of_sha256sum(tmp_path):
-    for name, level in (("b.jpg", 10), ("a.jpg", 200), ("note.txt", 0)):
-        (tmp_path / name).write_bytes(bytes([level]) * 100)
-    listed = subprocess.run("sha256sum *.jpg | sha256sum", shell=True, cwd=tmp_path, stdout=-1)
-    assert video.sha256(tmp_path) == listed.stdout.decode().split()[0]

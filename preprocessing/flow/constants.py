@@ -1,0 +1,29 @@
+"""The numbers of TV-L1: OpenCV's defaults for its DualTVL1OpticalFlow, and the sizes of batches.
+
+Numba keeps compiled code until `tvl1_numba.py` itself changes: touch that file after a change here.
+"""
+
+import numpy as np
+
+TAU = 0.25  # time step of the dual update
+LAMBDA = 0.15  # weight of the data term, for grey values in [0, 255]
+THETA = 0.3  # how tightly the two halves of the split problem are coupled
+EPSILON = 0.01  # root mean square change of the flow, pixels, under which a warp ends
+SCALES = 5
+SCALE_STEP = 0.8
+SMALLEST_SIDE = 16  # pixels; a scale below this is not used
+WARPS = 5
+OUTER_ITERATIONS = 10
+INNER_ITERATIONS = 30
+MEDIAN_SIZE = 5  # pixels
+# Squared gradient below which OpenCV takes the image as flat.
+LEAST_GRADIENT = float(np.finfo(np.float32).eps)
+
+# Pairs of frames that the Keras solver computes at once, where the caller names no number:
+# in the process that asks for the flow,
+LOCAL_BATCH = 32
+# in the process that owns the device, by its kind (a CPU gains nothing from more; a GPU is busy
+# with one batch long enough for starting its thousands of small kernels not to count),
+SERVICE_BATCHES = {"cpu": 8, "gpu": 64, "tpu": 64}
+# and in an exported graph: bounds memory, and a pair that converges late holds up few others.
+GRAPH_BATCH = 16

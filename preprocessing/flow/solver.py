@@ -1,0 +1,145 @@
+"""TV-L1 by any of its solvers.
+
+TV-L1 is Zach, Pock & Bischof, "A duality based approach for realtime TV-L1 optical flow", 2007.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from preprocessing.errors import UserError
+from preprocessing.flow import constants
+
+METHODS = ("opencv", "keras")
+QUALITIES = ("reference", "fast")
+
+
+@dataclasses.dataclass(frozen=True)
+class Solver:
+    """How flow is computed, and where; picklable, so that workers can be given one.
+
+    Attributes:
+        method: `opencv` (the CPU implementation of OpenCV contrib) or `keras` (the same equations
+            on the accelerator).
+        quality: of `opencv`: `reference` (OpenCV itself) or `fast` (the same steps compiled into
+            one pass, see `preprocessing.flow.tvl1_numba`).
+        batch: of `keras` in this process: pairs solved at once (None: `constants.LOCAL_BATCH`);
+            each value compiles again.
+        address: of `keras`: the process that solves (`preprocessing.flow.service.server`), or
+            None to solve in this one.
+
+    Raises:
+        UserError: there is no such method or quality.
+    """
+
+    method: str = "opencv"
+    quality: str = "reference"
+    batch: int | None = None
+    address: str | None = None
+
+    def __post_init__(self):
+        for name, allowed in (("method", METHODS), ("quality", QUALITIES)):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise UserError(
+                    f"flow {name} {value!r} is unknown: it is one of {', '.join(allowed)}"
+                )
+
+    def fields(
+        self, frames: Iterable[np.ndarray], waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[np.ndarray]:
+        """Flow between neighbouring frames: takes them as they come and holds only a few.
+
+        Args:
+            frames: uint8 (H, W), grayscale, all of one size.
+            waiting: called about once a second while the process at `address` is waited for.
+
+        Yields:
+            float32 (H, W, 2), one less than there are frames: for each pixel of a frame, the x
+            and y displacement in pixels to the next frame.
+
+        Raises:
+            UserError: what the solver needs is not installed.
+            DeviceLostError: the process at `address` has ended.
+        """
+        if self.method == "opencv":
+            solve = fast_solver() if self.quality == "fast" else _opencv_solver()
+            for first, second in itertools.pairwise(frames):
+                yield solve(first, second)
+        elif self.address:
+            from preprocessing.flow.service import client
+
+            yield from client.fields(frames, self.address, waiting)
+        else:
+            yield from _keras_fields(frames, self.batch or constants.LOCAL_BATCH)
+
+
+def tvl1(
+    frames: np.ndarray,
+    method: str = "opencv",
+    quality: str = "reference",
+    batch: int | None = None,
+) -> np.ndarray:
+    """Flow between neighbouring frames.
+
+    Args:
+        frames: uint8 (N, H, W), grayscale.
+        method: `opencv` or `keras`, see `Solver`.
+        quality: of `opencv`: `reference` or `fast`, see `Solver`.
+        batch: of `keras`: pairs solved at once, see `Solver`.
+
+    Returns:
+        float32 (N-1, H, W, 2): field k holds, for each pixel of frame k, the x and y
+        displacement in pixels to frame k+1.
+    """
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 3:
+        raise ValueError(f"frames must be uint8 (N, H, W), not {frames.dtype} {frames.shape}")
+    fields = list(Solver(method, quality, batch).fields(frames))
+    return np.stack(fields) if fields else np.zeros((0, *frames.shape[1:], 2), np.float32)
+
+
+def _keras_fields(frames: Iterable[np.ndarray], batch: int) -> Iterator[np.ndarray]:
+    from preprocessing.flow import tvl1_keras
+
+    frames = iter(frames)
+    last: list[np.ndarray] = []
+    while chunk := list(itertools.islice(frames, batch)):
+        chunk = last + chunk
+        if len(chunk) > 1:
+            yield from tvl1_keras.tvl1(np.stack(chunk), batch)
+        last = chunk[-1:]
+
+
+def _opencv_solver() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    # Imported here: whoever needs only the names of methods does not wait for OpenCV.
+    import cv2
+
+    # A new one for each film: it is not safe between threads, and a small frame lowers the number
+    # of scales that it takes for every later one.
+    try:
+        solver = cv2.optflow.DualTVL1OpticalFlow.create()
+    except AttributeError as error:
+        raise UserError(
+            "this OpenCV has no TV-L1: install opencv-contrib-python-headless in place of"
+            " opencv-python"
+        ) from error
+    # The stubs of OpenCV lack the None that makes it allocate the field.
+    return lambda first, second: solver.calc(first, second, None)  # type: ignore[call-overload]
+
+
+def fast_solver() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The function of two frames behind `quality="fast"`.
+
+    Raises:
+        UserError: Numba is missing.
+    """
+    try:
+        from preprocessing.flow import tvl1_numba
+    except ImportError as error:
+        raise UserError(
+            f"fast flow needs Numba ({error}): pip install numba, or take the reference quality"
+        ) from error
+    return tvl1_numba.calc

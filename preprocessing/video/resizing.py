@@ -1,0 +1,45 @@
+"""From a decoded frame to the small ones that are stored: square, and grey for optical flow."""
+
+import cv2
+import numpy as np
+
+from preprocessing.errors import UserError
+from preprocessing.settings import RESIZE_MODES
+
+
+def resize(frame: np.ndarray, size: int, mode: str = "stretch") -> np.ndarray:
+    """Brings a frame to size x size pixels.
+
+    Args:
+        frame: uint8 (H, W, 3) or (H, W).
+        size: side of the result, in pixels.
+        mode: `stretch` (straight to the square), or `crop` (short side to size * 256 / 224, then
+            the central square, the ImageNet habit).
+
+    Returns:
+        uint8 (size, size, 3) or (size, size).
+
+    Raises:
+        UserError: there is no such mode.
+    """
+    if mode == "stretch":
+        return _scale(frame, size, size)
+    if mode != "crop":
+        raise UserError(f"resize mode {mode!r} is unknown: it is one of {', '.join(RESIZE_MODES)}")
+    height, width = frame.shape[:2]
+    short = max(size, round(size * 256 / 224))
+    scale = short / min(height, width)
+    frame = _scale(frame, max(short, round(width * scale)), max(short, round(height * scale)))
+    top, left = (frame.shape[0] - size) // 2, (frame.shape[1] - size) // 2
+    return np.ascontiguousarray(frame[top : top + size, left : left + size])
+
+
+def _scale(frame: np.ndarray, width: int, height: int) -> np.ndarray:
+    shrinks = width * height < frame.shape[0] * frame.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(frame, (width, height), interpolation=interpolation)
+
+
+def grayscale(frame: np.ndarray) -> np.ndarray:
+    """The grey frame of which flow is computed: uint8 (H, W, 3), RGB, to uint8 (H, W)."""
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)

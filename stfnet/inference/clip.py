@@ -1,0 +1,125 @@
+"""From a video file to the clip that the network takes.
+
+Each step (resize, grey, TV-L1, encode) is that of preparing records, so the values are those of
+records without the loss of JPEG.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preprocessing import flow, video
+from preprocessing.errors import UserError
+from stfnet import sampling
+from stfnet.config import ClipConfig
+from stfnet.inference.capture import usual_fps
+
+
+class FieldEncoder:
+    """The encoded flow fields between the small frames of one video, as far as they are wanted.
+
+    Args:
+        flow_bound: displacement in pixels at the ends of the 8-bit range.
+        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
+    """
+
+    def __init__(self, flow_bound: float, quality: str):
+        self._flow_bound, self._solver = flow_bound, flow.Solver(quality=quality)
+        self._previous: np.ndarray | None = None
+
+    def add(self, frame: np.ndarray, wanted: bool) -> np.ndarray | None:
+        """Takes the next frame.
+
+        Args:
+            frame: uint8 (H, W, 3), RGB, resized.
+            wanted: whether the field from the frame before to this one is computed.
+
+        Returns:
+            uint8 (H, W, 2), the x and the y plane, or None where it is not wanted.
+        """
+        previous, self._previous = self._previous, video.grayscale(frame)
+        if not wanted or previous is None:
+            return None
+        (field,) = self._solver.fields((previous, self._previous))
+        return flow.encode(field, self._flow_bound)
+
+
+def stack(fields: Sequence[np.ndarray]) -> np.ndarray:
+    """The flow stack of one sampled frame: L fields uint8 (H, W, 2) to uint8 (H, W, 2L).
+
+    Along the channels each field's x comes before its y: x1, y1, x2, y2, ...
+    """
+    return np.concatenate(fields, axis=-1)
+
+
+def read_clip(
+    path: Path | str, config: ClipConfig, streams: str = "both", quality: str = "reference"
+) -> dict[str, Any]:
+    """Reads the test clip of a video (Eqs. 13-14) as the network takes it.
+
+    The video is decoded twice, first to count its frames, since headers may lie: only the clip's
+    own frames and flow fields are ever held.
+
+    Args:
+        path: video file, or folder of images.
+        config: the clip configuration.
+        streams: `both`, `rgb` or `flow`: what to read.
+        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
+
+    Returns:
+        Dictionary of `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L) as far as asked for,
+        `frame_numbers` int64 (T,) 0-based, `num_frames` and `fps` (frames a second).
+
+    Raises:
+        UserError: the video does not decode, has fewer than two frames, or fewer than T under
+            `short_video="error"`.
+    """
+    path = Path(path)
+    num_frames = sum(1 for _ in video.read_frames(path))
+    try:
+        frame_numbers = sampling.test_indices(num_frames, config.num_frames, config.short_video)
+        stacks = sampling.flow_indices(frame_numbers, num_frames, config.flow_length)  # t l
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    clip = {
+        "frame_numbers": frame_numbers,
+        "num_frames": num_frames,
+        "fps": usual_fps(video.probe(path).fps),
+    }
+    wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
+    wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())
+    frames, fields = _read(path, config, wanted_frames, wanted_fields, quality)
+    if wanted_frames:
+        clip["rgb"] = np.stack([frames[number] for number in frame_numbers.tolist()])
+    if wanted_fields:
+        clip["flow"] = np.stack([stack([fields[k] for k in row]) for row in stacks.tolist()])
+    return clip
+
+
+def _read(
+    path: Path, config: ClipConfig, wanted_frames: set[int], wanted_fields: set[int], quality: str
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Decodes the video up to the last frame that is needed.
+
+    Returns:
+        (frames, fields): frame number -> uint8 (H, W, 3), field number -> uint8 (H, W, 2).
+    """
+    frames, fields = {}, {}
+    encoder = FieldEncoder(config.flow_bound, quality)
+    flow_frames = wanted_fields | {number + 1 for number in wanted_fields}
+    needed = wanted_frames | flow_frames
+    last = max(needed)
+    for number, frame in enumerate(video.read_frames(path)):
+        if number in needed:
+            small = video.resize(frame, config.image_size, config.resize)
+            if number in wanted_frames:
+                frames[number] = small
+            if number in flow_frames:
+                field = encoder.add(small, wanted=number - 1 in wanted_fields)
+                if field is not None:
+                    fields[number - 1] = field
+        if number == last:
+            break
+    return frames, fields

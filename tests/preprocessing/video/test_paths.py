@@ -1,0 +1,61 @@
+import os
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocessing import video
+
+
+def _count(path):
+    return sum(1 for _ in video.read_frames(path))
+
+
+def _write_gray(path, level):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", np.full((8, 8, 3), level, np.uint8))[1].tobytes())
+
+
+def test_images_come_in_the_order_of_their_numbers(tmp_path):
+    names = ["1.png", "2.png", "03.png", "9.PNG", "10.png", "11.png", "12.png", "100.png"]
+    for position, name in enumerate(names):
+        _write_gray(tmp_path / name, 20 * position)
+    levels = [int(frame[0, 0, 0]) for frame in video.read_frames(tmp_path)]
+    assert levels == [20 * position for position in range(len(names))]
+
+
+def test_hidden_files_are_no_frames(tmp_path):
+    _write_gray(tmp_path / "1.png", 50)
+    (tmp_path / "._1.png").write_bytes(b"what another system keeps beside a file")
+    assert _count(tmp_path) == 1
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_opencv_sees_it(tmp_path):
+    # OpenCV's reader ends the whole process with a segmentation fault here.
+    name = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(name)
+    with open(name + b"/1.png", "wb") as file:
+        file.write(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    os.mkdir(tmp_path / "clip")
+    os.link(name + b"/1.png", os.fsencode(tmp_path) + b"/clip/\xe9.png")
+    os.link(name + b"/1.png", name + b".mp4")
+    for bad in (name, name + b".mp4", os.fsencode(tmp_path) + b"/clip"):
+        for read in (_count, video.probe):
+            with pytest.raises(video.VideoError, match=r"\\xe9\S* is not UTF-8: rename") as caught:
+                read(Path(os.fsdecode(bad)))
+            assert caught.value.outcome == "bad_name" and str(caught.value).isprintable()
+
+
+def test_the_digest_of_a_video_is_that_of_sha256sum(tmp_path, write_video):
+    path = write_video(tmp_path / "one.mp4")
+    summed = subprocess.run(["sha256sum", path], capture_output=True, text=True).stdout
+    assert video.sha256(path) == summed.split()[0]
+
+
+def test_the_digest_of_a_folder_of_images_is_that_of_the_list_of_sha256sum(tmp_path):
+    for name, level in (("b.jpg", 10), ("a.jpg", 200), ("note.txt", 0)):
+        (tmp_path / name).write_bytes(bytes([level]) * 100)
+    listed = subprocess.run("sha256sum *.jpg | sha256sum", shell=True, cwd=tmp_path, stdout=-1)
+    assert video.sha256(tmp_path) == listed.stdout.decode().split()[0]

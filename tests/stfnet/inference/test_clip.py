@@ -1,0 +1,79 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from preprocessing import flow, records
+from preprocessing.errors import UserError
+from preprocessing.preparation import conversion
+from stfnet import input_pipeline, sampling
+from stfnet.config import ClipConfig
+from stfnet.inference.clip import FieldEncoder, read_clip, stack
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop"])
+def test_a_file_gives_the_same_bytes_as_its_lossless_record(moving_square, resize):
+    config = dataclasses.replace(CLIP, resize=resize)
+    settings = conversion.Settings(image_size=32, resize=resize, image_format="png")
+    with records.ExampleWriter("a", 0) as writer:
+        conversion.convert(moving_square, writer, settings)
+        example = records.view_example(writer.serialized())
+    frames = sampling.test_indices(11, 3)
+    fields = sampling.flow_indices(frames, 11, 4)
+    rgb = tf.stack([tf.io.decode_png(example["frames"][k]) for k in frames])
+    fields = tf.stack([tf.io.decode_png(example["flow"][k]) for k in fields.ravel()])
+    fields = tf.reshape(fields, (3, 4, 2, 32, 32))
+    read = read_clip(moving_square, config)
+    np.testing.assert_array_equal(read["rgb"], rgb)
+    inputs = input_pipeline.network_inputs({"rgb": rgb[None], "fields": fields[None]})
+    np.testing.assert_array_equal(read["flow"], inputs["flow"][0])
+    assert read["flow"].shape == (3, 32, 32, 8)
+    assert read["flow"].std() > 0
+    assert read["frame_numbers"].tolist() == [0, 3, 6]
+    assert (read["num_frames"], read["fps"]) == (11, 20)
+
+
+def test_only_the_streams_asked_for_are_read(moving_square):
+    whole = read_clip(moving_square, CLIP)
+    assert "flow" not in read_clip(moving_square, CLIP, "rgb")
+    alone = read_clip(moving_square, CLIP, "flow")
+    assert "rgb" not in alone
+    np.testing.assert_array_equal(alone["flow"], whole["flow"])
+
+
+def test_a_single_frame_is_refused_by_name(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((40, 40, 3), np.uint8))
+    with pytest.raises(UserError, match=f"{tmp_path}: a video of 1 frame.* at least 2"):
+        read_clip(tmp_path, CLIP)
+
+
+def test_a_stack_is_each_fields_x_before_its_y():
+    first = np.array([[[1, 2], [3, 4]]], np.uint8)  # h w xy
+    second = np.array([[[5, 6], [7, 8]]], np.uint8)
+    assert stack([first, second]).tolist() == [[[1, 2, 5, 6], [3, 4, 7, 8]]]
+
+
+def test_the_networks_inputs_of_a_record_are_stacked_in_the_same_way():
+    fields = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 2, 6, 5), np.uint8)
+    rgb = np.zeros((2, 3, 6, 5, 3), np.uint8)
+    inputs = input_pipeline.network_inputs({"rgb": rgb, "fields": tf.constant(fields)})
+    planes = fields.transpose(0, 1, 2, 4, 5, 3)  # b t l xy h w -> b t l h w xy
+    for b, t in np.ndindex(2, 3):
+        np.testing.assert_array_equal(inputs["flow"][b, t], stack(planes[b, t]))
+
+
+def test_a_field_is_that_of_opencv_and_is_computed_only_where_it_is_wanted():
+    colors = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 3), np.uint8)
+    colors = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in colors])
+    encoder = FieldEncoder(5.0, "reference")
+    assert encoder.add(colors[0], wanted=True) is None  # there is none before the first
+    assert encoder.add(colors[1], wanted=False) is None
+    field = encoder.add(colors[2], wanted=True)
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in colors]
+    pixels = cv2.optflow.DualTVL1OpticalFlow_create().calc(grey[1], grey[2], None)
+    assert np.abs(pixels).max() > 1
+    np.testing.assert_array_equal(field, flow.encode(pixels, 5.0))

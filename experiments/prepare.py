@@ -32,6 +32,7 @@ from preprocessing.datasets import load
 from preprocessing.errors import UserError
 from preprocessing.flow.service import server
 from preprocessing.preparation import conversion, estimate, prepare
+from preprocessing.preparation.local import local_runner
 from preprocessing.records import verification
 
 _SOURCE = flags.DEFINE_string("source", None, "what to prepare, see above")
@@ -204,9 +205,7 @@ def check_flags():
 
 def _runner(workers, progress, measured) -> prepare.Runner:
     if _RUNNER.value == "local":
-        return prepare.local_runner(
-            workers, _TIME_LIMIT.value, progress, _FLOW_BATCH.value, measured
-        )
+        return local_runner(workers, _TIME_LIMIT.value, progress, _FLOW_BATCH.value, measured)
     try:
         from preprocessing.preparation import beam
     except ImportError as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocessing.datasets.synthetic import actions as actions
+from preprocessing.datasets.synthetic import actions
 from preprocessing.datasets.synthetic.actions import Body, Pose
 
 Colour = tuple[float, float, float]

@@ -20,7 +20,7 @@ from preprocessing.preparation.parts import Preparation
 
 
 def beam_runner(
-    options: str, time_limit: float, progress: Callable[[int], object] = lambda pairs: None
+    options: str, time_limit: float, progress: Callable[[int], None] = lambda pairs: None
 ) -> prepare.Runner:
     """Runs a preparation as a Beam pipeline.
 

@@ -13,9 +13,9 @@ from preprocessing.preparation.parts import Preparation
 def local_runner(
     workers: int,
     time_limit: float,
-    progress: Callable[[int], object] = lambda pairs: None,
+    progress: Callable[[int], None] = lambda pairs: None,
     flow_batch: int | None = None,
-    measured: Callable[[server.Statistics], object] = lambda statistics: None,
+    measured: Callable[[server.Statistics], None] = lambda statistics: None,
 ) -> prepare.Runner:
     """Runs a preparation on this machine's cores; see `preprocessing.worker_pool.run`.
 

@@ -54,7 +54,7 @@ def prepare(
     settings: Settings,
     clip: Mapping[str, int],
     run: Runner,
-    announce: Callable[[list[Video]], object] = lambda videos: None,
+    announce: Callable[[list[Video]], None] = lambda videos: None,
 ) -> Prepared:
     """Makes a record set, or resumes one that was interrupted.
 

@@ -79,29 +79,36 @@ def test_a_full_disk_stops_the_run():
         list(worker_pool.run(_work, [("full", 0), ("plain", 1)], 1, 30))
 
 
+def _lives(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_workers_end_with_a_killed_parent(tmp_path):
     program = tmp_path / "parent.py"
     program.write_text(
         "import os, time\n"
-        "from preprocessing import runner\n"
+        "from preprocessing import worker_pool\n"
         "def work(task, report):\n"
         "    print(os.getpid(), flush=True)\n"
         "    time.sleep(60)\n"
         "if __name__ == '__main__':\n"
-        "    list(runner.run(work, [1], 1, 60))\n"
+        "    list(worker_pool.run(work, [1], 1, 60))\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     parent = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env=environment)
     worker = int(parent.stdout.readline())
+    lived_before = _lives(worker)
     parent.kill()
     parent.wait()
     parent.stdout.close()
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
+    while _lives(worker) and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.kill(worker, signal.SIGKILL)
-    pytest.fail("the worker outlived its parent")
+    outlived = _lives(worker)
+    if outlived:
+        os.kill(worker, signal.SIGKILL)
+    assert lived_before and not outlived

@@ -1,5 +1,6 @@
 """Preparations that were stopped, killed, damaged or begun by an earlier version."""
 
+import dataclasses
 import json
 import os
 import random
@@ -31,7 +32,7 @@ def _files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_shards_take_their_share_of_the_videos(videos, tmp_path, monkeypatch):
+def test_each_shard_takes_as_many_videos_as_it_may(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "_VIDEOS_PER_SHARD", 2)
     record_set = _prepare(videos, tmp_path / "records").record_set
     assert [path.name for path in record_set.shard_paths] == [
@@ -39,10 +40,8 @@ def test_shards_take_their_share_of_the_videos(videos, tmp_path, monkeypatch):
     ]
     assert [video.shard for video in record_set.videos] == [0, 0, 1, 1, 2]
     shards = [str(path) for path in record_set.shard_paths]
-    ids = [
-        records.parse_example(record)["video_id"].numpy().decode()
-        for record in tf.data.TFRecordDataset(shards)
-    ]
+    examples = map(tf.train.Example.FromString, tf.data.TFRecordDataset(shards).as_numpy_iterator())
+    ids = [one.features.feature["video_id"].bytes_list.value[0].decode() for one in examples]
     assert ids == [video.id for video in record_set.videos]
 
 
@@ -104,6 +103,39 @@ def stopped(videos, tmp_path):
     for path in sorted((tmp_path / "stopped" / "parts").glob("0*.json"))[3:]:
         path.unlink()
     return tmp_path / "stopped"
+
+
+def test_the_files_of_an_unfinished_preparation_are_those_of_earlier_versions(stopped):
+    names = sorted(path.name for path in (stopped / "parts").iterdir())
+    assert names[-1] == "plan.json" and all(name[:6].isdigit() for name in names[:-1])
+    assert {name.partition(".")[2] for name in names[:-1]} == {"tfrecord", "json"}
+    assert json.loads((stopped / "parts" / "plan.json").read_text()) == {
+        "name": "actions",
+        "settings": {
+            **{"image_size": 16, "resize": "stretch", "image_format": "jpeg"},
+            **{"jpeg_quality": 95, "flow_bound": 20.0},
+            **{"flow_method": "opencv", "flow_quality": "reference"},
+        },
+        "labels": {
+            **{"v_Left_g00_c01": 0, "v_Left_g01_c01": 0, "v_Left_g02_c01": 0},
+            **{"v_Right_g00_c01": 1, "v_Right_g01_c01": 1},
+        },
+    }
+
+
+def test_the_order_of_the_videos_depends_on_their_ids_alone(videos, tmp_path):
+    catalogue = class_folders.load(videos)
+    backwards = dataclasses.replace(catalogue, videos=catalogue.videos[::-1])
+    orders = [
+        [video.id for video in parts.Preparation(one, tmp_path, SETTINGS).videos]
+        for one in (catalogue, backwards)
+    ]
+    assert orders[0] == orders[1]
+    # Part 000000 of an unfinished preparation must stay the same video in every version.
+    assert orders[0] == [
+        *("v_Left_g02_c01", "v_Left_g01_c01", "v_Left_g00_c01"),
+        *("v_Right_g01_c01", "v_Right_g00_c01"),
+    ]
 
 
 def test_parts_of_the_version_before_digests_are_kept(videos, tmp_path, stopped):

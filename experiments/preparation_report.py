@@ -16,7 +16,7 @@ from preprocessing.flow.service import server
 from preprocessing.preparation import conversion, estimate, prepare
 from preprocessing.records import verification
 
-DIFFERENCES_FILE = "differences.txt"
+_DIFFERENCES_FILE = "differences.txt"
 _SHOWN_DIFFERENCES = 20
 _OF_VERIFYING = ("verify", "workers", "time_limit")
 # (flag, whether its value is one beside which the others have no effect, those others).
@@ -92,8 +92,8 @@ def show_source(source: load.Source, catalogue: Catalogue, output: Path):
         print(line)
     if source.differences:
         output.mkdir(parents=True, exist_ok=True)
-        files.write_text(output / DIFFERENCES_FILE, "\n".join(source.differences) + "\n")
-        print(f"{output / DIFFERENCES_FILE} lists every difference from the published collection")
+        files.write_text(output / _DIFFERENCES_FILE, "\n".join(source.differences) + "\n")
+        print(f"{output / _DIFFERENCES_FILE} lists every difference from the published collection")
     print(*splits.table(splits.divisions(catalogue.videos)), sep="\n")
 
 

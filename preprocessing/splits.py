@@ -104,7 +104,7 @@ def divisions(videos: Iterable, seed: int = 0) -> list[Division]:
     return divided
 
 
-def official_folds(videos: Iterable) -> list[str]:
+def _official_folds(videos: Iterable) -> list[str]:
     """Names of the official lists: the numbered ones in order, then the others."""
     names = {name for video in videos for name in video.splits}
     return sorted(names, key=lambda name: (not name.isdigit(), len(name), name))
@@ -120,7 +120,7 @@ def chosen_folds(videos: Iterable, wanted: str) -> list[str]:
     Raises:
         UserError: there are none, or a name or pattern fits none.
     """
-    known = official_folds(videos)
+    known = _official_folds(videos)
     if wanted == "all":
         folds = [name for name in known if name.isdigit()]
         if not folds:
@@ -152,7 +152,7 @@ def _official(videos, fold: str) -> dict[str, str]:
     assignment = {video.id: video.splits[fold] for video in videos if fold in video.splits}
     if assignment:
         return assignment
-    known = official_folds(videos)
+    known = _official_folds(videos)
     shown = ", ".join([*known[:8], "..."] if len(known) > 9 else known)
     raise UserError(
         f"there is no official split {fold}: the data set has {shown}"

@@ -10,7 +10,7 @@ from preprocessing.datasets.video_tree import VideoTree, existing_folder
 from preprocessing.errors import UserError
 from preprocessing.video import EXTENSIONS
 
-SPLITS_FILE = "splits.csv"
+_SPLITS_FILE = "splits.csv"
 _UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
 
 
@@ -42,14 +42,14 @@ def load(folder: Path) -> Catalogue:
             f" videos ending in {', '.join(EXTENSIONS)}{f' ({left_out})' if left_out else ''}"
         )
     rows = _read_splits(folder)
-    ids = unique_ids(folder, [path for name in classes for path in paths[name]])
+    ids = _unique_ids(folder, [path for name in classes for path in paths[name]])
     videos = []
     for label, name in enumerate(classes):
         for path in paths[name]:
             row = rows.pop(path.relative_to(folder).as_posix(), {})
             if row.get("class", name) != name:
                 raise UserError(
-                    f"{folder / SPLITS_FILE} puts {row['video']} into class {row['class']}, its"
+                    f"{folder / _SPLITS_FILE} puts {row['video']} into class {row['class']}, its"
                     f" folder into {name}: correct one of them"
                 )
             group = row.get("group") or _group(path, folder / name)
@@ -57,11 +57,11 @@ def load(folder: Path) -> Catalogue:
             videos.append(Video(ids[path], path, label, name, group, splits))
     if rows:
         raise UserError(
-            f"{folder / SPLITS_FILE} lists {len(rows)} videos that are not there, such as"
+            f"{folder / _SPLITS_FILE} lists {len(rows)} videos that are not there, such as"
             f" {min(rows)}: copy them or remove their lines"
         )
     name = own_name("folder", folder.resolve().name)
-    return Catalogue(name, classes, tuple(videos), tree.report((SPLITS_FILE,)))
+    return Catalogue(name, classes, tuple(videos), tree.report((_SPLITS_FILE,)))
 
 
 def _group(path: Path, class_folder: Path) -> str:
@@ -73,7 +73,7 @@ def _group(path: Path, class_folder: Path) -> str:
     return f"{class_folder.name}/{match[1] if match else path.stem}"
 
 
-def unique_ids(folder: Path, paths: list[Path]) -> dict[Path, str]:
+def _unique_ids(folder: Path, paths: list[Path]) -> dict[Path, str]:
     """Names for videos: the file name without its ending, or the path where that is not unique."""
     counts = collections.Counter(path.stem for path in paths)
     return {
@@ -84,7 +84,7 @@ def unique_ids(folder: Path, paths: list[Path]) -> dict[Path, str]:
 
 def _read_splits(folder: Path) -> dict[str, dict[str, str]]:
     """Path from the folder -> its row of splits.csv, empty if there is none."""
-    path = folder / SPLITS_FILE
+    path = folder / _SPLITS_FILE
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8-sig") as file:

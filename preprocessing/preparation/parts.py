@@ -122,7 +122,7 @@ class Preparation:
             self.check_same(self._read_identity(path))
         else:
             shards = sorted(self.folder.glob(f"{records.DATASET_NAME}-*"))
-            # Whoever was told by `_read_identity` to delete the file has parts.
+            # With parts, the file was deleted on the advice of `_read_identity`.
             begun = any(path.parent.glob("*.json"))
             if shards and not begun and not (self.folder / records.METADATA_FILE).is_file():
                 raise UserError(
@@ -173,7 +173,7 @@ class Preparation:
                 self.task(number).record_path.unlink(missing_ok=True)
 
     def reopen(self, finished: records.RecordSet, added: Iterable[int], notes: Mapping[str, str]):
-        """Takes shards of a finished set apart again, so that other videos can join them.
+        """Splits shards of a finished set into parts again, so that other videos can join them.
 
         The metadata are deleted last: after a kill before that, the set is still the finished one.
 

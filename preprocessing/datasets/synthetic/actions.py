@@ -5,7 +5,7 @@ picture), y grows upwards from the floor. Every pose has a near limb and a far l
 
 The classes come in pairs chosen so that neither frames nor flow alone can name them all:
 
-| pair | differs in | told by |
+| pair | differs in | shown by |
 |---|---|---|
 | SwingRacket / SwingBat | the implement; motion drawn from one distribution | frames |
 | PushTrolley / PushCrate, PullTrolley / PullCrate | what is pushed | frames |

@@ -31,7 +31,7 @@ from preprocessing.datasets.synthetic.scene import (
 )
 from preprocessing.errors import UserError
 
-RENDERER = 3  # raise it with any change to the frames, so that old and new clips never mix
+_RENDERER = 3  # raise it with any change to the frames, so that old and new clips never mix
 _SETTINGS = "synthetic.json"
 _PROPS = {
     "ClimbDown": "ladder",
@@ -104,7 +104,7 @@ def write_dataset(
     unknown = sorted(set(classes) - set(CLASSES))
     if unknown:
         raise UserError(f"unknown synthetic classes {unknown}; choose from {list(CLASSES)}")
-    _claim(folder, {"renderer": RENDERER, "seed": seed})
+    _claim(folder, {"renderer": _RENDERER, "seed": seed})
     for class_name in classes:
         files.remove_partial(folder / class_name)
     wanted = [

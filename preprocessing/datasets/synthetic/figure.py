@@ -12,7 +12,7 @@ Colour = tuple[float, float, float]
 _FRACTION_BITS = 4  # cv2 takes fixed-point coordinates: sixteenths of a canvas pixel
 
 # The spoked wheels slip, or they would seem to turn backwards on film.
-WHEEL_GEAR = 0.4
+_WHEEL_GEAR = 0.4
 
 _SKIN = ((244, 208, 177), (224, 172, 125), (180, 122, 80), (120, 78, 52))
 _HAIR = ((38, 28, 24), (92, 60, 32), (190, 150, 80), (120, 120, 125))
@@ -304,7 +304,7 @@ def _draw_load(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
             stage.line(np.array(((left, y), (right, y))), 0.01, (150, 160, 170))
         stage.line(corners, 0.03, look.bright, closed=True)
     for x in (left + 0.06, right - 0.06):
-        _draw_wheel(stage, np.array((x, 0.075)), 0.075, -WHEEL_GEAR * pose.travel / 0.075, 3)
+        _draw_wheel(stage, np.array((x, 0.075)), 0.075, -_WHEEL_GEAR * pose.travel / 0.075, 3)
 
 
 def _draw_wheel(stage: Stage, centre, radius: float, angle: float, spokes: int) -> None:

@@ -61,9 +61,9 @@ def local(videos, tmp_path_factory):
 @pytest.mark.slow
 def test_the_multi_process_direct_runner_gives_the_same_bytes(videos, local, tmp_path):
     output = tmp_path / "records"
-    told = _prepare(videos, output, "--runner=beam", f"--beam_options={DIRECT}{PROCESSES}")
+    printed = _prepare(videos, output, "--runner=beam", f"--beam_options={DIRECT}{PROCESSES}")
     sha256 = json.loads(local["metadata.json"])["sha256"]
-    assert f"5 videos, 30 frames, 2 failed (5 converted now), SHA-256 {sha256}" in told
+    assert f"5 videos, 30 frames, 2 failed (5 converted now), SHA-256 {sha256}" in printed
     assert _files(output) == local
     assert not (output / "parts").exists()
 

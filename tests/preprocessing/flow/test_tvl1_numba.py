@@ -22,8 +22,7 @@ if __name__ == "__main__":
     settings = conversion.Settings(image_size=16, flow_quality="fast")
     clip = {"num_frames": 3, "flow_length": 4}
     run = local_runner(2, 60)
-    videos = class_folders.load(sys.argv[1])
-    done = prepare.prepare(videos, sys.argv[2], settings, clip, run)
+    done = prepare.prepare(class_folders.load(sys.argv[1]), sys.argv[2], settings, clip, run)
     print(len(done.record_set.videos), "videos", len(done.failures), "failed")
 """
 
@@ -37,7 +36,7 @@ def without_cache(tmp_path):
     package = tmp_path / "installed" / "preprocessing"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(preprocessing.__file__).parent, package, ignore=ignored)
-    (package / "__pycache__").write_bytes(b"")
+    (package / "flow" / "__pycache__").write_bytes(b"")
     places = {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "NUMBA_CACHE_DIR": os.devnull}
     environment = os.environ | places | {"PYTHONPATH": str(package.parent)}
 

@@ -1,34 +1,143 @@
-"""What `experiments.prepare` tells the person at the terminal."""
+"""What `experiments.prepare` says to the person at the terminal: refusals, progress, results."""
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from absl import flags
 from tqdm import tqdm
 
-from preprocessing import files, records
+from experiments import program
+from preprocessing import files, records, splits
+from preprocessing.datasets import load
+from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
-from preprocessing.preparation import prepare
+from preprocessing.flow.service import server
+from preprocessing.preparation import conversion, estimate, prepare
 from preprocessing.records import outcomes, verification
 
-DIFFERENCES_FILE = "differences.txt"
+_DIFFERENCES_FILE = "differences.txt"
 _SHOWN_DIFFERENCES = 20
+_OF_VERIFYING = ("verify", "workers", "time_limit")
+# (flag, whether its value is one beside which the others have no effect, those others).
+_INEFFECTIVE: tuple[tuple[str, Callable[[str], bool], list[str]], ...] = (
+    ("runner", lambda name: name == "local", ["beam_options"]),
+    ("runner", lambda name: name == "beam", ["workers", "flow_batch"]),
+    ("flow_method", lambda method: method == "opencv", ["flow_batch"]),
+    ("flow_method", lambda method: method == "keras", ["flow_quality"]),
+    ("image_format", lambda name: name == "png", ["jpeg_quality"]),
+    (
+        "source",
+        lambda source: _kind(source) != "synthetic",
+        ["seed", "synthetic_groups", "synthetic_clips"],
+    ),
+    ("source", lambda source: _kind(source) not in ("synthetic", "tfds"), ["videos"]),
+)
 
 
-def progress_bar(unit: str, total: int) -> tqdm:
-    """A bar with rate and time left."""
-    # A log file gets a line a minute.
-    shown_every = 0.5 if sys.stderr.isatty() else 60
-    return tqdm(total=total, unit=unit, smoothing=0.1, mininterval=shown_every, leave=False)
+def check_flags(module: str):
+    """Refuses flags that are missing or that have no effect beside the others.
+
+    Args:
+        module: name of the module that defines the flags.
+
+    Raises:
+        UserError: names the flag.
+    """
+    if flags.FLAGS["verify"].value:
+        own = [flag.name for flag in flags.FLAGS.get_flags_for_module(module)]
+        ineffective = [name for name in own if name not in _OF_VERIFYING]
+        return program.refuse_without_effect(ineffective, "with --verify")
+    for name in ("source", "output"):
+        if not flags.FLAGS[name].value:
+            raise UserError(f"--{name} is missing (--help lists the flags)")
+    program.output_folder("output")
+    for name, applies, ineffective in _INEFFECTIVE:
+        value = flags.FLAGS[name].value
+        if applies(value):
+            program.refuse_without_effect(ineffective, f"with --{name}={value}")
+    if flags.FLAGS["videos"].value:
+        program.output_folder("videos")
 
 
-def show_differences(differences, output: Path):
-    """Prints how a catalogue differs from the published collection, and writes all of it down."""
-    for line in differences[:_SHOWN_DIFFERENCES]:
+def _kind(source: str) -> str:
+    return source.partition(":")[0]
+
+
+def verify(folder: Path, workers: int, time_limit: float):
+    """Reads a record set back and prints what is damaged.
+
+    Raises:
+        UserError: something is damaged.
+    """
+    record_set = records.load_record_set(folder)
+    with _bar(" videos", len(record_set.videos)) as bar:
+        faults = verification.verify(record_set, workers, time_limit, bar.update)
+    _show_faults(record_set, faults)
+
+
+def show_source(source: load.Source, catalogue: Catalogue, output: Path):
+    """Prints what a source holds and how each protocol would divide it.
+
+    All differences from a published collection go to a file in the output folder.
+
+    Args:
+        source: as loaded.
+        catalogue: the videos of it that will be prepared.
+        output: folder for the records.
+    """
+    name, videos = source.catalogue.name, source.catalogue.videos
+    print(f"{name}: {len(videos)} videos of {len(source.catalogue.classes)} classes")
+    for line in (*source.catalogue.left_out, *source.differences[:_SHOWN_DIFFERENCES]):
         print(line)
-    if differences:
+    if source.differences:
         output.mkdir(parents=True, exist_ok=True)
-        files.write_text(output / DIFFERENCES_FILE, "\n".join(differences) + "\n")
-        print(f"{output / DIFFERENCES_FILE} lists every difference from the published collection")
+        files.write_text(output / _DIFFERENCES_FILE, "\n".join(source.differences) + "\n")
+        print(f"{output / _DIFFERENCES_FILE} lists every difference from the published collection")
+    print(*splits.table(splits.divisions(catalogue.videos)), sep="\n")
+
+
+class Progress:
+    """The estimate before a preparation, a bar during it, and then what the device did.
+
+    Args:
+        settings: of the preparation.
+        runner: name of the runner.
+        workers: processes that decode and encode.
+        time_limit: seconds without a frame after which a video is given up.
+    """
+
+    def __init__(self, settings: conversion.Settings, runner: str, workers: int, time_limit: float):
+        self._settings, self._runner = settings, runner
+        self._workers, self._time_limit = workers, time_limit
+        self._bar: tqdm | None = None
+        self._statistics: server.Statistics | None = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, error_type, *_):
+        if self._bar:
+            self._bar.close()
+        if self._statistics and not error_type:
+            print(self._statistics)
+
+    def announce(self, videos: Sequence[Video]):
+        """Prints how long the videos will take, and starts the bar."""
+        forecast = estimate.forecast(videos, self._settings, self._workers, self._time_limit)
+        print(*estimate.table(forecast), sep="\n", flush=True)
+        if self._runner == "beam":
+            print("the hours are this machine's: Beam's workers have their own number and speed")
+        self._bar = _bar(" pairs", forecast.pairs)
+
+    def update(self, pairs: int):
+        """Moves the bar."""
+        if self._bar:
+            self._bar.update(pairs)
+
+    def measured(self, statistics: server.Statistics):
+        """Keeps what the device did for the end."""
+        self._statistics = statistics
 
 
 def show_prepared(prepared: prepare.Prepared, allowed: int):
@@ -37,34 +146,35 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
     Raises:
         UserError: more videos failed than are allowed.
     """
-    counts = prepared.record_set.counts
+    counts, folder = prepared.record_set.counts, prepared.record_set.folder
     failed = len(prepared.failures)
     state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
     print(
-        f"{prepared.record_set.folder}: {counts['videos']} videos, {counts['frames']} frames,"
+        f"{folder}: {counts['videos']} videos, {counts['frames']} frames,"
         f" {failed} failed ({state}), SHA-256 {prepared.record_set.sha256 or 'unknown'}"
     )
     if notes := len(prepared.notes):
         print(
             f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"
-            f" {prepared.record_set.folder / outcomes.NOTES_FILE} says why"
+            f" {folder / outcomes.NOTES_FILE} says why"
         )
     if failed > allowed:
         raise UserError(
             f"{failed} of {counts['videos'] + failed} videos could not be used,"
             f" {allowed} allowed: the first because {prepared.failures[0]['reason']}."
-            f" The records hold the others; {prepared.record_set.folder / outcomes.FAILURES_FILE}"
-            " lists all. Repair them and run the same command again, or set"
-            f" --allow_failures={failed}"
+            f" The records hold the others; {folder / outcomes.FAILURES_FILE} lists all. Repair"
+            f" them and run the same command again, or set --allow_failures={failed}"
         )
 
 
-def show_faults(record_set: records.RecordSet, faults: list[verification.Fault]):
-    """Prints what reading a set back found.
+def _bar(unit: str, total: int) -> tqdm:
+    """A bar with rate and time left."""
+    # A log file gets a line a minute.
+    shown_every = 0.5 if sys.stderr.isatty() else 60
+    return tqdm(total=total, unit=unit, smoothing=0.1, mininterval=shown_every, leave=False)
 
-    Raises:
-        UserError: there are faults.
-    """
+
+def _show_faults(record_set: records.RecordSet, faults: Sequence[verification.Fault]):
     for fault in faults:
         print(" ".join(filter(None, [fault.shard, fault.video_id])) + f": {fault.reason}")
     shards = sorted({fault.shard for fault in faults})
@@ -78,7 +188,7 @@ def show_faults(record_set: records.RecordSet, faults: list[verification.Fault])
         raise UserError(
             f"{len(faults)} of {len(record_set.videos)} videos are damaged: delete"
             f" {', '.join(shards)} in {record_set.folder} and run the same experiments.prepare"
-            " again, which makes only their videos anew"
+            " again, which makes only their videos again"
         )
     print(f"{record_set.folder}: {len(record_set.videos)} videos read back, all whole")
     print(

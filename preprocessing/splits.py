@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from preprocessing.errors import UserError
 
 PROTOCOLS = ("official", "group", "paper")
-TEST_SHARE = 0.3  # of the videos, as Ou & Sun 2019 divide them
-ROUNDING = 1e-6  # of sums of videos and shares: as near is near enough
+TEST_FRACTION = 0.3  # of the videos, as Ou & Sun 2019 divide them
+ROUNDING = 1e-6  # numbers of videos as near as this count as equal
 
 
 def assign(
@@ -22,7 +22,7 @@ def assign(
     protocol: str,
     fold: int | str = 1,
     seed: int = 0,
-    test_share: float = TEST_SHARE,
+    test_fraction: float = TEST_FRACTION,
 ) -> dict[str, str]:
     """Divides videos into training and test.
 
@@ -33,7 +33,7 @@ def assign(
             `paper` draws 7:3 over single clips, as Ou & Sun 2019 do, which leaks.
         fold: the official list to follow. A video that the list leaves out is in neither part.
         seed: of the drawing.
-        test_share: of each class's videos, or of all, where they are drawn.
+        test_fraction: of each class's videos, or of all, where they are drawn.
 
     Returns:
         video id -> `train` or `test`.
@@ -46,16 +46,16 @@ def assign(
     if protocol == "official":
         return _official(videos, str(fold))
     if protocol == "group":
-        return _by_group(videos, random.Random(seed), test_share)
+        return _by_group(videos, random.Random(seed), test_fraction)
     if protocol == "paper":
-        return _by_clip(videos, random.Random(seed), test_share)
+        return _by_clip(videos, random.Random(seed), test_fraction)
     raise UserError(f"protocol {protocol!r} is unknown: it is one of {', '.join(PROTOCOLS)}")
 
 
 def leak(videos: Iterable, assignment: Mapping[str, str]) -> float:
-    """Share of test clips with a clip of the same class and group in training.
+    """Fraction of test clips with a clip of the same class and group in training.
 
-    Such siblings were cut from one video, so that recognising them is not recognising the action.
+    Such siblings were cut from one video: recognising them is not recognising the action.
     """
     trained = {_key(video) for video in videos if assignment.get(video.id) == "train"}
     tested = [_key(video) for video in videos if assignment.get(video.id) == "test"]
@@ -83,28 +83,28 @@ class Division:
 def divisions(videos: Iterable, seed: int = 0) -> list[Division]:
     """Every protocol on the same videos, so that their leaks can be compared.
 
-    Of the official lists the numbered folds are told, not the many that hold out one clip or one
+    Of the official lists these are the numbered folds, not the many that hold out one clip or one
     group each.
     """
     videos = list(videos)
     folds = sorted({fold for video in videos for fold in video.splits if fold.isdigit()}, key=int)
     asked = [("official", fold) for fold in folds or ["1"]] + [("group", "1"), ("paper", "1")]
-    found = []
+    divided = []
     for protocol, fold in asked:
         name = f"{protocol} {fold}" if protocol == "official" and len(folds) > 1 else protocol
         try:
             assignment = assign(videos, protocol, fold, seed)
         except UserError as error:
-            found.append(Division(name, impossible=str(error)))
+            divided.append(Division(name, impossible=str(error)))
             continue
         sides = list(assignment.values())
-        found.append(
+        divided.append(
             Division(name, sides.count("train"), sides.count("test"), leak(videos, assignment))
         )
-    return found
+    return divided
 
 
-def official_folds(videos: Iterable) -> list[str]:
+def _official_folds(videos: Iterable) -> list[str]:
     """Names of the official lists: the numbered ones in order, then the others."""
     names = {name for video in videos for name in video.splits}
     return sorted(names, key=lambda name: (not name.isdigit(), len(name), name))
@@ -120,7 +120,7 @@ def chosen_folds(videos: Iterable, wanted: str) -> list[str]:
     Raises:
         UserError: there are none, or a name or pattern fits none.
     """
-    known = official_folds(videos)
+    known = _official_folds(videos)
     if wanted == "all":
         folds = [name for name in known if name.isdigit()]
         if not folds:
@@ -152,7 +152,7 @@ def _official(videos, fold: str) -> dict[str, str]:
     assignment = {video.id: video.splits[fold] for video in videos if fold in video.splits}
     if assignment:
         return assignment
-    known = official_folds(videos)
+    known = _official_folds(videos)
     shown = ", ".join([*known[:8], "..."] if len(known) > 9 else known)
     raise UserError(
         f"there is no official split {fold}: the data set has {shown}"
@@ -161,24 +161,24 @@ def _official(videos, fold: str) -> dict[str, str]:
     )
 
 
-def _by_clip(videos, generator, test_share) -> dict[str, str]:
+def _by_clip(videos, generator, test_fraction) -> dict[str, str]:
     if len(videos) < 2:
         raise UserError(f"{len(videos)} video cannot be divided into train and test")
     shuffled = generator.sample(videos, len(videos))
-    trained = min(max(1, round((1 - test_share) * len(videos))), len(videos) - 1)
+    trained = min(max(1, round((1 - test_fraction) * len(videos))), len(videos) - 1)
     return {
         video.id: "train" if index < trained else "test" for index, video in enumerate(shuffled)
     }
 
 
-def _by_group(videos, generator, test_share) -> dict[str, str]:
-    """Every class holds out about `test_share` of its videos; no group is divided.
+def _by_group(videos, generator, test_fraction) -> dict[str, str]:
+    """Every class holds out about `test_fraction` of its videos; no group is divided.
 
     The groups come in one drawn order, whatever their classes, and a group is held out where that
-    brings its classes nearer to their share. A class still without a test video then gives up the
+    brings its classes nearer to that fraction. A class still without a test video then gives up the
     group that fits best. No class gives up its last group.
     """
-    videos_of = defaultdict(Counter)  # of a group: videos of each class
+    videos_of: dict[str, Counter[str]] = defaultdict(Counter)  # of a group: videos of each class
     for video in videos:
         videos_of[video.group][video.class_name] += 1
     groups_of = defaultdict(list)  # of a class, in the drawn order
@@ -193,17 +193,18 @@ def _by_group(videos, generator, test_share) -> dict[str, str]:
                 " of the split: name groups in splits.csv, or choose protocol paper"
             )
     size = Counter(video.class_name for video in videos)
-    held_out, groups_held_out = Counter(), Counter()  # of each class
+    held_out: Counter[str] = Counter()  # videos of each class
+    groups_held_out: Counter[str] = Counter()  # of each class
     tested = set()
 
     def spare(group):
         return all(groups_held_out[name] < len(groups_of[name]) - 1 for name in videos_of[group])
 
     def farther(group):
-        """By how many videos holding out the group takes its classes from their shares."""
+        """By how many videos holding out the group takes its classes from the fraction."""
         return sum(
-            abs(held_out[name] + count - test_share * size[name])
-            - abs(held_out[name] - test_share * size[name])
+            abs(held_out[name] + count - test_fraction * size[name])
+            - abs(held_out[name] - test_fraction * size[name])
             for name, count in videos_of[group].items()
         )
 

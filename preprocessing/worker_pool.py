@@ -1,4 +1,4 @@
-"""The local runner: worker processes that may die or hang and lose only the task in hand.
+"""Worker processes that may die or hang and then lose only the task in hand.
 
 `concurrent.futures` declares its whole pool broken when one process dies, and a decoder written in
 C can die of a bad file; so each worker here has its own pipe, and is replaced when it is lost.
@@ -72,7 +72,7 @@ def run(
             for worker in crew:
                 if waiting and not worker.busy:
                     worker.start(waiting.popleft())
-            busy = {worker.connection: worker for worker in crew if worker.busy}
+            busy: dict[Any, _Worker] = {worker.connection: worker for worker in crew if worker.busy}
             for connection in multiprocessing.connection.wait(list(busy), _LOOK_SECONDS):
                 worker = busy[connection]
                 task = worker.task
@@ -123,7 +123,7 @@ class _Worker:
             kind, value = self.connection.recv()
         except (EOFError, OSError):
             self._process.join()
-            code = self._process.exitcode
+            code = self._process.exitcode or 0
             cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
             self.replace()
             return "done", Failure("worker_died", f"the process that decoded it died: {cause}")
@@ -191,7 +191,9 @@ class _Reporter:
 
 def die_with_parent():
     """Waits for the end of the process that started this one, and ends it."""
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # it runs in children alone
+    parent.join()
     os._exit(1)
 
 

@@ -70,9 +70,10 @@ def prepare_squares():
     classes, one clip of each in a group.
     """
     from preprocessing import records
-    from preprocessing.datasets import class_folders as folder_of_classes
+    from preprocessing.datasets import class_folders
     from preprocessing.preparation import prepare as preparation
     from preprocessing.preparation.conversion import Settings
+    from preprocessing.preparation.local import local_runner
 
     def prepare(folder, groups):
         for group in groups:
@@ -92,11 +93,11 @@ def prepare_squares():
                     writer.write(frame)
                 writer.release()
         preparation.prepare(
-            folder_of_classes.load(folder / "videos"),
+            class_folders.load(folder / "videos"),
             folder / "records",
             Settings(image_size=32),
             {"num_frames": 3, "flow_length": 4},
-            preparation.local_runner(workers=2, time_limit=60),
+            local_runner(workers=2, time_limit=60),
         )
         return records.load_record_set(folder / "records")
 

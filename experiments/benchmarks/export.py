@@ -42,6 +42,7 @@ def probabilities_of_records(model, config, catalogue, folder, **settings):
     from preprocessing import records
     from preprocessing.flow.constants import GRAPH_BATCH
     from preprocessing.preparation import conversion, prepare
+    from preprocessing.preparation.local import local_runner
     from stfnet.evaluation import evaluate
 
     clip = config.model.clip
@@ -50,7 +51,7 @@ def probabilities_of_records(model, config, catalogue, folder, **settings):
         folder,
         conversion.Settings(image_size=clip.image_size, resize=clip.resize, **settings),
         {"num_frames": clip.num_frames, "flow_length": clip.flow_length},
-        prepare.local_runner(2, 300, flow_batch=GRAPH_BATCH),
+        local_runner(2, 300, flow_batch=GRAPH_BATCH),
     )
     record_set = records.load_record_set(folder)
     positions = np.arange(len(record_set.videos))

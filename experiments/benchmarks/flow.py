@@ -48,9 +48,10 @@ from absl import flags
 from experiments import program
 from experiments.benchmarks import preparation as benchmark_preparation
 from preprocessing import flow as optical_flow
-from preprocessing.datasets import class_folders as class_folders
+from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, prepare
+from preprocessing.preparation.local import local_runner
 
 FLAGS = flags.FLAGS
 
@@ -293,7 +294,7 @@ def device_share(frames, clips, size, workers, flow_batch=None):
     """
     found = []
     settings = conversion.Settings(image_size=size, flow_method="keras")
-    run = prepare.local_runner(workers, TIME_LIMIT, flow_batch=flow_batch, measured=found.append)
+    run = local_runner(workers, TIME_LIMIT, flow_batch=flow_batch, measured=found.append)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         write_clips(root / "videos" / "clips", frames, clips)

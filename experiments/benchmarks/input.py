@@ -52,6 +52,7 @@ def rendered_records(folder):
     from preprocessing.datasets.synthetic import dataset as synthetic
     from preprocessing.preparation import prepare
     from preprocessing.preparation.conversion import Settings
+    from preprocessing.preparation.local import local_runner
 
     catalogue = synthetic.write_dataset(folder / "videos", groups=1)
     prepare.prepare(
@@ -59,7 +60,7 @@ def rendered_records(folder):
         folder / "records",
         Settings(image_size=FLAGS.image_size, flow_quality="fast"),
         {"num_frames": FLAGS.num_frames, "flow_length": 4},
-        prepare.local_runner(workers=2, time_limit=300),
+        local_runner(workers=2, time_limit=300),
     )
     return folder / "records"
 

@@ -28,9 +28,10 @@ from absl import flags
 
 from experiments import program
 from preprocessing import flow, records, video, worker_pool
-from preprocessing.datasets import class_folders as class_folders
+from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, prepare
+from preprocessing.preparation.local import local_runner
 
 FLAGS = flags.FLAGS
 
@@ -171,7 +172,7 @@ def agreement(fields, reference):
 def preparation_seconds(videos, output, settings, workers):
     """(seconds until the last video is converted, workers' processor seconds, of the ending)."""
     catalogue = class_folders.load(videos)
-    local = prepare.local_runner(workers, _TIME_LIMIT)
+    local = local_runner(workers, _TIME_LIMIT)
     converted = processor = None
 
     def timed(made, numbers):

@@ -43,15 +43,15 @@ def unpacked(place: Path, published: Mapping[str, str] | None = None) -> Path:
     if place.is_file():
         if place.suffix.lower() not in _ARCHIVES:
             raise UserError(f"{place} is neither a folder nor a .zip or .rar archive")
-        return _single_folder(unpack(place))
+        return _single_folder(_unpack(place))
     for name, content in (published or {}).items():
         archive = place / name
         if archive.is_file() and not (place / content).exists():
-            unpack(archive)
+            _unpack(archive)
     return place
 
 
-def unpack(archive: Path) -> Path:
+def _unpack(archive: Path) -> Path:
     """Unpacks an archive into the folder of its name, in one step, unless that is there.
 
     Raises:

@@ -53,7 +53,7 @@ class Catalogue:
     left_out: tuple[str, ...] = ()
 
     def __post_init__(self):
-        path_of = {}
+        path_of: dict[str, Path] = {}
         for video in self.videos:
             if not files.is_utf8(video.path):
                 raise UserError(f"the name {files.printable(video.path)} is not UTF-8: rename it")

@@ -1,7 +1,8 @@
-"""The `--source` of a preparation: a name, and for collections on disk a folder."""
+"""The `--source` of a preparation: a name, and for what is on disk a folder."""
 
 import collections
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 from preprocessing.datasets import (
@@ -17,8 +18,8 @@ from preprocessing.datasets.catalogue import Catalogue
 from preprocessing.datasets.synthetic import dataset
 from preprocessing.errors import UserError
 
-# Kind of source: (its loader, the archives that its folder may hold).
-_COLLECTIONS = {
+# Kind of source on disk: (its loader, the archives that its folder may hold).
+_ON_DISK: dict[str, tuple[Callable[[Path], Catalogue], dict[str, str]]] = {
     "folder": (class_folders.load, {}),
     "ucf101": (ucf101.load, ucf101.ARCHIVES),
     "ucf11": (ucf11.load, ucf11.ARCHIVES),
@@ -43,7 +44,7 @@ def load(
         source: `synthetic`, `tfds:NAME`, or `folder:DIR` and the like, where DIR may be an
             archive, and may hold the archives of a published collection.
         videos_folder: where `synthetic` and `tfds` write their videos.
-        seed, groups, clips_per_group, workers: for `synthetic`, see `synthetic.write_dataset`.
+        seed, groups, clips_per_group, workers: for `synthetic`, see `dataset.write_dataset`.
 
     Raises:
         UserError: the source is unknown, its folder is missing or holds no videos, an archive
@@ -62,24 +63,26 @@ def load(
         )
     if kind == "tfds" and place:
         return Source(tfds_video.load(place, videos_folder))
-    if kind not in _COLLECTIONS or not place:
-        known = ", ".join(["synthetic", "tfds:NAME", *(f"{name}:DIR" for name in _COLLECTIONS)])
+    if kind not in _ON_DISK or not place:
+        known = ", ".join(["synthetic", "tfds:NAME", *(f"{name}:DIR" for name in _ON_DISK)])
         raise UserError(f"source {source!r} is unknown: it is one of {known}")
-    load_folder, published = _COLLECTIONS[kind]
+    load_folder, published = _ON_DISK[kind]
     root = archives.unpacked(Path(place).expanduser(), published)
     catalogue = load_folder(root)
     return Source(catalogue, tuple(published_totals.differences(catalogue, root)))
 
 
-def limit_per_class(catalogue: Catalogue, limit: int) -> Catalogue:
-    """The first `limit` videos of each class, taken from as many groups as possible."""
-    rank_in_group = collections.Counter()
+def limit_per_class(catalogue: Catalogue, limit: int | None) -> Catalogue:
+    """The first `limit` videos of each class (None: all), from as many groups as possible."""
+    if limit is None:
+        return catalogue
+    rank_in_group: collections.Counter[tuple[str, str]] = collections.Counter()
     ranked = []
     for video in sorted(catalogue.videos, key=lambda video: video.id):
         key = video.class_name, video.group
         ranked.append((rank_in_group[key], video.id, video))
         rank_in_group[key] += 1
-    taken = collections.Counter()
+    taken: collections.Counter[int] = collections.Counter()
     kept = []
     for *_, video in sorted(ranked, key=lambda entry: entry[:2]):
         if taken[video.label] < limit:

@@ -1,6 +1,7 @@
 """What a published collection should hold, compared name by name with what is there."""
 
 import collections
+from collections.abc import Mapping
 from pathlib import Path
 
 from preprocessing.datasets import ucf11, ucf101, ucf_sports
@@ -20,26 +21,25 @@ def differences(catalogue: Catalogue, folder: Path) -> list[str]:
     return _counts(catalogue, expected) if expected else []
 
 
-def _counts(catalogue, expected) -> list[str]:
-    found = collections.Counter(video.class_name for video in catalogue.videos)
+def _counts(catalogue: Catalogue, expected: Mapping[str, int]) -> list[str]:
+    counts = collections.Counter(video.class_name for video in catalogue.videos)
     lines = [
-        f"class {name}: {found[name]} clips found, {count} published"
+        f"class {name}: {counts[name]} clips found, {count} published"
         for name, count in expected.items()
-        if found[name] != count
+        if counts[name] != count
     ]
     return _with_total(catalogue, lines, sum(expected.values()))
 
 
-def _ucf101(catalogue, folder) -> list[str]:
-    (lists, *_) = sorted(Path(folder).rglob("classInd.txt"))
-    official = ucf101.read_official(lists.parent)
-    found = {video.id.lower() for video in catalogue.videos}
-    lines = [f"missing: {name}" for name in sorted(set(official) - found)]
-    lines += [f"in no official list: {name}" for name in sorted(found - set(official))]
+def _ucf101(catalogue: Catalogue, folder: Path) -> list[str]:
+    official = set(ucf101.read_official(folder))
+    names = {video.id.lower() for video in catalogue.videos}
+    lines = [f"missing: {name}" for name in sorted(official - names)]
+    lines += [f"in no official list: {name}" for name in sorted(names - official)]
     return _with_total(catalogue, lines, ucf101.NUM_VIDEOS)
 
 
-def _with_total(catalogue, lines, total) -> list[str]:
+def _with_total(catalogue: Catalogue, lines: list[str], total: int) -> list[str]:
     if lines or len(catalogue.videos) != total:
         lines.insert(0, f"{catalogue.name}: {len(catalogue.videos)} clips found, {total} published")
     return lines

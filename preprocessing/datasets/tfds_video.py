@@ -17,7 +17,7 @@ def load(name: str, folder: Path) -> Catalogue:
     """Reads a data set that has one video and one class-label feature.
 
     Its own splits `train` and `test` become official split "1" (`validation` and others are in
-    neither part). It says nothing of groups, so each video is its own.
+    neither part). It has no groups, so each video is its own.
 
     Args:
         name: as `tfds.builder` takes it, such as `ucf101/ucf101_1`, or a folder for
@@ -46,7 +46,7 @@ def load(name: str, folder: Path) -> Catalogue:
             f"{name} has features {', '.join(features)}: one video and one class label are needed"
         )
     classes = tuple(features[labels[0]].names)
-    found = []
+    listed = []
     for split, info in builder.info.splits.items():
         dataset = builder.as_dataset(split=split, shuffle_files=False)
         rows = enumerate(tfds.as_numpy(dataset))
@@ -57,8 +57,8 @@ def load(name: str, folder: Path) -> Catalogue:
             _write_images(path, row[videos[0]])
             splits = {"1": split} if split in ("train", "test") else {}
             group = f"{classes[label]}/{video_id}"
-            found.append(Video(video_id, path, label, classes[label], group, splits))
-    return Catalogue(own_name("tfds", builder.name), classes, tuple(found))
+            listed.append(Video(video_id, path, label, classes[label], group, splits))
+    return Catalogue(own_name("tfds", builder.name), classes, tuple(listed))
 
 
 def _write_images(folder: Path, frames: np.ndarray):

@@ -6,9 +6,8 @@ https://www.crcv.ucf.edu/data/UCF_YouTube_Action.php gives UCF11_updated_mpg.rar
 import re
 from pathlib import Path
 
-from preprocessing.datasets import class_folders as folders
 from preprocessing.datasets.catalogue import Catalogue, Video
-from preprocessing.datasets.video_tree import find_videos
+from preprocessing.datasets.video_tree import find_root, find_videos
 from preprocessing.errors import UserError
 
 # Published archive: the folder that it holds.
@@ -26,7 +25,7 @@ CLIPS = {
     "volleyball_spiking": 116,
     "walking": 123,
 }
-NUM_GROUPS, NUM_FOLDS = 25, 5
+_NUM_GROUPS, _NUM_FOLDS = 25, 5
 _NAME = re.compile(r"v_\w+?_(?P<group>\d+)_\d+$")
 
 
@@ -39,16 +38,16 @@ def load(folder: Path) -> Catalogue:
     Raises:
         UserError: the folder has no such clips.
     """
-    root = folders.find_root(Path(folder), CLIPS)
+    root = find_root(Path(folder), CLIPS)
     classes = tuple(CLIPS)
     videos = []
     for label, name in enumerate(classes):
         for path in find_videos(root / name) if (root / name).is_dir() else []:
             match = _NAME.match(path.stem)
-            if not match or not 1 <= int(match["group"]) <= NUM_GROUPS:
+            if not match or not 1 <= int(match["group"]) <= _NUM_GROUPS:
                 raise UserError(
                     f"{path} is not named as UCF11 names its clips, v_<name>_GG_CC.mpg with a group"
-                    f" GG of 01 to {NUM_GROUPS}"
+                    f" GG of 01 to {_NUM_GROUPS}"
                 )
             group = int(match["group"])
             videos.append(
@@ -58,7 +57,7 @@ def load(folder: Path) -> Catalogue:
 
 
 def _splits(group: int) -> dict[str, str]:
-    groups_a_fold = NUM_GROUPS // NUM_FOLDS
-    folds = {str(k + 1): (group - 1) // groups_a_fold == k for k in range(NUM_FOLDS)}
-    held_out = {f"group{g:02d}": g == group for g in range(1, NUM_GROUPS + 1)}
+    groups_a_fold = _NUM_GROUPS // _NUM_FOLDS
+    folds = {str(k + 1): (group - 1) // groups_a_fold == k for k in range(_NUM_FOLDS)}
+    held_out = {f"group{g:02d}": g == group for g in range(1, _NUM_GROUPS + 1)}
     return {name: "test" if out else "train" for name, out in (folds | held_out).items()}

@@ -6,8 +6,8 @@ https://www.crcv.ucf.edu/data/UCF_Sports_Action.php gives ucf_sports_actions.zip
 import collections
 from pathlib import Path
 
-from preprocessing.datasets import class_folders as folders
 from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.datasets.video_tree import find_root
 from preprocessing.errors import UserError
 from preprocessing.video import IMAGE_EXTENSIONS
 
@@ -30,7 +30,7 @@ FOLDERS = {
     "Walk-Front": ("Walk", 22),
 }
 CLASSES = tuple(dict.fromkeys(name for name, _ in FOLDERS.values()))
-CLIPS = collections.Counter()
+CLIPS: collections.Counter[str] = collections.Counter()
 for _class_name, _count in FOLDERS.values():
     CLIPS[_class_name] += _count
 
@@ -45,24 +45,23 @@ def load(folder: Path) -> Catalogue:
     Raises:
         UserError: the folder has no such clips.
     """
-    root = folders.find_root(Path(folder), FOLDERS)
-    found = []
+    root = find_root(Path(folder), FOLDERS)
+    clips = []
     for name, (class_name, _) in FOLDERS.items():
-        clips = sorted(path for path in (root / name).glob("*") if path.is_dir())
-        for clip in clips:
-            if path := _video_of(clip):
-                found.append((f"{name}_{clip.name}", path, class_name))
-    if not found:
+        for folder_of_clip in sorted(path for path in (root / name).glob("*") if path.is_dir()):
+            if path := _video_of(folder_of_clip):
+                clips.append((f"{name}_{folder_of_clip.name}", path, class_name))
+    if not clips:
         raise UserError(f"{root} has no clips: each is a folder with an .avi or jpgs")
-    counts = collections.Counter(class_name for *_, class_name in found)
-    rank = collections.Counter()
+    counts = collections.Counter(class_name for *_, class_name in clips)
+    rank: collections.Counter[str] = collections.Counter()
     videos = []
-    for number, (video_id, path, class_name) in enumerate(found):
+    for number, (video_id, path, class_name) in enumerate(clips):
         tests = rank[class_name] < counts[class_name] // 3
         rank[class_name] += 1
         splits = {"1": "test" if tests else "train"}
         splits |= {
-            f"clip{k + 1:03d}": "test" if k == number else "train" for k in range(len(found))
+            f"clip{k + 1:03d}": "test" if k == number else "train" for k in range(len(clips))
         }
         group = f"{class_name}/{video_id}"
         label = CLASSES.index(class_name)

@@ -2,6 +2,7 @@
 
 import collections
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing import files
@@ -9,6 +10,34 @@ from preprocessing.errors import UserError
 from preprocessing.video import EXTENSIONS, is_image
 
 _SHOWN_KINDS, _SHOWN_NAMES = 6, 2
+
+
+def existing_folder(folder: Path) -> Path:
+    """The folder itself, if it is one.
+
+    Raises:
+        UserError: it is missing or a file.
+    """
+    if not folder.is_dir():
+        state = "is not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"video folder {folder} {state}")
+    return folder
+
+
+def find_root(folder: Path, names: Iterable[str]) -> Path:
+    """The folder that has sub-folders of the given names: itself, or one at most three below.
+
+    Raises:
+        UserError: there is none.
+    """
+    names = set(names)
+    level = [existing_folder(folder)]
+    for _ in range(4):
+        for candidate in level:
+            if names & {path.name for path in candidate.iterdir() if path.is_dir()}:
+                return candidate
+        level = [path for parent in level for path in sorted(parent.iterdir()) if path.is_dir()]
+    raise UserError(f"{folder} has none of the folders {', '.join(sorted(names))}")
 
 
 def find_videos(folder: Path) -> list[Path]:
@@ -20,9 +49,9 @@ class VideoTree:
     """The videos below a folder, each once.
 
     A video is a file with one of `video.EXTENSIONS`, or a folder of jpg or png images with no
-    video below it. Hidden files are passed over. A link is followed where it leads to something
-    that is not in the tree already: neither a link to the folder itself nor one from class to
-    class gives a video twice.
+    video below it. Hidden files are skipped. A link is followed where it leads to something that
+    is not in the tree already: neither a link to the folder itself nor one from class to class
+    gives a video twice.
 
     Args:
         root: the folder.
@@ -45,26 +74,26 @@ class VideoTree:
 
     def videos(self) -> list[Path]:
         """All videos, those of a folder together, in the order of their names."""
-        found, images = self._scan(self.root, linked=False)
+        videos, images = self._scan(self.root, linked=False)
         self.left_out += images
-        return found
+        return videos
 
     def class_folders(self) -> dict[str, list[Path]]:
         """Name of each folder in the root -> the videos below it."""
-        found = {}
+        videos_of = {}
         for path in self._visible(self.root):
             if not path.is_dir():
                 self.left_out.append(path)
             elif not self._is_repeated(path, linked=False):
-                found[path.name], images = self._scan(path, path.is_symlink())
+                videos_of[path.name], images = self._scan(path, path.is_symlink())
                 self.left_out += images
-        return found
+        return videos_of
 
     def report(self, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
         """What was left out, in a few lines.
 
         Args:
-            wanted: names of files in the root that serve otherwise.
+            wanted: names of files in the root that are used, though they are no videos.
         """
         by_ending = collections.defaultdict(list)
         for path in self.left_out:
@@ -107,7 +136,7 @@ class VideoTree:
         return paths
 
     def _is_repeated(self, path: Path, linked: bool) -> bool:
-        """Whether a link leads, or led to a folder around, to what is in the tree already."""
+        """Whether a path, or a folder above it, is a link to what is in the tree already."""
         if not linked and not path.is_symlink():
             return False
         real = os.path.realpath(path)
@@ -119,24 +148,24 @@ class VideoTree:
 
     def _scan(self, folder: Path, linked: bool) -> tuple[list[Path], list[Path]]:
         """(videos below a folder, images directly in it)."""
-        found, images = [], []
+        videos, images = [], []
         for path in self._visible(folder):
             if path.is_dir():
                 if self._is_repeated(path, linked):
                     continue
                 inner, frames = self._scan(path, linked or path.is_symlink())
                 if frames and not inner:
-                    found.append(path)
+                    videos.append(path)
                 else:
-                    found += inner
+                    videos += inner
                     self.left_out += frames
             elif is_image(path):
                 images.append(path)
             elif path.suffix.lower() not in EXTENSIONS:
                 self.left_out.append(path)
             elif not self._is_repeated(path, linked):
-                found.append(path)
-        return found, images
+                videos.append(path)
+        return videos, images
 
 
 def _refuse_name(path: Path):

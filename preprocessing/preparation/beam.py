@@ -2,24 +2,26 @@
 
 The record set's folder and the videos lie where every worker sees them under one path: a shared
 file system such as NFS, Lustre, Filestore or a mounted bucket. Workers leave a part or a failure
-for each video there, exactly as the local runner's do, so either runner goes on where the other
-was stopped, and the final bytes are the same.
+for each video there, exactly as the local runner's do, so either runner resumes what the other
+left unfinished, and the final bytes are the same.
 """
 
 import dataclasses
 import shlex
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from preprocessing import worker_pool
 from preprocessing.errors import UserError
-from preprocessing.preparation import parts, prepare
+from preprocessing.preparation import prepare, tasks
+from preprocessing.preparation.parts import Preparation
 
 
-def beam_runner(options: str, time_limit: float, progress=lambda pairs: None) -> prepare.Runner:
+def beam_runner(
+    options: str, time_limit: float, progress: Callable[[int], None] = lambda pairs: None
+) -> prepare.Runner:
     """Runs a preparation as a Beam pipeline.
 
     Args:
@@ -33,35 +35,38 @@ def beam_runner(options: str, time_limit: float, progress=lambda pairs: None) ->
     """
     arguments = shlex.split(options)
 
-    def run(made: parts.Plan, numbers: list[int]) -> Iterator[tuple[int, Any]]:
+    def run(preparation: Preparation, numbers: list[int]) -> Iterator[prepare.Result]:
         # Workers may have another working directory.
-        made = dataclasses.replace(made, folder=made.folder.absolute())
-        for number in numbers:
-            made.failure_path(number).unlink(missing_ok=True)
-        if numbers:
-            _run_pipeline(arguments, made, numbers, time_limit)
-        for number in numbers:
-            result = parts.load_part(made, number) or parts.load_failure(made, number)
+        folder = preparation.folder.absolute()
+        waiting = [
+            dataclasses.replace(preparation.task(number), folder=folder) for number in numbers
+        ]
+        for task in waiting:
+            task.failure_path.unlink(missing_ok=True)
+        if waiting:
+            _run_pipeline(arguments, waiting, time_limit)
+        for task in waiting:
+            result = task.load() or task.load_failure()
             if result is None:
                 raise UserError(
-                    f"the Beam pipeline ended without {made.videos[number].id}: let its workers"
-                    f" share {made.folder} under this path, and run the same command again"
+                    f"the Beam pipeline ended without {task.video.id}: let its workers share"
+                    f" {folder} under this path, and run the same command again"
                 )
-            if isinstance(result, parts.Part):
+            if isinstance(result, tasks.Part):
                 progress(result.facts.num_frames - 1)
-            yield number, result
+            yield task.number, result
 
     return run
 
 
-def _run_pipeline(arguments, made, numbers, time_limit):
+def _run_pipeline(arguments: list[str], waiting: list[tasks.Task], time_limit: float):
     try:
         with beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
             _ = (
                 pipeline
-                | "Numbers" >> beam.Create(numbers)
+                | "Videos" >> beam.Create(waiting)
                 | "Spread" >> beam.Reshuffle()
-                | "Convert" >> beam.Map(_convert, made, time_limit)
+                | "Convert" >> beam.Map(_convert, time_limit)
             )
     except Exception as error:  # each of Beam's runners raises its own
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -71,14 +76,14 @@ def _run_pipeline(arguments, made, numbers, time_limit):
         ) from error
 
 
-def _convert(number: int, made: parts.Plan, time_limit: float):
+def _convert(task: tasks.Task, time_limit: float):
     """Leaves the part or the failure of a video in the folder.
 
     A process of its own does it, as locally: what kills a decoder must not kill Beam's worker,
     which Beam would start again with the same video.
     """
-    if parts.load_part(made, number):
+    if task.load():
         return  # Beam tried this bundle before
-    for _, result in worker_pool.run(parts.make_part, [(made, number)], 1, time_limit):
+    for _, result in worker_pool.run(tasks.make_part, [task], 1, time_limit):
         if isinstance(result, worker_pool.Failure):
-            parts.write_failure(made, number, result)
+            task.write_failure(result)

@@ -1,15 +1,16 @@
-"""What a preparation has before it: videos, frames, and the hours and disk they will take."""
+"""An estimate before a preparation: videos, frames, and the hours and disk they will take."""
 
 import collections
 import dataclasses
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from preprocessing import records, video, worker_pool
+from preprocessing import records, worker_pool
+from preprocessing import video as video_files
 from preprocessing.captions import one_line
-from preprocessing.datasets import catalogue
+from preprocessing.datasets.catalogue import Video
 from preprocessing.preparation import conversion
 
 # Pairs of the first videos that are timed; the first pair warms up.
@@ -18,10 +19,10 @@ _MEASURED_PAIRS = 6
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """The work ahead. Frames are those that headers claim; the decoder will count them.
+    """The work ahead, with the frames that headers declare; the decoder will count them.
 
     Attributes:
-        frames: class name -> frames claimed by each of its readable videos.
+        frames: class name -> frames that each of its readable videos declares.
         unreadable: videos whose header does not open.
         pairs_per_second: of all workers together, 0 if no video could be timed, or if the flow
             comes from a device that they share.
@@ -35,25 +36,31 @@ class Forecast:
 
     @property
     def pairs(self) -> int:
-        """Pairs of neighbouring frames, each with a flow field."""
+        """Pairs of neighbouring frames; each becomes a flow field."""
         return sum(max(0, count - 1) for counts in self.frames.values() for count in counts)
 
 
-def survey(
-    videos: Sequence[catalogue.Video],
+def forecast(
+    videos: Sequence[Video],
     settings: conversion.Settings,
     workers: int,
     time_limit: float,
 ) -> Forecast:
-    """Reads every header and times the first pairs of one video for each worker."""
-    claims = dict(worker_pool.run(_probe, [video.path for video in videos], workers, time_limit))
+    """Reads every header, and times the first pairs of one video for each worker.
+
+    Args:
+        videos: still to convert.
+        settings: what they will be converted to.
+        workers: processes that will convert them.
+        time_limit: seconds without a frame after which a video is given up.
+    """
+    paths = [video.path for video in videos]
+    headers = dict(worker_pool.run(_probe, paths, workers, time_limit))
+    readable = [v for v in videos if not isinstance(headers[v.path], worker_pool.Failure)]
     frames = collections.defaultdict(list)
-    for listed in videos:
-        claim = claims[listed.path]
-        if not isinstance(claim, worker_pool.Failure):
-            frames[listed.class_name].append(claim.num_frames)
-    readable = [v for v in videos if not isinstance(claims[v.path], worker_pool.Failure)]
-    samples = [(v.path, settings) for v in readable[:workers]]
+    for video in readable:
+        frames[video.class_name].append(headers[video.path].num_frames)
+    samples = [(video.path, settings) for video in readable[:workers]]
     measured = [
         result
         for _, result in worker_pool.run(_measure, samples, workers, time_limit)
@@ -63,7 +70,7 @@ def survey(
     return Forecast(
         frames=dict(frames),
         unreadable=len(videos) - len(readable),
-        # Fewer videos than workers were timed where fewer are readable; they share alike.
+        # With fewer readable videos than workers, some workers have nothing to do.
         pairs_per_second=statistics.mean(rates) * min(workers, len(readable)) if rates else 0.0,
         bytes_per_frame=statistics.mean(size for _, size in measured) if measured else 0.0,
     )
@@ -99,27 +106,33 @@ def table(forecast: Forecast) -> list[str]:
     return lines
 
 
-def _probe(path: Path, report) -> video.Claim:
-    claim = video.probe(path)
+def _probe(path: Path, report: Callable[[int], None]) -> video_files.Claim:
+    claim = video_files.probe(path)
     report(1)
     return claim
 
 
-def _measure(task: tuple[Path, conversion.Settings], report) -> tuple[float, float]:
-    """(pairs a second, bytes a frame) over the first frames of a video, which are dropped."""
+def _measure(
+    task: tuple[Path, conversion.Settings], report: Callable[[int], None]
+) -> tuple[float, float]:
+    """(pairs a second, bytes a frame) of the first frames of a video; their record is dropped.
+
+    0 pairs a second for a video of one pair, and for `keras`, which the shared device solves.
+    """
     path, settings = task
     shared = settings.flow_method == "keras"
-    if shared:  # only its bytes can be told without the device, and OpenCV's are as many
+    if shared:  # without the device only bytes can be measured, and OpenCV's are as many
         settings = dataclasses.replace(settings, flow_method="opencv")
     times = []
 
-    def note(pairs):
+    def timed_report(pairs):
         times.append(time.monotonic())
         report(pairs)
 
     with records.ExampleWriter("", 0) as writer:
         limit = _MEASURED_PAIRS + 2
-        facts = conversion.convert(path, writer, settings, note, frame_limit=limit)
+        facts = conversion.convert(path, writer, settings, timed_report, frame_limit=limit)
         size = writer.size / facts.num_frames
-    timed = len(times) > 1 and not shared
-    return (len(times) - 1) / (times[-1] - times[0]) if timed else 0.0, size
+    if shared or len(times) < 2:
+        return 0.0, size
+    return (len(times) - 1) / (times[-1] - times[0]), size

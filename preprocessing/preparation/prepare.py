@@ -1,28 +1,33 @@
 """A catalogue of video files to a finished record set, by whichever runner."""
 
-import contextlib
 import dataclasses
-import functools
 import platform
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from preprocessing import files, flow, records, worker_pool
+from preprocessing import files, flow, records
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
-from preprocessing.flow.service import server
-from preprocessing.preparation import parts
 from preprocessing.preparation.conversion import Settings
-from preprocessing.records import outcomes, tfds_metadata
-from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE
+from preprocessing.preparation.parts import Preparation
+from preprocessing.preparation.tasks import Part
+from preprocessing.records import tfds_metadata
+from preprocessing.records.outcomes import (
+    FAILURES_FILE,
+    NOTES_FILE,
+    Row,
+    append_row,
+    read_rows,
+    write_rows,
+)
+from preprocessing.worker_pool import Failure
 
-# Takes (plan, numbers of the videos to do) and yields (number, Part or Failure) as they end.
-Runner = Callable[[parts.Plan, list[int]], Iterable[tuple[int, Any]]]
+Result = tuple[int, Part | Failure]
+# Takes (preparation, numbers of the videos to do) and yields (number, Part or Failure) as they end.
+Runner = Callable[[Preparation, list[int]], Iterable[Result]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Prepared:
     """What `prepare` did.
 
     Attributes:
-        record_set: of the finished set.
+        record_set: the finished set.
         failures: one mapping with `id`, `path`, `outcome`, `reason` for each video left out.
         converted: videos converted in this run; the others were done before.
         notes: as `failures`, for each video that is in the set though something about it is
@@ -38,42 +43,9 @@ class Prepared:
     """
 
     record_set: records.RecordSet
-    failures: tuple[outcomes.Row, ...]
+    failures: tuple[Row, ...]
     converted: int
-    notes: tuple[outcomes.Row, ...] = ()
-
-
-def local_runner(
-    workers: int,
-    time_limit: float,
-    progress: Callable[[int], None] = lambda pairs: None,
-    flow_batch: int | None = None,
-    measured: Callable[[server.Statistics], None] = lambda statistics: None,
-) -> Runner:
-    """Runs on this machine's cores; see `preprocessing.worker_pool.run`.
-
-    Flow with Keras is computed by one further process, which owns the device.
-
-    Args:
-        workers: processes that decode and encode.
-        time_limit: seconds without a frame after which a video is given up.
-        progress: called with numbers of pairs as they are done.
-        flow_batch: pairs that the device solves at once (None: by the kind of device).
-        measured: called at the end with what the device process did, if there was one.
-    """
-
-    def run(made: parts.Plan, numbers: list[int]) -> Iterator[tuple[int, Any]]:
-        tasks = [(made, number) for number in numbers]
-        with contextlib.ExitStack() as stack:
-            work = parts.make_part
-            if tasks and made.settings.flow_method == "keras":
-                serving = server.serving(made.settings.image_size, flow_batch, time_limit, measured)
-                solver = flow.Solver("keras", address=stack.enter_context(serving))
-                work = functools.partial(work, solver=solver)
-            for (_, number), result in worker_pool.run(work, tasks, workers, time_limit, progress):
-                yield number, result
-
-    return run
+    notes: tuple[Row, ...] = ()
 
 
 def prepare(
@@ -84,7 +56,7 @@ def prepare(
     run: Runner,
     announce: Callable[[list[Video]], None] = lambda videos: None,
 ) -> Prepared:
-    """Makes a record set, or goes on with one that was interrupted.
+    """Makes a record set, or resumes one that was interrupted.
 
     A video that cannot be used goes to `failures.jsonl` with its reason, and the set is made of
     the others; `notes.jsonl` lists those of them that are doubtful. The same call on a finished
@@ -103,75 +75,90 @@ def prepare(
         UserError: the folder holds another set, another process is writing it, the disk is full,
             or no video could be used.
     """
-    folder = Path(folder)
-    made = parts.plan(catalogue, folder, settings)
+    preparation = Preparation(catalogue, folder, settings)
+    folder = preparation.folder
     folder.mkdir(parents=True, exist_ok=True)
     with files.locked(folder, "preparation"):
-        finished = _finished(made)
+        finished = _finished(preparation)
         if finished and not finished.failed:
-            notes = outcomes.read_rows(folder, NOTES_FILE)
-            return Prepared(_renewed(made, finished, clip), (), 0, notes)
-        return _prepare(made, finished, clip, run, announce)
+            record_set = _updated(preparation, finished, clip)
+            return Prepared(record_set, (), 0, read_rows(folder, NOTES_FILE))
 
+        preparation.begin()
+        done = preparation.load()
+        recorded = {video.id for video in finished.videos} if finished else set()
+        waiting = [
+            number
+            for number, video in enumerate(preparation.videos)
+            if number not in done and video.id not in recorded
+        ]
+        if waiting:
+            if settings.flow_quality == "fast":
+                flow.fast_solver()  # what it lacks is said here once, and not by every worker
+            announce([preparation.videos[number] for number in waiting])
+        converted, failures = _convert(preparation, waiting, run)
+        done |= converted
+        if not done and not recorded:
+            raise UserError(
+                f"none of the {len(preparation.videos)} videos could be used, the first because"
+                f" {failures[0]['reason']} ({folder / FAILURES_FILE} lists them all)"
+            )
 
-def _prepare(
-    made: parts.Plan, finished: records.RecordSet | None, clip, run: Runner, announce
-) -> Prepared:
-    parts.begin(made)
-    done = parts.load_parts(made)
-    recorded = {video.id for video in finished.videos} if finished else set()
-    waiting = [
-        number
-        for number, video in enumerate(made.videos)
-        if number not in done and video.id not in recorded
-    ]
-    if waiting and made.settings.flow_quality == "fast":
-        flow.fast_solver()  # what it lacks is said here once, and not by every worker
-    if waiting:
-        announce([made.videos[number] for number in waiting])
-    failures = []
-    (made.folder / FAILURES_FILE).unlink(missing_ok=True)
-    for number, result in run(made, waiting):
-        if isinstance(result, worker_pool.Failure):
-            failures.append(_row(made.videos[number], result.outcome, result.reason))
-            outcomes.append_row(made.folder, FAILURES_FILE, failures[-1])
+        added = [number for number in done if preparation.videos[number].id not in recorded]
+        if finished and not added:
+            record_set = _updated(preparation, finished, clip)
         else:
-            done[number] = result
+            if finished:
+                notes = {row["id"]: row["reason"] for row in read_rows(folder, NOTES_FILE)}
+                preparation.reopen(finished, added, notes)
+                done = preparation.load()
+            preparation.join(done)
+            _write_notes(preparation, done)
+            record_set = _write_record_set(preparation, done, clip, failures)
+            preparation.remove_parts()
+        return Prepared(record_set, failures, len(converted), read_rows(folder, NOTES_FILE))
+
+
+def _convert(
+    preparation: Preparation, waiting: list[int], run: Runner
+) -> tuple[dict[int, Part], tuple[Row, ...]]:
+    """(number -> part of the videos that are converted now, a row for each that failed)."""
+    converted: dict[int, Part] = {}
+    failures: list[Row] = []
+    folder = preparation.folder
+    write_rows(folder, FAILURES_FILE, ())
+    for number, result in run(preparation, waiting):
+        if isinstance(result, Failure):
+            failures.append(_row(preparation.videos[number], result.outcome, result.reason))
+            append_row(folder, FAILURES_FILE, failures[-1])
+        else:
+            converted[number] = result
     failures.sort(key=lambda failure: failure["id"])
-    outcomes.write_rows(made.folder, FAILURES_FILE, failures)
-    if not done and not recorded:
-        raise UserError(
-            f"none of the {len(made.videos)} videos could be used, the first because"
-            f" {failures[0]['reason']} ({made.folder / FAILURES_FILE} lists them all)"
-        )
-    repaired = [number for number in done if made.videos[number].id not in recorded]
-    if finished and repaired:
-        notes = {row["id"]: row["reason"] for row in outcomes.read_rows(made.folder, NOTES_FILE)}
-        parts.reopen(made, finished, repaired, notes)
-        done = parts.load_parts(made)
-    if finished and not repaired:
-        record_set = _renewed(made, finished, clip)
-    else:
-        record_set = _join(made, done, clip, tuple(failure["id"] for failure in failures))
-    notes = outcomes.read_rows(made.folder, NOTES_FILE)
-    return Prepared(record_set, tuple(failures), len(waiting) - len(failures), notes)
+    write_rows(folder, FAILURES_FILE, failures)
+    return converted, tuple(failures)
 
 
-def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.RecordSet:
-    for shard in range(made.num_shards):
-        parts.join_shard(made, shard, done)
-    shard_paths = [made.shard_path(shard) for shard in range(made.num_shards)]
-    videos = parts.with_digests(made, parts.recorded_videos(made, done), shard_paths)
+def _write_notes(preparation: Preparation, done: Mapping[int, Part]):
     notes = [
-        _row(made.videos[number], "fewer_frames", part.facts.note)
+        _row(preparation.videos[number], "fewer_frames", part.facts.note)
         for number, part in done.items()
         if part.facts.note
     ]
-    outcomes.write_rows(made.folder, NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
-    settings = made.settings
+    write_rows(preparation.folder, NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
+
+
+def _write_record_set(
+    preparation: Preparation,
+    done: Mapping[int, Part],
+    clip: Mapping[str, int],
+    failures: tuple[Row, ...],
+) -> records.RecordSet:
+    """Writes the metadata of the shards; with them the set is finished."""
+    videos = preparation.with_digests(preparation.recorded(done), preparation.shard_paths)
+    settings = preparation.settings
     record_set = records.RecordSet(
-        folder=made.folder,
-        name=made.name,
+        folder=preparation.folder,
+        name=preparation.name,
         clip={**clip, "image_size": settings.image_size, "resize": settings.resize},
         encoding={
             "flow_bound": settings.flow_bound,
@@ -183,16 +170,16 @@ def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Reco
             "method": settings.flow_method,
             "quality": settings.flow_quality,
         },
-        classes=made.classes,
+        classes=preparation.classes,
         counts={
             "videos": len(videos),
-            "classes": len(made.classes),
+            "classes": len(preparation.classes),
             "frames": sum(video.num_frames for video in videos),
-            "failed": len(failed),
-            "shards": made.num_shards,
+            "failed": len(failures),
+            "shards": preparation.num_shards,
         },
         videos=videos,
-        failed=failed,
+        failed=tuple(failure["id"] for failure in failures),
         versions={
             "python": platform.python_version(),
             "opencv": cv2.__version__,
@@ -202,18 +189,17 @@ def _join(made: parts.Plan, done, clip, failed: tuple[str, ...]) -> records.Reco
     )
     tfds_metadata.write(record_set)
     records.write_record_set(record_set)
-    shutil.rmtree(made.folder / parts.FOLDER)
     return record_set
 
 
-def _finished(made: parts.Plan) -> records.RecordSet | None:
-    """The metadata of the finished set in the folder, if there is one, and of the same plan."""
-    if not (made.folder / records.METADATA_FILE).is_file():
+def _finished(preparation: Preparation) -> records.RecordSet | None:
+    """The finished set in the folder, if there is one, and it is of the same preparation."""
+    if not (preparation.folder / records.METADATA_FILE).is_file():
         return None
-    record_set = _without_lost_shards(records.read_record_set(made.folder))
-    wanted = parts.identity(made)
+    record_set = _without_lost_shards(records.read_record_set(preparation.folder))
+    asked = preparation.identity()["labels"]
     labels = {video.id: video.label for video in record_set.videos}
-    labels |= {name: wanted["labels"].get(name, -1) for name in record_set.failed}
+    labels |= {name: asked.get(name, -1) for name in record_set.failed}
     settings = {
         "image_size": record_set.clip["image_size"],
         "resize": record_set.clip["resize"],
@@ -221,13 +207,12 @@ def _finished(made: parts.Plan) -> records.RecordSet | None:
         "flow_method": record_set.flow["method"],
         "flow_quality": record_set.flow["quality"],
     }
-    found = {"name": record_set.name, "settings": settings, "labels": labels}
-    parts.check_same(made.folder, found, wanted)
+    preparation.check_same({"name": record_set.name, "settings": settings, "labels": labels})
     return record_set
 
 
 def _without_lost_shards(record_set: records.RecordSet) -> records.RecordSet:
-    """Counts the videos of shards that are missing or cut off as failed, so they are made again."""
+    """Counts the videos of shards that are missing or cut off as failed: they are made again."""
     sizes = records.shard_sizes(record_set)
     whole = [
         path.is_file() and path.stat().st_size == size
@@ -241,27 +226,29 @@ def _without_lost_shards(record_set: records.RecordSet) -> records.RecordSet:
     )
 
 
-def _renewed(made: parts.Plan, finished: records.RecordSet, clip) -> records.RecordSet:
+def _updated(
+    preparation: Preparation, finished: records.RecordSet, clip: Mapping[str, int]
+) -> records.RecordSet:
     """The finished set for another clip configuration, other groups or other split lists."""
-    sources = {video.id: video for video in made.videos}
+    sources = {video.id: video for video in preparation.videos}
     videos = tuple(
         dataclasses.replace(
             video, group=sources[video.id].group, splits=dict(sources[video.id].splits)
         )
-        for video in parts.with_digests(made, finished.videos, finished.shard_paths)
+        for video in preparation.with_digests(finished.videos, finished.shard_paths)
     )
-    renewed = dataclasses.replace(
+    updated = dataclasses.replace(
         finished,
         clip={**finished.clip, **clip},
         videos=videos,
         sha256=finished.sha256 or records.set_sha256(videos),
     )
     # Where shards are lost whose sources are gone too, the metadata stay for a copy of those.
-    if renewed != finished and len(videos) == finished.counts["videos"]:
-        records.write_record_set(renewed)
-    shutil.rmtree(made.folder / parts.FOLDER, ignore_errors=True)
-    return renewed
+    if updated != finished and len(videos) == finished.counts["videos"]:
+        records.write_record_set(updated)
+    preparation.remove_parts()
+    return updated
 
 
-def _row(video: Video, outcome: str, reason: str) -> outcomes.Row:
-    return outcomes.Row(id=video.id, path=str(video.path), outcome=outcome, reason=reason)
+def _row(video: Video, outcome: str, reason: str) -> Row:
+    return {"id": video.id, "path": str(video.path), "outcome": outcome, "reason": reason}

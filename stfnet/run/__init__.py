@@ -206,7 +206,7 @@ def _assigned(record_set, config: RunConfig) -> dict[str, str]:
     """Video id -> `train`, `val` or `test`; videos of no part are left out."""
     kept = _kept_parts(record_set, config) if config.split_from else {}
     rest = [video for video in record_set.videos if video.id not in kept]
-    assigned = _divided(rest, config, config.protocol, splits.TEST_SHARE)
+    assigned = _divided(rest, config, config.protocol, splits.TEST_FRACTION)
     fraction = config.training.validation_fraction
     if fraction:
         training = [video for video in rest if assigned.get(video.id) == "train"]

@@ -26,6 +26,7 @@ PRINTED_BY = {
     "stfnet/evaluation/report.py": ["report"],
     "stfnet/run/__init__.py": ["train"],
     "preprocessing/preparation/parts.py": ["prepare"],
+    "preprocessing/preparation/runners.py": ["prepare"],
     "preprocessing/flow/service/server.py": ["prepare", "benchmarks.flow"],
     "preprocessing/datasets/load.py": ["prepare", "benchmarks.export"],
     "preprocessing/datasets/synthetic/dataset.py": ["prepare"],

@@ -39,14 +39,14 @@ def _prepare(source, output):
     """What the program printed, and the metadata of the records it made and read back."""
     command = [sys.executable, "-m", "experiments.prepare", "--workers=2"]
     make = [*command, f"--source={source}", f"--output={output}", "--image_size=16"]
-    told = ""
+    printed = ""
     for arguments in (make, [*command, f"--verify={output}"]):
         done = subprocess.run(arguments, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        told += done.stdout
+        printed += done.stdout
     record_set = records.load_record_set(output)
-    assert f"{len(record_set.videos)} videos read back, all whole" in told
-    return told, record_set
+    assert f"{len(record_set.videos)} videos read back, all whole" in printed
+    return printed, record_set
 
 
 def _lengths(record_set):
@@ -74,10 +74,10 @@ def test_ucf101(tmp_path):
         lines = [f"{clip} 1" for clip in clips if clip not in held]
         (lists / f"trainlist0{fold}.txt").write_text("\n".join(lines) + "\n")
 
-    told, record_set = _prepare(f"ucf101:{root}", tmp_path / "records")
-    assert "ucf101: 12 clips found, 13320 published" in told
-    assert "missing:" not in told  # every name in the lists is there
-    assert "official 3       8       4     0.0 %" in told
+    printed, record_set = _prepare(f"ucf101:{root}", tmp_path / "records")
+    assert "ucf101: 12 clips found, 13320 published" in printed
+    assert "missing:" not in printed  # every name in the lists is there
+    assert "official 3       8       4     0.0 %" in printed
     assert record_set.classes == ("Archery", "HandstandPushups") and len(record_set.videos) == 12
     assert _lengths(record_set) == {
         clip.split("/")[1].removesuffix(".avi"): NUM_FRAMES[index % 3]
@@ -101,9 +101,9 @@ def test_ucf11(tmp_path):
     (root / "walking" / "Annotation").mkdir()
     (root / "walking" / "Annotation" / "v_walk_dog_01_01.xgtf").write_text("<viper/>")
 
-    told, record_set = _prepare(f"ucf11:{root}", tmp_path / "records")
-    assert "ucf11: 12 clips found, 1600 published" in told
-    assert "class walking: 6 clips found, 123 published" in told
+    printed, record_set = _prepare(f"ucf11:{root}", tmp_path / "records")
+    assert "ucf11: 12 clips found, 1600 published" in printed
+    assert "class walking: 6 clips found, 123 published" in printed
     assert len(record_set.classes) == 11
     # The header of an mpg only guesses; these were counted.
     assert _lengths(record_set) == {name: NUM_FRAMES[k % 3] for k, name in enumerate(names)}
@@ -130,8 +130,8 @@ def test_ucf_sports(tmp_path):
         (clip / "gt" / "boxes.txt").write_text("0 0 8 8")
         expected[f"{folder}_{index:03d}"] = NUM_FRAMES[index % 3]
 
-    told, record_set = _prepare(f"ucf_sports:{root.parent}", tmp_path / "records")
-    assert "ucf_sports: 12 clips found, 150 published" in told
+    printed, record_set = _prepare(f"ucf_sports:{root.parent}", tmp_path / "records")
+    assert "ucf_sports: 12 clips found, 150 published" in printed
     assert len(record_set.classes) == 10 and _lengths(record_set) == expected
     golf = [video for video in record_set.videos if video.class_name == "Golf-Swing"]
     assert len(golf) == 6  # of two folders
@@ -169,8 +169,8 @@ def test_tfds(tmp_path):
 
     builder = Drifts(data_dir=tmp_path / "tfds")
     builder.download_and_prepare()
-    told, record_set = _prepare(f"tfds:{builder.data_dir}", tmp_path / "records")
-    assert "drifts: 12 videos of 2 classes" in told and "official         8       4" in told
+    printed, record_set = _prepare(f"tfds:{builder.data_dir}", tmp_path / "records")
+    assert "drifts: 12 videos of 2 classes" in printed and "official         8       4" in printed
     assert record_set.classes == ("Even", "Odd")
     assert sorted(_lengths(record_set).values()) == sorted(NUM_FRAMES * 4)
     assert sum(video.splits["1"] == "test" for video in record_set.videos) == 4

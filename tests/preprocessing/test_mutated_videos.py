@@ -4,8 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from preprocessing.datasets import class_folders as class_folders
+from preprocessing.datasets import class_folders
 from preprocessing.preparation import conversion, prepare
+from preprocessing.preparation.local import local_runner
 from preprocessing.records import verification
 
 FORMATS = {".mp4": "mp4v", ".avi": "XVID", ".mkv": "mp4v", ".mpg": "mpg1", ".mov": "MJPG"}
@@ -44,7 +45,7 @@ def test_200_mutated_videos_have_200_named_outcomes(tmp_path, write_video):
         tmp_path / "records",
         conversion.Settings(image_size=16),
         {"num_frames": 3, "flow_length": 4},
-        prepare.local_runner(2, time_limit=20),
+        local_runner(2, time_limit=20),
     )
     lines = (tmp_path / "records" / "failures.jsonl").read_text().splitlines()
     outcomes = {row["id"]: row["outcome"] for row in map(json.loads, lines)}

@@ -104,29 +104,29 @@ def test_groups_shared_by_some_classes_leave_each_class_on_both_sides():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_class_holds_out_its_share_of_videos_not_of_groups(seed):
+def test_a_class_holds_out_its_fraction_of_videos_not_of_groups(seed):
     # One long recording and many short ones, as in footage collected from the web. Four groups of
     # one clip are nearest to 15 % of 28 (4.2); the one of 16 would be more than half of them.
     clips = [16] + 12 * [1]
     videos = [
         _video("A", group, clip) for group, count in enumerate(clips) for clip in range(count)
     ]
-    assignment = splits.assign(videos, "group", seed=seed, test_share=0.15)
+    assignment = splits.assign(videos, "group", seed=seed, test_fraction=0.15)
     tested = {video.group for video in videos if assignment[video.id] == "test"}
     assert len(tested) == 4 and "A/g00" not in tested
 
 
 def test_groups_of_one_size_are_rounded_half_up():
     videos = [_video("A", group, clip) for group in range(10) for clip in range(3)]
-    for share, wanted in ((0.15, 2), (0.14, 1), (0.25, 3), (0.01, 1), (0.99, 9)):
-        assignment = splits.assign(videos, "group", test_share=share)
+    for fraction, wanted in ((0.15, 2), (0.14, 1), (0.25, 3), (0.01, 1), (0.99, 9)):
+        assignment = splits.assign(videos, "group", test_fraction=fraction)
         assert list(assignment.values()).count("test") == 3 * wanted
 
 
 def test_a_class_of_large_groups_holds_out_the_one_that_fits_best():
     videos = [_video("A", g, c) for g, count in ((1, 9), (2, 6), (3, 8)) for c in range(count)]
     for seed in range(8):
-        assignment = splits.assign(videos, "group", seed=seed, test_share=0.1)
+        assignment = splits.assign(videos, "group", seed=seed, test_fraction=0.1)
         assert {v.group for v in videos if assignment[v.id] == "test"} == {"A/g02"}
 
 
@@ -167,12 +167,14 @@ def test_impossible_splits_are_refused():
 
 
 def test_all_protocols_are_compared_on_ucf101s_structure(ucf101):
-    found = {division.protocol: division for division in splits.divisions(ucf101)}
-    assert list(found) == ["official 1", "official 2", "official 3", "group", "paper"]
-    assert (found["official 1"].train, found["official 1"].test) == (9537, 3783)
-    assert all(found[name].leak == 0 for name in found if name != "paper")
-    assert found["paper"].train == 9324 and 0.975 < found["paper"].leak < 1  # one draw of 98.9 %
-    lines = splits.table(found.values())
+    divided = {division.protocol: division for division in splits.divisions(ucf101)}
+    assert list(divided) == ["official 1", "official 2", "official 3", "group", "paper"]
+    assert (divided["official 1"].train, divided["official 1"].test) == (9537, 3783)
+    assert all(divided[name].leak == 0 for name in divided if name != "paper")
+    assert (
+        divided["paper"].train == 9324 and 0.975 < divided["paper"].leak < 1
+    )  # one draw of 98.9 %
+    lines = splits.table(divided.values())
     assert lines[1].split() == ["official", "1", "9537", "3783", "0.0", "%"]
 
 

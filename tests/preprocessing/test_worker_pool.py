@@ -99,6 +99,14 @@ def test_what_is_written_to_stderr_below_python_is_silenced_and_only_there(capfd
     assert capfd.readouterr().err == "an error"
 
 
+def _lives(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_workers_end_with_a_killed_parent(tmp_path):
     program = tmp_path / "parent.py"
     program.write_text(
@@ -113,15 +121,14 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     parent = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env=environment)
     worker = int(parent.stdout.readline())
+    lived_before = _lives(worker)
     parent.kill()
     parent.wait()
     parent.stdout.close()
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
+    while _lives(worker) and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.kill(worker, signal.SIGKILL)
-    pytest.fail("the worker outlived its parent")
+    outlived = _lives(worker)
+    if outlived:
+        os.kill(worker, signal.SIGKILL)
+    assert lived_before and not outlived

@@ -18,9 +18,10 @@ from tqdm import tqdm
 from experiments.benchmarks.faults import contents, programs
 from experiments.benchmarks.faults.tally import Tally
 from preprocessing import records, video, worker_pool
-from preprocessing.datasets import class_folders as class_folders
+from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, prepare
+from preprocessing.preparation.local import local_runner
 from preprocessing.records import verification
 
 # Containers keep their tables at one of the ends.
@@ -317,7 +318,7 @@ def damage_videos(scratch: Path, count: int, seed: int) -> Tally:
         generator = np.random.default_rng([seed, zlib.crc32(b"videos"), number])
         damaged = folder / f"damaged-{number:05d}{path.suffix}"
         damaged.write_bytes(mutate(path.read_bytes(), generator))
-    local = prepare.local_runner(WORKERS, VIDEO_TIME_LIMIT)
+    local = local_runner(WORKERS, VIDEO_TIME_LIMIT)
 
     def run(made, numbers):
         yield from tqdm(

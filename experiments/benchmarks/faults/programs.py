@@ -11,9 +11,10 @@ import numpy as np
 from experiments.benchmarks.faults.contents import digests, leftovers, whole_files
 from experiments.benchmarks.faults.kills import Killed, Undisturbed, undisturbed
 from preprocessing import records
-from preprocessing.datasets import class_folders as class_folders
+from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
-from preprocessing.preparation import conversion, parts
+from preprocessing.preparation import conversion
+from preprocessing.preparation.parts import Preparation
 
 IMAGE_SIZE, NUM_FRAMES, GROUPS = 16, 3, 6
 CONFIG = Path(__file__).parents[2] / "configs" / "synthetic.py"
@@ -66,8 +67,8 @@ class Prepare(Killed):
         if (output / records.METADATA_FILE).is_file():
             return {video.id: "done" for video in records.load_record_set(output).videos}
         settings = conversion.Settings(image_size=IMAGE_SIZE)
-        made = parts.plan(class_folders.load(folder / "videos"), output, settings)
-        return {made.videos[number].id: "done" for number in parts.load_parts(made)}
+        preparation = Preparation(class_folders.load(folder / "videos"), output, settings)
+        return {preparation.videos[number].id: "done" for number in preparation.load()}
 
     def before_repeat(self, folder, done):
         # Emptied, a video that is done cannot be converted again without a failure.

@@ -5,7 +5,7 @@ picture), y grows upwards from the floor. Every pose has a near limb and a far l
 
 The classes come in pairs chosen so that neither frames nor flow alone can name them all:
 
-| pair | differs in | told by |
+| pair | differs in | shown by |
 |---|---|---|
 | SwingRacket / SwingBat | the implement; motion drawn from one distribution | frames |
 | PushTrolley / PushCrate, PullTrolley / PullCrate | what is pushed | frames |
@@ -119,7 +119,7 @@ def _hanging(body: Body, hip: np.ndarray, lean: float) -> np.ndarray:
     return shoulder(body, hip, lean) + np.array(((0.045, -reach), (-0.01, -reach)))
 
 
-def _ease(value: np.ndarray | float) -> np.ndarray | float:
+def _ease(value: float) -> float:
     """Smooth step from 0 at value 0 to 1 at value 1."""
     clipped = np.clip(value, 0.0, 1.0)
     return clipped * clipped * (3.0 - 2.0 * clipped)
@@ -189,11 +189,11 @@ def _sit_down(body: Body, rng: np.random.Generator, num_frames: int) -> list[Pos
     poses = []
     for frame in range(num_frames):
         done = (frame - start) / duration
-        share = _ease(done)
-        hip = upright + share * (SEAT - upright)
+        seated = _ease(done)
+        hip = upright + seated * (SEAT - upright)
         lean = bend * np.sin(np.pi * np.clip(done, 0.0, 1.0))
         knees = np.array(((0.06, 0.33), (0.03, 0.33)))
-        hands = (1.0 - share) * _hanging(body, hip, lean) + share * knees
+        hands = (1.0 - seated) * _hanging(body, hip, lean) + seated * knees
         poses.append(Pose(hip, lean, hands, feet))
     return poses
 

@@ -3,12 +3,11 @@
 Clips are real mp4 files named as in UCF101, `<Class>/v_<Class>_g07_c01.mp4`. Clips of one group
 share figure, clothes, surroundings and camera style, and a group number means the same look in
 every class, so a split by whole groups tests on people and places never seen in training. The
-classes, and why neither frames nor flow alone can name them, are in `synthetic_actions`.
+classes, and why neither frames nor flow alone can name them, are in `actions`.
 """
 
 import json
 import os
-import re
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -32,9 +31,8 @@ from preprocessing.datasets.synthetic.scene import (
 )
 from preprocessing.errors import UserError
 
-RENDERER = 3  # raise it with any change to the frames, so that old and new clips never mix
+_RENDERER = 3  # raise it with any change to the frames, so that old and new clips never mix
 _SETTINGS = "synthetic.json"
-_FILE_NAME = re.compile(r"v_(?P<class_name>[A-Za-z]+)_(?P<group>g\d+)_c\d+\.mp4")
 _PROPS = {
     "ClimbDown": "ladder",
     "ClimbUp": "ladder",
@@ -96,7 +94,8 @@ def write_dataset(
         workers: processes; None for one a core. 1 renders in this process.
 
     Returns:
-        The catalogue of the clips asked for.
+        The catalogue of the clips asked for, with groups `g07` and the like and no official
+        splits.
 
     Raises:
         UserError: a class is unknown, or the folder holds clips of another seed or renderer.
@@ -105,7 +104,7 @@ def write_dataset(
     unknown = sorted(set(classes) - set(CLASSES))
     if unknown:
         raise UserError(f"unknown synthetic classes {unknown}; choose from {list(CLASSES)}")
-    _claim(folder, {"renderer": RENDERER, "seed": seed})
+    _claim(folder, {"renderer": _RENDERER, "seed": seed})
     for class_name in classes:
         files.remove_partial(folder / class_name)
     wanted = [
@@ -122,33 +121,13 @@ def write_dataset(
         for clip in bar(missing):
             write(clip)
     else:
-        # Forking a process that runs TensorFlow's threads can hang, so workers start afresh.
+        # Forking a process that runs TensorFlow's threads can hang, so workers are spawned.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for _ in bar(pool.map(write, missing, chunksize=2)):
                 pass
-    paths = {_path(folder, *clip) for clip in wanted}
-    return _catalogue(sorted(paths))
-
-
-def catalogue(folder: str | Path) -> Catalogue:
-    """Lists the finished clips of a folder that `write_dataset` filled.
-
-    Args:
-        folder: the data set.
-
-    Returns:
-        Catalogue with `group` "g07" and the like, and no official splits.
-
-    Raises:
-        UserError: the folder is missing, holds no clips, or holds a file of another naming.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; render it with --source=synthetic")
-    paths = sorted(folder.glob("*/v_*.mp4"))
-    if not paths:
-        raise UserError(f"{folder}: no clips named <Class>/v_<Class>_gGG_cCC.mp4 found")
-    return _catalogue(paths)
+    classes = tuple(sorted(classes))
+    videos = (_video(folder, classes, clip) for clip in wanted)
+    return Catalogue("synthetic", classes, tuple(sorted(videos, key=lambda video: video.path)))
 
 
 def _group_style(seed: int, group: int) -> tuple[Look, Scene]:
@@ -165,10 +144,10 @@ def _claim(folder: Path, settings: dict[str, int]) -> None:
     """Notes seed and renderer in the folder, or refuses a folder that holds others."""
     path = folder / _SETTINGS
     if path.exists():
-        found = json.loads(path.read_text())
-        if found != settings:
+        stored = json.loads(path.read_text())
+        if stored != settings:
             raise UserError(
-                f"{path}: the folder holds clips of {found}, asked for {settings}; "
+                f"{path}: the folder holds clips of {stored}, asked for {settings}; "
                 "choose another folder or delete this one"
             )
         return
@@ -186,7 +165,7 @@ def _write_clip(folder: Path, seed: int, clip: tuple[str, int, int]) -> None:
     size = frames.shape[2], frames.shape[1]
 
     def write(partial):
-        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
         if not writer.isOpened():
             raise UserError(f"{partial}: OpenCV cannot write mp4v video here")
         for frame in frames:
@@ -196,16 +175,6 @@ def _write_clip(folder: Path, seed: int, clip: tuple[str, int, int]) -> None:
     files.write_with(path, write)
 
 
-def _catalogue(paths: list[Path]) -> Catalogue:
-    parsed = []
-    for path in paths:
-        match = _FILE_NAME.fullmatch(path.name)
-        if not match or match["class_name"] not in CLASSES:
-            raise UserError(f"{path}: not a synthetic clip; name it v_<Class>_gGG_cCC.mp4")
-        parsed.append((path, match["class_name"], match["group"]))
-    classes = tuple(sorted({class_name for _, class_name, _ in parsed}))
-    videos = tuple(
-        Video(path.stem, path, classes.index(class_name), class_name, group, {})
-        for path, class_name, group in parsed
-    )
-    return Catalogue("synthetic", classes, videos)
+def _video(folder: Path, classes: tuple[str, ...], clip: tuple[str, int, int]) -> Video:
+    path, (class_name, group, _) = _path(folder, *clip), clip
+    return Video(path.stem, path, classes.index(class_name), class_name, f"g{group:02d}", {})

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocessing.datasets.synthetic import actions as actions
+from preprocessing.datasets.synthetic import actions
 from preprocessing.datasets.synthetic.actions import Body, Pose
 
 Colour = tuple[float, float, float]
 _FRACTION_BITS = 4  # cv2 takes fixed-point coordinates: sixteenths of a canvas pixel
 
-# The spoked wheels slip, lest they seem to turn the wrong way on film.
-WHEEL_GEAR = 0.4
+# The spoked wheels slip, or they would seem to turn backwards on film.
+_WHEEL_GEAR = 0.4
 
 _SKIN = ((244, 208, 177), (224, 172, 125), (180, 122, 80), (120, 78, 52))
 _HAIR = ((38, 28, 24), (92, 60, 32), (190, 150, 80), (120, 120, 125))
@@ -50,7 +50,7 @@ def random_look(rng: np.random.Generator) -> Look:
 
     def pick(colours: tuple[Colour, ...]) -> Colour:
         tint = rng.uniform(0.92, 1.06)
-        return tuple(min(255.0, tint * value) for value in colours[rng.integers(len(colours))])
+        return shade(colours[rng.integers(len(colours))], tint)
 
     leg, arm = rng.uniform(0.225, 0.24), rng.uniform(0.155, 0.17)
     body = Body(
@@ -81,7 +81,8 @@ def random_look(rng: np.random.Generator) -> Look:
 
 def shade(colour: Colour, factor: float) -> Colour:
     """A colour made darker (factor < 1) or lighter (factor > 1)."""
-    return tuple(min(255.0, factor * value) for value in colour)
+    red, green, blue = (min(255.0, factor * value) for value in colour)
+    return red, green, blue
 
 
 class Stage:
@@ -210,20 +211,20 @@ def _draw_torso(stage: Stage, look: Look, pose: Pose) -> None:
     front = np.array((up[1], -up[0]))
     length, wide = look.body.torso, look.thickness
 
-    def across(share: float) -> np.ndarray:
-        """The two edges of the torso at a share of its length above the hip."""
-        half = (0.062 + 0.022 * np.sin(np.pi * min(share, 0.8))) * wide
-        centre = pose.hip + share * length * up
+    def across(fraction: float) -> np.ndarray:
+        """The two edges of the torso at a fraction of its length above the hip."""
+        half = (0.062 + 0.022 * np.sin(np.pi * min(fraction, 0.8))) * wide
+        centre = pose.hip + fraction * length * up
         return np.array((centre - half * front, centre + half * front))
 
-    shares = np.linspace(0.0, 1.0, 6)
-    edges = np.array([across(share) for share in shares])  # share side xy
+    fractions = np.linspace(0.0, 1.0, 6)
+    edges = np.array([across(fraction) for fraction in fractions])  # fraction side xy
     stage.polygon(np.concatenate((edges[:, 0], edges[::-1, 1])), look.shirt)
     stage.disc(pose.hip, 0.062 * wide, look.trousers)
     stage.disc(pose.hip + 0.95 * length * up, 0.068 * wide, look.shirt)
     if look.pattern == "hoops":
-        for share in (0.3, 0.55, 0.8):
-            stage.line(across(share), 0.03, look.pattern_colour)
+        for fraction in (0.3, 0.55, 0.8):
+            stage.line(across(fraction), 0.03, look.pattern_colour)
     elif look.pattern == "stripe":
         stripe = np.array((pose.hip + 0.15 * length * up, pose.hip + 0.95 * length * up))
         stage.line(stripe + 0.03 * front, 0.035, look.pattern_colour)
@@ -290,20 +291,20 @@ def _draw_load(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
     stage.line(np.array((actions.HANDLE, (left, top))), 0.03, metal)
     if prop == "crate":
         stage.polygon(corners, look.wood)
-        for share in (0.25, 0.5, 0.75):
-            y = bottom + share * (top - bottom)
+        for fraction in (0.25, 0.5, 0.75):
+            y = bottom + fraction * (top - bottom)
             stage.line(np.array(((left, y), (right, y))), 0.012, shade(look.wood, 0.65))
         stage.line(corners[[0, 2]], 0.035, shade(look.wood, 1.25))
         stage.line(corners, 0.035, shade(look.wood, 1.25), closed=True)
     else:
         stage.polygon(corners, (222, 228, 232))
-        for share in (0.2, 0.4, 0.6, 0.8):
-            x, y = left + share * (right - left), bottom + share * (top - bottom)
+        for fraction in (0.2, 0.4, 0.6, 0.8):
+            x, y = left + fraction * (right - left), bottom + fraction * (top - bottom)
             stage.line(np.array(((x, bottom), (x, top))), 0.01, (150, 160, 170))
             stage.line(np.array(((left, y), (right, y))), 0.01, (150, 160, 170))
         stage.line(corners, 0.03, look.bright, closed=True)
     for x in (left + 0.06, right - 0.06):
-        _draw_wheel(stage, np.array((x, 0.075)), 0.075, -WHEEL_GEAR * pose.travel / 0.075, 3)
+        _draw_wheel(stage, np.array((x, 0.075)), 0.075, -_WHEEL_GEAR * pose.travel / 0.075, 3)
 
 
 def _draw_wheel(stage: Stage, centre, radius: float, angle: float, spokes: int) -> None:

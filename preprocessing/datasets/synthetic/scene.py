@@ -112,7 +112,9 @@ def expose(scene: Scene, canvas: np.ndarray, corner, gain: float, rng) -> np.nda
     noise = rng.standard_normal(frame.shape, dtype=np.float32) * scene.noise
     exposed = np.clip(frame * (scene.light * gain) + noise, 0.0, 255.0).astype(np.uint8)
     _, jpeg = cv2.imencode(".jpg", exposed[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, scene.quality))
-    return np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded just now
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def _colour(rng: np.random.Generator, saturation: float, value: tuple[float, float]) -> np.ndarray:

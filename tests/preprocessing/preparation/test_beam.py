@@ -61,9 +61,9 @@ def local(videos, tmp_path_factory):
 @pytest.mark.slow
 def test_the_multi_process_direct_runner_gives_the_same_bytes(videos, local, tmp_path):
     output = tmp_path / "records"
-    told = _prepare(videos, output, "--runner=beam", f"--beam_options={DIRECT}{PROCESSES}")
+    printed = _prepare(videos, output, "--runner=beam", f"--beam_options={DIRECT}{PROCESSES}")
     sha256 = json.loads(local["metadata.json"])["sha256"]
-    assert f"5 videos, 30 frames, 2 failed (5 converted now), SHA-256 {sha256}" in told
+    assert f"5 videos, 30 frames, 2 failed (5 converted now), SHA-256 {sha256}" in printed
     assert _files(output) == local
     assert not (output / "parts").exists()
 
@@ -97,17 +97,18 @@ def test_the_portable_job_service_gives_the_same_bytes(videos, local, tmp_path, 
 
 @pytest.mark.slow
 def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path):
-    from preprocessing.datasets import class_folders as class_folders
-    from preprocessing.preparation import beam as beam_runner
-    from preprocessing.preparation import conversion, parts, prepare
+    from preprocessing.datasets import class_folders
+    from preprocessing.preparation import conversion, prepare, tasks
+    from preprocessing.preparation.beam import beam_runner
+    from preprocessing.preparation.local import local_runner
 
     catalogue = class_folders.load(videos)
     settings = conversion.Settings(image_size=16)
     clip = {"num_frames": 17, "flow_length": 4}
     done = []
 
-    def stopped(made, numbers):
-        for result in prepare.local_runner(1, 60)(made, numbers):
+    def stopped(preparation, numbers):
+        for result in local_runner(1, 60)(preparation, numbers):
             if len(done) == 3:
                 raise KeyboardInterrupt
             done.append(result)
@@ -116,25 +117,25 @@ def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path
     with pytest.raises(KeyboardInterrupt):
         prepare.prepare(catalogue, tmp_path / "records", settings, clip, stopped)
     asked, pairs = [], []
-    beam = beam_runner.beam_runner(DIRECT, 60, pairs.append)
+    beam = beam_runner(DIRECT, 60, pairs.append)
 
-    def counted(made, numbers):
+    def counted(preparation, numbers):
         asked.extend(numbers)
-        return beam(made, numbers)
+        return beam(preparation, numbers)
 
     prepare.prepare(catalogue, tmp_path / "records", settings, clip, counted)
-    converted = {number for number, result in done if isinstance(result, parts.Part)}
+    converted = {number for number, result in done if isinstance(result, tasks.Part)}
     assert converted and not converted & set(asked)
     assert sum(pairs) < 25 and _files(tmp_path / "records") == local
 
 
 def test_a_pipeline_that_fails_is_one_line(videos, tmp_path):
-    from preprocessing.datasets import class_folders as class_folders
+    from preprocessing.datasets import class_folders
     from preprocessing.errors import UserError
-    from preprocessing.preparation import beam as beam_runner
     from preprocessing.preparation import conversion, prepare
+    from preprocessing.preparation.beam import beam_runner
 
-    run = beam_runner.beam_runner("--runner=NoSuchRunner", 60)
+    run = beam_runner("--runner=NoSuchRunner", 60)
     with pytest.raises(UserError, match=r"the Beam pipeline failed: .*NoSuchRunner.*to go on"):
         prepare.prepare(
             class_folders.load(videos), tmp_path, conversion.Settings(image_size=16), {}, run

@@ -1,49 +1,29 @@
 import dataclasses
 import hashlib
 import json
-import os
-import random
 import shutil
-import subprocess
-import sys
-import time
 
 import pytest
 import tensorflow as tf
 
 from preprocessing import files, records
-from preprocessing.datasets import class_folders as class_folders
+from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
-from preprocessing.preparation import conversion, parts, prepare
+from preprocessing.preparation import conversion, prepare
+from preprocessing.preparation.local import local_runner
 
 SETTINGS = conversion.Settings(image_size=16)
 CLIP = {"num_frames": 17, "flow_length": 4}
 
 
-@pytest.fixture
-def videos(tmp_path, write_video):
-    """Two classes of three and two videos, 2 to 6 frames long."""
-    folder = tmp_path / "actions"
-    for index in range(3):
-        write_video(folder / "Left" / f"v_Left_g{index:02d}_c01.mp4", 2 + index, seed=index)
-    for index in range(2):
-        path = folder / "Right" / f"v_Right_g{index:02d}_c01.avi"
-        write_video(path, 5 + index, fourcc="MJPG", seed=9 + index)
-    return folder
-
-
 def _prepare(videos, output, settings=SETTINGS, workers=1, **clip):
     catalogue = class_folders.load(videos)
-    run = prepare.local_runner(workers, time_limit=60)
+    run = local_runner(workers, time_limit=60)
     return prepare.prepare(catalogue, output, settings, CLIP | clip, run)
 
 
 def _files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-def _features(serialized):
-    return tf.train.Example.FromString(serialized).features.feature
 
 
 def test_the_records_hold_every_video_where_the_metadata_say(videos, tmp_path):
@@ -63,11 +43,14 @@ def test_the_records_hold_every_video_where_the_metadata_say(videos, tmp_path):
         "v_Right_g01_c01": 6,
     }
     for video in record_set.videos:
-        record = records.read_bytes(record_set.shard_paths[video.shard], video.offset, video.length)
-        feature = _features(record[12:-4])  # without the checksums
+        shard = record_set.shard_paths[video.shard].read_bytes()
+        record = tmp_path / "one.tfrecord"
+        record.write_bytes(shard[video.offset : video.offset + video.length])
+        (example,) = tf.data.TFRecordDataset(str(record)).as_numpy_iterator()
+        feature = tf.train.Example.FromString(example).features.feature
         assert feature["video_id"].bytes_list.value == [video.id.encode()]
-        assert feature["label"].int64_list.value == [video.label]
-        assert video.label == record_set.classes.index(video.class_name)
+        label = record_set.classes.index(video.class_name)
+        assert feature["label"].int64_list.value == [video.label] == [label]
         assert len(feature["frames"].bytes_list.value) == video.num_frames
         assert len(feature["flow"].bytes_list.value) == video.num_frames - 1
         assert video.group == f"{video.class_name}/{video.id.split('_')[2]}"
@@ -212,21 +195,6 @@ def test_two_preparations_of_one_folder_do_not_mix(videos, tmp_path):
         _prepare(videos, tmp_path / "records")
 
 
-def test_shards_take_their_share_of_the_videos(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "_VIDEOS_PER_SHARD", 2)
-    record_set = _prepare(videos, tmp_path / "records").record_set
-    assert [path.name for path in record_set.shard_paths] == [
-        f"stfnet-videos.tfrecord-{index:05d}-of-00003" for index in range(3)
-    ]
-    assert [video.shard for video in record_set.videos] == [0, 0, 1, 1, 2]
-    shards = [str(path) for path in record_set.shard_paths]
-    ids = [
-        _features(record.numpy())["video_id"].bytes_list.value[0].decode()
-        for record in tf.data.TFRecordDataset(shards)
-    ]
-    assert ids == [video.id for video in record_set.videos]
-
-
 def test_the_digests_are_those_of_the_shards_and_of_the_videos(videos, tmp_path):
     record_set = _prepare(videos, tmp_path / "records").record_set
     (shard,) = (path.read_bytes() for path in record_set.shard_paths)
@@ -259,157 +227,3 @@ def test_another_clip_configuration_keeps_the_digest(videos, tmp_path):
     before = _prepare(videos, tmp_path / "records").record_set
     after = _prepare(videos, tmp_path / "records", num_frames=9).record_set
     assert before.clip != after.clip and before.sha256 == after.sha256 != ""
-
-
-def _without_digests(path):
-    """Makes of a JSON file of this version one of the version before digests."""
-    values = json.loads(path.read_text())
-    for one in (values, *values.get("videos", [])):
-        for name in ("sha256", "record_sha256", "source_sha256"):
-            one.pop(name, None)
-    path.write_text(json.dumps(values, indent=1) + "\n")
-
-
-def test_a_set_of_the_version_before_digests_gets_them(videos, tmp_path):
-    record_set = _prepare(videos, tmp_path / "records").record_set
-    expected = _files(tmp_path / "records")
-    _without_digests(tmp_path / "records" / "metadata.json")
-    old = records.load_record_set(tmp_path / "records")
-    assert old.sha256 == old.videos[0].record_sha256 == old.videos[0].source_sha256 == ""
-    again = _prepare(videos, tmp_path / "records")
-    assert again.converted == 0 and again.record_set == record_set
-    assert _files(tmp_path / "records") == expected
-
-
-def test_where_a_source_is_gone_its_digest_stays_unknown_and_the_set_has_one(videos, tmp_path):
-    record_set = _prepare(videos, tmp_path / "records").record_set
-    _without_digests(tmp_path / "records" / "metadata.json")
-    catalogue = class_folders.load(videos)
-    (videos / "Left" / "v_Left_g00_c01.mp4").unlink()
-    run = prepare.local_runner(1, 60)
-    again = prepare.prepare(catalogue, tmp_path / "records", SETTINGS, CLIP, run).record_set
-    unknown = [video.id for video in again.videos if not video.source_sha256]
-    assert unknown == ["v_Left_g00_c01"] and again.sha256 == record_set.sha256
-
-
-def test_a_damaged_record_of_an_old_set_gets_no_digest(videos, tmp_path):
-    record_set = _prepare(videos, tmp_path / "records").record_set
-    _without_digests(tmp_path / "records" / "metadata.json")
-    shard, video = bytearray(record_set.shard_paths[0].read_bytes()), record_set.videos[2]
-    shard[video.offset + video.length // 2] ^= 1
-    record_set.shard_paths[0].write_bytes(shard)
-    again = _prepare(videos, tmp_path / "records").record_set
-    assert [v.id for v in again.videos if not v.record_sha256] == [video.id]
-    assert again.sha256 == ""
-
-
-@pytest.fixture
-def stopped(videos, tmp_path):
-    """Folder of a preparation that was stopped when three of its five videos were done."""
-
-    def run(made, numbers):
-        for count, result in enumerate(prepare.local_runner(1, 60)(made, numbers)):
-            if count == 3:
-                raise KeyboardInterrupt
-            yield result
-
-    with pytest.raises(KeyboardInterrupt):
-        prepare.prepare(class_folders.load(videos), tmp_path / "stopped", SETTINGS, CLIP, run)
-    # The fourth may have been done at that moment.
-    for path in sorted((tmp_path / "stopped" / "parts").glob("0*.json"))[3:]:
-        path.unlink()
-    return tmp_path / "stopped"
-
-
-def test_parts_of_the_version_before_digests_are_kept(videos, tmp_path, stopped):
-    for path in (stopped / "parts").glob("0*.json"):
-        _without_digests(path)
-    assert _prepare(videos, stopped).converted == 2
-    _prepare(videos, tmp_path / "fresh")
-    assert _files(stopped) == _files(tmp_path / "fresh")
-
-
-@pytest.mark.parametrize("damage", ["", '{"facts": {"num_frames": NaN}}', "[]"])
-def test_a_part_whose_facts_are_damaged_is_made_anew(videos, tmp_path, stopped, damage):
-    sorted((stopped / "parts").glob("0*.json"))[1].write_text(damage)
-    assert _prepare(videos, stopped).converted == 3
-    _prepare(videos, tmp_path / "fresh")
-    assert _files(stopped) == _files(tmp_path / "fresh")
-
-
-def test_damaged_facts_of_a_joined_part_name_what_would_be_lost(videos, stopped):
-    made = parts.plan(class_folders.load(videos), stopped, SETTINGS)
-    done = parts.load_parts(made)
-    parts.join_shard(made, 0, done)
-    made.facts_path(min(done)).write_text("{")
-    with pytest.raises(UserError, match=r"00\d+.json is damaged .* in .*-00000-of-00001 already"):
-        _prepare(videos, stopped)
-    made.facts_path(min(done)).unlink()
-    made.shard_path(0).unlink()
-    assert _prepare(videos, stopped).converted == 5
-
-
-@pytest.mark.parametrize("damage", ['{"name": "act', '{"name": "a"}'])
-def test_a_damaged_plan_is_one_line_whose_way_out_keeps_the_parts(videos, stopped, damage):
-    plan = stopped / "parts" / "plan.json"
-    plan.write_text(damage)
-    with pytest.raises(UserError, match=r"plan.json is damaged .*delete this one file") as caught:
-        _prepare(videos, stopped)
-    assert "\n" not in str(caught.value)
-    plan.unlink()
-    assert _prepare(videos, stopped).converted == 2
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path, write_video):
-    videos = tmp_path / "actions"
-    for index in range(24):
-        path = videos / f"Class{index % 3}" / f"v_Class{index % 3}_g{index:02d}_c01.mp4"
-        write_video(path, 8, seed=index)
-    (videos / "Class0" / "v_Class0_g90_c01.mp4").write_bytes(b"cut")
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import sys\n"
-        "from preprocessing import conversion, parts, preparation\n"
-        "from preprocessing.datasets import folder\n"
-        "if __name__ == '__main__':\n"
-        "    parts._VIDEOS_PER_SHARD = 5\n"
-        "    print('begun', flush=True)\n"
-        "    preparation.prepare(folder.load(sys.argv[1]), sys.argv[2],\n"
-        "        conversion.Settings(image_size=16), {'num_frames': 17, 'flow_length': 4},\n"
-        "        preparation.local_runner(2, 60))\n"
-    )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-
-    def start(output):
-        command = [sys.executable, program, videos, output]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-        process.stdout.readline()
-        return process
-
-    begun = time.monotonic()
-    with start(tmp_path / "undisturbed") as process:
-        assert process.wait() == 0
-    whole = time.monotonic() - begun
-
-    generator = random.Random(0)
-    kills, longest = 0, 0.6 * whole
-    while True:
-        with start(tmp_path / "killed") as process:
-            try:
-                # Later kills come later, so that the last stages are hit as well.
-                status = process.wait(generator.uniform(0.1, longest * (1 + kills / 12)))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                kills += 1
-                continue
-        assert status == 0
-        if kills >= 10:
-            break
-        shutil.rmtree(tmp_path / "killed")  # came through too soon: from the start again
-    assert _files(tmp_path / "killed") == _files(tmp_path / "undisturbed")
-    assert not (tmp_path / "killed" / "parts").exists()
-    killed, undisturbed = (
-        records.load_record_set(tmp_path / name) for name in ("killed", "undisturbed")
-    )
-    assert len(killed.videos) == 24 and killed.sha256 == undisturbed.sha256 != ""

@@ -8,6 +8,7 @@ import pytest
 from preprocessing import records
 from preprocessing.datasets import class_folders
 from preprocessing.preparation import conversion, prepare
+from preprocessing.preparation.local import local_runner
 from preprocessing.records import tfrecord, verification
 
 CLIP = {"num_frames": 3, "flow_length": 4}
@@ -22,7 +23,7 @@ def catalogue(tmp_path, write_video):
 
 def _prepare(catalogue, output):
     settings = conversion.Settings(image_size=16)
-    run = prepare.local_runner(1, 60)
+    run = local_runner(1, 60)
     return prepare.prepare(catalogue, output, settings, CLIP, run).record_set
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from preprocessing import records
-from preprocessing.datasets import class_folders as class_folders
+from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import prepare
 from preprocessing.preparation.conversion import Settings
+from preprocessing.preparation.local import local_runner
 from stfnet.evaluation import baselines
 
 BRIGHT, DARK = 210, 50
@@ -43,7 +44,7 @@ def scenes(tmp_path_factory):
         folder / "records",
         Settings(image_size=32, flow_quality="fast"),
         {"num_frames": 3, "flow_length": 4},
-        prepare.local_runner(workers=1, time_limit=60),
+        local_runner(workers=1, time_limit=60),
     )
     return records.load_record_set(folder / "records")
 

@@ -12,11 +12,12 @@ import pytest
 
 # Not tvl1_keras: the processes that import this for a stand-in would load TensorFlow.
 from preprocessing import flow, worker_pool
-from preprocessing.datasets import class_folders as class_folders
+from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.flow.service import server
-from preprocessing.preparation import parts, prepare
+from preprocessing.preparation import prepare, tasks
 from preprocessing.preparation.conversion import Settings
+from preprocessing.preparation.local import local_runner
 
 SIZE, BATCH = 16, 4
 SETTINGS = Settings(image_size=SIZE, flow_method="keras", image_format="png")
@@ -101,15 +102,16 @@ def _files(folder):
 
 
 def test_records_of_several_workers_are_those_of_one_process(videos, tmp_path, keras_device):
-    def with_three_workers(plan, numbers):
-        tasks = [(plan, number) for number in numbers]
-        work = functools.partial(parts.make_part, solver=flow.Solver("keras", address=keras_device))
-        for (_, number), result in worker_pool.run(work, tasks, 3, 60):
-            yield number, result
+    def with_three_workers(preparation, numbers):
+        solver = flow.Solver("keras", address=keras_device)
+        work = functools.partial(tasks.make_part, solver=solver)
+        waiting = [preparation.task(number) for number in numbers]
+        for task, result in worker_pool.run(work, waiting, 3, 60):
+            yield task.number, result
 
-    def in_this_process(plan, numbers):
+    def in_this_process(preparation, numbers):
         for number in numbers:
-            yield number, parts.make_part((plan, number), solver=here)
+            yield number, tasks.make_part(preparation.task(number), solver=here)
 
     here = flow.Solver("keras", batch=BATCH)  # compiled already
     _prepare(videos, tmp_path / "several", with_three_workers)
@@ -172,14 +174,14 @@ def test_a_lost_device_ends_the_run_and_the_next_resumes(
     videos, tmp_path, serve_with, break_, patience, reason
 ):
     serve_with(functools.partial(break_, tmp_path), patience)
-    run = prepare.local_runner(2, 60, flow_batch=BATCH)
+    run = local_runner(2, 60, flow_batch=BATCH)
     with pytest.raises(UserError, match=f"optical flow with Keras stopped: {reason}") as caught:
         _prepare(videos, tmp_path / "records", run)
     assert str(caught.value).endswith("Run the same command again to continue")
     assert "\n" not in str(caught.value)
     _prepare(videos, tmp_path / "records", run)
     serve_with(stand_in)
-    _prepare(videos, tmp_path / "fresh", prepare.local_runner(1, 60))
+    _prepare(videos, tmp_path / "fresh", local_runner(1, 60))
     assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
 
 
@@ -190,7 +192,7 @@ def not_installed(size, batch):
 def test_a_device_that_does_not_start_is_one_line(videos, tmp_path, serve_with):
     serve_with(not_installed)
     with pytest.raises(UserError, match="ModuleNotFoundError: No module named 'keras'"):
-        _prepare(videos, tmp_path / "records", prepare.local_runner(1, 60))
+        _prepare(videos, tmp_path / "records", local_runner(1, 60))
 
 
 def _convert(task, report, device):

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from experiments import paper
+from preprocessing.datasets import load
+from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.errors import UserError
+
+
+def _load(source, tmp_path):
+    return load.load(source, tmp_path / "videos", seed=0, groups=2, clips_per_group=1, workers=1)
+
+
+def _touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+@pytest.mark.parametrize("name", ["ucf101", "ucf11", "ucf_sports", "synthetic"])
+def test_a_folder_called_as_a_collection_is_not_compared_with_it(tmp_path, name):
+    _touch(tmp_path / name / "Bow" / "a.mp4")
+    source = _load(f"folder:{tmp_path / name}", tmp_path)
+    assert source.catalogue.name == f"folder:{name}" and source.differences == ()
+    assert paper.comparison({"dataset": source.catalogue.name}) == ""
+
+
+def test_missing_folders_and_sources_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere does not exist"):
+        _load(f"folder:{tmp_path / 'nowhere'}", tmp_path)
+    _touch(tmp_path / "flat" / "a.mp4")
+    with pytest.raises(UserError, match="no videos in class folders: it needs"):
+        _load(f"folder:{tmp_path / 'flat'}", tmp_path)
+    for source in ("kinetics:DIR", "folder", "ucf101:"):
+        with pytest.raises(UserError, match="is unknown: it is one of synthetic"):
+            _load(source, tmp_path)
+
+
+def _clips(*names):
+    """A catalogue of clips `CLASS/GROUP/ID`."""
+    classes = tuple(sorted({name.split("/")[0] for name in names}))
+    videos = []
+    for name in names:
+        class_name, group, video_id = name.split("/")
+        label = classes.index(class_name)
+        videos.append(Video(video_id, Path(name), label, class_name, group, {}))
+    return Catalogue("some", classes, tuple(videos))
+
+
+def test_a_limit_takes_a_video_of_each_group_before_the_second_of_one():
+    catalogue = _clips("A/g1/1", "A/g1/2", "A/g1/3", "A/g2/4", "A/g3/5", "B/g1/6", "B/g1/7")
+    limited = load.limit_per_class(catalogue, 2)
+    assert {video.id for video in limited.videos} == {"1", "4", "6", "7"}
+    limited = load.limit_per_class(catalogue, 4)
+    assert {video.id for video in limited.videos} == {"1", "2", "4", "5", "6", "7"}
+    assert limited.classes == catalogue.classes
+
+
+def test_without_a_limit_every_video_stays():
+    catalogue = _clips("B/g1/2", "A/g1/1")
+    assert load.limit_per_class(catalogue, None) == catalogue
+
+
+def test_synthetic_videos_are_written_to_their_folder(tmp_path):
+    source = load.load("synthetic", tmp_path, seed=1, groups=1, clips_per_group=1, workers=2)
+    assert source.catalogue.name == "synthetic" and len(source.catalogue.classes) == 12
+    assert {video.path for video in source.catalogue.videos} == set(tmp_path.glob("*/*.mp4"))
+    assert source.differences == ()

@@ -1,7 +1,7 @@
 # docker build -t stfnet .                              GPU image (CUDA comes with the wheels)
 # docker build -t stfnet --build-arg DEVICE=cpu .       CPU image
 # docker run --gpus all -v "$PWD/data:/data" stfnet \
-#     python -m experiments.train --config=experiments/configs/ucf101.py \
+#     python -m experiments.train --config=experiments/configs/paper.py \
 #     --records=/data/records --workdir=/data/run
 FROM python:3.11-slim
 

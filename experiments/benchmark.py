@@ -1,4 +1,4 @@
-"""Measures one part of the road: its speed beside a peer or a bound, or what faults do to it.
+"""Measures one part of the project: its speed beside a peer or a bound, or what faults do to it.
 
     python -m experiments.benchmark network|flow|preparation|input|export|faults [flags]
 
@@ -16,21 +16,28 @@ import sys
 from experiments import program
 from preprocessing.errors import UserError
 
-PARTS = ("network", "flow", "preparation", "input", "export", "faults")
+BENCHMARKS = {
+    "network": "experiments.benchmarks.network",
+    "flow": "experiments.benchmarks.flow",
+    "preparation": "experiments.benchmarks.preparation",
+    "input": "experiments.benchmarks.input",
+    "export": "experiments.benchmarks.export",
+    "faults": "experiments.benchmarks.faults.__main__",
+}
 
 
 def cli():
-    if len(sys.argv) > 1 and sys.argv[1] in PARTS:
-        part = importlib.import_module(f"experiments.benchmarks.{sys.argv.pop(1)}")
-        part.define_flags()  # here, since the parts' flags share names
-        program.run(part.main)
+    if len(sys.argv) > 1 and sys.argv[1] in BENCHMARKS:
+        benchmark = importlib.import_module(BENCHMARKS[sys.argv.pop(1)])
+        benchmark.define_flags()  # here, since the benchmarks' flags share names
+        program.run(benchmark.main)
     else:
         program.run(main)
 
 
 def main(argv):
-    """Reached without a part only."""
-    raise UserError(f"name what to measure, one of {', '.join(PARTS)}: --help tells more")
+    """Reached without the name of a benchmark only."""
+    raise UserError(f"name what to measure, one of {', '.join(BENCHMARKS)}: --help describes them")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The whole road on rendered videos: prepare, train, evaluate, export, predict, report.
+"""The whole way on rendered videos: prepare, train, evaluate, export, predict, report.
 
     python -m experiments.demo --output=runs/demo
 
 Every step is one of the project's programs, and its command line is printed before it runs. A
-demonstration that was stopped goes on where it was. Ends with results.json: top-1 on unseen groups
+demonstration that was stopped resumes where it was. Ends with results.json: top-1 on unseen groups
 of the two-stream network and, as the ablation, of each stream alone.
 """
 
@@ -28,9 +28,9 @@ CONFIG = Path(__file__).with_name("configs") / "synthetic.py"
 
 def step(name, *arguments):
     """Runs one program of the project and stops the demonstration where it fails."""
-    arguments = [str(argument) for argument in arguments]
-    print(f"\n$ python -m experiments.{name} {' '.join(arguments)}", flush=True)
-    status = subprocess.run([sys.executable, "-m", f"experiments.{name}", *arguments]).returncode
+    command = ["-m", f"experiments.{name}", *map(str, arguments)]
+    print(f"\n$ python {' '.join(command)}", flush=True)
+    status = subprocess.run([sys.executable, *command]).returncode
     if status:
         raise UserError(f"the demonstration stopped: experiments.{name} ended with status {status}")
 
@@ -70,7 +70,7 @@ def train_side_by_side(runs, records):
                 )
         for log, process in started.items():
             if process.wait():
-                raise UserError(f"the demonstration stopped: {log} tells why")
+                raise UserError(f"the demonstration stopped: see {log}")
     finally:
         for process in started.values():
             process.terminate()
@@ -113,7 +113,7 @@ def main(_):
     summary = {
         **{name: both[name] for name in ("dataset", "protocol", "top1", "top5", "chance")},
         "num_test": both["num_test"],
-        "ablation": {name: found["top1"] for name, found in results.items()},
+        "ablation": {name: result["top1"] for name, result in results.items()},
         "seconds": round(time.monotonic() - started),
     }
     files.write_text(output / "results.json", json.dumps(summary, indent=1) + "\n")
@@ -125,7 +125,7 @@ def main(_):
         f"--output={output / 'report'}",
     )
     print(f"\n{json.dumps(summary, indent=1)}\n")
-    for what, path in (
+    for content, path in (
         ("rendered videos", videos),
         ("records", records),
         ("run", run),
@@ -134,7 +134,7 @@ def main(_):
         ("report", output / "report" / "report.html"),
         ("results", output / "results.json"),
     ):
-        print(f"{what:30s} {path}")
+        print(f"{content:30s} {path}")
 
 
 def cli():

@@ -6,9 +6,9 @@
 --model is the folder of a run or of an export. Prints the most probable classes and writes
 prediction.json and annotated.mp4 (or annotated.webm, which browsers play) to the output folder.
 
---live takes the number of a camera, the address of a stream, or a file, and prints the label of the
-last seconds again and again, with frames a second and latency, until the stream ends or Ctrl-C;
-with --output it also writes the annotated video, up to the stop.
+--live takes the number of a camera, the address of a video in the network, or a file, and prints
+the label of the last seconds again and again, with frames a second and latency, until its end or
+Ctrl-C; with --output it also writes the annotated video, up to the stop.
 """
 
 import signal
@@ -22,7 +22,7 @@ from preprocessing.errors import UserError
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "Folder of a run (--workdir of experiments.train) or an export.")
 flags.DEFINE_string("video", None, "Video file, or folder of images.")
-flags.DEFINE_string("live", None, "Camera number, address of a stream, or file.")
+flags.DEFINE_string("live", None, "Camera number, address of a video in the network, or file.")
 flags.DEFINE_string("output", None, "Folder for prediction.json and the annotated video.")
 flags.DEFINE_integer("top", 5, "Classes to list.", lower_bound=1)
 flags.DEFINE_enum("video_format", "mp4", ["mp4", "webm"], "Container of the annotated video.")
@@ -64,7 +64,7 @@ def main(_):
 
 
 def annotated_file():
-    """The annotated video in the output folder, which its first frame makes."""
+    """Path of the annotated video in the output folder, which its first frame makes."""
     return program.output_folder("output") / f"annotated.{FLAGS.video_format}"
 
 
@@ -99,7 +99,7 @@ def predict(model, config):
 def watch(model, config):
     from stfnet.inference import capture, live
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it keeps its video, as by Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # keeps the video, as Ctrl-C does
     source = capture.open_capture(FLAGS.live)
     annotated = annotated_file() if FLAGS.output else None
     live.watch(

@@ -1,6 +1,7 @@
-"""What every program shares: one line for every mistake a person can make, and a --help to read."""
+"""What every program shares: one line for each mistake of a user, and a readable --help."""
 
 import errno
+import io
 import math
 import os
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-# TensorFlow's C++ start-up notes drown a program's own lines; set before anything imports it.
+# TensorFlow's C++ start-up notes hide a program's own lines; set before anything imports it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from experiments import configs
 from preprocessing import worker_pool
 from preprocessing.errors import UserError
 
+_INTERRUPTED = "stopped by Ctrl-C"
 _USERS_OS_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EPIPE),
     *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
@@ -32,7 +35,8 @@ def run(main):
         main: function of the arguments that are not flags (`argv[0]` is the program); what it
             returns is the exit status (None: 0).
     """
-    sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no text
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no text
     if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
         print(_help(main))
         sys.exit(0)
@@ -83,18 +87,15 @@ def output_file(name) -> Path:
 
 
 def start_tensorflow():
-    """Imports TensorFlow without the start-up notes that no setting of its own turns off."""
-    try:
-        with worker_pool.silenced_stderr():
-            import tensorflow as tf
+    """Imports TensorFlow without the start-up notes that none of its settings turns off."""
+    with worker_pool.silenced_stderr():
+        import tensorflow as tf
 
-            tf.config.list_physical_devices()
-    except KeyboardInterrupt:
-        sys.exit(_stop("stopped by Ctrl-C"))
+        tf.config.list_physical_devices()
 
 
 def _guarded(main, argv):
-    logging.set_verbosity(logging.WARNING)  # TensorFlow's notes on saving are of use to nobody
+    logging.set_verbosity(logging.WARNING)  # TensorFlow's notes on saving help no user
     try:
         if len(argv) > 1:
             raise UserError(f"{argv[1]!r} is not a flag: write --name=value (--help lists them)")
@@ -102,7 +103,7 @@ def _guarded(main, argv):
     except UserError as error:
         return _stop(str(error))
     except KeyboardInterrupt:
-        return _stop("stopped by Ctrl-C")
+        return _stop(_INTERRUPTED)
     except OSError as error:
         if error.errno in _USERS_OS_ERRORS:
             return _stop(str(error))
@@ -110,15 +111,18 @@ def _guarded(main, argv):
 
 
 def _parse(argv):
+    _refuse_moved_configuration(argv)
     try:
         rest = flags.FLAGS(argv)
+    except UserError as error:
+        sys.exit(_stop(str(error)))
     except (AttributeError, KeyError) as error:  # what ml_collections raises for a wrong name
-        if "'get_config'" in str(error):
+        if getattr(error, "name", "") == "get_config":
             sys.exit(_stop("the configuration file has no function get_config()"))
         sys.exit(
             _stop(f"the configuration has no setting {error}: see experiments/configs/defaults.py")
         )
-    except OSError as error:  # of a configuration file, told by ml_collections in many lines
+    except OSError as error:  # of a configuration file, in which ml_collections writes many lines
         sys.exit(_stop(f"the configuration does not load: {str(error).strip().splitlines()[-1]}"))
     except (flags.Error, TypeError, ValueError) as error:
         message = " ".join(str(error).split())
@@ -139,9 +143,28 @@ def _parse(argv):
     return rest
 
 
+def _refuse_moved_configuration(argv):
+    for before, argument in zip(["", *argv], argv, strict=False):
+        name, _, path = argument.lstrip("-").partition("=")
+        if before in ("--config", "-config"):
+            name, path = "config", argument
+        if name == "config" and (place := configs.new_place(path)):
+            sys.exit(_stop(f"--config={path} has moved: give --config={place}"))
+
+
 def _stop(message: str) -> int:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 1
+
+
+def _excepthook(kind, error, trace):
+    """Ctrl-C before `run`, while a program imports its modules, ends as it does in `run`."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.exit(_stop(_INTERRUPTED))
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _excepthook
 
 
 def _help(main) -> str:

@@ -21,7 +21,7 @@ def main(_):
     program.output_folder("output")
     program.start_tensorflow()
     from experiments import paper
-    from experiments.configs import ucf101
+    from experiments.configs.paper import get_config
     from preprocessing import records
     from stfnet import run
     from stfnet.evaluation import report
@@ -34,7 +34,7 @@ def main(_):
         record_set,
         ablation=FLAGS.ablation,
         published=paper.ACCURACY.get(name),
-        paper=ucf101.get_config().to_dict(),
+        paper=get_config().to_dict(),
     )
     print(f"written: {path}")
     return 0

@@ -1,6 +1,6 @@
 r"""Trains STFNet on prepared records.
 
-    python -m experiments.train --config=experiments/configs/ucf101.py \
+    python -m experiments.train --config=experiments/configs/paper.py \
         --records=RECORDS --workdir=RUN
 
 The same command goes on with a run that was stopped. Any setting of the configuration can be given

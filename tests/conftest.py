@@ -7,9 +7,9 @@ import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import cv2
-import numpy as np
 import pytest
+
+from experiments.benchmarks import films
 
 
 @pytest.fixture(autouse=True)
@@ -22,15 +22,11 @@ def warnings_are_logged():
 def moving_square(tmp_path_factory):
     """An mp4 of 11 frames of 64 x 48 at 20 frames/s: a textured square before a textured wall."""
     path = tmp_path_factory.mktemp("video") / "square.mp4"
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
-    wall, square = (cv2.GaussianBlur(image, (0, 0), 2) for image in noise)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 20, (64, 48))
-    for k in range(11):
-        frame = wall[:48].copy()
-        frame[10:34, 5 + 2 * k : 29 + 2 * k] = square[:24, :24]
-        writer.write(frame)
-    writer.release()
+    wall, square = films.noise_textures(0, 2, 64, 64)
+    corners = [(10, 5 + 2 * k) for k in range(11)]
+    films.write_video(
+        path, films.moving_square(wall[:48], square[:24, :24], corners), films.MPEG_4, 20
+    )
     return path
 
 
@@ -64,10 +60,9 @@ def tiny_run(make_run):
 
 @pytest.fixture(scope="session")
 def prepare_squares():
-    """Function that makes records of real mp4 files by the real road: T = 3, L = 4, 32 x 32 pixels.
+    """Function of a folder and groups that makes records of `films.write_moving_squares`.
 
-    A textured square moves right, moves left or stays, before a wall of its group's: three
-    classes, one clip of each in a group.
+    They are prepared as a user prepares them: T = 3, L = 4, 32 x 32 pixels.
     """
     from preprocessing import records
     from preprocessing.datasets import class_folders
@@ -76,22 +71,7 @@ def prepare_squares():
     from preprocessing.preparation.local import local_runner
 
     def prepare(folder, groups):
-        for group in groups:
-            rng = np.random.default_rng(group)
-            wall, square = (
-                cv2.GaussianBlur(rng.integers(0, 256, (48, 64, 3), np.uint8), (0, 0), 2)
-                for _ in range(2)
-            )
-            for name, speed in (("Right", 2), ("Left", -2), ("Still", 0)):
-                path = folder / "videos" / name / f"v_{name}_g{group:02d}_c01.mp4"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 20, (64, 48))
-                for k in range(8 + group % 3):
-                    frame = wall.copy()
-                    left = 20 + speed * k
-                    frame[12:36, left : left + 24] = square[:24, :24]
-                    writer.write(frame)
-                writer.release()
+        films.write_moving_squares(folder / "videos", groups)
         preparation.prepare(
             class_folders.load(folder / "videos"),
             folder / "records",

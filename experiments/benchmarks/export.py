@@ -4,11 +4,10 @@
 
 The signature `classify_frames` computes its own flow. On the same files, the run's network gets
 records of three kinds, so that what JPEG does to the probabilities and what the flow solver does
-can be told apart. Videos of another kind than the run was trained on show the differences larger,
-since its network is sure of nothing there.
+can be seen separately. Videos of another kind than the run was trained on show larger differences,
+since its network is not sure of any class there.
 """
 
-import json
 import statistics
 import tempfile
 import time
@@ -18,6 +17,7 @@ import numpy as np
 from absl import flags
 
 from experiments import program
+from experiments.benchmarks import figures
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -55,8 +55,8 @@ def probabilities_of_records(model, config, catalogue, folder, **settings):
     )
     record_set = records.load_record_set(folder)
     positions = np.arange(len(record_set.videos))
-    found = evaluate.predict_clips(model, record_set, positions, clip, 1)
-    return {video.id: row for video, row in zip(record_set.videos, found, strict=True)}
+    probabilities = evaluate.predict_clips(model, record_set, positions, clip, 1)
+    return {video.id: row for video, row in zip(record_set.videos, probabilities, strict=True)}
 
 
 def probabilities_of_frames(model, config, catalogue, folder):
@@ -66,13 +66,13 @@ def probabilities_of_frames(model, config, catalogue, folder):
 
     export.export_saved_model(model, config, folder, jit_compile=True)
     classify = export.load_export(folder)[0].signatures["classify_frames"]
-    found = {}
+    answers = {}
     for entry in catalogue.videos:
         frames = np.stack(list(video.read_frames(entry.path)))[None]
         begun = time.perf_counter()
         probabilities = classify(frames=frames)["probabilities"].numpy()[0]
-        found[entry.id] = probabilities, time.perf_counter() - begun
-    return found
+        answers[entry.id] = probabilities, time.perf_counter() - begun
+    return answers
 
 
 def agreement(ours, theirs):
@@ -90,38 +90,36 @@ def agreement(ours, theirs):
 
 
 def main(_):
-    if FLAGS.output:
-        program.output_file("output")
+    figures.check_output()
     program.start_tensorflow()
     from preprocessing.datasets import load
     from stfnet.inference import prediction
 
     if not FLAGS.workdir:
-        raise UserError("--workdir is missing: the folder of the run to be looked at")
+        raise UserError("--workdir is missing: the folder of the run to be compared")
     model, config = prediction.load_run(FLAGS.workdir)
-    with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as folder:
-        folder = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as temporary:
+        folder = Path(temporary)
         source = load.load(
             FLAGS.source, folder / "videos", seed=1, groups=2, clips_per_group=1, workers=2
         )
         catalogue = load.limit_per_class(source.catalogue, FLAGS.limit_per_class)
         answers = probabilities_of_frames(model, config, catalogue, folder / "export")
         ours = {name: probabilities for name, (probabilities, _) in answers.items()}
-        figures = {"seconds_a_video": statistics.median(s for _, s in answers.values())}
+        measured = {"seconds_a_video": statistics.median(s for _, s in answers.values())}
         for number, (kind, settings) in enumerate(RECORDS.items()):
             records = folder / str(number)
             theirs = probabilities_of_records(model, config, catalogue, records, **settings)
-            figures[kind] = found = agreement(ours, theirs)
-            aim = f" (target: at most {LARGEST[kind]})" if kind in LARGEST else ""
+            measured[kind] = row = agreement(ours, theirs)
+            target = f" (target: at most {LARGEST[kind]})" if kind in LARGEST else ""
             print(
-                f"{kind:24} same top-1 {found['same_top1']} of {found['videos']}; difference "
-                f"median {found['median']:.6f}, at most 0.02 in {found['within_0.02']}, "
-                f"largest {found['largest']:.6f}{aim}",
+                f"{kind:24} same top-1 {row['same_top1']} of {row['videos']}; difference "
+                f"median {row['median']:.6f}, at most 0.02 in {row['within_0.02']}, "
+                f"largest {row['largest']:.6f}{target}",
                 flush=True,
             )
-        print(f"classify_frames: {figures['seconds_a_video']:.2f} s a video (median)")
-    if FLAGS.output:
-        Path(FLAGS.output).write_text(json.dumps(figures, indent=1) + "\n")
+        print(f"classify_frames: {measured['seconds_a_video']:.2f} s a video (median)")
+    figures.write_output(measured)
 
 
 if __name__ == "__main__":

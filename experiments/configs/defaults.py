@@ -9,7 +9,7 @@ from stfnet.config import ClipConfig, ModelConfig, TrainingConfig
 
 def get_config():
     model = {field.name: field.default for field in dataclasses.fields(ModelConfig)}
-    del model["num_classes"]  # the records tell
+    del model["num_classes"]  # read from the records
     model["clip"] = dataclasses.asdict(ClipConfig())
     return config_dict.create(
         protocol="group",

@@ -1,4 +1,15 @@
-"""The embedded synthetic actions: a narrow network from scratch, minutes on two CPU cores."""
+r"""The rendered actions of `make demo`: a narrow network from scratch.
+
+    python -m experiments.prepare --source=synthetic --output=RECORDS --synthetic_groups=24 \
+        --synthetic_clips=1 --image_size=64 --num_frames=6 --flow_quality=fast
+    python -m experiments.train --config=experiments/configs/synthetic.py --records=RECORDS \
+        --workdir=RUN
+
+Time: minutes on 2 shared x86-64 cores without GPU (all of `make demo`, which trains three networks,
+took 8:25 there). Expected on 84 clips of unseen groups (chance 8.3 %), over the seeds and machines
+tried: both streams 97.6 to 100 %, `--config.model.streams=rgb` 73.8 to 75.0 %, `flow` 78.6 to
+81.0 %.
+"""
 
 from experiments.configs import defaults
 

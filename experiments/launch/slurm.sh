@@ -1,6 +1,6 @@
 #!/bin/bash
 # Two nodes of four GPUs, one worker a node:  sbatch experiments/launch/slurm.sh CONFIG RECORDS RUN
-# The same command goes on with a run that was stopped, preempted or lost a node.
+# The same command resumes a run that was stopped, preempted or lost a node.
 #SBATCH --job-name=stfnet
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1

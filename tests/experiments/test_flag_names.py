@@ -14,7 +14,7 @@ PROGRAMS = {
     )
     for path in EXPERIMENTS.rglob("*.py")
 }
-PROGRAMS = {name: found for name, found in PROGRAMS.items() if found}
+PROGRAMS = {name: names for name, names in PROGRAMS.items() if names}
 OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master"}
 # Who prints the messages of a library module, where that is not every program with the flag.
 PRINTED_BY = {
@@ -34,8 +34,9 @@ PRINTED_BY = {
     "experiments/run_config.py": ["train"],
     "experiments/paper.py": ["evaluate"],
     **{f"experiments/{name.replace('.', '/')}.py": [name] for name in PROGRAMS},
+    "experiments/benchmarks/network_rows.py": ["benchmarks.network"],
     # Names of rows in their tables.
-    "experiments/benchmarks/input.py": ["benchmarks.input", "train"],
+    "experiments/benchmarks/input_measurements.py": ["train"],
     "experiments/benchmarks/preparation.py": ["benchmarks.preparation", "prepare"],
 }
 

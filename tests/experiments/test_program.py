@@ -77,6 +77,25 @@ def test_a_mistake_is_one_line_and_exit_status_1(tmp_path, arguments, line):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "from experiments import program\nraise KeyboardInterrupt",  # while modules are imported
+        "from experiments import program\nimport interrupted",
+    ],
+)
+def test_ctrl_c_before_the_program_runs_is_one_line(tmp_path, lines):
+    (tmp_path / "interrupted.py").write_text("raise KeyboardInterrupt")
+    (tmp_path / "adds.py").write_text(lines)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "adds.py"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path), "PATH": ""},
+    )
+    assert (done.returncode, done.stderr) == (1, "error: stopped by Ctrl-C\n")
+
+
 def test_a_fault_of_the_program_keeps_its_traceback(tmp_path):
     done = _run(tmp_path, "--number=7")
     assert done.returncode != 0

@@ -6,14 +6,14 @@ import pytest
 from ml_collections import config_dict
 
 from experiments import run_config
-from experiments.configs import defaults, modern, small, synthetic, ucf11, ucf101, ucf_sports
+from experiments.configs import defaults, modern, paper, real_videos, synthetic
 from preprocessing.errors import UserError
 from stfnet.evaluation import report
 
 RECORDS = types.SimpleNamespace(name="tiny", classes=("Bow", "Jump"))
 
 
-@pytest.mark.parametrize("module", [defaults, small, synthetic, ucf101, ucf11, ucf_sports, modern])
+@pytest.mark.parametrize("module", [defaults, modern, paper, real_videos, synthetic])
 def test_every_configuration_of_the_project_is_accepted(module):
     config = run_config.make_run_config(module.get_config(), RECORDS)
     assert config.model.num_classes == 2
@@ -47,8 +47,8 @@ def test_frozen_filters_that_are_random_are_warned_of(caplog):
 
 
 def test_a_run_of_the_papers_configuration_differs_from_it_in_nothing():
-    paper = ucf101.get_config()
-    config = run_config.make_run_config(paper, RECORDS)
-    assert report._settings(config, paper.to_dict()) == []
-    paper.training.batch_size = 4
-    assert report._settings(config, paper.to_dict()) == [("training.batch_size", 8, 4)]
+    values = paper.get_config()
+    config = run_config.make_run_config(values, RECORDS)
+    assert report._settings(config, values.to_dict()) == []
+    values.training.batch_size = 4
+    assert report._settings(config, values.to_dict()) == [("training.batch_size", 8, 4)]

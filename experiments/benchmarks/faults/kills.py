@@ -53,7 +53,7 @@ class Killed:
         """Called between a kill and the next command with what `finished` returned."""
 
     def result(self, folder: Path) -> dict:
-        """What the ended program made: nested dictionaries, lists, numbers and texts."""
+        """The output of the ended program: nested dictionaries, lists, numbers and texts."""
         raise NotImplementedError
 
 
@@ -112,7 +112,7 @@ def undisturbed(killed: Killed, folder: Path) -> Undisturbed:
 
 def _last_line(folder):
     lines = (folder / "log").read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "without a word"
+    return lines[-1] if lines else "it printed nothing"
 
 
 def kill_and_repeat(killed: Killed, folder: Path, reference: Undisturbed, generator):
@@ -149,16 +149,16 @@ def kill_and_repeat(killed: Killed, folder: Path, reference: Undisturbed, genera
             return "failed", f"exit status {status} after kill {kills}: {_last_line(folder)}"
         if not kills:
             return None
-        found = difference(killed.result(folder), reference.result)
+        wrong = difference(killed.result(folder), reference.result)
     except UserError as error:
         return "lost", f"after kill {kills}: {error}"
-    return ("wrong", f"{found} after kill {kills}") if found else ("survived", "")
+    return ("wrong", f"{wrong} after kill {kills}") if wrong else ("survived", "")
 
 
 def kill(killed: Killed, folder: Path, reference: Undisturbed, rounds: int, seed: int) -> Tally:
-    """Counts what became of `rounds` rounds of kills.
+    """Counts the outcomes of `rounds` rounds of kills.
 
-    The folder of a round that did not survive stays.
+    The folder of a round that did not survive is kept.
     """
     tally, begun = Tally(killed.name), time.monotonic()
     for number in tqdm(range(rounds), desc=f"kills of {killed.name}", leave=False):

@@ -4,10 +4,10 @@ import functools
 import shutil
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 
+from experiments.benchmarks import films
 from experiments.benchmarks.faults.contents import digests, leftovers, whole_files
 from experiments.benchmarks.faults.kills import Killed, Undisturbed, undisturbed
 from preprocessing import records
@@ -16,28 +16,8 @@ from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
 from preprocessing.preparation.parts import Preparation
 
-IMAGE_SIZE, NUM_FRAMES, GROUPS = 16, 3, 6
+IMAGE_SIZE, NUM_FRAMES, GROUPS = 16, 3, range(1, 7)
 CONFIG = Path(__file__).parents[2] / "configs" / "synthetic.py"
-
-
-def write_videos(folder, groups=GROUPS):
-    """Writes mp4 files of 8 to 10 frames of 64 x 48: a square that moves right, left or not."""
-    for group in range(1, groups + 1):
-        generator = np.random.default_rng(group)
-        wall, square = (
-            cv2.GaussianBlur(generator.integers(0, 256, (48, 64, 3), np.uint8), (0, 0), 2)
-            for _ in range(2)
-        )
-        for name, speed in (("Right", 2), ("Left", -2), ("Still", 0)):
-            path = folder / name / f"v_{name}_g{group:02d}_c01.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 20, (64, 48))
-            for k in range(8 + group % 3):
-                frame = wall.copy()
-                left = 20 + speed * k
-                frame[12:36, left : left + 24] = square[:24, :24]
-                writer.write(frame)
-            writer.release()
 
 
 class Prepare(Killed):
@@ -83,13 +63,13 @@ class Prepare(Killed):
 class Train(Killed):
     """experiments.train: complete is each epoch that a checkpoint holds.
 
-    An epoch's row of the history has its speed, so an epoch that was done again has another row.
+    An epoch's row of the history has its speed, so a repeated epoch has another row.
     """
 
     name = "train"
 
-    def __init__(self, road_records):
-        self.records = road_records
+    def __init__(self, records_folder):
+        self.records = records_folder
 
     def command(self, folder):
         changes = {
@@ -114,19 +94,18 @@ class Train(Killed):
         ]
 
     def finished(self, folder):
-        from stfnet.run import checkpoints
+        from stfnet.run import BEST_FILE, CHECKPOINTS_FOLDER, checkpoints
 
         run = folder / "run"
-        for path in (run / "checkpoints").glob("checkpoint-*.npz"):
-            whole_files(path.parent, path.name)
+        whole_files(run / CHECKPOINTS_FOLDER, "*.npz")
         whole_files(run, "*.json")
         whole_files(run, "*.keras")
-        found = checkpoints.load_latest(run / "checkpoints")
-        if found is None:
+        checkpoint = checkpoints.load_latest(run / CHECKPOINTS_FOLDER)
+        if checkpoint is None:
             return {}
-        state = found[1]
-        if state["best"] and not (run / "best.keras").is_file():
-            raise UserError("best.keras is missing, though a checkpoint has its epoch")
+        _, state = checkpoint
+        if state["best"] and not (run / BEST_FILE).is_file():
+            raise UserError(f"{BEST_FILE} is missing, though a checkpoint has its epoch")
         return {f"epoch {k + 1}": row for k, row in enumerate(state["history"])}
 
     def result(self, folder):
@@ -143,8 +122,8 @@ class Evaluate(Killed):
 
     name = "evaluate"
 
-    def __init__(self, road_records, run):
-        self.records, self.run = road_records, run
+    def __init__(self, records_folder, run):
+        self.records, self.run = records_folder, run
 
     def begin(self, folder):
         shutil.copytree(self.run, folder / "run")
@@ -207,32 +186,36 @@ def random_clip(config) -> dict:
     return {name: generator.integers(0, 256, (*shape, c), np.uint8) for name, c in channels.items()}
 
 
-class Road:
-    """The tiny road, undisturbed: each step is run when it is asked for, and once.
+class References:
+    """The programs undisturbed, one reading what another wrote; each runs once, when needed.
 
     Args:
-        folder: for all of it.
+        folder: for all of them.
     """
 
-    def __init__(self, folder):
-        self.folder, self._done = folder, {}
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._done: dict[str, Undisturbed] = {}
 
     @functools.cached_property
     def videos(self) -> Path:
-        write_videos(self.folder / "videos")
+        """Folder of the videos."""
+        films.write_moving_squares(self.folder / "videos", GROUPS)
         return self.folder / "videos"
 
     @property
     def records(self) -> Path:
+        """Folder of the records."""
         return self.undisturbed("prepare").folder / "records"
 
     @property
     def run(self) -> Path:
+        """Folder of the run."""
         return self.undisturbed("train").folder / "run"
 
     @functools.cached_property
     def export(self) -> Path:
-        """Of the run's architecture with other weights, so that it is not the run's own export."""
+        """An export of the run's architecture with other weights: not the run's own export."""
         from stfnet import build_stfnet
         from stfnet.inference import export, prediction
 
@@ -242,7 +225,7 @@ class Road:
         export.export_saved_model(build_stfnet(config.model), config, folder)
         return folder
 
-    def program(self, name) -> Killed:
+    def program(self, name: str) -> Killed:
         """The program of a name, with what it reads."""
         if name == "prepare":
             return Prepare(self.videos)
@@ -252,8 +235,8 @@ class Road:
             return Evaluate(self.records, self.run)
         return Export(self.run, self.export)
 
-    def undisturbed(self, name) -> Undisturbed:
-        """The program of a name when it ran to its end."""
+    def undisturbed(self, name: str) -> Undisturbed:
+        """The program of a name after it ran to its end."""
         if name not in self._done:
             self._done[name] = undisturbed(self.program(name), self.folder / name)
         return self._done[name]

@@ -1,0 +1,223 @@
+"""What `experiments.benchmark network` measures of one row, in the process made for it."""
+
+import dataclasses
+import resource
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from experiments.benchmarks import timing
+
+PEER = "PyTorch peer"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What is run in a row of the table.
+
+    Attributes:
+        backend: Keras backend, or `PEER`.
+        precision: Keras dtype policy.
+        xla: whether TensorFlow compiles with XLA.
+        batch_size: clips a step.
+    """
+
+    backend: str
+    precision: str
+    xla: bool
+    batch_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What all rows have in common.
+
+    Attributes:
+        accumulation_steps: microbatches of a training step.
+        remat: whether the streams' activations are computed again in the backward pass.
+        repeats: timed repetitions.
+        image_size: of the clips, in pixels.
+        peak_size: rows of the matrices that the peak is taken from.
+        training: whether the training step is timed too.
+    """
+
+    accumulation_steps: int
+    remat: bool
+    repeats: int
+    image_size: int
+    peak_size: int
+    training: bool
+
+
+class _Peak:
+    """Seconds of matrix products made before, between and after what a row times."""
+
+    def __init__(self, multiply: Callable[[], object]):
+        self._multiply, self._times = multiply, list[float]()
+        self.measure()
+
+    def measure(self):
+        self._times += timing.repeated(self._multiply, 5)
+
+    @property
+    def seconds(self) -> float:
+        return statistics.median(self._times)
+
+
+def _model_config(image_size: int):
+    from stfnet import ClipConfig, ModelConfig
+
+    return ModelConfig(num_classes=11, clip=ClipConfig(image_size=image_size))
+
+
+def _clips(size, config, flow="flow"):
+    """Random bytes in the shape of a batch: the network's inputs, or the pipeline's `fields`."""
+    import numpy as np
+
+    clip, rng = config.clip, np.random.default_rng(0)
+    images = (clip.image_size, clip.image_size)
+    depth = {"flow": (*images, 2 * clip.flow_length), "fields": (clip.flow_length, 2, *images)}
+    return {
+        "rgb": rng.integers(0, 256, (size, clip.num_frames, *images, 3), np.uint8),
+        flow: rng.integers(0, 256, (size, clip.num_frames, *depth[flow]), np.uint8),
+    }
+
+
+def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
+    """Forward pass and the project's own training step."""
+    import tensorflow as tf
+
+    from stfnet.config import RunConfig, TrainingConfig
+    from stfnet.training import loop
+    from stfnet.training.steps import DistributedSteps, make_optimizer
+
+    size = row.batch_size
+    matrix = tf.random.normal((settings.peak_size, settings.peak_size))
+    multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
+    peak, figures = _Peak(lambda: multiply().numpy()), {}
+    training = TrainingConfig(
+        batch_size=size,
+        accumulation_steps=settings.accumulation_steps,
+        precision=row.precision,
+        jit_compile=row.xla,
+        remat=settings.remat,
+    )
+    config = RunConfig("benchmark", ("",) * 11, _model_config(settings.image_size), training)
+    model = loop.make_model(config)
+    inputs = {name: tf.constant(value) for name, value in _clips(size, config.model).items()}
+    forward = tf.function(lambda: model(inputs, training=False), jit_compile=row.xla)
+    if settings.accumulation_steps == 1:
+        figures["forward"] = timing.median(lambda: forward().numpy(), settings.repeats)
+    if settings.training:
+        steps = DistributedSteps(
+            model, make_optimizer(training, 1e-5), training, tf.distribute.get_strategy()
+        )
+        peak.measure()
+        clips = _clips(size, config.model, "fields")
+        batch = {name: tf.constant(value) for name, value in clips.items()}
+        batch |= {"label": tf.zeros(size, tf.int64), "weight": tf.ones(size)}
+        figures["training"] = timing.median(
+            lambda: float(steps.train(batch)["loss"]), settings.repeats
+        )
+    peak.measure()
+    if tf.config.list_physical_devices("GPU"):
+        figures["memory"] = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    return {**figures, "peak": peak.seconds, "parameters": model.count_params()}
+
+
+def _measure_backend(row: Row, settings: Settings) -> dict[str, Any]:
+    """Forward pass on whatever backend KERAS_BACKEND names."""
+    import keras
+
+    from stfnet import build_stfnet
+
+    matrix = keras.random.normal((settings.peak_size, settings.peak_size))
+    peak = _Peak(
+        lambda: keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(matrix, matrix)))
+    )
+    keras.config.set_dtype_policy(row.precision)
+    config = _model_config(settings.image_size)
+    model = build_stfnet(config)
+    inputs = _clips(row.batch_size, config)
+    seconds = timing.median(lambda: model.predict_on_batch(inputs), settings.repeats)
+    peak.measure()
+    return {"forward": seconds, "peak": peak.seconds, "parameters": model.count_params()}
+
+
+def _measure_peer(row: Row, settings: Settings) -> dict[str, Any]:
+    """Forward pass and training step of the plain PyTorch statement, with Adam."""
+    import torch
+
+    from experiments.benchmarks.peer_torch import PeerSTFNet
+
+    config, size = _model_config(settings.image_size), row.batch_size
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    matrix = torch.randn(settings.peak_size, settings.peak_size, device=device)
+    peak, figures = _Peak(lambda: (matrix @ matrix).sum().item()), {}
+    model = PeerSTFNet(config).to(device)
+    inputs = [
+        torch.from_numpy(clip).to(device).float().movedim(-1, 2)
+        for clip in _clips(size, config).values()
+    ]
+    labels = torch.zeros(size, dtype=torch.long, device=device)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-5)
+
+    def forward():
+        model.eval()
+        with torch.no_grad():
+            return model(*inputs).sum().item()
+
+    def train():
+        model.train()
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(*inputs), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    figures["forward"] = timing.median(forward, settings.repeats)
+    peak.measure()
+    if settings.training:
+        figures["training"] = timing.median(train, settings.repeats)
+    peak.measure()
+    if device == "cuda":
+        figures["memory"] = torch.cuda.max_memory_allocated()
+    parameters = sum(p.numel() for p in model.parameters())
+    return {**figures, "peak": peak.seconds, "parameters": parameters}
+
+
+def measure(row: Row, settings: Settings) -> dict[str, Any]:
+    """The figures of one row.
+
+    Returns:
+        dict: the fields of `row`, `accumulation_steps`, `remat`, `parameters`, `peak_gflops`,
+        `peak_memory_gb`, and for `forward` and `training`, where measured, a dict of `seconds`,
+        `clips_per_second`, `gflops` and `share_of_peak`. A training step counts as three forward
+        passes.
+    """
+    from stfnet.complexity import forward_multiply_adds
+
+    measures = {"tensorflow": _measure_tensorflow, PEER: _measure_peer}
+    measured = measures.get(row.backend, _measure_backend)(row, settings)
+    memory = measured.get("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    peak = 2 * settings.peak_size**3 / measured["peak"] / 1e9
+    config = _model_config(settings.image_size)
+    work = 2 * forward_multiply_adds(config) * row.batch_size / 1e9
+    figures = {
+        **dataclasses.asdict(row),
+        "accumulation_steps": settings.accumulation_steps,
+        "remat": settings.remat,
+        "parameters": measured["parameters"],
+        "peak_gflops": round(peak, 1),
+        "peak_memory_gb": round(memory / 1e9, 2),
+    }
+    for name, passes in (("forward", 1), ("training", 3)):
+        if name in measured:
+            gflops = passes * work / measured[name]
+            figures[name] = {
+                "seconds": round(measured[name], 3),
+                "clips_per_second": round(row.batch_size / measured[name], 4),
+                "gflops": round(gflops, 1),
+                "share_of_peak": round(gflops / peak, 3),
+            }
+    return figures

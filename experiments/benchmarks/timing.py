@@ -1,0 +1,40 @@
+"""How long work takes: repetitions, and rounds in which several kinds of work take turns.
+
+A shared machine changes its speed within a run, so what is compared takes turns.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call of `work`."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def repeated(work: Callable[[], object], repeats: int) -> list[float]:
+    """Wall time of each of `repeats` calls, after one that compiles and is not timed."""
+    work()
+    return [seconds(work) for _ in range(repeats)]
+
+
+def median(work: Callable[[], object], repeats: int) -> float:
+    """Median of `repeated`."""
+    return statistics.median(repeated(work, repeats))
+
+
+def best(work: Callable[[], object], repeats: int) -> float:
+    """Wall time of the fastest of `repeats` calls; the first one is timed too."""
+    return min(seconds(work) for _ in range(repeats))
+
+
+def in_turns(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Wall times by name, one a round, in rounds in which each work is called once."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            times[name].append(seconds(work))
+    return times

@@ -1,0 +1,100 @@
+"""The files of experiments/configs, and the names that they had once."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import configs
+from experiments.configs import defaults, paper, real_videos, synthetic
+from preprocessing.errors import UserError
+
+FOLDER = Path(configs.__file__).parent
+FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_configuration_imports_nothing_that_needs_tensorflow(path):
+    allowed = {"dataclasses", "ml_collections", "stfnet.config", "preprocessing.errors"}
+    imported = {
+        node.module for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "module")
+    }
+    imported |= {
+        alias.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    assert imported <= allowed | {"experiments.configs"}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name != "defaults.py"])
+def test_a_configuration_gives_its_command_time_and_result(path):
+    text = ast.get_docstring(ast.parse(path.read_text()))
+    assert f"--config=experiments/configs/{path.name}" in text
+    assert "Time" in text and any(word in text for word in ("Expected", "esult: not measured"))
+
+
+@pytest.mark.parametrize("get_config", [paper.get_config, real_videos.get_config])
+def test_a_name_that_a_configuration_does_not_have_is_refused(get_config):
+    with pytest.raises(UserError, match=r"\.py:ucf12 is not one of "):
+        get_config("ucf12")
+
+
+def test_the_papers_recipe_is_the_same_on_its_three_data_sets():
+    configs = [paper.get_config(name).to_dict() for name in paper.DATA_SETS]
+    assert configs[0] == configs[1] == configs[2] == paper.get_config().to_dict()
+    assert configs[0]["training"]["learning_rates"] == (1e-5, 1e-6)
+
+
+def test_the_narrow_network_of_real_videos_is_that_of_the_rendered_actions():
+    real, rendered = real_videos.get_config().to_dict(), synthetic.get_config().to_dict()
+    names = ("width_divisor", "fc6_units", "lstm_units", "normalize", "merge", "fusion_init")
+    assert [real["model"][name] for name in names] == [rendered["model"][name] for name in names]
+    assert real["training"]["weights"] == ""
+
+
+def test_a_setting_that_does_not_exist_is_an_error():
+    with pytest.raises(KeyError):
+        defaults.changed(training={"speed": 3})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("experiments/configs/ucf101.py", "experiments/configs/paper.py"),
+        ("/somewhere/ucf11.py", "experiments/configs/paper.py:ucf11"),
+        ("ucf_sports.py:x", "experiments/configs/paper.py:ucf_sports"),
+        ("experiments/configs/small.py", "experiments/configs/real_videos.py:imagenet"),
+        ("experiments/configs/recipes/modern.py", "experiments/configs/modern.py"),
+        ("experiments/configs/unknown.py", None),
+        (str(FOLDER / "modern.py"), None),
+    ],
+)
+def test_an_old_name_leads_to_the_new_one(old, new):
+    assert configs.new_place(old) == new
+
+
+def test_a_file_of_a_users_own_may_have_an_old_name(tmp_path):
+    (tmp_path / "small.py").write_text("")
+    assert configs.new_place(str(tmp_path / "small.py")) is None
+
+
+@pytest.mark.parametrize("form", [["--config=old/ucf11.py"], ["--config", "old/ucf11.py"]])
+@pytest.mark.parametrize("override", [[], ["--config.training.batch_size=4"]])
+def test_an_old_name_is_refused_in_one_line(form, override, tmp_path):
+    command = ["-m", "experiments.train", *form, *override, "--records=/nowhere", "--workdir=run"]
+    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
+    line = "--config=old/ucf11.py has moved: give --config=experiments/configs/paper.py:ucf11"
+    assert ended.returncode == 1 and ended.stderr == f"error: {line}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_string_after_a_colon_is_checked_in_one_line(tmp_path):
+    config = f"--config={FOLDER / 'paper.py'}:ucf12"
+    command = ["-m", "experiments.train", config, "--records=/nowhere", f"--workdir={tmp_path}/run"]
+    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == "error: paper.py:ucf12 is not one of ucf101, ucf11, ucf_sports\n"

@@ -64,7 +64,7 @@ def main(_):
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
     from preprocessing.records import reader
-    from stfnet import input_pipeline
+    from stfnet import plans
     from stfnet.training import strategies
 
     # First of all: a cluster can only be joined before TensorFlow has done anything else.
@@ -72,7 +72,7 @@ def main(_):
     record_set = records.load_record_set(FLAGS.records)
     config = make_run_config(FLAGS.config, record_set)
     strategies.check_run(strategy, config)
-    input_pipeline.check_records(record_set, config)
+    plans.check_records(record_set, config)
     workdir = Path(FLAGS.workdir)
     if not FLAGS.folds:
         runs = {workdir: config}

@@ -118,12 +118,12 @@ def decoding(images, gray_from):
 def measure_pipeline(record_set, clip):
     """Clips a second of the pipeline, with and without cache, and of decoding alone."""
     from preprocessing.records import reader
-    from stfnet import input_pipeline
+    from stfnet import input_pipeline, plans
     from stfnet.config import TrainingConfig
 
     positions = np.arange(len(record_set.videos))
     settings = TrainingConfig(clips_per_video=-(-FLAGS.clips // len(positions)))
-    plan = input_pipeline.plan_training(record_set, positions, clip, settings, 0, 0)
+    plan = plans.plan_training(record_set, positions, clip, settings, 0, 0)
     plan = plan[np.arange(FLAGS.clips)]
     images = clip_bytes(record_set, plan)
     datasets = {
@@ -209,7 +209,7 @@ def measure_step(record_set, clip):
     """Seconds of training steps on records and on a constant batch, in turns."""
     import tensorflow as tf
 
-    from stfnet import ModelConfig, input_pipeline
+    from stfnet import ModelConfig, input_pipeline, plans
     from stfnet.config import RunConfig, TrainingConfig
     from stfnet.training import loop
     from stfnet.training.steps import DistributedSteps, make_optimizer
@@ -227,7 +227,7 @@ def measure_step(record_set, clip):
         model, make_optimizer(settings, 1e-5), settings, tf.distribute.get_strategy()
     )
     positions = np.arange(len(record_set.videos))
-    plan = input_pipeline.plan_training(record_set, positions, clip, settings, 0, 0)
+    plan = plans.plan_training(record_set, positions, clip, settings, 0, 0)
     batches = iter(input_pipeline.clip_dataset(record_set, plan, clip, size))
     constant = next(batches)
     float(step.train(constant)["loss"])

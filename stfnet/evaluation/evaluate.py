@@ -11,7 +11,7 @@ from tqdm import tqdm
 from preprocessing import files, splits
 from preprocessing.errors import UserError
 from preprocessing.records import reader
-from stfnet import input_pipeline, run
+from stfnet import input_pipeline, plans, run
 from stfnet.config import RunConfig
 from stfnet.evaluation import plots
 
@@ -29,7 +29,7 @@ def predict_clips(model, record_set, positions, clip, batch_size):
     Returns:
         float32 array (len(positions), classes), in the order of `positions`.
     """
-    plan = input_pipeline.plan_evaluation(record_set, positions, clip, batch_size)
+    plan = plans.plan_evaluation(record_set, positions, clip, batch_size)
     found = []
     dataset = input_pipeline.clip_dataset(record_set, plan, clip, batch_size)
     with reader.naming_damaged_records():
@@ -126,7 +126,7 @@ def evaluate(
         UserError: records and model do not fit, or as `choose_positions`.
     """
     started = time.monotonic()
-    input_pipeline.check_records(record_set, config)
+    plans.check_records(record_set, config)
     located = run.locate(videos, record_set)
     positions = choose_positions(record_set, config, located, split, protocol, fold)
     probabilities = predict_clips(

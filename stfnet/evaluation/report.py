@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet import input_pipeline, run
+from stfnet import input_pipeline, plans, run
 from stfnet.config import RunConfig, to_dict
 from stfnet.inference.annotation import draw_clip
 
@@ -134,11 +134,11 @@ def _read_examples(workdir, record_set, config, count):
             ) from error
     pictures = {}
     if record_set is not None:
-        input_pipeline.check_records(record_set, config)
+        plans.check_records(record_set, config)
         wanted = {row["video"] for rows in chosen for row in rows}
         positions = [k for k, video in enumerate(record_set.videos) if video.id in wanted]
         clip = config.model.clip
-        plan = input_pipeline.plan_evaluation(record_set, positions, clip, 1)
+        plan = plans.plan_evaluation(record_set, positions, clip, 1)
         clips = input_pipeline.clip_dataset(record_set, plan, clip, 1).as_numpy_iterator()
         for position, batch in zip(positions, clips, strict=True):
             picture = draw_clip(batch["rgb"][0], batch["fields"][0], clip)

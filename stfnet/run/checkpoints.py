@@ -72,9 +72,11 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     files.remove_partial(folder)  # of a run that was killed while it saved
 
+    members: dict[str, Any] = {_STATE: np.array(json.dumps(state)), **arrays}
+
     def write(path: Path) -> None:
         with open(path, "wb") as file:
-            np.savez(file, **{_STATE: np.array(json.dumps(state)), **arrays})
+            np.savez(file, **members)
 
     files.write_with(folder / f"checkpoint-{step:09d}.npz", write)
     for path in existing(folder)[KEPT:]:

@@ -47,8 +47,8 @@ def draw_videos(record_set: RecordSet, config: RunConfig) -> RunVideos:
     }
     if not config.training.validation_fraction:
         parts["val"] = parts["test"]
-    for name, videos in parts.items():
-        if not videos:
+    for name, members in parts.items():
+        if not members:
             raise UserError(
                 f"{record_set.folder}: the {name} part of the split (protocol {config.protocol}, "
                 f"fold {config.fold}) is empty; more videos or another protocol are needed"
@@ -110,7 +110,7 @@ def _divided(
 
 def _kept_parts(record_set: RecordSet, config: RunConfig) -> dict[str, str]:
     """Parts of the videos of the run `split_from`, and of new ones in their groups."""
-    earlier = read_videos(config.split_from)
+    earlier = read_videos(Path(config.split_from))
     if bool(earlier.validation_fraction) != bool(config.training.validation_fraction):
         raise UserError(
             f"split_from={config.split_from}: that run has training.validation_fraction="
@@ -132,8 +132,9 @@ def _kept_parts(record_set: RecordSet, config: RunConfig) -> dict[str, str]:
         video.source_sha256: kept[video.id] for video in record_set.videos if video.id in kept
     }
     for k in located.copies:  # a copy of a video in no part is divided as a new one
-        if part := part_of_file.get(record_set.videos[k].source_sha256):
-            kept[record_set.videos[k].id] = part
+        file = record_set.videos[k].source_sha256
+        if file in part_of_file:
+            kept[record_set.videos[k].id] = part_of_file[file]
     for video in record_set.videos:
         if video.id not in kept and video.group in part_of_group:
             kept[video.id] = part_of_group[video.group]

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import reader
-from stfnet import input_pipeline, run
+from stfnet import input_pipeline, plans, run
 from stfnet.config import RunConfig
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
@@ -297,7 +297,7 @@ class Trainer:
 
     def _train_epoch(self, steps):
         progress, size = self.progress, self.training.batch_size
-        plan = input_pipeline.plan_training(
+        plan = plans.plan_training(
             self.record_set,
             self.located.train,
             self.clip,
@@ -387,7 +387,7 @@ class Trainer:
 
     def _validate(self):
         """Figures and confusion matrix of the validation part, or None where SIGTERM came."""
-        plan = input_pipeline.plan_evaluation(
+        plan = plans.plan_evaluation(
             self.record_set, self.located.val, self.clip, self.training.batch_size
         )
         sums = {"loss": 0.0, "correct": 0.0, "count": 0.0, "confusion": 0.0}

@@ -6,7 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
-from stfnet.config import TrainingConfig, parts_per_device
+from stfnet.config import TrainingConfig, microbatches_per_device
 from stfnet.input_pipeline import network_inputs
 
 
@@ -50,7 +50,7 @@ class DistributedSteps:
     def __init__(self, model, optimizer, training: TrainingConfig, strategy):
         self.optimizer, self.training, self.strategy = optimizer, training, strategy
         self.replicas = strategy.num_replicas_in_sync
-        self.parts = parts_per_device(training, self.replicas)
+        self.parts = microbatches_per_device(training, self.replicas)
         with strategy.scope():
             # The loss is computed on logits: a softmax that underflows has no gradient.
             self.model = keras.Model(model.input, model.get_layer("logits").output)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from preprocessing import records
 from preprocessing.errors import UserError
 from preprocessing.records import reader as cache
-from stfnet import ClipConfig, input_pipeline
+from stfnet import ClipConfig, input_pipeline, plans
 from stfnet.config import TrainingConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -21,7 +21,7 @@ def clips(tiny_records):
     """Function that reads one epoch's training clips from a record set."""
     positions = np.arange(len(tiny_records.videos))
     settings = TrainingConfig(batch_size=4, tau_range=(1, 3))
-    plan = input_pipeline.plan_training(tiny_records, positions, CLIP, settings, 0, 0)
+    plan = plans.plan_training(tiny_records, positions, CLIP, settings, 0, 0)
 
     def read(record_set, reader=None):
         batches = input_pipeline.clip_dataset(record_set, plan, CLIP, 4, reader=reader)
@@ -126,7 +126,7 @@ def test_a_damaged_record_is_named(tiny_records, tmp_path):
     with pytest.raises(ValueError, match=rf"record of {video.id} is damaged"):
         cache.RecordReader(record_set).clips([2], np.array([[0]]), np.array([[[0]]]))
     cache.RecordReader(record_set, [1, 3])
-    plan = input_pipeline.plan_evaluation(record_set, np.arange(4), CLIP, 1)
+    plan = plans.plan_evaluation(record_set, np.arange(4), CLIP, 1)
     with (
         pytest.raises(UserError, match=rf"record of {video.id} is damaged .* make anew$"),
         cache.naming_damaged_records(),

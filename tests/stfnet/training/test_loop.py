@@ -12,7 +12,7 @@ import tensorflow as tf
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig, parts_per_device
+from stfnet.config import RunConfig, TrainingConfig, microbatches_per_device
 from stfnet.training import loop
 from stfnet.training.steps import DistributedSteps, learning_rate, make_optimizer
 
@@ -306,13 +306,13 @@ def test_a_batch_that_cannot_be_shared_is_refused(tiny_records, tmp_path):
 )
 def test_the_parts_of_a_batch_follow_from_the_devices(batch, steps, devices, parts):
     config = TrainingConfig(batch_size=batch, accumulation_steps=steps)
-    assert parts_per_device(config, devices) == parts
+    assert microbatches_per_device(config, devices) == parts
     assert batch // devices // parts <= batch // steps
 
 
 def test_a_batch_smaller_than_the_devices_is_refused():
     with pytest.raises(UserError, match="batch_size=8 cannot be shared by 3 devices"):
-        parts_per_device(TrainingConfig(batch_size=8), 3)
+        microbatches_per_device(TrainingConfig(batch_size=8), 3)
 
 
 def test_validation_in_parts_gives_the_figures_of_the_whole(tiny_records, random_batch):

@@ -18,6 +18,7 @@ from ml_collections import config_flags
 
 from experiments import program
 from preprocessing.errors import UserError
+from stfnet.config import STRATEGIES
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file("config", None, "Configuration file, one of experiments/configs.")
@@ -26,7 +27,7 @@ flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, logs and t
 flags.DEFINE_enum(
     "strategy",
     "auto",
-    ["auto", "one", "mirrored", "multi_worker"],
+    STRATEGIES,
     "Devices: one, all of this machine, or of all workers in TF_CONFIG or the Slurm step.",
 )
 flags.DEFINE_integer(
@@ -61,6 +62,7 @@ def check_flags():
 
 def main(_):
     check_flags()
+    program.start_tensorflow()
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
     from preprocessing.records import reader
@@ -105,50 +107,37 @@ def train(config, record_set, workdir, strategy):
 
     from stfnet import run
     from stfnet.evaluation import plots
-    from stfnet.training import loop
+    from stfnet.training import loop, strategies
+    from stfnet.training.preemption import PREEMPTED, Preempted
     from stfnet.training.tensorboard import TensorBoard
 
     keras.backend.clear_session()  # of the run before
-    trainer = loop.Trainer(
-        config,
-        record_set,
-        workdir,
-        strategy,
-        callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)],
-        hold=FLAGS.cache == "memory",
-    )
-    if trainer.chief:
-        located = trainer.located
-        print(
-            f"{config.name}: {len(located.train)} training, {len(located.val)} validation and "
-            f"{len(located.test)} test videos of {len(config.classes)} classes (protocol "
-            f"{config.protocol}, fold {config.fold}); {trainer.model.count_params():,} parameters; "
-            f"{strategy.num_replicas_in_sync} device(s)",
-            *located.notes(record_set),
-            *trainer.videos.warnings(),
-            sep="\n",
-            flush=True,
-        )
     try:
-        progress = trainer.train()
-    except loop.Preempted as stop:
+        progress = loop.train(
+            config,
+            record_set,
+            workdir,
+            strategy,
+            callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)],
+            cache_in_memory=FLAGS.cache == "memory",
+        )
+    except Preempted as stop:
         print(stop, file=sys.stderr)
-        return loop.PREEMPTED
-    if not trainer.chief:
+        return PREEMPTED
+    if not strategies.is_chief(strategy):
         return 0
     with plots.never_fatal(workdir / run.CURVES_FILE):
         plots.draw_curves(progress.history, workdir / run.CURVES_FILE)
-    best = progress.best
-    print(
-        f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "
-        f"{best['val_accuracy']:.3f}; kept as {workdir / run.BEST_FILE}",
-        flush=True,
-    )
+    if best := progress.best:
+        print(
+            f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "
+            f"{best['val_accuracy']:.3f}; kept as {workdir / run.BEST_FILE}",
+            flush=True,
+        )
     return 0
 
 
 def cli():
-    program.start_tensorflow()  # the configuration files need it
     program.run(main)
 
 

@@ -212,7 +212,8 @@ def measure_step(record_set, clip):
     from stfnet import ModelConfig, input_pipeline, plans
     from stfnet.config import RunConfig, TrainingConfig
     from stfnet.training import loop
-    from stfnet.training.steps import DistributedSteps, make_optimizer
+    from stfnet.training.schedule import make_optimizer
+    from stfnet.training.steps import DistributedSteps
 
     divisor, size, steps = FLAGS.width_divisor, FLAGS.batch_size, FLAGS.steps
     rounds = FLAGS.rounds

@@ -110,7 +110,8 @@ def _measure_tensorflow(row):
 
     from stfnet.config import RunConfig, TrainingConfig
     from stfnet.training import loop
-    from stfnet.training.steps import DistributedSteps, make_optimizer
+    from stfnet.training.schedule import make_optimizer
+    from stfnet.training.steps import DistributedSteps
 
     size = row["batch_size"]
     matrix = tf.random.normal((FLAGS.peak_size, FLAGS.peak_size))

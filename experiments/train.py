@@ -3,8 +3,8 @@ r"""Trains STFNet on prepared records.
     python -m experiments.train --config=experiments/configs/ucf101.py \
         --records=RECORDS --workdir=RUN
 
-The same command goes on with a run that was stopped. Any setting of the configuration can be given
-on the command line, such as --config.training.batch_size=4 or --config.model.streams=rgb.
+The same command resumes a run that was stopped. Any setting of the configuration can be given on
+the command line, such as --config.training.batch_size=4 or --config.model.streams=rgb.
 --folds=all trains one run for each official split of the data set, one after the other.
 """
 
@@ -31,13 +31,13 @@ flags.DEFINE_enum(
     "Devices: one, all of this machine, or of all workers in TF_CONFIG or the Slurm step.",
 )
 flags.DEFINE_integer(
-    "logical_cpus", 1, "Divides the CPU in so many devices, to rehearse mirrored.", lower_bound=1
+    "logical_cpus", 1, "Divides the CPU into so many devices, to rehearse mirrored.", lower_bound=1
 )
 flags.DEFINE_enum(
     "cache",
     "none",
     ["none", "memory", "disk"],
-    "Reads the records once and keeps them in memory, or copied in --cache_dir.",
+    "Reads the records once and keeps them in memory, or a copy of them in --cache_dir.",
 )
 flags.DEFINE_string("cache_dir", None, "Folder of --cache=disk, by default a temporary one.")
 flags.DEFINE_string(
@@ -50,7 +50,7 @@ flags.mark_flags_as_required(["config", "records", "workdir"])
 
 
 def check_flags():
-    """Refuses flags that have no effect beside the others, and a place that cannot be written."""
+    """Refuses flags that have no effect with the others, and folders that cannot be written."""
     if FLAGS.strategy != "mirrored":
         program.refuse_without_effect(["logical_cpus"], "without --strategy=mirrored")
     if FLAGS.cache != "disk":

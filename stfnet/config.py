@@ -56,7 +56,7 @@ class ModelConfig:
     clip: ClipConfig = dataclasses.field(default_factory=ClipConfig)
     # Hidden units of each of the three LSTMs.
     lstm_units: int = setting(101, "[1, 100000]")
-    # Units of fc6 behind the fusion.
+    # Units of fc6 after the fusion.
     fc6_units: int = setting(4096, "[1, 1000000]")
     # Every VGG and fusion channel count is divided by this (1: the paper's).
     width_divisor: int = setting(1, "[1, 64]")
@@ -302,7 +302,7 @@ def from_dict(cls: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
     """Builds the dataclass `cls` from nested mappings.
 
     Raises:
-        UserError: `values` is no mapping, a key is unknown, or a required one is missing.
+        UserError: `values` is not a mapping, a key is unknown, or a required one is missing.
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{cls.__name__} is a group of settings, not {values!r}")

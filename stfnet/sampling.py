@@ -16,7 +16,7 @@ SHORT_VIDEO = ("pad_last", "loop", "error")
 
 
 def _fit(indices: np.ndarray, num_video_frames: int, short_video: str) -> np.ndarray:
-    """Turns positions that may lie behind the last frame into frames that exist."""
+    """Turns positions that may lie after the last frame into frames that exist."""
     if num_video_frames < 1:
         raise UserError(f"a video of {num_video_frames} frames has nothing to sample")
     if indices[-1] < num_video_frames:

@@ -105,7 +105,7 @@ class LayerNormLSTMCell(keras.layers.Layer):
         g = tanh(z_g + b_g)       c_t = f * c_{t-1} + i * g    h_t = o * tanh(c_t)
 
     The input kernels start from Glorot's uniform, the recurrent ones from an orthogonal matrix.
-    Everything behind the matrix products is computed in float32 at least.
+    Everything after the matrix products is computed in float32 at least.
 
     Example:
         >>> layer = keras.layers.RNN(LayerNormLSTMCell(101), return_sequences=True)

@@ -14,7 +14,7 @@ class Preempted(Exception):
 
 
 class Sigterm:
-    """Catches SIGTERM inside a `with` block; the handler of before is set again behind it.
+    """Catches SIGTERM inside a `with` block, and restores the previous handler at its end.
 
     Attributes:
         received: whether the signal came.

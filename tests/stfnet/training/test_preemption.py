@@ -1,4 +1,4 @@
-"""SIGTERM is noted inside the block, and ends the process as before behind it."""
+"""SIGTERM is noted inside the block, and has its previous handler again after it."""
 
 import signal
 import types
@@ -8,7 +8,7 @@ from stfnet.training.preemption import Sigterm
 ONE, TWO = (types.SimpleNamespace(num_replicas_in_sync=n) for n in (1, 2))
 
 
-def test_the_signal_is_noted_and_the_handler_of_before_comes_back():
+def test_the_signal_is_noted_and_the_previous_handler_restored():
     before = signal.getsignal(signal.SIGTERM)
     with Sigterm() as sigterm:
         assert not sigterm.received

@@ -4,13 +4,14 @@ import logging
 from pathlib import Path
 
 from preprocessing.errors import UserError
+from stfnet import run
 from stfnet.config import ModelConfig, RunConfig, TrainingConfig, from_dict
 
 
 def run_of_fold(workdir: Path, fold: str) -> Path:
     """Folder of one official split's run among those that --folds trains."""
     if "/" in fold:
-        raise UserError(f"fold {fold!r} has a / in it and can be no folder: rename it in splits")
+        raise UserError(f"fold {fold!r} has a / in it and cannot be a folder: rename it in splits")
     return Path(workdir) / f"fold-{fold}"
 
 
@@ -40,7 +41,9 @@ def make_run_config(config, record_set) -> RunConfig:
         raise UserError(f"--config does not name a configuration file: {cause}") from error
     for name in ("model", "training"):
         if not isinstance(values.setdefault(name, {}), dict):
-            raise UserError(f"the configuration's {name}={values[name]!r} is no group of settings")
+            raise UserError(
+                f"the configuration's {name}={values[name]!r} is not a group of settings"
+            )
     model = {**values.pop("model"), "num_classes": len(record_set.classes)}
     training = from_dict(TrainingConfig, values.pop("training"))
     known = {"protocol", "fold", "split_seed", "split_from"}
@@ -56,8 +59,8 @@ def make_run_config(config, record_set) -> RunConfig:
         )
     if training.weights not in ("", "imagenet") and not Path(training.weights).is_file():
         raise UserError(
-            f"training.weights={training.weights} is no file: give an .h5 file of VGG-16, another "
-            "run's best.keras, or imagenet to download VGG-16's"
+            f"training.weights={training.weights} is not a file: give an .h5 file of VGG-16, the "
+            f"{run.BEST_FILE} of another run, or imagenet to download VGG-16's"
         )
     if any(training.frozen_blocks) and not training.weights:
         logging.warning(

@@ -3,8 +3,8 @@ r"""Trains STFNet on prepared records.
     python -m experiments.train --config=experiments/configs/paper.py \
         --records=RECORDS --workdir=RUN
 
-The same command goes on with a run that was stopped. Any setting of the configuration can be given
-on the command line, such as --config.training.batch_size=4 or --config.model.streams=rgb.
+The same command resumes a run that was stopped. Any setting of the configuration can be given on
+the command line, such as --config.training.batch_size=4 or --config.model.streams=rgb.
 --folds=all trains one run for each official split of the data set, one after the other.
 """
 
@@ -18,6 +18,7 @@ from ml_collections import config_flags
 
 from experiments import program
 from preprocessing.errors import UserError
+from stfnet.config import STRATEGIES
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file("config", None, "Configuration file, one of experiments/configs.")
@@ -26,17 +27,17 @@ flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, logs and t
 flags.DEFINE_enum(
     "strategy",
     "auto",
-    ["auto", "one", "mirrored", "multi_worker"],
+    STRATEGIES,
     "Devices: one, all of this machine, or of all workers in TF_CONFIG or the Slurm step.",
 )
 flags.DEFINE_integer(
-    "logical_cpus", 1, "Divides the CPU in so many devices, to rehearse mirrored.", lower_bound=1
+    "logical_cpus", 1, "Divides the CPU into so many devices, to rehearse mirrored.", lower_bound=1
 )
 flags.DEFINE_enum(
     "cache",
     "none",
     ["none", "memory", "disk"],
-    "Reads the records once and keeps them in memory, or copied in --cache_dir.",
+    "Reads the records once and keeps them in memory, or a copy of them in --cache_dir.",
 )
 flags.DEFINE_string("cache_dir", None, "Folder of --cache=disk, by default a temporary one.")
 flags.DEFINE_string(
@@ -49,7 +50,7 @@ flags.mark_flags_as_required(["config", "records", "workdir"])
 
 
 def check_flags():
-    """Refuses flags that have no effect beside the others, and a place that cannot be written."""
+    """Refuses flags that have no effect with the others, and folders that cannot be written."""
     if FLAGS.strategy != "mirrored":
         program.refuse_without_effect(["logical_cpus"], "without --strategy=mirrored")
     if FLAGS.cache != "disk":
@@ -61,10 +62,11 @@ def check_flags():
 
 def main(_):
     check_flags()
+    program.start_tensorflow()
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
     from preprocessing.records import local_copy
-    from stfnet import input_pipeline
+    from stfnet import plans
     from stfnet.training import strategies
 
     # First of all: a cluster can only be joined before TensorFlow has done anything else.
@@ -72,7 +74,7 @@ def main(_):
     record_set = records.load_record_set(FLAGS.records)
     config = make_run_config(FLAGS.config, record_set)
     strategies.check_run(strategy, config)
-    input_pipeline.check_records(record_set, config)
+    plans.check_records(record_set, config)
     workdir = Path(FLAGS.workdir)
     if not FLAGS.folds:
         runs = {workdir: config}
@@ -106,50 +108,37 @@ def train(config, record_set, workdir, strategy):
 
     from stfnet import run
     from stfnet.evaluation import plots
-    from stfnet.training import loop
+    from stfnet.training import loop, strategies
+    from stfnet.training.preemption import PREEMPTED, Preempted
     from stfnet.training.tensorboard import TensorBoard
 
     keras.backend.clear_session()  # of the run before
-    trainer = loop.Trainer(
-        config,
-        record_set,
-        workdir,
-        strategy,
-        callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)],
-        cache_in_memory=FLAGS.cache == "memory",
-    )
-    if trainer.chief:
-        located = trainer.located
-        print(
-            f"{config.name}: {len(located.train)} training, {len(located.val)} validation and "
-            f"{len(located.test)} test videos of {len(config.classes)} classes (protocol "
-            f"{config.protocol}, fold {config.fold}); {trainer.model.count_params():,} parameters; "
-            f"{strategy.num_replicas_in_sync} device(s)",
-            *located.notes(record_set),
-            *trainer.videos.warnings(),
-            sep="\n",
-            flush=True,
-        )
     try:
-        progress = trainer.train()
-    except loop.Preempted as stop:
+        progress = loop.train(
+            config,
+            record_set,
+            workdir,
+            strategy,
+            callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)],
+            cache_in_memory=FLAGS.cache == "memory",
+        )
+    except Preempted as stop:
         print(stop, file=sys.stderr)
-        return loop.PREEMPTED
-    if not trainer.chief:
+        return PREEMPTED
+    if not strategies.is_chief(strategy):
         return 0
     with plots.never_fatal(workdir / run.CURVES_FILE):
         plots.draw_curves(progress.history, workdir / run.CURVES_FILE)
-    best = progress.best
-    print(
-        f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "
-        f"{best['val_accuracy']:.3f}; kept as {workdir / run.BEST_FILE}",
-        flush=True,
-    )
+    if best := progress.best:
+        print(
+            f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "
+            f"{best['val_accuracy']:.3f}; kept as {workdir / run.BEST_FILE}",
+            flush=True,
+        )
     return 0
 
 
 def cli():
-    program.start_tensorflow()  # the configuration files need it
     program.run(main)
 
 

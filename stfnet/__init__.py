@@ -1,12 +1,23 @@
 """STFNet: the spatiotemporal fusion network of Ou & Sun 2019 and what feeds it.
 
-Importing this package registers its layers, so that saved models load without custom objects.
+With this package imported, saved networks load without custom objects: its layers are registered
+with Keras as soon as Keras is imported, before or after. The package does not import Keras by
+itself, so that what needs no network, such as a configuration file, loads without TensorFlow.
 """
 
-from stfnet import layers, sampling
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
+
+from stfnet import sampling
 from stfnet.config import ClipConfig, ModelConfig
-from stfnet.model import STFNet, build_stfnet
-from stfnet.weights import load_vgg16_weights
+
+if TYPE_CHECKING:
+    from stfnet import layers
+    from stfnet.model import STFNet, build_stfnet
+    from stfnet.weights import load_vgg16_weights
 
 __all__ = [
     "ClipConfig",
@@ -17,3 +28,47 @@ __all__ = [
     "load_vgg16_weights",
     "sampling",
 ]
+
+# The public names that need Keras, imported when they are first asked for.
+_MODULE_OF = {
+    "STFNet": "stfnet.model",
+    "build_stfnet": "stfnet.model",
+    "load_vgg16_weights": "stfnet.weights",
+}
+
+
+def __getattr__(name: str):
+    if name == "layers":
+        return importlib.import_module("stfnet.layers")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'stfnet' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+
+
+class _AfterKeras(importlib.abc.MetaPathFinder):
+    """Imports `stfnet.model`, and with it every layer, right after Keras has been imported."""
+
+    def find_spec(self, fullname, path, target=None):
+        if fullname != "keras":
+            return None
+        sys.meta_path.remove(self)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(0, self)
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module):
+                execute(module)
+                sys.meta_path.remove(self)
+                importlib.import_module("stfnet.model")
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]  # wrapped
+        return spec
+
+
+if "keras" in sys.modules:
+    importlib.import_module("stfnet.model")
+else:
+    sys.meta_path.insert(0, _AfterKeras())

@@ -1,4 +1,4 @@
-"""How much arithmetic a clip takes, counted from the configuration alone."""
+"""Arithmetic operations of the network for one clip, counted from the configuration alone."""
 
 from stfnet.config import ModelConfig
 from stfnet.layers.vgg_stream import VGG16_BLOCKS
@@ -11,18 +11,16 @@ def forward_multiply_adds(config: ModelConfig) -> int:
     as three forward passes (forward, gradients of inputs, gradients of weights).
     """
     clip, divisor = config.clip, config.width_divisor
-    inputs = {"rgb": 3, "flow": 2 * clip.flow_length}
-    streams = [name for name in inputs if config.streams in ("both", name)]
     total = 0
-    for name in streams:
-        channels, side = inputs[name], clip.image_size
+    for channels in config.input_channels.values():
+        side = clip.image_size
         for block, widths in enumerate(VGG16_BLOCKS):
             side = side // 2 if block else side
             for width in widths:
                 total += side * side * 9 * channels * (width // divisor)
                 channels = width // divisor
     width = VGG16_BLOCKS[-1][-1] // divisor
-    total += side * side * 27 * width * len(streams) * width  # fusion
+    total += side * side * 27 * width * len(config.input_channels) * width  # fusion
     pooled = -(-side // 2)
     total += pooled * pooled * width * config.fc6_units
     units = config.lstm_units

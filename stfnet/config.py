@@ -6,12 +6,23 @@ they meet, so that a model never sees a clip of another length, size or encoding
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from preprocessing import splits
 from preprocessing.errors import UserError
 from preprocessing.settings import RESIZE_MODES, check, setting
+from stfnet.sampling import SHORT_VIDEO
+
+# Choices that more than one module reads; all others stand at their setting alone.
+RGB_INPUTS = ("imagenet", "unit")
+FLOW_INPUTS = ("centered", "pixels")
+NORMALIZE = ("gates", "all")
+STATISTICS = ("layer", "batch")
+TEMPORAL_CONV1 = ("random", "cross_modality")
+FC6_INIT = ("random", "imagenet")
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +38,7 @@ class ClipConfig:
     # How frames reached that size: straight to the square, or short side then centre.
     resize: str = setting("stretch", RESIZE_MODES)
     # A video of fewer than T frames repeats its last frame, starts again, or is refused.
-    short_video: str = setting("pad_last", ("pad_last", "loop", "error"))
+    short_video: str = setting("pad_last", SHORT_VIDEO)
     # Displacement in pixels that encodes to the ends of the 8-bit range.
     flow_bound: float = setting(20.0, "(0, 10000]")
 
@@ -45,7 +56,7 @@ class ModelConfig:
     clip: ClipConfig = dataclasses.field(default_factory=ClipConfig)
     # Hidden units of each of the three LSTMs.
     lstm_units: int = setting(101, "[1, 100000]")
-    # Units of fc6 behind the fusion.
+    # Units of fc6 after the fusion.
     fc6_units: int = setting(4096, "[1, 1000000]")
     # Every VGG and fusion channel count is divided by this (1: the paper's).
     width_divisor: int = setting(1, "[1, 64]")
@@ -53,17 +64,17 @@ class ModelConfig:
     # the fusion convolution reads the other's alone.
     streams: str = setting("both", ("both", "rgb", "flow"))
     # BGR minus the ImageNet mean, or RGB in [-1, 1], for streams trained from scratch.
-    rgb_input: str = setting("imagenet", ("imagenet", "unit"))
+    rgb_input: str = setting("imagenet", RGB_INPUTS)
     # v - 128, or (v - 128) * flow_bound / 127.5.
-    flow_input: str = setting("centered", ("centered", "pixels"))
+    flow_input: str = setting("centered", FLOW_INPUTS)
     # `identity_sum`: the fusion starts as the sum of both streams.
     fusion_init: str = setting("glorot_uniform", ("glorot_uniform", "identity_sum"))
     # Whether a ReLU follows the fusion convolution.
     fusion_relu: bool = True
     # LSTM normalisation of the three sigmoid gates, or also of the candidate and the cell state.
-    normalize: str = setting("gates", ("gates", "all"))
+    normalize: str = setting("gates", NORMALIZE)
     # Mean and variance over the units of an example, or over the batch.
-    lstm_statistics: str = setting("layer", ("layer", "batch"))
+    lstm_statistics: str = setting("layer", STATISTICS)
     # How the two sequence LSTMs meet.
     merge: str = setting("concat", ("concat", "sum", "product"))
     # Dropout rates.
@@ -78,6 +89,12 @@ class ModelConfig:
             )
         if 64 % self.width_divisor:
             raise UserError(f"model.width_divisor={self.width_divisor} does not divide 64")
+
+    @property
+    def input_channels(self) -> dict[str, int]:
+        """Channels of each input of the network, by its name, in their order."""
+        channels = {"rgb": 3, "flow": 2 * self.clip.flow_length}
+        return {name: n for name, n in channels.items() if self.streams in ("both", name)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +113,8 @@ class TrainingConfig:
     patience: int = setting(10, "[1, 1000000]")
     # Clips an optimiser step, over all devices.
     batch_size: int = setting(1, "[1, 1000000]")
-    # Parts in which each device computes its share of the batch, one after the other, to save
-    # memory.
+    # Microbatches into which a device divides its clips of a batch, computed one after the other to
+    # save memory.
     accumulation_steps: int = setting(1, "[1, 1000000]")
     # `sgd` has momentum 0.9.
     optimizer: str = setting("adam", ("adam", "adamw", "sgd"))
@@ -109,26 +126,26 @@ class TrainingConfig:
     schedule: str = setting("constant", ("constant", "cosine"))
     # Gradients are scaled down to this global norm; 0 leaves them alone.
     clip_norm: float = setting(0.0, "[0, 1e38]")
-    # Share of each label that is spread over all classes.
+    # Fraction of each label that is spread over all classes.
     label_smoothing: float = setting(0.0, "[0, 1)")
     # Lowest and highest interval between sampled frames, both included.
     tau_range: tuple[int, ...] = setting((2, 10), "[1, 1000000]")
     # Clips drawn from each training video in an epoch.
     clips_per_video: int = setting(1, "[1, 10000]")
-    # Draw every class equally often, whatever its share of the videos.
+    # Draw every class equally often, however many videos it has.
     balanced: bool = False
     # `none` is the paper's: random start and interval only. `flip`: mirrored clips with the x flow
     # turned. `crop`: a random square, enlarged; for actions that a mirror turns into others.
     augmentation: str = setting("none", ("none", "flip", "crop", "flip_crop"))
-    # Share of each class's training videos held back for validation, by whole groups.
+    # Fraction of each class's training videos held back for validation, by whole groups.
     validation_fraction: float = setting(0.15, "[0, 1)")
     # What to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`), the network
     # of another run (its best.keras) or, empty, nothing.
     weights: str = ""
     # First convolution of the flow stream: the paper's, or the mean of the RGB filters.
-    temporal_conv1: str = setting("random", ("random", "cross_modality"))
+    temporal_conv1: str = setting("random", TEMPORAL_CONV1)
     # `imagenet` is VGG-16's own fc1.
-    fc6_init: str = setting("random", ("random", "imagenet"))
+    fc6_init: str = setting("random", FC6_INIT)
     # VGG blocks kept at their initial weights, for each stage: 0 none (the paper's), 5 the whole
     # streams.
     frozen_blocks: tuple[int, ...] = setting((0, 0), "[0, 5]")
@@ -183,15 +200,15 @@ class TrainingConfig:
             )
 
 
-def parts_per_device(training: TrainingConfig, devices):
-    """Parts in which each device computes its share of a batch, one after the other.
+def microbatches_per_device(training: TrainingConfig, devices: int) -> int:
+    """Number of microbatches that each device computes, one after the other, for a batch.
 
-    A part holds as many clips as `batch_size / accumulation_steps`, or fewer where that does not
-    divide the device's share: what fits one device's memory fits each of several.
+    A microbatch has `batch_size / accumulation_steps` clips, or fewer where that does not divide
+    the device's clips: what fits one device's memory fits each of several.
 
     Args:
         training: TrainingConfig.
-        devices: that share a batch.
+        devices: number of devices among which a batch is divided.
 
     Raises:
         UserError: the batch cannot be divided.
@@ -206,19 +223,20 @@ def parts_per_device(training: TrainingConfig, devices):
         raise UserError(
             f"training.accumulation_steps={steps} does not divide training.batch_size={size}"
         )
-    share = size // devices
-    return next(parts for parts in range(-(-share * steps // size), share + 1) if not share % parts)
+    clips = size // devices
+    fewest = -(-clips * steps // size)
+    return next(count for count in range(fewest, clips + 1) if clips % count == 0)
 
 
-def check_together(model: ModelConfig, training: TrainingConfig, devices=1):
-    """Checks what only the two configurations together tell.
+def check_together(model: ModelConfig, training: TrainingConfig, devices: int = 1) -> None:
+    """Checks the settings of one configuration that depend on the other.
 
     Args:
-        model, training: of a run.
-        devices: that share a batch.
+        model, training: the configurations of a run.
+        devices: number of devices among which a batch is divided.
 
     Raises:
-        UserError: the batch cannot be shared evenly, statistics are taken over the batch where a
+        UserError: the batch cannot be divided evenly, statistics are taken over the batch where a
             device computes one clip at a time, or VGG-16's weights do not fit the network.
     """
     if training.weights and not training.weights.endswith(".keras"):
@@ -232,8 +250,8 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices=1):
                     f"training.weights={training.weights} are VGG-16's and need model.{name}="
                     f"{fitting}, not {value}"
                 )
-    part = training.batch_size // devices // parts_per_device(training, devices)
-    if model.lstm_statistics == "batch" and part == 1:
+    microbatch = training.batch_size // devices // microbatches_per_device(training, devices)
+    if model.lstm_statistics == "batch" and microbatch == 1:
         raise UserError(
             f"model.lstm_statistics=batch needs two clips or more at a time, but training."
             f"batch_size={training.batch_size} over {devices} device(s) x accumulation_steps="
@@ -244,7 +262,7 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices=1):
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Everything a run was made with; `config.json` in its folder.
+    """Every setting of a run; `config.json` in its folder.
 
     Attributes:
         name: name of the data set.
@@ -272,16 +290,19 @@ class RunConfig:
         check_together(self.model, self.training)
 
 
-def to_dict(config) -> dict:
+def to_dict(config: Any) -> dict[str, Any]:
     """The dataclass as nested dictionaries of JSON values."""
     return dataclasses.asdict(config)
 
 
-def from_dict(cls, values: Mapping):
+ConfigT = TypeVar("ConfigT", ClipConfig, ModelConfig, TrainingConfig, RunConfig)
+
+
+def from_dict(cls: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
     """Builds the dataclass `cls` from nested mappings.
 
     Raises:
-        UserError: `values` is no mapping, a key is unknown, or a required one is missing.
+        UserError: `values` is not a mapping, a key is unknown, or a required one is missing.
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{cls.__name__} is a group of settings, not {values!r}")
@@ -291,27 +312,28 @@ def from_dict(cls, values: Mapping):
         raise UserError(
             f"{cls.__name__} has no setting {', '.join(unknown)}; it has {', '.join(fields)}"
         )
-    built = {}
+    settings = {}
     for name, value in values.items():
-        kind = fields[name].type
-        if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+        kind: Any = fields[name].type
+        is_group = dataclasses.is_dataclass(kind) and isinstance(value, Mapping)
+        if is_group:
             value = from_dict(kind, value)
         elif isinstance(value, list):
             value = tuple(value)
-        built[name] = value
+        settings[name] = value
     try:
-        return cls(**built)
+        return cls(**settings)
     except TypeError as error:
         raise UserError(f"{cls.__name__}: {error}") from error
 
 
-def read_json(cls, path, beside=()):
+def read_json(cls: type[ConfigT], path: Path, beside: Iterable[str] = ()) -> ConfigT:
     """Reads a configuration of class `cls` from a JSON file.
 
     Args:
         cls: the dataclass.
         path: of the file.
-        beside: keys that may stand in the file and are none of the configuration's.
+        beside: keys of the file that are not the configuration's.
 
     Raises:
         UserError: the file is missing, is not JSON, or holds no such configuration.

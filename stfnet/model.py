@@ -76,18 +76,16 @@ def build_stfnet(model_config):
 
 def _inputs(config):
     clip = config.clip
-    channels = {"rgb": 3, "flow": 2 * clip.flow_length}
     shape = (clip.num_frames, clip.image_size, clip.image_size)
     return {
-        stream: keras.Input((*shape, channels[stream]), dtype="uint8", name=stream)
-        for stream in channels
-        if config.streams in ("both", stream)
+        stream: keras.Input((*shape, channels), dtype="uint8", name=stream)
+        for stream, channels in config.input_channels.items()
     }
 
 
 def _fuse(config, inputs, dtype):
     """X_conv (B, T, H/16, W/16, 512): each stream's features, interleaved and convolved."""
-    normalizations = {
+    normalizations: dict[str, keras.Layer] = {
         "rgb": RGBNormalization(config.rgb_input, dtype=dtype, name="rgb_normalization"),
         "flow": FlowNormalization(
             config.flow_input, config.clip.flow_bound, dtype=dtype, name="flow_normalization"

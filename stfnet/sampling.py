@@ -1,15 +1,22 @@
-"""Which frames and flow fields make a clip (SPEC section 1, Eqs. 13-14). All numbers are 0-based.
+"""Which frames and flow fields make a clip (Ou & Sun 2019, Eqs. 13-14). All numbers are 0-based.
 
 NumPy only: a clip is planned from the number of frames alone, before anything is decoded.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from preprocessing.errors import UserError
 
+# What happens to a video of fewer than T frames: its last frame is repeated, it starts again, or it
+# is refused.
+SHORT_VIDEO = ("pad_last", "loop", "error")
 
-def _fit(indices, num_video_frames, short_video):
-    """Turns positions that may lie behind the last frame into frames that exist."""
+
+def _fit(indices: np.ndarray, num_video_frames: int, short_video: str) -> np.ndarray:
+    """Turns positions that may lie after the last frame into frames that exist."""
     if num_video_frames < 1:
         raise UserError(f"a video of {num_video_frames} frames has nothing to sample")
     if indices[-1] < num_video_frames:
@@ -24,13 +31,15 @@ def _fit(indices, num_video_frames, short_video):
     )
 
 
-def test_indices(num_video_frames, num_frames, short_video="pad_last"):
+def test_indices(
+    num_video_frames: int, num_frames: int, short_video: str = "pad_last"
+) -> np.ndarray:
     """Frames of the test clip: 0, t, 2t, ... with t = floor(N / T) (Eqs. 13-14).
 
     Args:
         num_video_frames: N, frames in the video.
         num_frames: T, frames in the clip.
-        short_video: `pad_last`, `loop` or `error`, for N < T.
+        short_video: one of SHORT_VIDEO, for N < T.
 
     Returns:
         int64 array (T,), 0-based frame numbers.
@@ -39,7 +48,13 @@ def test_indices(num_video_frames, num_frames, short_video="pad_last"):
     return _fit(np.arange(num_frames) * interval, num_video_frames, short_video)
 
 
-def train_indices(num_video_frames, num_frames, tau_range, rng, short_video="pad_last"):
+def train_indices(
+    num_video_frames: int,
+    num_frames: int,
+    tau_range: Sequence[int],
+    rng: np.random.Generator,
+    short_video: str = "pad_last",
+) -> np.ndarray:
     """Frames of a random training clip: start, start + tau, start + 2 tau, ...
 
     tau is a uniform integer in `tau_range`, both ends included, clamped to the largest interval
@@ -50,7 +65,7 @@ def train_indices(num_video_frames, num_frames, tau_range, rng, short_video="pad
         num_frames: T, frames in the clip.
         tau_range: (lowest, highest) interval in frames.
         rng: numpy.random.Generator.
-        short_video: `pad_last`, `loop` or `error`, for N < T.
+        short_video: one of SHORT_VIDEO, for N < T.
 
     Returns:
         int64 array (T,), 0-based frame numbers.
@@ -64,7 +79,7 @@ def train_indices(num_video_frames, num_frames, tau_range, rng, short_video="pad
     return _fit(start + np.arange(num_frames) * tau, num_video_frames, short_video)
 
 
-def flow_indices(frame_indices, num_video_frames, flow_length):
+def flow_indices(frame_indices: ArrayLike, num_video_frames: int, flow_length: int) -> np.ndarray:
     """Flow fields stacked around each sampled frame.
 
     Field k is the flow from frame k to frame k + 1. Frame t takes the L fields

@@ -1,5 +1,6 @@
 """Weights to start from: VGG-16's in both streams (and, if asked, fc6), or those of another run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -7,6 +8,8 @@ import keras
 import numpy as np
 
 from preprocessing.errors import UserError
+from stfnet import run
+from stfnet.config import FC6_INIT, TEMPORAL_CONV1
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.run import checkpoints
 
@@ -16,7 +19,12 @@ _NOTOP = ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d83200
 _FULL = ("vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b")
 
 
-def load_vgg16_weights(model, path, temporal_conv1="random", fc6_init="random"):
+def load_vgg16_weights(
+    model: keras.Model,
+    path: str | Path,
+    temporal_conv1: str = "random",
+    fc6_init: str = "random",
+) -> None:
     """Sets the streams' convolutions to VGG-16's; both streams start from the same file.
 
     Everything is read and checked before the first weight is set, so an error leaves the model as
@@ -29,15 +37,15 @@ def load_vgg16_weights(model, path, temporal_conv1="random", fc6_init="random"):
         temporal_conv1: the flow stream's block1_conv1, whose 2L input channels VGG-16 does not
             have: `random` leaves it, bias included, as initialised (the paper); `cross_modality`
             repeats the mean of the RGB filters over their input channels (Wang et al. 2015).
-        fc6_init: `random` leaves fc6 (the paper names nothing); `imagenet` takes VGG-16's fc1,
-            which needs 224-pixel clips, 4096 fc6 units and a full file.
+        fc6_init: `random` leaves fc6 as initialised (the paper does not say); `imagenet` takes
+            VGG-16's fc1, which needs 224-pixel clips, 4096 fc6 units and a full file.
 
     Raises:
-        UserError: the file is missing, is not HDF5, or lacks a data set of the shape needed; or a
+        UserError: the file is missing, is not HDF5, or lacks a data set of the needed shape; or a
             choice is unknown.
     """
-    _check_choice("temporal_conv1", temporal_conv1, ("random", "cross_modality"))
-    _check_choice("fc6_init", fc6_init, ("random", "imagenet"))
+    _check_choice("temporal_conv1", temporal_conv1, TEMPORAL_CONV1)
+    _check_choice("fc6_init", fc6_init, FC6_INIT)
     streams = [layer for layer in model.layers if isinstance(layer, VGGStream)]
     if not streams:
         raise UserError(f"model {model.name} has no VGG stream to load VGG-16's weights into")
@@ -62,57 +70,59 @@ def load_vgg16_weights(model, path, temporal_conv1="random", fc6_init="random"):
         variable.assign(value)
 
 
-def load_run_weights(model, path):
-    """Starts a network from another run's, trained on other classes.
+def load_run_weights(model: keras.Model, path: str | Path) -> list[str]:
+    """Starts a network from the weights of another run's, trained on other classes.
 
-    Each layer takes the weights of the layer of its name, if all have its shapes. Another image
-    size leaves out fc6 and the LSTM that reads X_conv; another T leaves out nothing. The
-    classifier (`logits`) stays as initialised.
+    Each layer takes the weights of the layer of the same name if all their shapes agree. With
+    another image size fc6 and the LSTM that reads X_conv keep their own; another T changes no
+    shape. The classifier (`logits`) stays as initialised.
 
     Args:
         model: an STFNet.
         path: the other run's `best.keras`.
 
     Returns:
-        Names of the layers that were left as they were, without the classifier.
+        Names of the layers that kept their own weights, without the classifier.
 
     Raises:
-        UserError: the file is no network of a run, or no layer of it fits; the model is as it was.
+        UserError: the file is not the network of a run, or no layer of it fits; the model is
+            unchanged.
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path} is missing; give best.keras in the folder of a run")
+        raise UserError(f"{path} is missing; give {run.BEST_FILE} in the folder of a run")
     try:
         checkpoints.check_members(path)
-        there = keras.saving.load_model(path, compile=False)
+        other = keras.saving.load_model(path, compile=False)
     except Exception as error:  # of many kinds, whatever the file's damage
         raise UserError(f"{path} is not the network of a run ({error})") from error
-    layers = {layer.name: layer for layer in there.layers}
-    taken, left = [], []
+    layers = {layer.name: layer for layer in other.layers}
+    assignments: list[tuple[keras.Variable, keras.Variable]] = []
+    left = []
     for layer in model.layers:
         if not layer.weights or layer.name == "logits":
             continue
         weights = layers[layer.name].weights if layer.name in layers else []
         if [w.shape for w in weights] == [w.shape for w in layer.weights]:
-            taken += zip(layer.weights, weights, strict=True)
+            assignments += zip(layer.weights, weights, strict=True)
         else:
             left.append(layer.name)
-    if not taken:
+    if not assignments:
         raise UserError(
             f"{path}: none of its layers fits this network; model.width_divisor, model.lstm_units "
-            "and the like must be those of that run (its config.json)"
+            f"and the like must be those of that run (its {run.CONFIG_FILE})"
         )
-    for variable, value in taken:
+    for variable, value in assignments:
         variable.assign(keras.ops.convert_to_numpy(value))
     return left
 
 
-def _check_choice(name, value, choices):
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise UserError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
 
 
-def _download(file_name, md5):
+def _download(file_name: str, md5: str) -> str:
     try:
         return keras.utils.get_file(
             file_name, _URL + file_name, cache_subdir="models", file_hash=md5
@@ -124,7 +134,7 @@ def _download(file_name, md5):
         ) from error
 
 
-def _open(path):
+def _open(path: str | Path) -> h5py.File:
     path = Path(path)
     if not path.is_file():
         raise UserError(
@@ -140,7 +150,7 @@ def _open(path):
         ) from error
 
 
-def _read(file, layer, kernel_shape):
+def _read(file: h5py.File, layer: str, kernel_shape: Sequence[int]) -> list[np.ndarray]:
     """Kernel and bias of one layer, checked against the shape that the model needs."""
     group = file.get("model_weights", file).get(layer)  # model_weights: of a whole saved model
     if not isinstance(group, h5py.Group) or len(group.attrs.get("weight_names", ())) != 2:
@@ -155,22 +165,23 @@ def _read(file, layer, kernel_shape):
     ):
         name = name.decode() if isinstance(name, bytes) else name
         data = group.get(name)
-        found = getattr(data, "shape", None)
-        if found != needed:
+        shape = getattr(data, "shape", None)
+        if shape != needed:
             hint = (
                 "224-pixel clips, width_divisor=1 and fc6_units=4096"
                 if layer == "fc1"
                 else "width_divisor=1"
             )
             raise UserError(
-                f"{file.filename}: data set {layer}/{name} has shape {found}, but the model needs "
+                f"{file.filename}: data set {layer}/{name} has shape {shape}, but the model needs "
                 f"{needed}; VGG-16's weights fit models of {hint}"
             )
         arrays.append(np.asarray(data))
     return arrays
 
 
-def _cross_modality(file, convolution):
+def _cross_modality(file: h5py.File, convolution: keras.layers.Conv2D):
+    """Kernel of the mean RGB filter for each input channel, and the bias."""
     *window, channels, filters = convolution.kernel.shape
     kernel, bias = _read(file, "block1_conv1", (*window, 3, filters))
     return np.repeat(kernel.mean(axis=2, keepdims=True), channels, axis=2), bias

@@ -93,12 +93,12 @@ def measure_pipeline(record_set, clip, num_clips: int, rounds: int) -> dict[str,
         `share`, the median over the rounds of the speed relative to `BOUND`.
     """
     from preprocessing.records import reader
-    from stfnet import input_pipeline
+    from stfnet import input_pipeline, plans
     from stfnet.config import TrainingConfig
 
     positions = np.arange(len(record_set.videos))
     training = TrainingConfig(clips_per_video=-(-num_clips // len(positions)))
-    plan = input_pipeline.plan_training(record_set, positions, clip, training, 0, 0)
+    plan = plans.plan_training(record_set, positions, clip, training, 0, 0)
     plan = plan[np.arange(num_clips)]
     images = clip_images(record_set, plan)
     times = _seconds_in_turns(
@@ -197,10 +197,11 @@ def measure_step(
     """
     import tensorflow as tf
 
-    from stfnet import ModelConfig, input_pipeline
+    from stfnet import ModelConfig, input_pipeline, plans
     from stfnet.config import RunConfig, TrainingConfig
     from stfnet.training import loop
-    from stfnet.training.steps import DistributedSteps, make_optimizer
+    from stfnet.training.schedule import make_optimizer
+    from stfnet.training.steps import DistributedSteps
 
     model_config = ModelConfig(
         len(record_set.classes),
@@ -215,7 +216,7 @@ def measure_step(
         model, make_optimizer(training, 1e-5), training, tf.distribute.get_strategy()
     )
     positions = np.arange(len(record_set.videos))
-    plan = input_pipeline.plan_training(record_set, positions, clip, training, 0, 0)
+    plan = plans.plan_training(record_set, positions, clip, training, 0, 0)
     batches = iter(input_pipeline.clip_dataset(record_set, plan, clip, batch_size))
     constant = next(batches)
     float(step.train(constant)["loss"])  # compiles

@@ -89,7 +89,8 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
 
     from stfnet.config import RunConfig, TrainingConfig
     from stfnet.training import loop
-    from stfnet.training.steps import DistributedSteps, make_optimizer
+    from stfnet.training.schedule import make_optimizer
+    from stfnet.training.steps import DistributedSteps
 
     size = row.batch_size
     matrix = tf.random.normal((settings.peak_size, settings.peak_size))

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from preprocessing import files, records, splits
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
-from stfnet import input_pipeline, run
+from stfnet import input_pipeline, plans, run
 from stfnet.config import ClipConfig, RunConfig
 from stfnet.evaluation import baselines, metrics, result_files
 from stfnet.inference import prediction
@@ -36,7 +36,7 @@ def predict_clips(
     Returns:
         float32 (N, C), in the order of the N `positions`.
     """
-    plan = input_pipeline.plan_evaluation(record_set, positions, clip, batch_size)
+    plan = plans.plan_evaluation(record_set, positions, clip, batch_size)
     probabilities = []
     reader = RecordReader(record_set)
     dataset = input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader=reader)
@@ -138,7 +138,7 @@ def evaluate(
         UserError: the records do not fit the model, or as `choose_positions`.
     """
     started = time.monotonic()
-    input_pipeline.check_records(record_set, config)
+    plans.check_records(record_set, config)
     positions = choose_positions(record_set, config, located, split, protocol, fold)
     probabilities = predict_clips(
         model, record_set, positions, config.model.clip, _batch_size(config)

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from preprocessing import files, records
 from preprocessing.errors import UserError
-from stfnet import input_pipeline, run
+from stfnet import input_pipeline, plans, run
 from stfnet.config import RunConfig, to_dict
 from stfnet.evaluation import result_files
 from stfnet.inference.annotation import draw_clip
@@ -103,10 +103,10 @@ def _read_examples(
     pictures = {}
     wanted = {row["video"] for row in (*wrong, *right)}
     if record_set is not None and wanted:
-        input_pipeline.check_records(record_set, config)
-        positions = [k for k, video in enumerate(record_set.videos) if video.id in wanted]
+        plans.check_records(record_set, config)
+        positions = np.flatnonzero([video.id in wanted for video in record_set.videos])
         clip = config.model.clip
-        plan = input_pipeline.plan_evaluation(record_set, positions, clip, 1)
+        plan = plans.plan_evaluation(record_set, positions, clip, 1)
         clips = input_pipeline.clip_dataset(record_set, plan, clip, 1).as_numpy_iterator()
         for position, batch in zip(positions, clips, strict=True):
             picture = draw_clip(batch["rgb"][0], batch["fields"][0], clip)

@@ -7,6 +7,8 @@ disagree on preprocessing. They compute in float32 and give the layer's compute 
 import keras
 from keras import ops
 
+from stfnet.config import FLOW_INPUTS, RGB_INPUTS
+
 # ImageNet's mean in RGB order, as in keras.applications.
 IMAGENET_MEAN = (123.68, 116.779, 103.939)
 
@@ -28,8 +30,8 @@ class RGBNormalization(keras.layers.Layer):
 
     def __init__(self, mode="imagenet", **kwargs):
         super().__init__(**kwargs)
-        if mode not in ("imagenet", "unit"):
-            raise ValueError(f"mode={mode!r} is neither 'imagenet' nor 'unit'")
+        if mode not in RGB_INPUTS:
+            raise ValueError(f"mode={mode!r} is not one of {', '.join(RGB_INPUTS)}")
         self.mode = mode
 
     def call(self, frames):
@@ -64,8 +66,8 @@ class FlowNormalization(keras.layers.Layer):
 
     def __init__(self, mode="centered", bound=20.0, **kwargs):
         super().__init__(**kwargs)
-        if mode not in ("centered", "pixels"):
-            raise ValueError(f"mode={mode!r} is neither 'centered' nor 'pixels'")
+        if mode not in FLOW_INPUTS:
+            raise ValueError(f"mode={mode!r} is not one of {', '.join(FLOW_INPUTS)}")
         self.mode = mode
         self.bound = bound
 

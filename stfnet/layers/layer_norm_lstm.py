@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from stfnet.config import NORMALIZE, STATISTICS
+
 
 @keras.saving.register_keras_serializable(package="stfnet")
 class GateNormalization(keras.layers.Layer):
@@ -28,8 +30,8 @@ class GateNormalization(keras.layers.Layer):
         self, statistics="layer", epsilon=1e-3, beta_initializer="zeros", momentum=0.99, **kwargs
     ):
         super().__init__(**kwargs)
-        if statistics not in ("layer", "batch"):
-            raise ValueError(f"statistics={statistics!r} is neither 'layer' nor 'batch'")
+        if statistics not in STATISTICS:
+            raise ValueError(f"statistics={statistics!r} is not one of {', '.join(STATISTICS)}")
         self.statistics = statistics
         self.epsilon = epsilon
         self.beta_initializer = keras.initializers.get(beta_initializer)
@@ -103,7 +105,7 @@ class LayerNormLSTMCell(keras.layers.Layer):
         g = tanh(z_g + b_g)       c_t = f * c_{t-1} + i * g    h_t = o * tanh(c_t)
 
     The input kernels start from Glorot's uniform, the recurrent ones from an orthogonal matrix.
-    Everything behind the matrix products is computed in float32 at least.
+    Everything after the matrix products is computed in float32 at least.
 
     Example:
         >>> layer = keras.layers.RNN(LayerNormLSTMCell(101), return_sequences=True)
@@ -133,8 +135,8 @@ class LayerNormLSTMCell(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if normalize not in ("gates", "all"):
-            raise ValueError(f"normalize={normalize!r} is neither 'gates' nor 'all'")
+        if normalize not in NORMALIZE:
+            raise ValueError(f"normalize={normalize!r} is not one of {', '.join(NORMALIZE)}")
         self.units = units
         self.normalize = normalize
         self.statistics = statistics
@@ -157,7 +159,7 @@ class LayerNormLSTMCell(keras.layers.Layer):
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, 4 * self.units), initializer="orthogonal", name="recurrent_kernel"
         )
-        if self.normalize == "gates":
+        if self.state_normalization is None:
             self.gate_normalization.build((None, 3, self.units))
             self.candidate_bias = self.add_weight(
                 shape=(self.units,), initializer="zeros", autocast=False, name="candidate_bias"
@@ -200,7 +202,8 @@ class LayerNormLSTMCell(keras.layers.Layer):
         return o * ops.tanh(shown), c
 
     def call(self, inputs, states, training=False):
-        h, c = self.step(self.project(inputs), *states, training=training)
+        h, c = states
+        h, c = self.step(self.project(inputs), h, c, training=training)
         h, c = ops.cast(h, self.compute_dtype), ops.cast(c, self.compute_dtype)
         return h, [h, c]
 

@@ -12,7 +12,7 @@ class VGGStream(keras.layers.Layer):
     """VGG-16 from block1_conv1 to block5_conv3 after its ReLU, without pool5.
 
     Time is folded into the batch, so that all frames of all clips pass in one convolution. The
-    13 convolutions are named as in keras.applications and found by name in `convolutions`.
+    13 convolutions are named as in keras.applications.
     They start from He's normal initialiser, with which a narrow stream trains from scratch.
 
     Args:
@@ -21,7 +21,8 @@ class VGGStream(keras.layers.Layer):
     Attributes:
         convolutions: name -> Conv2D, in order.
         remat: set it to compute each block's activations again in the backward pass, instead of
-            keeping them: a quarter more arithmetic, most of the memory back. Not saved.
+            keeping them: a quarter more arithmetic, most of the memory is saved. Not in the
+            layer's configuration.
 
     Call arguments:
         clips: floating (B, T, H, W, C), any C. Only B may be unknown.
@@ -64,15 +65,31 @@ class VGGStream(keras.layers.Layer):
             x = keras.remat(block)(x) if self.remat else block(x)
         return ops.reshape(x, (-1, frames, *x.shape[1:]))  # (b t) h w c -> b t h w c
 
+    def freeze(self, blocks):
+        """Keeps the weights of the first blocks as they are; the others are trained.
+
+        Args:
+            blocks: 0 (none) to 5 (the whole stream). It takes effect in the training steps that
+                are compiled afterwards.
+        """
+        for number in range(1, len(VGG16_BLOCKS) + 1):
+            for convolution in self._convolutions_of(number):
+                convolution.trainable = number > blocks
+
+    def _convolutions_of(self, number):
+        """The convolutions of a block, counted from 1, in order."""
+        begin = sum(map(len, VGG16_BLOCKS[: number - 1]))
+        convolutions = list(self.convolutions.values())
+        return convolutions[begin : begin + len(VGG16_BLOCKS[number - 1])]
+
     def _block(self, number):
-        """Function of a block's input: pooling, but for the first block, and its convolutions."""
+        """Function of a block's input: pooling (not in the first block) and its convolutions."""
 
         def block(x):
             if number > 1:
                 x = ops.max_pool(x, 2, strides=2)
-            for name, convolution in self.convolutions.items():
-                if name.startswith(f"block{number}_"):
-                    x = convolution(x)
+            for convolution in self._convolutions_of(number):
+                x = convolution(x)
             return x
 
         return block

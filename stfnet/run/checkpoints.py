@@ -1,6 +1,6 @@
 """Checkpoints: one .npz file each, written under a temporary name and renamed.
 
-A .npz is a zip archive, whose members carry CRCs, so a truncated or damaged file is found out when
+A .npz is a zip archive, whose members carry CRCs, so a truncated or damaged file is detected when
 it is read, and the one before it is used.
 """
 
@@ -11,7 +11,9 @@ import lzma
 import re
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from preprocessing import files
 from preprocessing.errors import UserError
 
 KEPT = 2
+_STATE = "__state__"  # name of the array that holds the state as JSON
 _NAME = re.compile(r"checkpoint-(\d{9})\.npz")
 # What reading a damaged zip archive raises.
 DAMAGED = (
@@ -34,11 +37,11 @@ DAMAGED = (
 )
 
 
-def check_members(path):
+def check_members(path: Path) -> None:
     """Compares the members of a zip archive, such as a `.keras` file, with their checksums.
 
-    Where one is wrong, Keras reads the weights again in another way, in which Python from 3.12 on
-    does not look at it.
+    Keras alone does not: where a checksum is wrong it reads the weights again in another way, which
+    from Python 3.12 on ignores checksums.
 
     Raises:
         any of `DAMAGED`.
@@ -48,37 +51,41 @@ def check_members(path):
             raise ValueError(f"the checksum of {damaged} is wrong")
 
 
-def existing(folder):
+def existing(folder: Path) -> list[Path]:
     """The folder's checkpoints, newest first."""
-    found = [path for path in Path(folder).glob("checkpoint-*.npz") if _NAME.fullmatch(path.name)]
-    return sorted(found, reverse=True)
+    paths = [path for path in Path(folder).glob("checkpoint-*.npz") if _NAME.fullmatch(path.name)]
+    return sorted(paths, reverse=True)
 
 
-def save(folder, step, arrays, state):
+def save(
+    folder: Path, step: int, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
+) -> None:
     """Writes `checkpoint-<step>.npz` and removes all but the newest two.
 
     Args:
         folder: of the checkpoints; made if missing.
         step: optimiser steps done.
-        arrays: dict of name -> numpy array.
-        state: JSON value with everything else that the run needs to go on.
+        arrays: name -> array.
+        state: JSON object with everything else that the run needs to resume.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files.remove_partial(folder)  # of a run that was killed while it saved
 
-    def write(path):
+    members: dict[str, Any] = {_STATE: np.array(json.dumps(state)), **arrays}
+
+    def write(path: Path) -> None:
         with open(path, "wb") as file:
-            np.savez(file, __state__=np.array(json.dumps(state)), **arrays)
+            np.savez(file, **members)
 
     files.write_with(folder / f"checkpoint-{step:09d}.npz", write)
     for path in existing(folder)[KEPT:]:
         path.unlink()
 
 
-def _read_arrays(path) -> dict:
-    # Not by np.load, which stops reading where the header of an array says: a damaged header that
-    # says less would never reach the CRC at the member's end.
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    # Not by np.load, which reads as many bytes as the header of an array announces: with a damaged
+    # header that announces fewer it would never reach the CRC at the member's end.
     with zipfile.ZipFile(path) as archive:
         return {
             name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)))
@@ -86,19 +93,19 @@ def _read_arrays(path) -> dict:
         }
 
 
-def latest_state(folder):
+def latest_state(folder: Path) -> dict[str, Any] | None:
     """The state of the newest checkpoint that is whole, without its arrays; None without one."""
     for path in existing(folder):
         try:
             with zipfile.ZipFile(path) as archive:
-                member = io.BytesIO(archive.read("__state__.npy"))
+                member = io.BytesIO(archive.read(f"{_STATE}.npy"))
             return json.loads(str(np.load(member)))
         except DAMAGED:
             continue
     return None
 
 
-def load_latest(folder):
+def load_latest(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
     """Reads the newest checkpoint that is whole.
 
     Returns:
@@ -111,13 +118,13 @@ def load_latest(folder):
     for path in paths:
         try:
             arrays = _read_arrays(path)
-            state = json.loads(str(arrays.pop("__state__")))
+            state = json.loads(str(arrays.pop(_STATE)))
         except Exception as error:  # what zip archives and arrays raise is of a dozen classes
             logging.warning("%s is damaged (%s); using the one before it", path, error)
             continue
         return arrays, state
     if paths:
         raise UserError(
-            f"{folder}: all {len(paths)} checkpoints are damaged; remove the folder to start anew"
+            f"{folder}: all {len(paths)} checkpoints are damaged; remove the folder to start again"
         )
     return None

@@ -1,80 +1,66 @@
-"""One step of training or of validation on every device, and its learning rate and optimiser."""
+"""One step of training or of validation, compiled, on every device."""
 
 import contextlib
-import math
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
-from stfnet.config import TrainingConfig, parts_per_device
+from stfnet.config import TrainingConfig, microbatches_per_device
 from stfnet.input_pipeline import network_inputs
 
 
-def learning_rate(training: TrainingConfig, stage, step, steps_per_epoch):
-    """Learning rate of a stage's step (0-based): constant, or warm-up then cosine to zero."""
-    peak = training.learning_rates[stage]
-    warmup = training.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    if training.schedule == "constant":
-        return peak
-    total = training.max_epochs[stage] * steps_per_epoch
-    share = min((step - warmup) / max(total - warmup, 1), 1.0)
-    return peak * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def make_optimizer(training: TrainingConfig, rate):
-    """The optimiser of one stage at its first learning rate."""
-    ema = {"use_ema": True, "ema_momentum": training.ema} if training.ema else {}
-    if training.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, **ema)
-    elif training.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, **ema)
-    else:
-        optimizer = keras.optimizers.Adam(rate, **ema)
-    if training.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
-
-
 class DistributedSteps:
-    """Compiled steps of one stage: each replica computes its share, the sums come back.
+    """Compiled steps of one stage: each replica computes its clips, and the results are summed.
+
+    `train(batch, stopping)` and `test(batch, stopping)` take a batch of
+    `input_pipeline.clip_dataset` for each replica and a float that says whether this process must
+    stop. Both return float32 sums over the clips of all replicas: `correct`, and the replicas' sum
+    of `stopping`; `train` also the batch's mean `loss` and the `gradient_norm` before clipping;
+    `test` the sum of the losses as `loss`, the `count` of clips and the `confusion` matrix (rows:
+    truth), weighted with the plan's weights.
 
     Args:
         model: network with a `logits` layer, made in the strategy's scope.
         optimizer: of the stage.
-        training: TrainingConfig.
-        strategy: tf.distribute strategy.
+        training: the configuration.
+        strategy: over whose replicas a batch is divided.
     """
 
-    def __init__(self, model, optimizer, training: TrainingConfig, strategy):
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        training: TrainingConfig,
+        strategy: tf.distribute.Strategy,
+    ):
         self.optimizer, self.training, self.strategy = optimizer, training, strategy
         self.replicas = strategy.num_replicas_in_sync
-        self.parts = parts_per_device(training, self.replicas)
+        self.microbatches = microbatches_per_device(training, self.replicas)
         with strategy.scope():
             # The loss is computed on logits: a softmax that underflows has no gradient.
             self.model = keras.Model(model.input, model.get_layer("logits").output)
             self.optimizer.build(self.model.trainable_variables)
-        # For the callback alone: the network itself is saved without its optimiser.
+        # For SwapEMAWeights alone: the network itself is saved without its optimiser.
         self.model.compile(optimizer=self.optimizer)
-        # Counters and the loss scale; moments and averages all start at zero.
-        self._scalars = {
+        # Counters, learning rate and loss scale; moments and averages all start at zero.
+        self._first_scalars = {
             id(v): float(v.value.numpy()) for v in self.optimizer.variables if v.shape == ()
         }
         self.train = tf.function(self._distributed(self._train_on_replica))
         self.test = tf.function(self._distributed(self._test_on_replica))
 
-    def reset_optimizer(self):
+    def reset_optimizer(self) -> None:
         """Gives the optimiser the values it had before its first step."""
         for variable in self.optimizer.variables:
-            if id(variable) in self._scalars:
-                variable.assign(self._scalars[id(variable)])
+            if id(variable) in self._first_scalars:
+                variable.assign(self._first_scalars[id(variable)])
             else:
                 variable.assign(keras.ops.zeros_like(variable))
 
     @contextlib.contextmanager
-    def averaged_weights(self):
-        """Puts the running mean of the weights into the network for the block, with `ema`."""
+    def averaged_weights(self) -> Iterator[None]:
+        """With `ema`, puts the running mean of the weights into the network for the block."""
         if not self.training.ema:
             yield
             return
@@ -120,30 +106,30 @@ class DistributedSteps:
         gradients = tape.gradient(scaled, variables)
         return gradients, loss, tf.reduce_sum(correct)
 
-    def _in_parts(self, compute, batch, zeros):
-        """Sums of `compute` over the parts of a batch, so that one part is held at a time.
+    def _sum_over_microbatches(self, compute, batch, zeros):
+        """Sums of `compute` over the microbatches, of which memory holds one at a time.
 
         Args:
-            compute: function of a part of the batch that returns tensors.
-            batch: this device's share.
+            compute: function of a microbatch that returns tensors.
+            batch: this device's clips.
             zeros: function that returns tensors of the same structure, all zero.
         """
-        if self.parts == 1:
+        if self.microbatches == 1:
             return compute(batch)
         stacked = {
-            name: tf.reshape(value, (self.parts, -1, *value.shape[1:]))
+            name: tf.reshape(value, (self.microbatches, -1, *value.shape[1:]))
             for name, value in batch.items()
         }
 
         def body(k, sums):
-            found = compute({name: value[k] for name, value in stacked.items()})
-            return k + 1, tf.nest.map_structure(tf.add, sums, found)
+            results = compute({name: value[k] for name, value in stacked.items()})
+            return k + 1, tf.nest.map_structure(tf.add, sums, results)
 
         _, sums = tf.while_loop(
-            lambda k, _: k < self.parts,
+            lambda k, _: k < self.microbatches,
             body,
             (0, zeros()),
-            maximum_iterations=self.parts,
+            maximum_iterations=self.microbatches,
             parallel_iterations=1,
         )
         return sums
@@ -153,10 +139,12 @@ class DistributedSteps:
         return zeros, tf.constant(0.0), tf.constant(0.0)
 
     def _train_on_replica(self, batch, stopping=0.0):
-        gradients, loss, correct = self._in_parts(self._gradients, batch, self._zero_gradients)
+        gradients, loss, correct = self._sum_over_microbatches(
+            self._gradients, batch, self._zero_gradients
+        )
         if self.replicas > 1:
-            # Summed here so that norm and clipping see the whole batch's gradient; the
-            # optimiser's own sum over the replicas then needs shares.
+            # Summed here so that norm and clipping see the whole batch's gradient; as the optimiser
+            # sums over the replicas again, each gets 1 / replicas of it.
             gradients = tf.distribute.get_replica_context().all_reduce(
                 tf.distribute.ReduceOp.SUM, gradients
             )
@@ -177,7 +165,7 @@ class DistributedSteps:
         }
 
     def _test_on_replica(self, batch, stopping=0.0):
-        sums = self._in_parts(self._figures, batch, self._zero_figures)
+        sums = self._sum_over_microbatches(self._figures, batch, self._zero_figures)
         return {**sums, "stopping": tf.identity(stopping)}
 
     def _figures(self, batch):

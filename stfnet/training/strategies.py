@@ -1,19 +1,34 @@
 """Which devices train: one, all of this machine, or those of several machines."""
 
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import tensorflow as tf
 
 from preprocessing.errors import UserError
-from stfnet.config import RunConfig, check_together
+from preprocessing.records import RecordSet
+from stfnet import run
+from stfnet.config import STRATEGIES, RunConfig, check_together
+from stfnet.run import checkpoints
+from stfnet.training.schedule import Progress
 
-STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 FIRST_PORT = 8888  # of a Slurm step; STFNET_PORT names another
 
+# What a collective operation of TensorFlow raises when a peer is gone.
+_LOST_WORKER = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
 
-def make_strategy(name="auto", logical_cpus=1):
+
+def make_strategy(name: str = "auto", logical_cpus: int = 1) -> tf.distribute.Strategy:
     """Makes the tf.distribute strategy of a run; call it before any other TensorFlow operation.
 
     `auto` takes `multi_worker` where `TF_CONFIG` or a Slurm step names two workers or more,
@@ -23,13 +38,13 @@ def make_strategy(name="auto", logical_cpus=1):
         name: `auto`; `one` (the first GPU, else the CPU); `mirrored` (all GPUs of this machine,
             else all its logical CPUs); `multi_worker` (all workers that `TF_CONFIG`, or without
             it the Slurm step, names).
-        logical_cpus: devices that the CPU is divided in, to rehearse `mirrored` without GPUs.
+        logical_cpus: devices into which the CPU is divided, to rehearse `mirrored` without GPUs.
 
     Returns:
         tf.distribute.Strategy.
 
     Raises:
-        UserError: `multi_worker` without a cluster, or a cluster that does not read.
+        UserError: `multi_worker` without a cluster, or one whose description is not valid.
     """
     if name not in STRATEGIES:
         raise UserError(f"--strategy={name} is not one of {', '.join(STRATEGIES)}")
@@ -51,7 +66,7 @@ def make_strategy(name="auto", logical_cpus=1):
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
-def check_run(strategy, config: RunConfig):
+def check_run(strategy: tf.distribute.Strategy, config: RunConfig) -> None:
     """Checks a run's configuration against the devices that train it.
 
     Args:
@@ -59,12 +74,12 @@ def check_run(strategy, config: RunConfig):
         config: of the run.
 
     Raises:
-        UserError: the devices cannot share the batch, or cannot be compiled for.
+        UserError: the batch cannot be divided among the devices, or XLA cannot compile for them.
     """
     devices, training = strategy.num_replicas_in_sync, config.training
     check_together(config.model, training, devices)
     if devices > 1 and training.jit_compile:
-        # XLA's step would hold every replica's variables, and those of other devices it cannot.
+        # XLA's step would need every replica's variables, and cannot hold those of other devices.
         raise UserError(
             f"training.jit_compile=True trains on one device only, and there are {devices}: set "
             "jit_compile=False or --strategy=one"
@@ -78,16 +93,16 @@ def named_workers() -> int:
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
 
 
-def num_workers(strategy) -> int:
+def num_workers(strategy: tf.distribute.Strategy) -> int:
     """Processes that train together."""
     resolver = getattr(strategy, "cluster_resolver", None)
     return len(_addresses(resolver)) if resolver else 1
 
 
-def is_chief(strategy) -> bool:
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the files of the run.
 
-    It does alone or as the cluster's `chief`; in a cluster without one, as worker 0.
+    It does if it trains alone or is the cluster's `chief`; in a cluster without one, worker 0 does.
     """
     resolver = getattr(strategy, "cluster_resolver", None)
     if resolver is None:
@@ -97,8 +112,8 @@ def is_chief(strategy) -> bool:
     return not resolver.task_id
 
 
-def total(strategy, value: float) -> float:
-    """Sum of a number over all devices, and returns when every worker has come here."""
+def total(strategy: tf.distribute.Strategy, value: float) -> float:
+    """Sum of a number over all devices; it waits until every worker has called it."""
     if strategy.num_replicas_in_sync == 1:
         return value
 
@@ -110,16 +125,73 @@ def total(strategy, value: float) -> float:
     return float(add(tf.constant(value)))
 
 
-def wait_for_all(strategy):
-    """Returns when every worker has come here."""
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Waits until every worker has called it."""
     total(strategy, 0.0)
 
 
-def all_agree(strategy, text: str) -> bool:
-    """Whether all workers come here with the same text; every worker gets the same answer."""
+def all_agree(strategy: tf.distribute.Strategy, text: str) -> bool:
+    """Whether all workers call it with the same text; every worker gets the same answer."""
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:2])  # sums stay exact
     differs = total(strategy, float(number)) != number * strategy.num_replicas_in_sync
     return not total(strategy, float(differs))
+
+
+def must_agree(strategy: tf.distribute.Strategy, value: object, otherwise: str) -> None:
+    """Ends the run, on every worker, where their values differ.
+
+    Raises:
+        UserError: `the workers {otherwise}`.
+    """
+    if not all_agree(strategy, repr(value)):
+        raise UserError(f"the workers {otherwise}")
+
+
+def check_shared_folder(
+    strategy: tf.distribute.Strategy, workdir: Path, videos: run.RunVideos, record_set: RecordSet
+) -> None:
+    """Ends the run, on every worker, where one does not see the chief's files and records.
+
+    Args:
+        strategy: of the run.
+        workdir: folder of the run, which the chief has written by now.
+        videos: of the run.
+        record_set: of the records that this worker reads.
+
+    Raises:
+        UserError: a worker has another folder, older checkpoints or other records.
+    """
+    wait_for_all(strategy)  # the chief has written them
+    missing = not is_chief(strategy) and not run.holds(workdir, videos)
+    if total(strategy, float(missing)):
+        raise UserError(
+            f"the workers do not share {workdir}: every worker needs the chief's folder "
+            "under this name (shared storage), and the same records"
+        )
+    newest = [path.name for path in checkpoints.existing(workdir / run.CHECKPOINTS_FOLDER)]
+    must_agree(strategy, newest, f"do not share {workdir}: their checkpoints differ")
+    # The run's own list of videos is not enough: records may have changed since it started.
+    recorded = [(v.id, v.label, v.num_frames, v.source_sha256) for v in record_set.videos]
+    must_agree(strategy, recorded, f"do not have the same records as {record_set.folder}")
+
+
+@contextlib.contextmanager
+def naming_lost_workers(strategy: tf.distribute.Strategy, progress: Progress) -> Iterator[None]:
+    """Turns what TensorFlow raises in the block when a worker is gone into one line.
+
+    Raises:
+        UserError: another worker was lost.
+    """
+    try:
+        yield
+    except _LOST_WORKER as error:
+        if num_workers(strategy) == 1:
+            raise
+        raise UserError(
+            f"a worker was lost at step {progress.step}: look for the reason in its output, start "
+            "all workers again with the same command, and the run resumes from its last "
+            f"checkpoint ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def _addresses(resolver):
@@ -134,16 +206,16 @@ def _tf_config():
     text = os.environ["TF_CONFIG"]
     try:
         config = json.loads(text)
-        strangers = sorted(set(config["cluster"]) - {"chief", "worker"})
-        if strangers:
+        other_jobs = sorted(set(config["cluster"]) - {"chief", "worker"})
+        if other_jobs:
             raise UserError(
-                f"TF_CONFIG: a cluster of chief and workers is needed, without {strangers[0]!r}"
+                f"TF_CONFIG: a cluster of chief and workers is needed, without {other_jobs[0]!r}"
             )
         if config["task"]["index"] >= len(config["cluster"][config["task"]["type"]]):
-            raise UserError(f"TF_CONFIG: this is no task of its own cluster: {text}")
+            raise UserError(f"TF_CONFIG: its task is not one of its own cluster: {text}")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            'TF_CONFIG does not read: it must be JSON like {"cluster": {"worker": ["host1:2222", '
+            'TF_CONFIG cannot be read: it must be JSON like {"cluster": {"worker": ["host1:2222", '
             f'"host2:2222"]}}, "task": {{"type": "worker", "index": 0}}}}, not {text}'
         ) from error
     return config
@@ -157,7 +229,7 @@ def _resolver():
     if not (port.isdecimal() and 0 < int(port) < 65536):
         raise UserError(f"STFNET_PORT={port} is not a port: give a whole number from 1 to 65535")
     try:
-        # Asked for addresses alone: which GPUs a task has is Slurm's own choice.
+        # Used for the addresses only: which GPUs a task has is Slurm's own choice.
         slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=int(port),
             gpus_per_node=named_workers(),

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from preprocessing import records
 from preprocessing.captions import draw_text
-from stfnet import input_pipeline
+from stfnet import input_pipeline, plans
 from stfnet.config import RunConfig
 from stfnet.evaluation import plots
 from stfnet.inference.annotation import MARGIN, draw_clip
@@ -57,7 +57,7 @@ class TensorBoard(keras.callbacks.Callback):
         positions = self.params["validated"]  # in record_set.videos
         spread = np.linspace(0, len(positions) - 1, min(SHOWN_CLIPS, len(positions))).astype(int)
         clip = self.config.model.clip
-        plan = input_pipeline.plan_evaluation(self.record_set, positions[spread], clip, 1)
+        plan = plans.plan_evaluation(self.record_set, positions[spread], clip, 1)
         self.clips = list(input_pipeline.clip_dataset(self.record_set, plan, clip, 1))
 
     def on_train_batch_end(self, batch, logs=None):

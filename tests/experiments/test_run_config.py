@@ -24,11 +24,14 @@ def test_every_configuration_of_the_project_is_accepted(module):
     [
         ({"model": {}}, "an ml_collections.ConfigDict is needed"),
         (None, "an ml_collections.ConfigDict is needed"),
-        (config_dict.create(model=3), "model=3 is no group of settings"),
+        (config_dict.create(model=3), "model=3 is not a group of settings"),
         (config_dict.create(model={"clip": 3}), "model.clip=3 is not a group of settings"),
         (config_dict.create(speed=3), "unknown settings ['speed']"),
         (config_dict.create(fold=2, protocol="group"), "fold=2 has no effect with protocol=group"),
-        (config_dict.create(training={"weights": "nowhere.h5"}), "weights=nowhere.h5 is no file"),
+        (
+            config_dict.create(training={"weights": "nowhere.h5"}),
+            "weights=nowhere.h5 is not a file",
+        ),
     ],
 )
 def test_a_configuration_of_another_form_is_named(config, message):

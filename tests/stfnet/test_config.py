@@ -1,10 +1,13 @@
 """Configurations: what they refuse, and the way to JSON and back."""
 
+import dataclasses
 import json
 
 import pytest
 
+from preprocessing import video
 from preprocessing.errors import UserError
+from stfnet import plans
 from stfnet.config import (
     ClipConfig,
     ModelConfig,
@@ -12,9 +15,11 @@ from stfnet.config import (
     TrainingConfig,
     check_together,
     from_dict,
+    microbatches_per_device,
     read_json,
     to_dict,
 )
+from stfnet.model import MERGES
 
 
 def test_a_run_configuration_survives_json(tmp_path):
@@ -114,3 +119,35 @@ def test_weights_of_vgg16_need_a_network_of_its_shapes(model, training, message)
 def test_a_missing_file_names_the_folder(tmp_path):
     with pytest.raises(UserError, match=r"is missing: is .* the folder of a run"):
         read_json(RunConfig, tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "devices", "microbatches"),
+    [(8, 8, 1, 8), (8, 8, 2, 4), (8, 8, 8, 1), (8, 1, 2, 1), (12, 4, 2, 2), (12, 6, 4, 3)],
+)
+def test_the_microbatches_of_a_batch_follow_from_the_devices(batch, steps, devices, microbatches):
+    config = TrainingConfig(batch_size=batch, accumulation_steps=steps)
+    assert microbatches_per_device(config, devices) == microbatches
+    assert batch // devices // microbatches <= batch // steps
+
+
+def test_a_batch_smaller_than_the_devices_is_refused():
+    with pytest.raises(UserError, match="batch_size=8 cannot be shared by 3 devices"):
+        microbatches_per_device(TrainingConfig(batch_size=8), 3)
+
+
+def test_inputs_of_the_network_have_two_channels_a_flow_field():
+    clip = ClipConfig(flow_length=5)
+    assert ModelConfig(3, clip).input_channels == {"rgb": 3, "flow": 10}
+    assert ModelConfig(3, clip, streams="flow").input_channels == {"flow": 10}
+
+
+def test_choices_are_those_of_the_modules_that_implement_them():
+    def choices(config, name):
+        fields = {field.name: field for field in dataclasses.fields(config)}
+        return fields[name].metadata["allowed"]
+
+    assert choices(ClipConfig, "resize") == video.RESIZE_MODES
+    assert choices(ModelConfig, "merge") == tuple(MERGES)
+    augmentations = choices(TrainingConfig, "augmentation")
+    assert {*plans.MIRRORED, *plans.CROPPED, "none"} == set(augmentations)

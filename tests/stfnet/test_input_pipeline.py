@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from preprocessing.errors import UserError
 from preprocessing.records import DamagedRecordError
 from preprocessing.records.reader import RecordReader
-from stfnet import ClipConfig, ModelConfig, input_pipeline, sampling
+from stfnet import ClipConfig, ModelConfig, augmentation, input_pipeline, plans, sampling
 from stfnet.config import RunConfig, TrainingConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -41,7 +40,7 @@ def _stored(record_set, video):
 
 def test_a_test_clip_is_its_frames_and_its_flow_stacks(tiny_records):
     positions = np.arange(len(tiny_records.videos))[:5]
-    plan = input_pipeline.plan_evaluation(tiny_records, positions, CLIP, batch_size=2)
+    plan = plans.plan_evaluation(tiny_records, positions, CLIP, batch_size=2)
     batches = list(input_pipeline.clip_dataset(tiny_records, plan, CLIP, 2))
     assert [batch["weight"].numpy().tolist() for batch in batches] == [[1, 1], [1, 1], [1, 0]]
     clips = [
@@ -67,38 +66,14 @@ def test_flow_of_a_square_moving_right_is_above_128(tiny_records):
     for name, low, high in (("Right", 2, 20), ("Left", -20, -2), ("Still", -2, 2)):
         label = tiny_records.classes.index(name)
         positions = [k for k, v in enumerate(tiny_records.videos) if v.label == label]
-        plan = input_pipeline.plan_evaluation(tiny_records, positions, CLIP, 1)
+        plan = plans.plan_evaluation(tiny_records, positions, CLIP, 1)
         for batch in input_pipeline.clip_dataset(tiny_records, plan, CLIP, 1):
             x = batch["fields"].numpy()[0, 1, :, 0, 10:22, 8:24].astype(int) - 128
             assert low <= np.median(x) <= high  # 1 px a frame at 32 pixels is 6.4 levels
 
 
-def test_an_epoch_is_fixed_by_its_seed_stage_and_number(tiny_records, config):
-    positions = np.arange(20)
-
-    def plan(stage, epoch, seed=0):
-        training = dataclasses.replace(config.training, seed=seed)
-        return input_pipeline.plan_training(tiny_records, positions, CLIP, training, stage, epoch)
-
-    first, again = plan(0, 3), plan(0, 3)
-    for field in dataclasses.fields(first):
-        np.testing.assert_array_equal(getattr(first, field.name), getattr(again, field.name))
-    assert sorted(first.video) == positions.tolist()
-    for other in (plan(0, 4), plan(1, 3), plan(0, 3, seed=1)):
-        assert (other.video != first.video).any()
-        assert (other.frames != first.frames).any()
-
-
-def test_balanced_epochs_draw_every_class_equally(tiny_records, config):
-    labels = np.array([video.label for video in tiny_records.videos])
-    positions = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:2]])
-    training = dataclasses.replace(config.training, balanced=True, batch_size=1)
-    plan = input_pipeline.plan_training(tiny_records, positions, CLIP, training, 0, 0)
-    assert np.bincount(labels[plan.video]).tolist() == [5, 5]
-
-
 @pytest.mark.parametrize(
-    ("augmentation", "mirrored", "cropped"),
+    ("kind", "mirrored", "cropped"),
     [
         ("none", False, False),
         ("flip", True, False),
@@ -107,34 +82,32 @@ def test_balanced_epochs_draw_every_class_equally(tiny_records, config):
     ],
 )
 def test_clips_are_mirrored_and_cropped_as_augmentation_says(
-    tiny_records, config, augmentation, mirrored, cropped
+    tiny_records, config, kind, mirrored, cropped
 ):
-    training = dataclasses.replace(config.training, augmentation=augmentation)
+    training = dataclasses.replace(config.training, augmentation=kind)
     positions = np.arange(20)
-    plan = input_pipeline.plan_training(tiny_records, positions, CLIP, training, stage=0, epoch=0)
+    plan = plans.plan_training(tiny_records, positions, CLIP, training, stage=0, epoch=0)
     assert plan.flip.any() == mirrored and not plan.flip.all()
     assert (plan.crop != [0, 0, 1]).any() == cropped
     assert (plan.crop[:, :2] >= 0).all() and (plan.crop[:, :2] + plan.crop[:, 2:] <= 1).all()
 
-    def read(plan, augmentation):
-        (batch,) = input_pipeline.clip_dataset(tiny_records, plan, CLIP, 20, augmentation)
+    def read(plan, kind):
+        (batch,) = input_pipeline.clip_dataset(tiny_records, plan, CLIP, 20, kind)
         return batch
 
-    whole, shown = read(plan, "none"), read(plan, augmentation)
+    whole, shown = read(plan, "none"), read(plan, kind)
     for k in range(20):
         wanted = whole["rgb"][k], whole["fields"][k]
         if plan.flip[k]:
-            wanted = input_pipeline.mirror(*wanted)
+            wanted = augmentation.mirror(*wanted)
         if cropped:
-            wanted = input_pipeline.crop_and_enlarge(*wanted, plan.crop[k])
+            wanted = augmentation.crop_and_enlarge(*wanted, plan.crop[k])
         np.testing.assert_array_equal(shown["rgb"][k], wanted[0])
         np.testing.assert_array_equal(shown["fields"][k], wanted[1])
 
 
 def test_a_part_of_an_epoch_is_read_as_in_the_whole(tiny_records, config):
-    plan = input_pipeline.plan_training(
-        tiny_records, np.arange(20), CLIP, config.training, stage=0, epoch=0
-    )
+    plan = plans.plan_training(tiny_records, np.arange(20), CLIP, config.training, stage=0, epoch=0)
     whole = list(input_pipeline.clip_dataset(tiny_records, plan, CLIP, 4))
     rest = list(input_pipeline.clip_dataset(tiny_records, plan[np.arange(8, 20)], CLIP, 4))
     assert len(whole) == 5
@@ -172,47 +145,3 @@ def test_planes_become_channels_x_before_y_and_field_after_field():
     assert flow.shape == (2, 3, 5, 6, 8)
     assert flow[1, 2, 0, 0].tolist() == list(range(40, 48))
     assert flow[0, 1, 2, 4].tolist() == list(range(108, 116))
-
-
-def test_mirroring_turns_the_picture_and_the_x_flow():
-    rgb = np.arange(1 * 2 * 3 * 3, dtype=np.uint8).reshape(1, 2, 3, 3)
-    fields = np.zeros((1, 1, 2, 2, 3), np.uint8)
-    fields[0, 0, 0] = [[0, 128, 255], [1, 130, 200]]
-    fields[0, 0, 1] = [[7, 8, 9], [1, 2, 3]]
-    mirrored, turned = input_pipeline.mirror(tf.constant(rgb), tf.constant(fields))
-    np.testing.assert_array_equal(mirrored[0, 0, 0], rgb[0, 0, 2])
-    assert turned[0, 0, 0].numpy().tolist() == [[1, 128, 255], [56, 126, 255]]
-    assert turned[0, 0, 1].numpy().tolist() == [[9, 8, 7], [3, 2, 1]]
-
-
-def test_enlarging_a_crop_enlarges_its_flow():
-    rgb = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    fields = np.full((2, 4, 2, 32, 32), 138, np.uint8)  # 10 levels
-    crop = tf.constant([0.0, 0.0, 0.5])
-    _, enlarged = input_pipeline.crop_and_enlarge(tf.constant(rgb), tf.constant(fields), crop)
-    assert np.unique(enlarged).tolist() == [148]
-    kept, same = input_pipeline.crop_and_enlarge(rgb, fields, tf.constant([0.0, 0.0, 1.0]))
-    np.testing.assert_array_equal(kept, rgb)
-    np.testing.assert_array_equal(same, fields)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"num_frames": 5}, "num_frames=3, but the model has clip.num_frames=5.*metadata.json"),
-        ({"flow_length": 2}, "flow_length=4.*--config.model.clip.flow_length=4"),
-        ({"image_size": 64}, "image_size=32.*another folder"),
-        ({"flow_bound": 15.0}, "flow_bound=20.0"),
-    ],
-)
-def test_records_of_another_clip_are_refused(tiny_records, config, changes, message):
-    clip = dataclasses.replace(CLIP, **changes)
-    model = dataclasses.replace(config.model, clip=clip)
-    with pytest.raises(UserError, match=message):
-        input_pipeline.check_records(tiny_records, dataclasses.replace(config, model=model))
-
-
-def test_records_of_other_classes_are_refused(tiny_records, config):
-    other = dataclasses.replace(config, classes=("Right", "Left", "Still"))
-    with pytest.raises(UserError, match="its 3 classes"):
-        input_pipeline.check_records(tiny_records, other)

@@ -57,7 +57,10 @@ def read_checkpoint(folder) -> str:
     """A digest of the checkpoint that a run would resume from."""
     from stfnet.run import checkpoints
 
-    arrays, state = checkpoints.load_latest(folder)
+    checkpoint = checkpoints.load_latest(folder)
+    if checkpoint is None:
+        raise ValueError(f"{folder} has no checkpoint")
+    arrays, state = checkpoint
     names = sorted(arrays)
     text = np.frombuffer(repr((names, state)).encode(), np.uint8)
     return _digest([text, *(arrays[name] for name in names)])

@@ -34,5 +34,5 @@ def test_flow_in_pixels_undoes_the_encoding():
 def test_half_precision_output_and_unknown_mode(layer):
     half = layer(dtype="mixed_bfloat16")(np.zeros((1, 3), dtype="uint8"))
     assert keras.backend.standardize_dtype(half.dtype) == "bfloat16"
-    with pytest.raises(ValueError, match="neither"):
+    with pytest.raises(ValueError, match="is not one of"):
         layer("none")

@@ -31,6 +31,17 @@ def test_stream_passes_every_frame_through_vgg16(numpy_convolution, randomize):
     np.testing.assert_allclose(features.reshape(want.shape), want, rtol=1e-9, atol=1e-12)
 
 
+def test_freezing_keeps_the_first_blocks():
+    stream = VGGStream(width_divisor=64)
+    stream.build((None, 2, 32, 32, 3))
+    for blocks, trained in ((5, 0), (2, 2 * 9), (0, 2 * 13)):  # a kernel and a bias each
+        stream.freeze(blocks)
+        assert len(stream.trainable_variables) == trained
+    stream.freeze(2)
+    frozen = {variable.path.split("/")[-2] for variable in stream.non_trainable_variables}
+    assert frozen == {"block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"}
+
+
 def test_features_keep_their_scale_at_first():
     """He's initialiser: 13 layers neither extinguish nor blow up what a narrow stream sees."""
     keras.utils.set_random_seed(0)

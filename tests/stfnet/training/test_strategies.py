@@ -71,9 +71,12 @@ def test_workers_are_counted_from_tf_config_or_the_slurm_step(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "TF_CONFIG does not read"),
-        ('{"cluster": {}}', "TF_CONFIG does not read"),
-        (json.dumps({"cluster": TWO, "task": {"type": "worker", "index": 2}}), "no task of its"),
+        ("{", "TF_CONFIG cannot be read"),
+        ('{"cluster": {}}', "TF_CONFIG cannot be read"),
+        (
+            json.dumps({"cluster": TWO, "task": {"type": "worker", "index": 2}}),
+            "not one of its own",
+        ),
         (json.dumps({"cluster": {"ps": ["p:1"]}, "task": {}}), "without 'ps'"),
     ],
 )

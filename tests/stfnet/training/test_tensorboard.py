@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from stfnet import ClipConfig, ModelConfig
+from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.inference import annotation
 from stfnet.training import loop, tensorboard
@@ -24,8 +24,7 @@ def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
     )
     config = RunConfig("tiny", tiny_records.classes, model, settings)
     callback = tensorboard.TensorBoard(tmp_path / "logs", tiny_records, config)
-    trainer = loop.Trainer(config, tiny_records, tmp_path, callbacks=[callback])
-    progress = trainer.train()
+    progress = loop.train(config, tiny_records, tmp_path, callbacks=[callback])
 
     events = EventAccumulator(str(tmp_path / "logs"), {"tensors": 0}).Reload()
     figures = {
@@ -45,7 +44,7 @@ def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
         pictures[tag] = [tf.io.decode_png(image) for image in images]
         assert all(image.shape == (int(height), int(width), 3) for image in pictures[tag])
     assert len(pictures["validation/confusion"]) == 1
-    assert len(pictures["validation/clips"]) == len(trainer.located.val)
+    assert len(pictures["validation/clips"]) == len(run.read_videos(tmp_path).val)
 
 
 def test_a_drawn_clip_shows_the_frames_and_names_both_classes():

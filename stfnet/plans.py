@@ -1,0 +1,178 @@
+"""Plans of clips: which videos, in which order, which of their frames and flow fields.
+
+Every epoch is planned before anything is read. A training plan is a pure function of the seed, the
+stage and the epoch, so a run that stops in the middle of an epoch resumes at the very next clip,
+and several workers take their parts of one and the same plan. NumPy only.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from preprocessing.errors import UserError
+from preprocessing.records import RecordSet
+from stfnet import sampling
+from stfnet.config import ClipConfig, RunConfig, TrainingConfig
+
+MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of augmentation
+SMALLEST_CROP = 0.75  # of the side
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipPlan:
+    """M clips to be read.
+
+    Attributes:
+        video: int64 (M,), positions in `record_set.videos`.
+        frames: int64 (M, T), frame numbers.
+        flow: int64 (M, T, L), flow field numbers.
+        flip: bool (M,), whether the clip is mirrored left to right.
+        crop: float32 (M, 3), top, left and side of the square that is kept, as fractions of the
+            image's side.
+        weight: float32 (M,), 1, or 0 for a clip that only fills the last batch.
+    """
+
+    video: np.ndarray
+    frames: np.ndarray
+    flow: np.ndarray
+    flip: np.ndarray
+    crop: np.ndarray
+    weight: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def __getitem__(self, rows: Any) -> "ClipPlan":
+        """The clips that a slice or an index array selects."""
+        return ClipPlan(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
+
+
+def check_records(record_set: RecordSet, config: RunConfig) -> None:
+    """Compares a record set with a run's configuration.
+
+    Raises:
+        UserError: T, L, image size, resize mode, flow bound or the classes differ; the message
+            names both values and the way out.
+    """
+    clip = config.model.clip
+    stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
+    cost = {
+        "num_frames": "only metadata.json is rewritten",
+        "flow_length": "only metadata.json is rewritten",
+    }
+    for name in ("num_frames", "flow_length", "image_size", "resize", "flow_bound"):
+        if stored[name] != getattr(clip, name):
+            raise UserError(
+                f"{record_set.folder}: records were made with {name}={stored[name]}, but the model "
+                f"has clip.{name}={getattr(clip, name)}. Train with experiments.train "
+                f"--config.model.clip.{name}={stored[name]}, or prepare again with "
+                f"experiments.prepare --{name}={getattr(clip, name)} "
+                f"({cost.get(name, 'into another folder')})"
+            )
+    if tuple(record_set.classes) != tuple(config.classes):
+        raise UserError(
+            f"{record_set.folder}: its {len(record_set.classes)} classes "
+            f"({', '.join(record_set.classes[:3])}, ...) are not the {len(config.classes)} the "
+            f"model was trained on ({', '.join(config.classes[:3])}, ...)"
+        )
+
+
+def _plan(
+    record_set: RecordSet,
+    clip: ClipConfig,
+    positions: np.ndarray,
+    choose: Callable[[int], np.ndarray],
+) -> ClipPlan:
+    """A clip of each video, of the frames that `choose` takes from its number of frames."""
+    frames, flow = [], []
+    for position in positions:
+        count = record_set.videos[position].num_frames
+        try:
+            chosen = choose(count)
+        except UserError as error:
+            raise UserError(f"{record_set.videos[position].id}: {error}") from error
+        frames.append(chosen)
+        flow.append(sampling.flow_indices(chosen, count, clip.flow_length))
+    size = len(positions)
+    return ClipPlan(
+        video=np.asarray(positions, np.int64),
+        frames=np.array(frames, np.int64).reshape(size, clip.num_frames),
+        flow=np.array(flow, np.int64).reshape(size, clip.num_frames, clip.flow_length),
+        flip=np.zeros(size, bool),
+        crop=np.tile(np.array([0, 0, 1], np.float32), (size, 1)),
+        weight=np.ones(size, np.float32),
+    )
+
+
+def plan_training(
+    record_set: RecordSet,
+    positions: np.ndarray,
+    clip: ClipConfig,
+    training: TrainingConfig,
+    stage: int,
+    epoch: int,
+) -> ClipPlan:
+    """One epoch's clips in a new random order; whole batches only.
+
+    Args:
+        record_set: of the records.
+        positions: integer array (V,), the training videos in `record_set.videos`.
+        clip, training: the configurations.
+        stage, epoch: 0-based numbers that, with `training.seed`, determine every random choice.
+
+    Returns:
+        ClipPlan of k * `training.batch_size` clips, k >= 1.
+    """
+    rng = np.random.default_rng([training.seed, stage, epoch])
+    size = len(positions) * training.clips_per_video
+    if training.balanced:
+        labels = np.array([record_set.videos[k].label for k in positions])
+        present = np.unique(labels)
+        drawn = rng.permutation(np.resize(present, size))
+        order = np.array([rng.choice(positions[labels == label]) for label in drawn])
+    else:
+        order = rng.permutation(np.repeat(positions, training.clips_per_video))
+    batches = max(size // training.batch_size, 1)
+    order = np.resize(order, batches * training.batch_size)
+    plan = _plan(
+        record_set,
+        clip,
+        order,
+        lambda count: sampling.train_indices(
+            count, clip.num_frames, training.tau_range, rng, clip.short_video
+        ),
+    )
+    if training.augmentation in MIRRORED:
+        plan = dataclasses.replace(plan, flip=rng.random(len(plan)) < 0.5)
+    if training.augmentation in CROPPED:
+        side = rng.uniform(SMALLEST_CROP, 1, len(plan))
+        corner = rng.uniform(0, 1, (2, len(plan))) * (1 - side)
+        plan = dataclasses.replace(plan, crop=np.stack([*corner, side], 1).astype(np.float32))
+    return plan
+
+
+def plan_evaluation(
+    record_set: RecordSet, positions: np.ndarray, clip: ClipConfig, batch_size: int
+) -> ClipPlan:
+    """The test clip of each video in order (Eqs. 13-14), filled up to whole batches.
+
+    Args:
+        record_set: of the records.
+        positions: integer array (V,), videos in `record_set.videos`.
+        clip: the clip configuration.
+        batch_size: clips a batch.
+
+    Returns:
+        ClipPlan whose length is a multiple of `batch_size`; filling clips have weight 0.
+    """
+    plan = _plan(
+        record_set,
+        clip,
+        positions,
+        lambda count: sampling.test_indices(count, clip.num_frames, clip.short_video),
+    )
+    size = -(-len(plan) // batch_size) * batch_size
+    filled = plan[np.minimum(np.arange(size), len(plan) - 1)]
+    return dataclasses.replace(filled, weight=(np.arange(size) < len(plan)).astype(np.float32))

@@ -1,0 +1,205 @@
+"""Callbacks that write a run's steps and epochs to two CSV files and to the terminal."""
+
+import contextlib
+import csv
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+from preprocessing import files
+from preprocessing.records import RecordSet
+from stfnet import run
+from stfnet.config import RunConfig
+from stfnet.training.schedule import Progress
+
+STEP_FIELDS = ("step", "stage", "epoch", "loss", "accuracy", "learning_rate", "gradient_norm")
+_COUNTS = ("step", "stage", "epoch")  # Keras passes every value to a callback as a float
+
+
+def print_header(
+    config: RunConfig,
+    record_set: RecordSet,
+    videos: run.RunVideos,
+    located: run.Located,
+    parameters: int,
+    devices: int,
+) -> None:
+    """Prints what is trained, on what, and what a reader of its figures must know."""
+    print(
+        f"{config.name}: {len(located.train)} training, {len(located.val)} validation and "
+        f"{len(located.test)} test videos of {len(config.classes)} classes (protocol "
+        f"{config.protocol}, fold {config.fold}); {parameters:,} parameters; "
+        f"{devices} device(s)",
+        *located.notes(record_set),
+        *videos.warnings(),
+        sep="\n",
+        flush=True,
+    )
+
+
+@contextlib.contextmanager
+def callbacks_of_run(
+    workdir: Path, progress: Progress, batch_size: int
+) -> Iterator[list[keras.callbacks.Callback]]:
+    """The callbacks that write steps.csv, history.csv and the terminal, open for the block.
+
+    Args:
+        workdir: folder of the run.
+        progress: of the run, resumed from its checkpoint.
+        batch_size: clips an optimiser step.
+    """
+    steps = StepsFile(workdir / run.STEPS_FILE, progress.step)
+    bar = ProgressBar(progress, batch_size)
+    history = HistoryFile(workdir / run.HISTORY_FILE, progress)
+    try:
+        yield [steps, bar, history, EpochLine()]
+    finally:
+        steps.close()
+        bar.close()
+
+
+class StepsFile(keras.callbacks.Callback):
+    """steps.csv: a line an optimiser step, at once.
+
+    Lines of steps that the run repeats, because it was stopped after its last checkpoint, are
+    dropped, and so are those that a crash damaged.
+
+    Args:
+        path: of the file.
+        next_step: the first step that will be written.
+    """
+
+    def __init__(self, path: Path, next_step: int):
+        super().__init__()
+        _write_rows(path, STEP_FIELDS, _whole_rows(path, next_step))
+        self._file = path.open("a", newline="", buffering=1)
+        self._writer = csv.DictWriter(self._file, STEP_FIELDS)
+
+    def on_train_batch_end(self, batch, logs=None):
+        row = {name: logs[name] for name in STEP_FIELDS}
+        self._writer.writerow({**row, **{name: int(row[name]) for name in _COUNTS}})
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """history.csv: a line an epoch, all of them written again at the end of each.
+
+    Args:
+        path: of the file.
+        progress: whose history it is.
+    """
+
+    def __init__(self, path: Path, progress: Progress):
+        super().__init__()
+        self.path, self.progress = path, progress
+
+    def on_epoch_end(self, epoch, logs=None):
+        _write_rows(self.path, list(self.progress.history[0]), self.progress.history)
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """The progress bar of the current epoch's training part.
+
+    Args:
+        progress: of the run.
+        batch_size: clips an optimiser step.
+    """
+
+    def __init__(self, progress: Progress, batch_size: int):
+        super().__init__()
+        self.progress, self.batch_size = progress, batch_size
+        self._bar = tqdm(disable=True)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        progress = self.progress
+        self._bar = tqdm(
+            total=progress.planned // self.batch_size,
+            initial=progress.batch,
+            desc=f"stage {progress.stage + 1} epoch {progress.epoch + 1}",
+            unit="batch",
+            mininterval=0.5,
+            leave=False,
+        )
+
+    def on_train_batch_end(self, batch, logs=None):
+        progress = self.progress
+        self._bar.set_postfix_str(
+            f"loss {progress.loss_sum / progress.batch:.3f}, "
+            f"accuracy {progress.correct_sum / progress.batch / self.batch_size:.3f}, "
+            f"{logs['clips_per_second']:.1f} clips/s, {logs['input_wait']:.0%} waiting for input",
+            refresh=False,
+        )
+        self._bar.update()
+
+    def on_test_begin(self, logs=None):
+        self.close()
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class EpochLine(keras.callbacks.Callback):
+    """Prints the figures of an epoch in one line."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        print(
+            f"stage {logs['stage']:.0f} epoch {logs['epoch']:3.0f}: loss {logs['loss']:.4f} "
+            f"accuracy {logs['accuracy']:.3f} | validation loss {logs['val_loss']:.4f} "
+            f"accuracy {logs['val_accuracy']:.3f} | {logs['clips_per_second']:.1f} clips/s, "
+            f"{logs['input_wait']:.0%} waiting",
+            flush=True,
+        )
+
+
+class Stopwatch:
+    """How fast clips are trained on, and how much of the time is spent waiting for them."""
+
+    def __init__(self):
+        self.begun, self.waited = time.monotonic(), 0.0
+
+    def waiting(self, batches: Iterable) -> Iterator:
+        """Passes batches on and measures how long each is waited for."""
+        iterator = iter(batches)
+        while True:
+            before = time.monotonic()
+            batch = next(iterator, None)
+            if batch is None:
+                return
+            self.waited += time.monotonic() - before
+            yield batch
+
+    def figures(self, clips: int) -> dict[str, float]:
+        """`clips_per_second` and `input_wait`, a fraction, after so many clips."""
+        elapsed = max(time.monotonic() - self.begun, 1e-9)
+        return {"clips_per_second": clips / elapsed, "input_wait": self.waited / elapsed}
+
+
+def _whole_rows(path: Path, next_step: int) -> list[dict[str, str]]:
+    """Rows of a steps.csv that a crash may have cut off or filled with zero bytes."""
+    if not path.exists():
+        return []
+    text = path.read_bytes().replace(b"\0", b"").decode(errors="replace")
+    return [
+        row
+        for row in csv.DictReader(text.splitlines())
+        if set(row) == set(STEP_FIELDS)
+        and None not in row.values()
+        and row["step"].isdigit()
+        and int(row["step"]) < next_step
+    ]
+
+
+def _write_rows(path: Path, fields: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    def write(partial: Path) -> None:
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fields)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    files.write_with(path, write)

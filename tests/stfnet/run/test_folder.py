@@ -1,0 +1,104 @@
+"""The folder of a run: what is written is read again, and what is damaged is named."""
+
+import dataclasses
+import json
+
+import pytest
+
+from preprocessing.errors import UserError
+from stfnet import run
+from stfnet.run import checkpoints
+
+
+def test_videos_are_read_as_they_were_written(tiny, tmp_path):
+    record_set = tiny.record_set(tiny.videos(range(10)))
+    drawn = run.draw_videos(record_set, tiny.config())
+    tiny.write(tmp_path, tiny.config(), drawn)
+    assert run.read_videos(tmp_path) == drawn
+    assert run.read_config(tmp_path) == tiny.config()
+    more = tiny.record_set([*record_set.videos, tiny.video("x", "Bow", "x")])
+    assert run.open_videos(tmp_path, tiny.config(), more) == drawn  # and not drawn again
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda values: values["test"].update(x=""), "was changed after the run wrote it"),
+        (lambda values: values.pop("leak"), "cannot be read"),
+        (lambda values: values.update(format=9), "of another format"),
+        (lambda values: values.update(train=3), "cannot be read"),
+    ],
+)
+def test_a_damaged_list_of_videos_is_named(tiny, tmp_path, damage, message):
+    tiny.write(
+        tmp_path,
+        tiny.config(),
+        run.draw_videos(tiny.record_set(tiny.videos(range(10))), tiny.config()),
+    )
+    path = tmp_path / run.VIDEOS_FILE
+    values = json.loads(path.read_text())
+    damage(values)
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=message):
+        run.read_videos(tmp_path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match="cannot be read"):
+        run.read_videos(tmp_path)
+    path.unlink()
+    with pytest.raises(UserError, match="is missing: it names the videos of the run"):
+        run.read_videos(tmp_path)
+
+
+def test_another_configuration_is_refused_once_something_was_learned(tiny, tmp_path):
+    record_set = tiny.record_set(tiny.videos(range(10)))
+    with run.writing(tmp_path, tiny.config(), run.draw_videos(record_set, tiny.config())):
+        pass
+    other = tiny.config(split_seed=1)
+    drawn = run.open_videos(tmp_path, other, record_set)  # a wrong first command costs nothing
+    tiny.write(tmp_path, other, drawn)
+    with pytest.raises(UserError, match="split_seed: 1 there, 0 now"):
+        run.open_videos(tmp_path, tiny.config(), record_set)
+
+
+def test_a_run_is_finished_when_its_newest_checkpoint_says_so(tmp_path):
+    folder = tmp_path / run.CHECKPOINTS_FOLDER
+    assert not run.is_finished(tmp_path)
+    for step, finished in ((1, False), (2, True)):
+        checkpoints.save(folder, step, {}, {"finished": finished})
+        assert run.is_finished(tmp_path) == finished
+
+
+def test_the_digest_of_the_network_is_that_of_its_file(tiny, tmp_path):
+    (tmp_path / run.BEST_FILE).write_bytes(b"weights")
+    assert run.network_sha256(tmp_path) == tiny.digest("weights")
+
+
+def test_a_folder_holds_the_run_of_its_own_videos_only(tiny, tmp_path):
+    drawn = run.draw_videos(tiny.record_set(tiny.videos(range(10))), tiny.config())
+    assert not run.holds(tmp_path, drawn)
+    tiny.write(tmp_path, tiny.config(), drawn)
+    assert run.holds(tmp_path, drawn)
+    assert not run.holds(tmp_path, dataclasses.replace(drawn, unused={"more": ""}))
+
+
+def test_a_run_whose_videos_are_gone_or_replaced_does_not_go_on(tiny):
+    record_set = tiny.record_set(tiny.videos(range(10)))
+    drawn = run.draw_videos(record_set, tiny.config())
+
+    def check(videos):
+        there = tiny.record_set(videos)
+        run.check_learned_videos("run", drawn, run.locate(drawn, there), there)
+
+    check([video for video in record_set.videos if video.id not in drawn.test])
+    with pytest.raises(UserError, match="none of the val videos of the run in run"):
+        check([video for video in record_set.videos if video.id not in drawn.val])
+    replaced = min(drawn.val)
+    with pytest.raises(UserError, match=rf"1 training or validation videos .*such as {replaced}"):
+        check(
+            [
+                dataclasses.replace(video, source_sha256=tiny.digest("new"))
+                if video.id == replaced
+                else video
+                for video in record_set.videos
+            ]
+        )

@@ -1,0 +1,79 @@
+"""What importing the package brings with it, each time in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("apache_beam", "cv2", "keras", "matplotlib", "sklearn", "tensorflow")
+
+
+@pytest.fixture
+def run_python(request):
+    """Function that runs a program text and returns what it prints."""
+
+    def run(text, *arguments):
+        ended = subprocess.run(
+            [sys.executable, "-c", text, *map(str, arguments)],
+            cwd=request.config.rootpath,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout.split()
+
+    return run
+
+
+def test_the_package_and_every_configuration_load_without_keras(request, run_python):
+    names = [
+        path.stem
+        for path in (request.config.rootpath / "experiments" / "configs").glob("*.py")
+        if path.stem != "__init__"
+    ]
+    assert len(names) > 3
+    text = f"""
+import importlib, sys
+import stfnet, stfnet.run
+for name in {names}:
+    importlib.import_module("experiments.configs." + name).get_config()
+print(*(name for name in {HEAVY} if name in sys.modules))
+"""
+    assert run_python(text) == []
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import stfnet, keras",
+        "import keras, stfnet",
+        "import stfnet, importlib.util; importlib.util.find_spec('keras'); import keras",
+        "import keras; from stfnet import sampling",
+        "import stfnet.config, keras",
+        "from stfnet.layers.fusion import IdentitySum; import keras",
+        "import stfnet.weights, keras",
+    ],
+)
+def test_saved_networks_load_without_custom_objects(run_python, tiny_run, imports):
+    text = f"""
+import sys
+{imports}
+print(type(keras.saving.load_model(sys.argv[1])).__name__)
+"""
+    assert run_python(text, tiny_run / "best.keras") == ["STFNet"]
+
+
+def test_public_names_are_imported_when_they_are_asked_for(run_python):
+    text = """
+import sys, stfnet
+before = "keras" in sys.modules
+public = [getattr(stfnet, name).__name__ for name in stfnet.__all__]
+print(before, hasattr(stfnet, "nothing"), *public)
+"""
+    assert run_python(text) == [
+        "False",
+        "False",
+        *("ClipConfig", "ModelConfig", "STFNet", "build_stfnet"),
+        *("stfnet.layers", "load_vgg16_weights", "stfnet.sampling"),
+    ]

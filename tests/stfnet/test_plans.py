@@ -1,0 +1,118 @@
+"""Plans of clips: pure data, against cases worked by hand."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from preprocessing.errors import UserError
+from stfnet import ClipConfig, ModelConfig, plans
+from stfnet.config import RunConfig, TrainingConfig
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+
+
+@pytest.fixture(scope="module")
+def config(tiny_records):
+    training = TrainingConfig(batch_size=4, tau_range=(1, 3), validation_fraction=0.2)
+    model = ModelConfig(3, CLIP)
+    return RunConfig("tiny", tiny_records.classes, model, training)
+
+
+def test_an_epoch_is_fixed_by_its_seed_stage_and_number(tiny_records, config):
+    positions = np.arange(20)
+
+    def plan(stage, epoch, seed=0):
+        training = dataclasses.replace(config.training, seed=seed)
+        return plans.plan_training(tiny_records, positions, CLIP, training, stage, epoch)
+
+    first, again = plan(0, 3), plan(0, 3)
+    for field in dataclasses.fields(first):
+        np.testing.assert_array_equal(getattr(first, field.name), getattr(again, field.name))
+    assert sorted(first.video) == positions.tolist()
+    for other in (plan(0, 4), plan(1, 3), plan(0, 3, seed=1)):
+        assert (other.video != first.video).any()
+        assert (other.frames != first.frames).any()
+
+
+def test_balanced_epochs_draw_every_class_equally(tiny_records, config):
+    labels = np.array([video.label for video in tiny_records.videos])
+    positions = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:2]])
+    training = dataclasses.replace(config.training, balanced=True, batch_size=1)
+    plan = plans.plan_training(tiny_records, positions, CLIP, training, 0, 0)
+    assert np.bincount(labels[plan.video]).tolist() == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_frames": 5}, "num_frames=3, but the model has clip.num_frames=5.*metadata.json"),
+        ({"flow_length": 2}, "flow_length=4.*--config.model.clip.flow_length=4"),
+        ({"image_size": 64}, "image_size=32.*another folder"),
+        ({"flow_bound": 15.0}, "flow_bound=20.0"),
+    ],
+)
+def test_records_of_another_clip_are_refused(tiny_records, config, changes, message):
+    clip = dataclasses.replace(CLIP, **changes)
+    model = dataclasses.replace(config.model, clip=clip)
+    with pytest.raises(UserError, match=message):
+        plans.check_records(tiny_records, dataclasses.replace(config, model=model))
+
+
+def test_records_of_other_classes_are_refused(tiny_records, config):
+    other = dataclasses.replace(config, classes=("Right", "Left", "Still"))
+    with pytest.raises(UserError, match="its 3 classes"):
+        plans.check_records(tiny_records, other)
+
+
+def _record_set(*lengths):
+    """What a plan reads of a record set: videos of these numbers of frames, all of one class."""
+    videos = [types.SimpleNamespace(id=f"v{n}", label=0, num_frames=n) for n in lengths]
+    return types.SimpleNamespace(videos=videos)
+
+
+def test_the_plan_of_an_evaluation_is_equations_13_and_14_filled_to_whole_batches():
+    plan = plans.plan_evaluation(_record_set(9, 3, 2), np.array([0, 1, 2]), CLIP, batch_size=2)
+    assert plan.video.tolist() == [0, 1, 2, 2]
+    assert plan.frames.tolist() == [[0, 3, 6], [0, 1, 2], [0, 1, 1], [0, 1, 1]]
+    assert plan.flow[0].tolist() == [[0, 0, 0, 1], [1, 2, 3, 4], [4, 5, 6, 7]]
+    assert plan.weight.tolist() == [1, 1, 1, 0]
+    assert not plan.flip.any() and (plan.crop == [0, 0, 1]).all()
+
+
+def test_an_epoch_has_whole_batches_and_at_least_one():
+    record_set = _record_set(*range(10, 17))
+    for size, clips in ((3, 6), (7, 7), (8, 8)):  # 7 videos
+        training = TrainingConfig(batch_size=size)
+        plan = plans.plan_training(record_set, np.arange(7), CLIP, training, 0, 0)
+        assert len(plan) == clips
+        assert len(set(plan.video)) == min(size // 7 * 7 or clips, 7)
+
+
+def test_every_video_gives_as_many_clips_as_asked_for():
+    training = TrainingConfig(batch_size=1, clips_per_video=3)
+    plan = plans.plan_training(_record_set(20, 30), np.arange(2), CLIP, training, 0, 0)
+    assert np.bincount(plan.video).tolist() == [3, 3]
+
+
+def test_rows_of_a_plan_are_a_plan():
+    plan = plans.plan_evaluation(_record_set(9, 3, 2), np.array([0, 1, 2]), CLIP, batch_size=1)
+    rows = plan[np.array([2, 0])]
+    assert len(rows) == 2 and rows.video.tolist() == [2, 0]
+    np.testing.assert_array_equal(rows.flow, plan.flow[[2, 0]])
+
+
+def test_crops_stay_inside_the_image_and_are_not_too_small():
+    training = TrainingConfig(clips_per_video=500, augmentation="flip_crop")
+    plan = plans.plan_training(_record_set(20), np.arange(1), CLIP, training, 0, 0)
+    corner, side = plan.crop[:, :2], plan.crop[:, 2:]
+    assert (corner >= 0).all() and (corner + side <= 1 + 1e-6).all()
+    assert 0.75 <= side.min() < 0.76 and 0.99 < side.max() <= 1
+    assert 200 < plan.flip.sum() < 300
+
+
+def test_a_video_that_is_too_short_is_named():
+    clip = dataclasses.replace(CLIP, short_video="error")
+    with pytest.raises(UserError, match=r"^v2: a video of 2 frames is shorter than the 3"):
+        plans.plan_evaluation(_record_set(9, 2), np.array([0, 1]), clip, 1)

@@ -117,7 +117,7 @@ def test_a_part_of_an_epoch_is_read_as_in_the_whole(tiny_records, config):
 
 
 def test_a_damaged_record_in_a_pipeline_is_the_readers_error(damaged_records):
-    plan = input_pipeline.plan_evaluation(damaged_records, np.arange(4), CLIP, 1)
+    plan = plans.plan_evaluation(damaged_records, np.arange(4), CLIP, 1)
     reader, name = RecordReader(damaged_records), damaged_records.videos[2].id
     with (
         pytest.raises(DamagedRecordError, match=f"the record of {name} is damaged") as caught,

@@ -85,7 +85,8 @@ def load_run_weights(model: keras.Model, path: str | Path) -> list[str]:
         Names of the layers that kept their own weights, without the classifier.
 
     Raises:
-        UserError: the file is not the network of a run, or no layer of it fits; the model is as it was.
+        UserError: the file is not the network of a run, or no layer of it fits; the model is
+            unchanged.
     """
     path = Path(path)
     if not path.is_file():

@@ -202,12 +202,10 @@ def _files(folder, pattern="*"):
 
 def _tasks(name, road, scratch, count, seed):
     """(tasks that give the right results, tasks with damage)."""
-    from stfnet import run
-
     read, source, chosen = {
         "records": lambda: (read_records, road.records, None),
-        "checkpoints": lambda: (read_checkpoint, road.run / run.CHECKPOINTS_FOLDER, None),
-        "networks": lambda: (read_network, road.run, [run.BEST_FILE]),
+        "checkpoints": lambda: (read_checkpoint, road.run / "checkpoints", None),
+        "networks": lambda: (read_network, road.run, ["best.keras"]),
         "exports": lambda: (read_export, road.export, None),
     }[name]()
     task = functools.partial(Task, read)
@@ -223,7 +221,7 @@ def _tasks(name, road, scratch, count, seed):
     elif name == "networks":  # without the rest of the run
         source = scratch / "whole"
         source.mkdir()
-        for file in (run.CONFIG_FILE, run.BEST_FILE):
+        for file in ("config.json", "best.keras"):
             shutil.copy(road.run / file, source / file)
     chosen = chosen or _files(source)
     damaged = [

@@ -113,19 +113,19 @@ class Train(Killed):
         ]
 
     def finished(self, folder):
-        from stfnet.run import BEST_FILE, CHECKPOINTS_FOLDER, checkpoints
+        from stfnet.run import checkpoints
 
         run = folder / "run"
-        for path in (run / CHECKPOINTS_FOLDER).glob("checkpoint-*.npz"):
+        for path in (run / "checkpoints").glob("checkpoint-*.npz"):
             whole_files(path.parent, path.name)
         whole_files(run, "*.json")
         whole_files(run, "*.keras")
-        found = checkpoints.load_latest(run / CHECKPOINTS_FOLDER)
+        found = checkpoints.load_latest(run / "checkpoints")
         if found is None:
             return {}
         state = found[1]
-        if state["best"] and not (run / BEST_FILE).is_file():
-            raise UserError(f"{BEST_FILE} is missing, though a checkpoint has its epoch")
+        if state["best"] and not (run / "best.keras").is_file():
+            raise UserError("best.keras is missing, though a checkpoint has its epoch")
         return {f"epoch {k + 1}": row for k, row in enumerate(state["history"])}
 
     def result(self, folder):

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from preprocessing import video
 from preprocessing.errors import UserError
 from stfnet import plans
 from stfnet.config import (
@@ -147,7 +146,6 @@ def test_choices_are_those_of_the_modules_that_implement_them():
         fields = {field.name: field for field in dataclasses.fields(config)}
         return fields[name].metadata["allowed"]
 
-    assert choices(ClipConfig, "resize") == video.RESIZE_MODES
     assert choices(ModelConfig, "merge") == tuple(MERGES)
     augmentations = choices(TrainingConfig, "augmentation")
     assert {*plans.MIRRORED, *plans.CROPPED, "none"} == set(augmentations)

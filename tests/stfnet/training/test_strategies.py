@@ -10,6 +10,7 @@ import tensorflow as tf
 from preprocessing.errors import UserError
 from stfnet.config import ModelConfig, RunConfig, TrainingConfig
 from stfnet.training import strategies
+from stfnet.training.schedule import Progress
 
 TWO = {"worker": ["a:1", "b:1"]}
 
@@ -128,3 +129,36 @@ def test_workers_agree_where_all_say_the_same(monkeypatch):
     sums = iter([float(int.from_bytes(hashlib.sha256(b"same").digest()[:2])), 1.0])
     monkeypatch.setattr(strategies, "total", lambda _, value: value + next(sums))
     assert not strategies.all_agree(two, "same")  # a third one's doubt reaches all
+
+
+def test_a_lost_worker_is_one_line_where_there_are_several():
+    cluster = tf.distribute.cluster_resolver.SimpleClusterResolver(tf.train.ClusterSpec(TWO))
+    two = types.SimpleNamespace(cluster_resolver=cluster)
+    lost = tf.errors.UnavailableError(None, None, "Connection reset by peer\nAdditional GRPC error")
+    progress = Progress()
+    with (
+        pytest.raises(UserError, match=r"lost at step 7: .* \(Connection reset by peer\)$"),
+        strategies.naming_lost_workers(two, progress),
+    ):
+        progress.step = 7
+        raise lost
+    with (
+        pytest.raises(tf.errors.UnavailableError),
+        strategies.naming_lost_workers(tf.distribute.get_strategy(), progress),
+    ):
+        raise lost
+
+
+def test_a_folder_and_records_that_one_process_has_are_shared(monkeypatch, tmp_path):
+    one = tf.distribute.get_strategy()
+    record_set = types.SimpleNamespace(videos=(), folder="records")
+    strategies.check_shared_folder(one, tmp_path, None, record_set)
+    monkeypatch.setattr(strategies, "all_agree", lambda strategy, text: False)
+    with pytest.raises(UserError, match=r"do not share .*: their checkpoints differ"):
+        strategies.check_shared_folder(one, tmp_path, None, record_set)
+    monkeypatch.setattr(strategies, "all_agree", lambda strategy, text: "checkpoint" not in text)
+    strategies.check_shared_folder(one, tmp_path, None, record_set)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "checkpoint-000000001.npz").touch()
+    with pytest.raises(UserError, match="do not share"):
+        strategies.check_shared_folder(one, tmp_path, None, record_set)

@@ -1,4 +1,4 @@
-# make demo: the whole road on rendered videos, from nothing.  make test: linter and tests.
+# make demo: the whole road on rendered videos, from nothing.  make test: linter, types and tests.
 # make test-slow: several workers, killed runs, Beam and other tests that take minutes.
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -29,6 +29,7 @@ demo: install
 test: $(INSTALLED)-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow"
 
 test-slow: $(INSTALLED)-slow

@@ -21,6 +21,8 @@ setup(
         "absl-py>=2.1",
         "google-crc32c>=1.5",
         "h5py>=3.10",
+        # TensorFlow Datasets imports it and does not ask for it.
+        "importlib-resources>=6",
         "jinja2>=3.1",
         "keras>=3.15,<4",
         "matplotlib>=3.8",
@@ -41,7 +43,14 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "beam": ["apache-beam>=2.77"],
         "peers": ["torch>=2.6"],
-        "test": ["av>=14", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "ruff>=0.6"],
+        "test": [
+            "av>=14",
+            "mypy>=1.15",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.5",
+            "ruff>=0.6",
+        ],
     },
     entry_points={
         "console_scripts": [

@@ -168,7 +168,7 @@ def _attempt(function, task, reporter) -> tuple[str, Any]:
         return "done", Failure(getattr(error, "outcome", "refused"), str(error))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = f"{error}: free some space and run the same command again to go on"
+            reason = f"{error}: free some space and run the same command again to continue"
             return "stop", StopRunError(reason)
         return "done", Failure("error", f"{type(error).__name__}: {error}")
 

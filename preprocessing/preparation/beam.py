@@ -72,7 +72,7 @@ def _run_pipeline(arguments: list[str], waiting: list[tasks.Task], time_limit: f
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[-1] if lines else type(error).__name__
         raise UserError(
-            f"the Beam pipeline failed: {reason}. Run the same command again to go on"
+            f"the Beam pipeline failed: {reason}. Run the same command again to continue"
         ) from error
 
 

@@ -136,7 +136,7 @@ def test_a_pipeline_that_fails_is_one_line(videos, tmp_path):
     from preprocessing.preparation.beam import beam_runner
 
     run = beam_runner("--runner=NoSuchRunner", 60)
-    with pytest.raises(UserError, match=r"the Beam pipeline failed: .*NoSuchRunner.*to go on"):
+    with pytest.raises(UserError, match=r"the Beam pipeline failed: .*NoSuchRunner.*to continue"):
         prepare.prepare(
             class_folders.load(videos), tmp_path, conversion.Settings(image_size=16), {}, run
         )

@@ -17,10 +17,8 @@ imagenet   full VGG-16s whose ImageNet weights (or `--config.training.weights=FI
 
 Without a splits.csv, give `--config.protocol=group`.
 
-Time: not measured (34 epochs of 144 clips were trained). Expected, on 2 shared x86-64 cores, one
-seed each (docs/results.md, "Real videos on a CPU"): 240 clips of fights or none 70.8 %, chance
-50.0 %; 224 clips of 7 tennis strokes 13.5 to 21.6 %, chance 14.3 %. `imagenet` on the clips of
-fights, with other weights and 4 epochs: 61.1 %.
+Time: not measured (34 epochs of 144 clips were trained). Expected result: docs/real_videos.md; of
+`imagenet`: not measured.
 """
 
 from experiments.configs import defaults

@@ -19,11 +19,17 @@ from experiments import program
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output", "runs/demo", "Folder for everything that the demonstration makes.")
-flags.DEFINE_integer("groups", 24, "Groups (figure, background, camera) rendered.", lower_bound=4)
-flags.DEFINE_bool("ablation", True, "Also train each stream alone.")
-
 CONFIG = Path(__file__).with_name("configs") / "synthetic.py"
+
+
+def define_flags():
+    flags.DEFINE_string(
+        "output", "runs/demo", "Folder for everything that the demonstration makes."
+    )
+    flags.DEFINE_integer(
+        "groups", 24, "Groups (figure, background, camera) rendered.", lower_bound=4
+    )
+    flags.DEFINE_bool("ablation", True, "Also train each stream alone.")
 
 
 def step(name, *arguments):
@@ -138,6 +144,7 @@ def main(_):
 
 
 def cli():
+    define_flags()
     program.run(main)
 
 

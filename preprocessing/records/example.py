@@ -12,10 +12,11 @@ A record is a `tf.train.Example` of one video:
 The images are JPEG or PNG. What the 8 bits of a flow field mean is `preprocessing.flow.encode`'s.
 """
 
+import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypedDict
+from typing import IO, Any, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -82,9 +83,7 @@ def decode_frame(image: bytes | memoryview) -> np.ndarray:
     Raises:
         ValueError: the image cannot be decoded.
     """
-    import cv2
-
-    return _decoded(image, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    return _decoded(image, _codec().color)
 
 
 def decode_field(image: bytes | memoryview) -> np.ndarray:
@@ -93,9 +92,7 @@ def decode_field(image: bytes | memoryview) -> np.ndarray:
     Raises:
         ValueError: the image cannot be decoded.
     """
-    import cv2
-
-    gray = _decoded(image, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    gray = _decoded(image, _codec().gray)
     return gray.reshape(2, -1, gray.shape[1])
 
 
@@ -115,9 +112,7 @@ def image_shape(image: bytes | memoryview) -> tuple[int, ...]:
     Raises:
         ValueError: the image cannot be decoded.
     """
-    import cv2
-
-    return _decoded(image, cv2.IMREAD_UNCHANGED).shape
+    return _decoded(image, _codec().unchanged).shape
 
 
 def _encoded(image: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
@@ -130,11 +125,31 @@ def _encoded(image: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
     return encoded.tobytes()
 
 
-def _decoded(image: bytes | memoryview, mode: int) -> np.ndarray:
-    # OpenCV lets other threads run meanwhile.
+class _Codec(NamedTuple):
+    """OpenCV's decoder and its modes."""
+
+    imdecode: Callable[[np.ndarray, int], np.ndarray | None]
+    color: int
+    gray: int
+    unchanged: int
+
+
+@functools.cache  # an import statement for each image would take a twentieth of decoding it
+def _codec() -> _Codec:
     import cv2
 
-    decoded = cv2.imdecode(np.frombuffer(image, np.uint8), mode) if len(image) else None
+    upright = cv2.IMREAD_IGNORE_ORIENTATION
+    return _Codec(
+        cv2.imdecode,
+        cv2.IMREAD_COLOR_RGB | upright,
+        cv2.IMREAD_GRAYSCALE | upright,
+        cv2.IMREAD_UNCHANGED,
+    )
+
+
+def _decoded(image: bytes | memoryview, mode: int) -> np.ndarray:
+    # OpenCV lets other threads run meanwhile.
+    decoded = _codec().imdecode(np.frombuffer(image, np.uint8), mode) if len(image) else None
     if decoded is None:
         raise ValueError("an image cannot be decoded")
     return decoded

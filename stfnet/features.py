@@ -239,7 +239,7 @@ class Features:
         if path not in self._mapped:
             try:
                 self._mapped[path] = np.load(path, mmap_mode="r")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 self.damage = UserError(
                     f"{path} is missing or damaged ({error}): delete it and start the same command "
                     "again, which computes it again"

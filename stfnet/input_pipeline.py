@@ -20,14 +20,11 @@ PREFETCHED_BATCHES = 2
 
 
 class Reader(Protocol):
-    """What a dataset reads from, with Python code that TensorFlow calls.
+    """What a dataset reads from, with Python code that TensorFlow calls."""
 
-    Attributes:
-        damage: the error that damaged data raised last, or None. TensorFlow replaces an exception
-            of Python code that it calls by one of its own.
-    """
-
-    damage: UserError | None
+    @property
+    def damage(self) -> UserError | None:
+        """The error that damaged data raised last. TensorFlow replaces it by one of its own."""
 
 
 @contextlib.contextmanager

@@ -36,10 +36,16 @@ flags.DEFINE_integer(
 flags.DEFINE_enum(
     "cache",
     "none",
-    ["none", "memory", "disk"],
-    "Reads the records once and keeps them in memory, or a copy of them in --cache_dir.",
+    ["none", "memory", "disk", "features"],
+    "Reads the records once and keeps them in memory, or a copy of them in --cache_dir; or "
+    "computes the maps of frozen streams once and keeps them in --cache_dir.",
 )
-flags.DEFINE_string("cache_dir", None, "Folder of --cache=disk, by default a temporary one.")
+flags.DEFINE_string(
+    "cache_dir",
+    None,
+    "Folder of --cache=disk, by default a temporary one, or of --cache=features, by default "
+    "WORKDIR/features; runs can share it.",
+)
 flags.DEFINE_string(
     "folds",
     None,
@@ -53,8 +59,8 @@ def check_flags():
     """Refuses flags that have no effect with the others, and folders that cannot be written."""
     if FLAGS.strategy != "mirrored":
         program.refuse_without_effect(["logical_cpus"], "without --strategy=mirrored")
-    if FLAGS.cache != "disk":
-        program.refuse_without_effect(["cache_dir"], "without --cache=disk")
+    if FLAGS.cache not in ("disk", "features"):
+        program.refuse_without_effect(["cache_dir"], "without --cache=disk or --cache=features")
     elif FLAGS.cache_dir:
         program.output_folder("cache_dir")
     program.output_folder("workdir")
@@ -66,7 +72,7 @@ def main(_):
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
     from preprocessing.records import local_copy
-    from stfnet import plans
+    from stfnet import features, plans
     from stfnet.training import strategies
 
     # First of all: a cluster can only be joined before TensorFlow has done anything else.
@@ -75,6 +81,8 @@ def main(_):
     config = make_run_config(FLAGS.config, record_set)
     strategies.check_run(strategy, config)
     plans.check_records(record_set, config)
+    if FLAGS.cache == "features":
+        features.check(config, strategies.num_workers(strategy))
     workdir = Path(FLAGS.workdir)
     if not FLAGS.folds:
         runs = {workdir: config}
@@ -113,6 +121,7 @@ def train(config, record_set, workdir, strategy):
     from stfnet.training.tensorboard import TensorBoard
 
     keras.backend.clear_session()  # of the run before
+    maps_folder = Path(FLAGS.cache_dir or Path(FLAGS.workdir) / run.FEATURES_FOLDER)
     try:
         progress = loop.train(
             config,
@@ -121,6 +130,7 @@ def train(config, record_set, workdir, strategy):
             strategy,
             callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)],
             cache_in_memory=FLAGS.cache == "memory",
+            features_folder=maps_folder if FLAGS.cache == "features" else None,
         )
     except Preempted as stop:
         print(stop, file=sys.stderr)

@@ -10,21 +10,34 @@ def forward_multiply_adds(config: ModelConfig) -> int:
     Pooling, normalisation and activations are left out, as is usual. A training step is counted
     as three forward passes (forward, gradients of inputs, gradients of weights).
     """
-    clip, divisor = config.clip, config.width_divisor
+    return stream_multiply_adds(config) + head_multiply_adds(config)
+
+
+def stream_multiply_adds(config: ModelConfig) -> int:
+    """As `forward_multiply_adds`, of the streams alone."""
     total = 0
     for channels in config.input_channels.values():
-        side = clip.image_size
+        side = config.clip.image_size
         for block, widths in enumerate(VGG16_BLOCKS):
             side = side // 2 if block else side
             for width in widths:
-                total += side * side * 9 * channels * (width // divisor)
-                channels = width // divisor
-    width = VGG16_BLOCKS[-1][-1] // divisor
-    total += side * side * 27 * width * len(config.input_channels) * width  # fusion
+                width //= config.width_divisor
+                total += side * side * 9 * channels * width
+                channels = width
+    return total * config.clip.num_frames
+
+
+def head_multiply_adds(config: ModelConfig) -> int:
+    """As `forward_multiply_adds`, of what follows the streams, from the fusion on."""
+    side = config.clip.image_size
+    for _ in VGG16_BLOCKS[1:]:
+        side //= 2
+    width = VGG16_BLOCKS[-1][-1] // config.width_divisor
+    total = side * side * 27 * width * len(config.input_channels) * width  # fusion
     pooled = -(-side // 2)
     total += pooled * pooled * width * config.fc6_units
     units = config.lstm_units
     merged = 2 * units if config.merge == "concat" else units
     for features in (side * side * width, config.fc6_units, merged):
         total += (features + units) * 4 * units
-    return total * clip.num_frames + units * config.num_classes
+    return total * config.clip.num_frames + units * config.num_classes

@@ -22,6 +22,7 @@ NORMALIZE = ("gates", "all")
 STATISTICS = ("layer", "batch")
 TEMPORAL_CONV1 = ("random", "cross_modality")
 FC6_INIT = ("random", "imagenet")
+WHOLE_STREAM = 5  # blocks of VGG-16
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 
 
@@ -181,6 +182,12 @@ class TrainingConfig:
                 f"training.max_epochs={self.max_epochs}: its learning rate would not be reached"
             )
         self._refuse_without_effect()
+
+    @property
+    def stages_on_first_streams(self) -> int:
+        """Number of stages, from the first on, in which the streams have their first weights."""
+        frozen = [blocks == WHOLE_STREAM for blocks in self.frozen_blocks]
+        return frozen.index(False) if False in frozen else len(frozen)
 
     def _refuse_without_effect(self):
         if self.weight_decay and self.optimizer != "adamw":

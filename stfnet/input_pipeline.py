@@ -3,10 +3,13 @@
 import contextlib
 import dataclasses
 import os
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet.augmentation import augmenter
@@ -16,22 +19,31 @@ from stfnet.plans import ClipPlan
 PREFETCHED_BATCHES = 2
 
 
+class Reader(Protocol):
+    """What a dataset reads from, with Python code that TensorFlow calls."""
+
+    @property
+    def damage(self) -> UserError | None:
+        """The error that damaged data raised last. TensorFlow replaces it by one of its own."""
+
+
 @contextlib.contextmanager
-def naming_damage(reader: RecordReader):
-    """Turns what TensorFlow makes of a damaged record into the error that names it.
+def naming_damage(*readers: Reader):
+    """Turns what TensorFlow makes of damaged data into the error that names it.
 
     Args:
-        reader: of the `clip_dataset` that is read inside the block.
+        readers: of the datasets that are read inside the block.
 
     Raises:
-        DamagedRecordError: a record that was read inside the block is damaged.
+        UserError: what was read inside the block is damaged.
     """
     try:
         yield
     except tf.errors.OpError as error:
-        if reader.damage is None:
-            raise
-        raise reader.damage from error
+        for reader in readers:
+            if reader.damage is not None:
+                raise reader.damage from error
+        raise
 
 
 def clip_dataset(
@@ -57,10 +69,6 @@ def clip_dataset(
         (B, T, L, 2, H, W), `label` int64 (B,), `weight` float32 (B,), `video` int64 (B,);
         `network_inputs` makes the network's inputs of them.
     """
-    rows = {
-        "label": np.array([record_set.videos[k].label for k in plan.video], np.int64),
-        **{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)},
-    }
     decode_clips = (reader or RecordReader(record_set)).clips
     augment = augmenter(augmentation)
     size, length = clip.image_size, clip.num_frames
@@ -79,12 +87,40 @@ def clip_dataset(
             stateful=False,
         )
         rgb, fields = augment(rows, *map(tf.ensure_shape, images, shapes))
-        kept = {name: rows[name] for name in ("label", "weight", "video")}
-        return {"rgb": rgb, "fields": fields, **kept}
+        return {"rgb": rgb, "fields": fields}
+
+    return planned_dataset(record_set, plan, batch_size, read)
+
+
+def planned_dataset(
+    record_set: RecordSet,
+    plan: ClipPlan,
+    batch_size: int,
+    read: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
+) -> tf.data.Dataset:
+    """The clips of a plan in its order, read in whatever way.
+
+    Args:
+        record_set: of the records.
+        plan: the clips; its length is a multiple of `batch_size`.
+        batch_size: clips a batch.
+        read: function of a batch of the plan's fields, which returns the tensors of its clips.
+
+    Returns:
+        tf.data.Dataset of what `read` returns, with `label` int64 (B,), `weight` float32 (B,) and
+        `video` int64 (B,).
+    """
+    rows = {
+        "label": np.array([record_set.videos[k].label for k in plan.video], np.int64),
+        **{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)},
+    }
+
+    def read_batch(rows):
+        return {**read(rows), **{name: rows[name] for name in ("label", "weight", "video")}}
 
     dataset = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=True)
     cores = len(os.sched_getaffinity(0))
-    dataset = dataset.map(read, num_parallel_calls=cores, deterministic=True)
+    dataset = dataset.map(read_batch, num_parallel_calls=cores, deterministic=True)
     # Without autotuning, whose thread delays the end of every iterator by seconds.
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -98,11 +134,14 @@ def network_inputs(batch):
     decoding, and the device that trains takes next to no time.
 
     Args:
-        batch: `rgb` uint8 (B, T, H, W, 3) and `fields` uint8 (B, T, L, 2, H, W), of `clip_dataset`.
+        batch: `rgb` uint8 (B, T, H, W, 3) and `fields` uint8 (B, T, L, 2, H, W), of `clip_dataset`;
+            or the streams' maps, of `features.map_dataset`, which are returned as they are.
 
     Returns:
         Dictionary of `rgb` and `flow`, uint8 (B, T, H, W, 2L), channels x1, y1, x2, y2, ...
     """
+    if "fields" not in batch:
+        return batch
     _, frames, length, _, height, width = batch["fields"].shape
     stacks = tf.transpose(batch["fields"], (0, 1, 4, 5, 2, 3))  # b t l xy h w -> b t h w l xy
     stacks = tf.reshape(stacks, (-1, frames, height, width, 2 * length))

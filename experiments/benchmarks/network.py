@@ -2,6 +2,7 @@ r"""The full network on this machine: forward pass and training step, beside pea
 
     python -m experiments.benchmark network [--backends=tensorflow,jax,torch] [--nopeer]
         [--precisions=float32,mixed_bfloat16] [--xla=off,on] [--batch_size=1] [--remat]
+        [--streams=trained,frozen,maps]
 
 Every row runs in a process of its own, which measures the matrix-product peak too (the median of
 products before, between and after), since seconds say little on a machine that is shared. The
@@ -29,6 +30,9 @@ def define_flags():
     flags.DEFINE_list("backends", backends, "Keras backends, those installed among them.")
     flags.DEFINE_list("precisions", ["float32", "mixed_bfloat16"], "Or mixed_float16.")
     flags.DEFINE_list("xla", ["off", "on"], "Whether TensorFlow compiles with XLA.")
+    flags.DEFINE_list(
+        "streams", ["trained"], "TensorFlow's step with streams trained, frozen, or on their maps."
+    )
     flags.DEFINE_bool("peer", True, "Also a plain PyTorch statement, where PyTorch is installed.")
     flags.DEFINE_integer("batch_size", 1, "Clips a step; 0 lets the program choose.", lower_bound=0)
     flags.DEFINE_integer(
@@ -49,6 +53,8 @@ def define_flags():
 def _line(row):
     """A line of the table."""
     name = f"{row['backend']} {row['precision']}{' XLA' if row['xla'] else ''}"
+    if row["streams"] != "trained":
+        name += f", {row['streams']}"
     if "failed" in row:
         return f"{name:34} {row['batch_size']:>5} {row['failed']}"
     cells = []
@@ -77,7 +83,12 @@ def main(_):
     figures.check_output()
     rows = list(
         network_rows.rows(
-            FLAGS.backends, FLAGS.precisions, FLAGS.xla, FLAGS.peer, max(FLAGS.batch_size, 1)
+            FLAGS.backends,
+            FLAGS.precisions,
+            FLAGS.xla,
+            FLAGS.peer,
+            max(FLAGS.batch_size, 1),
+            FLAGS.streams,
         )
     )
     halves = ("forward s", "clips/s", "GFLOP/s", "peak", "train s", "clips/s", "GFLOP/s", "peak")

@@ -20,12 +20,15 @@ class Row:
         precision: Keras dtype policy.
         xla: whether TensorFlow compiles with XLA.
         batch_size: clips a step.
+        streams: in the training step, `trained`; `frozen`; or `maps`, where the step begins with
+            the maps of frozen streams (`train --cache=features`).
     """
 
     backend: str
     precision: str
     xla: bool
     batch_size: int
+    streams: str = "trained"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +86,21 @@ def _clips(size, config, flow="flow"):
     }
 
 
+def _maps(size, config):
+    """Random maps of the streams of a batch."""
+    import numpy as np
+
+    rng, side = np.random.default_rng(0), config.clip.image_size // 16
+    shape = (size, config.clip.num_frames, side, side, 512 // config.width_divisor)
+    return {name: rng.random(shape, np.float32).astype(np.float16) for name in ("rgb", "flow")}
+
+
 def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
     """Forward pass and the project's own training step."""
     import tensorflow as tf
 
-    from stfnet.config import RunConfig, TrainingConfig
+    from stfnet.config import WHOLE_STREAM, RunConfig, TrainingConfig
     from stfnet.training import loop
-    from stfnet.training.schedule import make_optimizer
-    from stfnet.training.steps import DistributedSteps
 
     size = row.batch_size
     matrix = tf.random.normal((settings.peak_size, settings.peak_size))
@@ -102,6 +112,7 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
         precision=row.precision,
         jit_compile=row.xla,
         remat=settings.remat,
+        frozen_blocks=(0, 0) if row.streams == "trained" else (WHOLE_STREAM, WHOLE_STREAM),
     )
     config = RunConfig("benchmark", ("",) * 11, _model_config(settings.image_size), training)
     model = loop.make_model(config)
@@ -110,11 +121,11 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
     if settings.accumulation_steps == 1:
         figures["forward"] = timing.median(lambda: forward().numpy(), settings.repeats)
     if settings.training:
-        steps = DistributedSteps(
-            model, make_optimizer(training, 1e-5), training, tf.distribute.get_strategy()
-        )
+        on_maps = row.streams == "maps"
+        strategy = tf.distribute.get_strategy()
+        steps = loop.start_stage(0, training, model, strategy, on_maps=on_maps)
         peak.measure()
-        clips = _clips(size, config.model, "fields")
+        clips = _maps(size, config.model) if on_maps else _clips(size, config.model, "fields")
         batch = {name: tf.constant(value) for name, value in clips.items()}
         batch |= {"label": tf.zeros(size, tf.int64), "weight": tf.ones(size)}
         figures["training"] = timing.median(
@@ -194,16 +205,18 @@ def measure(row: Row, settings: Settings) -> dict[str, Any]:
         dict: the fields of `row`, `accumulation_steps`, `remat`, `parameters`, `peak_gflops`,
         `peak_memory_gb`, and for `forward` and `training`, where measured, a dict of `seconds`,
         `clips_per_second`, `gflops` and `share_of_peak`. A training step counts as three forward
-        passes.
+        passes of what is trained, and one of frozen streams.
     """
-    from stfnet.complexity import forward_multiply_adds
+    from stfnet.complexity import head_multiply_adds, stream_multiply_adds
 
     measures = {"tensorflow": _measure_tensorflow, PEER: _measure_peer}
     measured = measures.get(row.backend, _measure_backend)(row, settings)
     memory = measured.get("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     peak = 2 * settings.peak_size**3 / measured["peak"] / 1e9
     config = _model_config(settings.image_size)
-    work = 2 * forward_multiply_adds(config) * row.batch_size / 1e9
+    streams, head = stream_multiply_adds(config), head_multiply_adds(config)
+    passes = {"trained": 3, "frozen": 1, "maps": 0}[row.streams]
+    work = {"forward": streams + head, "training": passes * streams + 3 * head}
     figures = {
         **dataclasses.asdict(row),
         "accumulation_steps": settings.accumulation_steps,
@@ -212,9 +225,9 @@ def measure(row: Row, settings: Settings) -> dict[str, Any]:
         "peak_gflops": round(peak, 1),
         "peak_memory_gb": round(memory / 1e9, 2),
     }
-    for name, passes in (("forward", 1), ("training", 3)):
+    for name, multiply_adds in work.items():
         if name in measured:
-            gflops = passes * work / measured[name]
+            gflops = 2 * multiply_adds * row.batch_size / 1e9 / measured[name]
             figures[name] = {
                 "seconds": round(measured[name], 3),
                 "clips_per_second": round(row.batch_size / measured[name], 4),

@@ -16,11 +16,17 @@ from preprocessing.errors import UserError
 LEAST_GAIN = 1.03  # of doubling the batch
 PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # Keras backend: package
 PRECISIONS, XLA = ("float32", "mixed_bfloat16", "mixed_float16"), ("off", "on")
+STREAMS = ("trained", "frozen", "maps")
 RESULT = "row:"  # before the figures on a process's standard output
 
 
 def rows(
-    backends: Sequence[str], precisions: Sequence[str], xla: Sequence[str], peer: bool, size: int
+    backends: Sequence[str],
+    precisions: Sequence[str],
+    xla: Sequence[str],
+    peer: bool,
+    size: int,
+    streams: Sequence[str] = STREAMS[:1],
 ) -> Iterator[Row]:
     """What to measure, of what is installed; prints what is not.
 
@@ -30,6 +36,7 @@ def rows(
         xla: some of `XLA`, for the TensorFlow backend.
         peer: whether the plain PyTorch statement is measured too.
         size: clips a step.
+        streams: some of `STREAMS`, for the TensorFlow backend.
 
     Raises:
         UserError: a name is unknown.
@@ -38,6 +45,7 @@ def rows(
         ("backends", backends, PACKAGES),
         ("precisions", precisions, PRECISIONS),
         ("xla", xla, XLA),
+        ("streams", streams, STREAMS),
     ):
         for value in values or [""]:
             if value not in known:
@@ -46,9 +54,10 @@ def rows(
         if importlib.util.find_spec(PACKAGES[backend]) is None:
             print(f"{backend}: not installed")
             continue
-        compiled = xla if backend == "tensorflow" else ["off"]
-        for precision, one in itertools.product(precisions, compiled):
-            yield Row(backend, precision, one == "on", size)
+        ours = backend == "tensorflow"
+        choices = (precisions, xla if ours else XLA[:1], streams if ours else STREAMS[:1])
+        for precision, compiled, kind in itertools.product(*choices):
+            yield Row(backend, precision, compiled == "on", size, kind)
     if peer and importlib.util.find_spec("torch") is None:
         print(f"{PEER}: not installed (pip install -e '.[peers]')")
     elif peer:

@@ -22,6 +22,7 @@ STEPS_FILE = "steps.csv"
 HISTORY_FILE = "history.csv"
 CURVES_FILE = "curves.png"
 TENSORBOARD_FOLDER = "tensorboard"
+FEATURES_FOLDER = "features"
 
 FORMAT = 1  # of VIDEOS_FILE
 

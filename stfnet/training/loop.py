@@ -6,7 +6,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -19,6 +19,7 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import input_pipeline, plans, run
 from stfnet.config import RunConfig, TrainingConfig
+from stfnet.features import Features, map_dataset
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
 from stfnet.run import checkpoints
@@ -41,6 +42,7 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     cache_in_memory: bool = False,
+    features_folder: Path | None = None,
 ) -> Progress:
     """Trains one run in its folder, from the start or from its last checkpoint, to its end.
 
@@ -53,6 +55,8 @@ def train(
             steps.csv, an epoch's those of history.csv, and those of `on_test_end` the `confusion`
             matrix too; the positions of the validation videos are `params["validated"]`.
         cache_in_memory: whether the records of training and validation are read into memory once.
+        features_folder: where the maps of frozen streams are kept. The stages in which the streams
+            have their first weights then read them, and compute no streams.
 
     Returns:
         Progress, with `best` and `history`.
@@ -79,8 +83,22 @@ def train(
         devices = strategy.num_replicas_in_sync
         logs.print_header(config, record_set, videos, located, model.count_params(), devices)
 
+    maps = None
+    if features_folder:
+        maps = Features(features_folder, model, record_set, config)
+        maps.compute([*located.train, *located.val])
+
     def clips(plan: plans.ClipPlan, augmentation: str = "none") -> Iterable:
-        return _worker_batches(strategy, record_set, plan, config, augmentation, reader)
+        """This worker's clips of a plan, or their maps while the streams are frozen."""
+
+        def read(plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
+            if maps and progress.stage < training.stages_on_first_streams:
+                return map_dataset(maps, record_set, plan, config, batch_size)
+            return input_pipeline.clip_dataset(
+                record_set, plan, clip, batch_size, augmentation, reader
+            )
+
+        return _worker_batches(strategy, plan, size, read)
 
     def save() -> float:
         """Writes a checkpoint and returns the time."""
@@ -109,14 +127,14 @@ def train(
         )
         if progress.finished:
             return progress
-        steps = start_stage(progress.stage, training, model, strategy)
+        steps = start_stage(progress.stage, training, model, strategy, on_maps=bool(maps))
         if checkpoint:
             variables.assign(checkpoint[0], model, steps.optimizer)
             logging.info("resuming from step %d", progress.step)
         del checkpoint  # as large as the network and its optimiser
         saved_at = time.monotonic()
 
-        stack.enter_context(input_pipeline.naming_damage(reader))
+        stack.enter_context(input_pipeline.naming_damage(reader, *([maps] if maps else ())))
         if chief:
             own = stack.enter_context(logs.callbacks_of_run(workdir, progress, size))
             callbacks = [*own, *callbacks]
@@ -194,7 +212,7 @@ def train(
             if stage_is_over and not progress.finished:
                 strategies.wait_for_all(strategy)  # the chief may still be writing
                 _load_best(workdir, model, progress.stage)
-                steps = start_stage(progress.stage, training, model, strategy, steps)
+                steps = start_stage(progress.stage, training, model, strategy, steps, bool(maps))
             saved_at = save()
         listeners.on_train_end()
         strategies.wait_for_all(strategy)  # one that leaves early looks lost to the others
@@ -232,6 +250,7 @@ def start_stage(
     model: keras.Model,
     strategy: tf.distribute.Strategy,
     previous: DistributedSteps | None = None,
+    on_maps: bool = False,
 ) -> DistributedSteps:
     """Freezes the blocks of a stage and gives its steps, with an optimiser at its first step.
 
@@ -242,6 +261,7 @@ def start_stage(
         strategy: that trains it.
         previous: the steps of the stage before, used again where the same blocks are frozen:
             compiling the same graph again would only take time.
+        on_maps: whether stages whose streams have their first weights read the streams' maps.
     """
     frozen = training.frozen_blocks
     if previous and frozen[stage] == frozen[stage - 1]:
@@ -251,7 +271,8 @@ def start_stage(
         for stream in _streams(model):
             stream.freeze(frozen[stage])
         optimizer = make_optimizer(training, training.learning_rates[stage])
-    return DistributedSteps(model, optimizer, training, strategy)
+    on_maps = on_maps and stage < training.stages_on_first_streams
+    return DistributedSteps(model, optimizer, training, strategy, on_maps)
 
 
 def _streams(model: keras.Model) -> list[VGGStream]:
@@ -260,28 +281,25 @@ def _streams(model: keras.Model) -> list[VGGStream]:
 
 def _worker_batches(
     strategy: tf.distribute.Strategy,
-    record_set: RecordSet,
     plan: plans.ClipPlan,
-    config: RunConfig,
-    augmentation: str,
-    reader: RecordReader,
+    size: int,
+    read: Callable[[plans.ClipPlan, int], tf.data.Dataset],
 ) -> Iterable:
-    """This worker's clips of a plan, as one batch a replica; each worker iterates over as many."""
-    size = config.training.batch_size
+    """This worker's clips of a plan, as one batch a replica; each worker iterates over as many.
+
+    Args:
+        strategy: that trains.
+        plan: the clips.
+        size: clips a batch, over all replicas.
+        read: function of a part of the plan and the clips a batch of its dataset.
+    """
     if not len(plan):
         return ()
 
     def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
         workers, worker = context.num_input_pipelines, context.input_pipeline_id
         rows = np.arange(len(plan)).reshape(-1, workers, size // workers)[:, worker].ravel()
-        return input_pipeline.clip_dataset(
-            record_set,
-            plan[rows],
-            config.model.clip,
-            size // strategy.num_replicas_in_sync,
-            augmentation,
-            reader,
-        )
+        return read(plan[rows], size // strategy.num_replicas_in_sync)
 
     # Not to the end of the iterator, at which several workers would have to agree.
     return itertools.islice(strategy.distribute_datasets_from_function(make), len(plan) // size)

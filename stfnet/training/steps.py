@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from stfnet import features
 from stfnet.config import TrainingConfig, microbatches_per_device
 from stfnet.input_pipeline import network_inputs
 
@@ -25,6 +26,8 @@ class DistributedSteps:
         optimizer: of the stage.
         training: the configuration.
         strategy: over whose replicas a batch is divided.
+        on_maps: whether batches hold the maps of the streams, of `features.map_dataset`; then only
+            what follows the streams is computed and trained.
     """
 
     def __init__(
@@ -33,13 +36,17 @@ class DistributedSteps:
         optimizer: keras.optimizers.Optimizer,
         training: TrainingConfig,
         strategy: tf.distribute.Strategy,
+        on_maps: bool = False,
     ):
         self.optimizer, self.training, self.strategy = optimizer, training, strategy
         self.replicas = strategy.num_replicas_in_sync
         self.microbatches = microbatches_per_device(training, self.replicas)
         with strategy.scope():
             # The loss is computed on logits: a softmax that underflows has no gradient.
-            self.model = keras.Model(model.input, model.get_layer("logits").output)
+            if on_maps:
+                self.model = features.head(model)
+            else:
+                self.model = keras.Model(model.input, model.get_layer("logits").output)
             self.optimizer.build(self.model.trainable_variables)
         # For SwapEMAWeights alone: the network itself is saved without its optimiser.
         self.model.compile(optimizer=self.optimizer)

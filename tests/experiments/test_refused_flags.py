@@ -53,7 +53,7 @@ CASES = {
     ],
     "train": [
         ((*TRAIN, "--logical_cpus=2"), "--logical_cpus has no effect without --strategy=mirrored"),
-        ((*TRAIN, "--cache_dir=there"), "--cache_dir has no effect without --cache=disk"),
+        ((*TRAIN, "--cache_dir=there"), "--cache_dir has no effect without --cache=disk or"),
         ((*TRAIN, "--workdir=a_file"), "--workdir=a_file: a_file is no folder"),
     ],
     "predict": [

@@ -3,7 +3,11 @@
 import pytest
 
 from stfnet import ClipConfig, ModelConfig
-from stfnet.complexity import forward_multiply_adds
+from stfnet.complexity import (
+    forward_multiply_adds,
+    head_multiply_adds,
+    stream_multiply_adds,
+)
 
 
 def test_the_paper_network_takes_574_g_multiply_adds():
@@ -26,4 +30,6 @@ def test_a_tiny_network_by_hand():
     fusion = 27 * 8 * 8
     fc6 = 8 * 5
     lstms = 12 * ((8 + 3) + (5 + 3) + (3 + 3))
+    assert stream_multiply_adds(config) == stream
+    assert head_multiply_adds(config) == fusion + fc6 + lstms + 3 * 2
     assert forward_multiply_adds(config) == stream + fusion + fc6 + lstms + 3 * 2

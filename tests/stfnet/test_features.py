@@ -1,0 +1,125 @@
+"""Maps of frozen streams: those of the network, computed once, and the same training on them."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from preprocessing.errors import UserError
+from preprocessing.records.reader import RecordReader
+from stfnet import ClipConfig, ModelConfig, features, input_pipeline, plans, run
+from stfnet.config import RunConfig, TrainingConfig
+from stfnet.training import loop
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+MODEL = ModelConfig(
+    3, CLIP, width_divisor=32, fc6_units=8, lstm_units=8, rgb_input="unit", flow_input="pixels"
+)
+TRAINING = TrainingConfig(
+    learning_rates=(1e-2, 1e-3),
+    max_epochs=(2, 1),
+    frozen_blocks=(5, 3),
+    batch_size=4,
+    tau_range=(1, 3),
+    validation_fraction=0.2,
+    augmentation="flip",
+)
+
+
+def _config(record_set, model=MODEL, **changes):
+    training = dataclasses.replace(TRAINING, **changes)
+    return RunConfig(record_set.name, record_set.classes, model, training)
+
+
+def _losses(workdir):
+    with open(workdir / run.STEPS_FILE, newline="") as file:
+        return np.array([float(row["loss"]) for row in csv.DictReader(file)])
+
+
+@pytest.mark.parametrize("streams", ["both", "flow"])
+def test_a_clips_maps_are_those_that_the_streams_give_for_it(tiny_records, tmp_path, streams):
+    config = _config(tiny_records, dataclasses.replace(MODEL, streams=streams))
+    model = loop.make_model(config)
+    maps = features.Features(tmp_path, model, tiny_records, config)
+    positions = np.array([1, 6])
+    maps.compute(positions)
+    plan = plans.plan_training(tiny_records, positions, CLIP, config.training, 0, 0)
+    plan = dataclasses.replace(plan, flip=np.arange(len(plan)) % 2 == 0)
+    (batch,) = features.map_dataset(maps, tiny_records, plan, config, len(plan))
+    (clips,) = input_pipeline.clip_dataset(
+        tiny_records, plan, CLIP, len(plan), "flip", RecordReader(tiny_records)
+    )
+    inputs = input_pipeline.network_inputs(clips)
+    for name in model.input:
+        frames = model.get_layer(f"{name}_normalization")(inputs[name])
+        expected = np.asarray(model.get_layer(f"{name}_stream")(frames))
+        assert batch[name].dtype == np.float16
+        np.testing.assert_allclose(batch[name], expected, rtol=2**-10, atol=1e-5)
+    assert set(batch) == {*model.input, "label", "weight", "video"}
+    np.testing.assert_array_equal(batch["label"], clips["label"])
+
+
+def test_training_on_maps_follows_training_without_them(tiny_records, tmp_path):
+    # Without dropout, whose masks depend on how often random numbers were drawn.
+    model = dataclasses.replace(MODEL, fc6_dropout=0.0, lstm_dropout=0.0)
+    config = _config(tiny_records, model)
+    loop.train(config, tiny_records, tmp_path / "without")
+    loop.train(config, tiny_records, tmp_path / "with", features_folder=tmp_path / "maps")
+    without, with_maps = _losses(tmp_path / "without"), _losses(tmp_path / "with")
+    np.testing.assert_allclose(with_maps, without, rtol=2**-8)
+    assert np.ptp(without) > 0.01
+
+
+def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, tmp_path):
+    config = _config(tiny_records, augmentation="none")
+    model = loop.make_model(config)
+    maps = features.Features(tmp_path, model, tiny_records, config)
+    maps.compute([0, 1])
+    paths = sorted(maps.folder.glob("*.npy"))
+    assert len(paths) == 4  # two videos of two streams
+    kept, lost = paths[0], paths[-1]
+    before = {path: path.read_bytes() for path in paths}
+    kept.write_bytes(b"")  # not computed again: it is there
+    lost.unlink()
+    maps.compute([0, 1])
+    assert lost.read_bytes() == before[lost]
+    plan = plans.plan_evaluation(tiny_records, np.array([0, 1]), CLIP, 1)
+    damaged = rf"{kept.name} is missing or damaged .* delete it and"
+    with pytest.raises(UserError, match=damaged), input_pipeline.naming_damage(maps):
+        list(features.map_dataset(maps, tiny_records, plan, config, 1))
+
+
+def test_other_weights_or_inputs_have_maps_of_their_own(tiny_records, tmp_path):
+    folders = set()
+    for model, changes in (
+        (MODEL, {}),
+        (MODEL, {"seed": 1}),
+        (dataclasses.replace(MODEL, flow_input="centered"), {}),
+        (MODEL, {"learning_rates": (1.0, 1.0)}),  # the same maps as the first
+    ):
+        config = _config(tiny_records, model, **changes)
+        network = loop.make_model(config)
+        folders.add(features.Features(tmp_path, network, tiny_records, config).folder)
+    assert len(folders) == 3
+
+
+def test_the_forecast_counts_frames_streams_mirrors_and_bytes(tiny_records):
+    frames = tiny_records.videos[0].num_frames + tiny_records.videos[4].num_frames
+    # Two streams, mirrored and not; a map has 2 x 2 cells of 512 / 32 channels of two bytes.
+    expected = (4 * frames, 4 * frames * 2 * 2 * 16 * 2)
+    assert features.forecast(tiny_records, [0, 4], _config(tiny_records)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "workers", "reason"),
+    [
+        ({"frozen_blocks": (0, 5)}, 1, r"no effect with training.frozen_blocks=\(0, 5\)"),
+        ({"augmentation": "crop"}, 1, "keeps no maps of crops"),
+        ({}, 2, "there are 2 workers"),
+    ],
+)
+def test_what_cannot_be_trained_on_maps_is_refused(tiny_records, changes, workers, reason):
+    with pytest.raises(UserError, match=reason):
+        features.check(_config(tiny_records, **changes), workers)
+    features.check(_config(tiny_records), 1)

@@ -1,8 +1,6 @@
 """The walls of the house, as docs/architecture.md draws them: who may import whom, and how much."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -131,19 +129,6 @@ def test_preprocessing_starts_without_tensorflow(name):
     assert "tensorflow" not in {full.split(".")[0] for full in _imports(name, deferred=False)}
 
 
-def _loaded_by(code):
-    """The modules that Python has loaded after some code, in a process of its own."""
-    code += "\nimport sys\nprint('\\n'.join(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.splitlines())
-
-
-def test_the_package_loads_without_what_only_some_programs_need():
-    loaded = _loaded_by("import stfnet\nstfnet.ClipConfig, stfnet.ModelConfig, stfnet.sampling")
-    assert not loaded & {"cv2", "keras", "matplotlib", "tensorflow", *ONLY_FOR_SOME_PROGRAMS}
-
-
 def test_the_network_imports_nothing_that_only_some_programs_need():
     # Not by what is loaded afterwards: Keras itself imports OpenCV and Matplotlib where they are.
     needed, waiting = set(), ["stfnet", "stfnet.model", "stfnet.weights", "stfnet.layers"]
@@ -154,15 +139,6 @@ def test_the_network_imports_nothing_that_only_some_programs_need():
             waiting += [full for full in _imports(name, deferred=False) if full in MODULES]
     others = {full.split(".")[0] for name in needed for full in _imports(name, deferred=False)}
     assert not others & {"cv2", "matplotlib", *ONLY_FOR_SOME_PROGRAMS}
-
-
-def test_configurations_load_without_tensorflow():
-    paths = sorted((ROOT / "experiments" / "configs").glob("*.py"))
-    names = [f"experiments.configs.{path.stem}" for path in paths if path.stem != "__init__"]
-    loaded = _loaded_by(
-        f"import importlib\nfor name in {names}:\n    importlib.import_module(name).get_config()\n"
-    )
-    assert set(names) <= loaded and not loaded & {"tensorflow", "keras", "cv2"}
 
 
 def test_every_module_has_a_test_file_of_its_own():

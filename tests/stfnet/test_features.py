@@ -60,10 +60,14 @@ def test_a_clips_maps_are_those_that_the_streams_give_for_it(tiny_records, tmp_p
     np.testing.assert_array_equal(batch["label"], clips["label"])
 
 
-def test_training_on_maps_follows_training_without_them(tiny_records, tmp_path):
+ONE_STAGE = {"learning_rates": (1e-2,), "max_epochs": (2,), "frozen_blocks": (5,)}
+
+
+@pytest.mark.parametrize("stages", [ONE_STAGE, pytest.param({}, marks=pytest.mark.slow)])
+def test_training_on_maps_follows_training_without_them(tiny_records, tmp_path, stages):
     # Without dropout, whose masks depend on how often random numbers were drawn.
     model = dataclasses.replace(MODEL, fc6_dropout=0.0, lstm_dropout=0.0)
-    config = _config(tiny_records, model)
+    config = _config(tiny_records, model, **stages)
     loop.train(config, tiny_records, tmp_path / "without")
     loop.train(config, tiny_records, tmp_path / "with", features_folder=tmp_path / "maps")
     without, with_maps = _losses(tmp_path / "without"), _losses(tmp_path / "with")

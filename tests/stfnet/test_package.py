@@ -48,11 +48,14 @@ print(*(name for name in {HEAVY} if name in sys.modules))
     [
         "import stfnet, keras",
         "import keras, stfnet",
-        "import stfnet, importlib.util; importlib.util.find_spec('keras'); import keras",
-        "import keras; from stfnet import sampling",
-        "import stfnet.config, keras",
+        pytest.param(
+            "import stfnet, importlib.util; importlib.util.find_spec('keras'); import keras",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("import keras; from stfnet import sampling", marks=pytest.mark.slow),
+        pytest.param("import stfnet.config, keras", marks=pytest.mark.slow),
         "from stfnet.layers.fusion import IdentitySum; import keras",
-        "import stfnet.weights, keras",
+        pytest.param("import stfnet.weights, keras", marks=pytest.mark.slow),
     ],
 )
 def test_saved_networks_load_without_custom_objects(run_python, tiny_run, imports):

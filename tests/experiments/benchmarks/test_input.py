@@ -3,6 +3,7 @@ import json
 import pytest
 
 
+@pytest.mark.slow
 def test_the_input_pipeline_is_measured_against_decoding(run_benchmark, tiny_records, tmp_path):
     output = tmp_path / "input.json"
     ended = run_benchmark(

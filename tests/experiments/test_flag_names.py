@@ -20,6 +20,7 @@ OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master"}
 PRINTED_BY = {
     "preprocessing/records/local_copy.py": ["train"],
     "stfnet/config.py": ["train"],
+    "stfnet/features.py": ["train"],
     "stfnet/training/strategies.py": ["train"],
     "stfnet/inference/capture.py": ["predict"],
     "stfnet/inference/export.py": ["export"],

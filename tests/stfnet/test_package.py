@@ -54,7 +54,9 @@ print(*(name for name in {HEAVY} if name in sys.modules))
         ),
         pytest.param("import keras; from stfnet import sampling", marks=pytest.mark.slow),
         pytest.param("import stfnet.config, keras", marks=pytest.mark.slow),
-        "from stfnet.layers.fusion import IdentitySum; import keras",
+        pytest.param(
+            "from stfnet.layers.fusion import IdentitySum; import keras", marks=pytest.mark.slow
+        ),
         pytest.param("import stfnet.weights, keras", marks=pytest.mark.slow),
     ],
 )

@@ -8,6 +8,7 @@ from experiments.benchmarks import films, flow_measurements
 from preprocessing.flow.service import server
 
 
+@pytest.mark.slow
 def test_each_solver_has_a_row_and_the_ratio_is_to_opencv_on_one_core():
     textures = films.moving_textures(4, 24, 24)
     frames = np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in textures])

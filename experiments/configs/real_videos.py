@@ -15,7 +15,8 @@ imagenet   full VGG-16s whose ImageNet weights (or `--config.training.weights=FI
            clips of 6 frames (`--num_frames=6`). The fusion, fc6 and the LSTMs are trained; a step
            needs no backward pass through the streams, which is two thirds of the work.
 
-Without a splits.csv, give `--config.protocol=group`.
+On a processor with AMX, `--config.training.precision=mixed_bfloat16` is several times as fast; on
+one without, it is several times as slow (docs/performance.md). Without a splits.csv, give `--config.protocol=group`.
 
 Time: not measured (34 epochs of 144 clips were trained). Expected result: docs/real_videos.md; of
 `imagenet`: not measured.
@@ -49,7 +50,6 @@ def _scratch():
             clip_norm=1.0,
             label_smoothing=0.1,
             tau_range=(2, 8),
-            precision="mixed_bfloat16",
             augmentation="flip_crop",
         ),
     )

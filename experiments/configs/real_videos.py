@@ -16,7 +16,9 @@ imagenet   full VGG-16s whose ImageNet weights (or `--config.training.weights=FI
            needs no backward pass through the streams, which is two thirds of the work.
 
 On a processor with AMX, `--config.training.precision=mixed_bfloat16` is several times as fast; on
-one without, it is several times as slow (docs/performance.md). Without a splits.csv, give `--config.protocol=group`.
+one without, it is several times as slow (docs/performance.md).
+
+Without a splits.csv, give `--config.protocol=group`.
 
 Time: not measured (34 epochs of 144 clips were trained). Expected result: docs/real_videos.md; of
 `imagenet`: not measured.

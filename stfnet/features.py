@@ -152,7 +152,7 @@ class Features:
                 return
             maps, size = forecast(self._record_set, {k for k, _ in missing}, self._config)
             print(
-                f"computing {maps:,} maps of frozen streams once, {size / 1e9:.1f} GB, in "
+                f"computing {maps:,} maps of frozen streams once, {size / 1e6:,.0f} MB, in "
                 f"{self.folder}",
                 flush=True,
             )

@@ -57,8 +57,10 @@ def identity(model: keras.Model, record_set: RecordSet, config: RunConfig) -> di
     clip = to_dict(config.model.clip)
     return {
         "format": FORMAT,
-        "records_sha256": record_set.sha256,
-        "videos": [video.id for video in record_set.videos],
+        # Sets from before digests are told from each other by where they lie.
+        "records": record_set.sha256 or str(record_set.folder.resolve()),
+        "videos": [(video.id, video.num_frames, video.length) for video in record_set.videos],
+        "precision": config.training.precision,
         "clip": {
             name: clip[name] for name in ("flow_length", "image_size", "resize", "flow_bound")
         },
@@ -132,8 +134,17 @@ class Features:
         self.folder.mkdir(parents=True, exist_ok=True)
         files.write_json(self.folder / FEATURES_FILE, values)
 
-    def compute(self, positions: Iterable[int]) -> None:
+    def compute(
+        self, positions: Iterable[int], must_stop: Callable[[], bool] = lambda: False
+    ) -> bool:
         """Computes the maps of all frames of videos that have none yet.
+
+        Args:
+            positions: of the videos in the record set.
+            must_stop: asked before each video.
+
+        Returns:
+            Whether all are there; not, where it had to stop.
 
         Raises:
             UserError: another process computes them, the disk is full, or a map has values that
@@ -149,7 +160,7 @@ class Features:
                 if not all(self._path(k, name, flip).is_file() for name in self.streams)
             ]
             if not missing:
-                return
+                return True
             maps, size = forecast(self._record_set, {k for k, _ in missing}, self._config)
             print(
                 f"computing {maps:,} maps of frozen streams once, {size / 1e6:,.0f} MB, in "
@@ -161,7 +172,10 @@ class Features:
             frames = sum(self._record_set.videos[k].num_frames for k, _ in missing)
             with tqdm(total=frames, unit="frame", desc="maps", leave=False) as bar:
                 for k, flip in missing:
+                    if must_stop():
+                        return False
                     self._compute_video(k, flip, reader, run, bar.update)
+        return True
 
     def _path(self, position: int, stream: str, flip: bool) -> Path:
         return self.folder / f"{position:06d}-{stream}{'-mirrored' if flip else ''}.npy"

@@ -83,10 +83,7 @@ def train(
         devices = strategy.num_replicas_in_sync
         logs.print_header(config, record_set, videos, located, model.count_params(), devices)
 
-    maps = None
-    if features_folder:
-        maps = Features(features_folder, model, record_set, config)
-        maps.compute([*located.train, *located.val])
+    maps: Features | None = None
 
     def clips(plan: plans.ClipPlan, augmentation: str = "none") -> Iterable:
         """This worker's clips of a plan, or their maps while the streams are frozen."""
@@ -127,11 +124,18 @@ def train(
         )
         if progress.finished:
             return progress
-        steps = start_stage(progress.stage, training, model, strategy, on_maps=bool(maps))
+        on_maps = features_folder is not None
+        steps = start_stage(progress.stage, training, model, strategy, on_maps=on_maps)
         if checkpoint:
             variables.assign(checkpoint[0], model, steps.optimizer)
             logging.info("resuming from step %d", progress.step)
         del checkpoint  # as large as the network and its optimiser
+        if features_folder and progress.stage < training.stages_on_first_streams:
+            # Of the streams as they are now: the starting weights' file may have changed since.
+            maps = Features(features_folder, model, record_set, config)
+            learned = [*located.train, *located.val]
+            if not maps.compute(learned, lambda: sigterm.received):
+                raise Preempted("stopped among the maps; the same command resumes the run")
         saved_at = time.monotonic()
 
         stack.enter_context(input_pipeline.naming_damage(reader, *([maps] if maps else ())))
@@ -212,7 +216,7 @@ def train(
             if stage_is_over and not progress.finished:
                 strategies.wait_for_all(strategy)  # the chief may still be writing
                 _load_best(workdir, model, progress.stage)
-                steps = start_stage(progress.stage, training, model, strategy, steps, bool(maps))
+                steps = start_stage(progress.stage, training, model, strategy, steps, on_maps)
             saved_at = save()
         listeners.on_train_end()
         strategies.wait_for_all(strategy)  # one that leaves early looks lost to the others

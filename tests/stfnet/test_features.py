@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
@@ -94,18 +95,57 @@ def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, 
         list(features.map_dataset(maps, tiny_records, plan, config, 1))
 
 
+def test_a_computation_that_must_stop_keeps_what_it_has(tiny_records, tmp_path):
+    config = _config(tiny_records, augmentation="none")
+    maps = features.Features(tmp_path, loop.make_model(config), tiny_records, config)
+    asked = []
+
+    def after_one():
+        asked.append(len(list(maps.folder.glob("*.npy"))))
+        return len(asked) == 2
+
+    assert not maps.compute([0, 1, 2], after_one)
+    assert asked == [0, 2]  # maps of the two streams of a video
+    assert maps.compute([0, 1, 2])
+    assert len(list(maps.folder.glob("*.npy"))) == 6
+
+
+class _BreakOff(keras.callbacks.Callback):
+    """Breaks a run off in its second step."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_run_takes_the_maps_of_its_own_streams(tiny_records, tmp_path, monkeypatch):
+    model = dataclasses.replace(MODEL, fc6_dropout=0.0, lstm_dropout=0.0)
+    config = _config(tiny_records, model, **ONE_STAGE, checkpoint_minutes=0.0)
+    maps = tmp_path / "maps"
+    loop.train(config, tiny_records, tmp_path / "whole", features_folder=maps)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(config, tiny_records, tmp_path / "run", None, [_BreakOff()], False, maps)
+    # As if the file of starting weights had changed since: the checkpoint has the run's streams.
+    other = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=9))
+    make_model = loop.make_model
+    monkeypatch.setattr(loop, "make_model", lambda _: make_model(other))
+    loop.train(config, tiny_records, tmp_path / "run", features_folder=maps)
+    np.testing.assert_allclose(_losses(tmp_path / "run"), _losses(tmp_path / "whole"), rtol=1e-5)
+
+
 def test_other_weights_or_inputs_have_maps_of_their_own(tiny_records, tmp_path):
     folders = set()
     for model, changes in (
         (MODEL, {}),
         (MODEL, {"seed": 1}),
         (dataclasses.replace(MODEL, flow_input="centered"), {}),
+        (MODEL, {"precision": "mixed_bfloat16"}),
         (MODEL, {"learning_rates": (1.0, 1.0)}),  # the same maps as the first
     ):
         config = _config(tiny_records, model, **changes)
         network = loop.make_model(config)
         folders.add(features.Features(tmp_path, network, tiny_records, config).folder)
-    assert len(folders) == 3
+    assert len(folders) == 4
 
 
 def test_the_forecast_counts_frames_streams_mirrors_and_bytes(tiny_records):

@@ -52,6 +52,38 @@ def assign(
     raise UserError(f"protocol {protocol!r} is unknown: it is one of {', '.join(PROTOCOLS)}")
 
 
+def group_folds(videos: Iterable, parts: int, seed: int = 0) -> dict[str, int]:
+    """Divides videos into parts for cross-validation, by whole groups, with the classes balanced.
+
+    Args:
+        videos: as for `assign`.
+        parts: their number.
+        seed: of the drawing.
+
+    Returns:
+        video id -> number of its part, from 0.
+
+    Raises:
+        UserError: there are fewer groups than parts.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    videos = sorted(videos, key=lambda video: video.id)
+    groups = [video.group for video in videos]
+    if len(set(groups)) < parts:
+        raise UserError(
+            f"the training videos are of {len(set(groups))} groups, which cannot be divided into "
+            f"{parts} folds: ask for fewer"
+        )
+    labels = [video.class_name for video in videos]
+    folds = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    return {
+        videos[k].id: number
+        for number, (_, held_out) in enumerate(folds.split(labels, labels, groups))
+        for k in held_out
+    }
+
+
 def leak(videos: Iterable, assignment: Mapping[str, str]) -> float:
     """Fraction of test clips with a clip of the same class and group in training.
 

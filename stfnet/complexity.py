@@ -32,12 +32,20 @@ def head_multiply_adds(config: ModelConfig) -> int:
     side = config.clip.image_size
     for _ in VGG16_BLOCKS[1:]:
         side //= 2
-    width = VGG16_BLOCKS[-1][-1] // config.width_divisor
-    total = side * side * 27 * width * len(config.input_channels) * width  # fusion
+    width = config.fused_channels
+    total = 0
+    if config.fusion in ("conv3d", "conv2d"):
+        window = 27 if config.fusion == "conv3d" else 9
+        inputs = VGG16_BLOCKS[-1][-1] // config.width_divisor * len(config.input_channels)
+        total += side * side * window * inputs * width
     pooled = -(-side // 2)
-    total += pooled * pooled * width * config.fc6_units
     units = config.lstm_units
-    merged = 2 * units if config.merge == "concat" else units
-    for features in (side * side * width, config.fc6_units, merged):
+    read = {"conv": width if config.conv_pool else side * side * width, "fc": config.fc6_units}
+    if config.branches != "both":
+        read = {config.branches: read[config.branches]}
+    if "fc" in read:
+        total += pooled * pooled * width * config.fc6_units
+    merged = units * (len(read) if config.merge == "concat" else 1)
+    for features in (*read.values(), merged):
         total += (features + units) * 4 * units
     return total * config.clip.num_frames + units * config.num_classes

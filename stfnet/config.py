@@ -18,7 +18,8 @@ from stfnet.sampling import SHORT_VIDEO
 # Choices that more than one module reads; all others stand at their setting alone.
 RGB_INPUTS = ("imagenet", "unit")
 FLOW_INPUTS = ("centered", "pixels")
-NORMALIZE = ("gates", "all")
+NORMALIZE = ("none", "gates", "all")
+FUSIONS = ("conv3d", "conv2d", "sum", "concat")
 STATISTICS = ("layer", "batch")
 TEMPORAL_CONV1 = ("random", "cross_modality")
 FC6_INIT = ("random", "imagenet")
@@ -68,11 +69,26 @@ class ModelConfig:
     rgb_input: str = setting("imagenet", RGB_INPUTS)
     # v - 128, or (v - 128) * flow_bound / 127.5.
     flow_input: str = setting("centered", FLOW_INPUTS)
+    # Batch normalisation of each stream's map before the fusion, so that channels and streams of
+    # different scale count alike; for frozen streams and little data.
+    map_norm: bool = False
+    # How the streams meet: the paper's 3-D convolution, one over space alone, or without weights
+    # their sum or their interleaved channels.
+    fusion: str = setting("conv3d", FUSIONS)
+    # Filters of the fusion convolution, divided by width_divisor.
+    fusion_filters: int = setting(512, "[1, 8192]")
     # `identity_sum`: the fusion starts as the sum of both streams.
     fusion_init: str = setting("glorot_uniform", ("glorot_uniform", "identity_sum"))
     # Whether a ReLU follows the fusion convolution.
     fusion_relu: bool = True
-    # LSTM normalisation of the three sigmoid gates, or also of the candidate and the cell state.
+    # What the LSTMs read: the fused map X_conv, its fully connected layer X_fc, or both (the
+    # paper).
+    branches: str = setting("both", ("both", "conv", "fc"))
+    # Mean of X_conv over its cells before its LSTM, which then has 512 inputs a frame in place of
+    # 100,352.
+    conv_pool: bool = False
+    # LSTM normalisation of the three sigmoid gates, of none, or also of the candidate and the cell
+    # state.
     normalize: str = setting("gates", NORMALIZE)
     # Mean and variance over the units of an example, or over the batch.
     lstm_statistics: str = setting("layer", STATISTICS)
@@ -81,12 +97,27 @@ class ModelConfig:
     # Dropout rates.
     fc6_dropout: float = setting(0.5, "[0, 1)")
     lstm_dropout: float = setting(0.25, "[0, 1)")
+    # Chance that a training clip lacks one of its two streams, so that neither is all that is
+    # learned.
+    stream_dropout: float = setting(0.0, "[0, 1)")
+    # Chance that a channel of the streams' maps is left out of a whole training clip.
+    map_dropout: float = setting(0.0, "[0, 1)")
 
     def __post_init__(self):
         check(self, "model.")
         if not isinstance(self.clip, ClipConfig):
             raise UserError(
                 f"model.clip={self.clip!r} is not a group of settings (num_frames, ...)"
+            )
+        if self.stream_dropout and self.streams != "both":
+            raise UserError(
+                f"model.stream_dropout={self.stream_dropout} needs both streams, and model.streams "
+                f"is {self.streams}: set one of them"
+            )
+        if self.fusion_filters % self.width_divisor:
+            raise UserError(
+                f"model.width_divisor={self.width_divisor} does not divide "
+                f"model.fusion_filters={self.fusion_filters}"
             )
         if 64 % self.width_divisor:
             raise UserError(f"model.width_divisor={self.width_divisor} does not divide 64")
@@ -96,6 +127,14 @@ class ModelConfig:
         """Channels of each input of the network, by its name, in their order."""
         channels = {"rgb": 3, "flow": 2 * self.clip.flow_length}
         return {name: n for name, n in channels.items() if self.streams in ("both", name)}
+
+    @property
+    def fused_channels(self) -> int:
+        """Channels of X_conv."""
+        if self.fusion in ("conv3d", "conv2d"):
+            return self.fusion_filters // self.width_divisor
+        streams = len(self.input_channels) if self.fusion == "concat" else 1
+        return streams * 512 // self.width_divisor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,15 +170,28 @@ class TrainingConfig:
     label_smoothing: float = setting(0.0, "[0, 1)")
     # Lowest and highest interval between sampled frames, both included.
     tau_range: tuple[int, ...] = setting((2, 10), "[1, 1000000]")
+    # Frames, spread evenly over a video, from which its training clips are taken: each sampled
+    # frame gives way to the nearest of them. 0 takes any frame. Few of them keep --cache=features
+    # small.
+    frame_grid: int = setting(0, "[0, 100000]")
     # Clips drawn from each training video in an epoch.
     clips_per_video: int = setting(1, "[1, 10000]")
+    # Clips of each validation video, of which the first is the test clip.
+    validation_clips: int = setting(1, "[1, 1000]")
     # Draw every class equally often, however many videos it has.
     balanced: bool = False
+    # Weight a clip's loss with the inverse frequency of its class (1 on average).
+    class_weighted: bool = False
     # `none` is the paper's: random start and interval only. `flip`: mirrored clips with the x flow
     # turned. `crop`: a random square, enlarged; for actions that a mirror turns into others.
     augmentation: str = setting("none", ("none", "flip", "crop", "flip_crop"))
     # Fraction of each class's training videos held back for validation, by whole groups.
     validation_fraction: float = setting(0.15, "[0, 1)")
+    # `K/N`: in place of that fraction, the K-th of N parts of the training videos, divided by
+    # whole groups. Empty for the fraction.
+    validation_fold: str = ""
+    # Which epoch is kept: the `best` on validation, or the `last` of all, whatever validation says.
+    keep: str = setting("best", ("best", "last"))
     # What to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`), the network
     # of another run (its best.keras) or, empty, nothing.
     weights: str = ""
@@ -181,7 +233,25 @@ class TrainingConfig:
                 f"training.warmup_epochs={self.warmup_epochs} is longer than a stage of "
                 f"training.max_epochs={self.max_epochs}: its learning rate would not be reached"
             )
+        self._check_fold()
         self._refuse_without_effect()
+
+    def _check_fold(self):
+        part, _, parts = self.validation_fold.partition("/")
+        if self.validation_fold and not (
+            part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts) and int(parts) > 1
+        ):
+            raise UserError(
+                f"training.validation_fold={self.validation_fold!r} is not K/N, such as 1/5: fold "
+                "K of N, N at least 2"
+            )
+
+    @property
+    def held_back(self) -> float:
+        """Fraction of the training videos that validation has; 0 where it is the test part."""
+        if self.validation_fold:
+            return 1 / int(self.validation_fold.partition("/")[2])
+        return self.validation_fraction
 
     @property
     def stages_on_first_streams(self) -> int:
@@ -194,6 +264,11 @@ class TrainingConfig:
             raise UserError(
                 f"training.weight_decay={self.weight_decay} has no effect with "
                 f"training.optimizer={self.optimizer}: set optimizer=adamw or weight_decay=0.0"
+            )
+        if self.balanced and self.class_weighted:
+            raise UserError(
+                "training.balanced and training.class_weighted both make up for classes of "
+                "different size: set one of them"
             )
         if self.temporal_conv1 != "random" and not self.weights:
             raise UserError(

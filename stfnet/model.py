@@ -6,10 +6,10 @@ import keras
 from keras import ops
 
 from stfnet import config as configuration
-from stfnet.layers.fusion import IdentitySum, InterleaveChannels
+from stfnet.layers.fusion import IdentitySum, InterleaveChannels, StreamDropout
 from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization
 from stfnet.layers.layer_norm_lstm import LayerNormLSTM
-from stfnet.layers.vgg_stream import VGG16_BLOCKS, VGGStream
+from stfnet.layers.vgg_stream import VGGStream
 
 MERGES = {
     "concat": keras.layers.Concatenate,
@@ -97,14 +97,33 @@ def _fuse(config, inputs, dtype):
         )
         for stream in inputs
     ]
-    if len(features) == 2:
+    if config.map_norm:
+        features = [
+            keras.layers.BatchNormalization(
+                momentum=0.9, scale=False, center=False, dtype=dtype, name=f"{stream}_map_norm"
+            )(x)
+            for stream, x in zip(inputs, features, strict=True)
+        ]
+    if config.stream_dropout:
+        features = StreamDropout(config.stream_dropout, dtype=dtype, name="stream_dropout")(
+            features
+        )
+    if config.fusion == "sum":
+        x = keras.layers.Add(dtype=dtype, name="sum")(features) if features[1:] else features[0]
+    elif len(features) == 2:
         x = InterleaveChannels(dtype=dtype, name="interleave")(features)
     else:
         x = features[0]
+    if config.map_dropout:
+        shape = (None, 1, 1, 1, x.shape[-1])
+        x = keras.layers.Dropout(config.map_dropout, shape, dtype=dtype, name="map_dropout")(x)
+    if config.fusion in ("sum", "concat"):
+        # The name by which others find X_conv.
+        return keras.layers.Identity(dtype=dtype, name="fusion")(x)
     initializer = IdentitySum() if config.fusion_init == "identity_sum" else config.fusion_init
     return keras.layers.Conv3D(
-        VGG16_BLOCKS[-1][-1] // config.width_divisor,
-        3,
+        config.fused_channels,
+        3 if config.fusion == "conv3d" else (1, 3, 3),
         padding="same",
         activation="relu" if config.fusion_relu else None,
         kernel_initializer=initializer,
@@ -129,18 +148,26 @@ def _classify(config, fused, dtype):
         )(x)
         return layers.Dropout(config.lstm_dropout, dtype=dtype, name=f"dropout_{name}")(x)
 
-    x_conv = layers.Reshape((frames, -1), dtype=dtype, name="flatten_conv")(fused)  # b t (h w c)
-    # Time folds into the batch because TensorFlow has no 3D pooling in float16 on CPUs. "same"
-    # keeps the one cell of a 16-pixel clip; on the 14 x 14 of 224 pixels it does nothing.
-    x_fc = ops.reshape(fused, (-1, *fused.shape[2:]))  # b t h w c -> (b t) h w c
-    x_fc = ops.max_pool(x_fc, 2, strides=2, padding="same")
-    x_fc = ops.reshape(x_fc, (-1, frames, math.prod(x_fc.shape[1:])))  # b t (h/2 w/2 c)
-    x_fc = layers.Dense(config.fc6_units, activation="relu", dtype=dtype, name="fc6")(x_fc)
-    x_fc = layers.Dropout(config.fc6_dropout, dtype=dtype, name="dropout_fc6")(x_fc)
+    sequences = {}
+    if config.branches != "fc":
+        # b t h w c -> b t c, or b t (h w c)
+        x_conv = ops.mean(fused, axis=(2, 3)) if config.conv_pool else fused
+        x_conv = layers.Reshape((frames, -1), dtype=dtype, name="flatten_conv")(x_conv)
+        sequences["conv"] = x_conv
+    if config.branches != "conv":
+        # Time folds into the batch because TensorFlow has no 3D pooling in float16 on CPUs. "same"
+        # keeps the one cell of a 16-pixel clip; on the 14 x 14 of 224 pixels it does nothing.
+        x_fc = ops.reshape(fused, (-1, *fused.shape[2:]))  # b t h w c -> (b t) h w c
+        x_fc = ops.max_pool(x_fc, 2, strides=2, padding="same")
+        x_fc = ops.reshape(x_fc, (-1, frames, math.prod(x_fc.shape[1:])))  # b t (h/2 w/2 c)
+        x_fc = layers.Dense(config.fc6_units, activation="relu", dtype=dtype, name="fc6")(x_fc)
+        x_fc = layers.Dropout(config.fc6_dropout, dtype=dtype, name="dropout_fc6")(x_fc)
+        sequences["fc"] = x_fc
 
-    h_conv = lstm(x_conv, "conv", return_sequences=True)
-    h_fc = lstm(x_fc, "fc", return_sequences=True)
-    merged = MERGES[config.merge](dtype=dtype, name="merge")([h_conv, h_fc])
+    branches = [lstm(x, name, return_sequences=True) for name, x in sequences.items()]
+    merged = branches[0]
+    if len(branches) == 2:
+        merged = MERGES[config.merge](dtype=dtype, name="merge")(branches)
     h = lstm(merged, "merged", return_sequences=False)
     # A float64 network stays float64; a half-precision one gets a float32 softmax. The logits are a
     # layer of their own, because training takes its cross entropy from them.

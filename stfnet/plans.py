@@ -31,7 +31,8 @@ class ClipPlan:
         flip: bool (M,), whether the clip is mirrored left to right.
         crop: float32 (M, 3), top, left and side of the square that is kept, as fractions of the
             image's side.
-        weight: float32 (M,), 1, or 0 for a clip that only fills the last batch.
+        weight: float32 (M,), 1, the weight of the clip's class in the loss, or 0 for a clip that
+            only fills the last batch.
     """
 
     video: np.ndarray
@@ -136,14 +137,18 @@ def plan_training(
         order = rng.permutation(np.repeat(positions, training.clips_per_video))
     batches = max(size // training.batch_size, 1)
     order = np.resize(order, batches * training.batch_size)
-    plan = _plan(
-        record_set,
-        clip,
-        order,
-        lambda count: sampling.train_indices(
+
+    def choose(count: int) -> np.ndarray:
+        chosen = sampling.train_indices(
             count, clip.num_frames, training.tau_range, rng, clip.short_video
-        ),
-    )
+        )
+        return sampling.snap(chosen, sampling.frame_grid(count, training.frame_grid))
+
+    plan = _plan(record_set, clip, order, choose)
+    if training.class_weighted:
+        labels = np.array([record_set.videos[k].label for k in plan.video])
+        weight = class_weights(record_set, positions)[labels]
+        plan = dataclasses.replace(plan, weight=weight.astype(np.float32))
     if training.augmentation in MIRRORED:
         plan = dataclasses.replace(plan, flip=rng.random(len(plan)) < 0.5)
     if training.augmentation in CROPPED:
@@ -151,6 +156,48 @@ def plan_training(
         corner = rng.uniform(0, 1, (2, len(plan))) * (1 - side)
         plan = dataclasses.replace(plan, crop=np.stack([*corner, side], 1).astype(np.float32))
     return plan
+
+
+def class_weights(record_set: RecordSet, positions: np.ndarray) -> np.ndarray:
+    """Weight of each class in the loss: inverse to its number of videos, 1 on average over these.
+
+    Args:
+        record_set: of the records.
+        positions: integer array (V,), the training videos.
+
+    Returns:
+        float64 (C,); 0 for a class without a video.
+    """
+    labels = [record_set.videos[k].label for k in positions]
+    counts = np.bincount(labels, minlength=len(record_set.classes))
+    present = counts > 0
+    weights = np.zeros(len(counts))
+    weights[present] = len(positions) / (present.sum() * counts[present])
+    return weights
+
+
+def needed_frames(
+    record_set: RecordSet, position: int, config: RunConfig, trained: bool
+) -> np.ndarray:
+    """The frames of a video that a plan may ask for, in order.
+
+    Args:
+        record_set: of the records.
+        position: of the video.
+        config: of the run.
+        trained: whether it is a training video; of a validation video, the test clips alone.
+
+    Returns:
+        int64 (F,).
+    """
+    count = record_set.videos[position].num_frames
+    training, clip = config.training, config.model.clip
+    if trained:
+        return np.unique(sampling.frame_grid(count, training.frame_grid))
+    plan = plan_evaluation(
+        record_set, np.array([position]), clip, 1, training.validation_clips
+    )
+    return np.unique(plan.frames)
 
 
 def plan_evaluation(

@@ -79,6 +79,35 @@ def train_indices(
     return _fit(start + np.arange(num_frames) * tau, num_video_frames, short_video)
 
 
+def frame_grid(num_video_frames: int, size: int) -> np.ndarray:
+    """The frames from which clips are taken: `size` spread evenly from the first to the last.
+
+    Args:
+        num_video_frames: N, frames in the video.
+        size: number of frames; 0, or N and more, for all.
+
+    Returns:
+        int64, in rising order.
+    """
+    if size == 0 or size >= num_video_frames:
+        return np.arange(num_video_frames)
+    return np.rint(np.linspace(0, num_video_frames - 1, size)).astype(np.int64)
+
+
+def snap(frame_indices: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Each frame's nearest frame of a grid, the earlier of two that are equally near.
+
+    Args:
+        frame_indices: integer array (T,).
+        grid: integer array (F,), in rising order.
+
+    Returns:
+        int64 (T,).
+    """
+    distances = np.abs(np.asarray(frame_indices)[:, None] - grid)
+    return grid[distances.argmin(axis=1)]
+
+
 def flow_indices(frame_indices: ArrayLike, num_video_frames: int, flow_length: int) -> np.ndarray:
     """Flow fields stacked around each sampled frame.
 

@@ -167,7 +167,7 @@ def evaluate(
         "num_train": len(located.train),
         "num_classes": classes,
         "validated_on": "groups held back from training"
-        if config.training.validation_fraction
+        if config.training.held_back
         else "the test part itself",
         "certificate": videos.certificate(),
         "records_sha256": record_set.sha256,

@@ -2,7 +2,7 @@
 
 import keras  # noqa: F401 - before any layer: what follows it imports them all (see stfnet/__init__)
 
-from stfnet.layers.fusion import IdentitySum, InterleaveChannels, interleave_channels
+from stfnet.layers.fusion import IdentitySum, InterleaveChannels, StreamDropout, interleave_channels
 from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization
 from stfnet.layers.layer_norm_lstm import GateNormalization, LayerNormLSTM, LayerNormLSTMCell
 from stfnet.layers.vgg_stream import VGGStream
@@ -11,6 +11,7 @@ __all__ = [
     "FlowNormalization",
     "GateNormalization",
     "IdentitySum",
+    "StreamDropout",
     "InterleaveChannels",
     "LayerNormLSTM",
     "LayerNormLSTMCell",

@@ -31,6 +31,47 @@ class InterleaveChannels(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="stfnet")
+class StreamDropout(keras.layers.Layer):
+    """Leaves one of two streams out of some training clips, and changes nothing elsewhere.
+
+    Nothing is scaled up: the other stream looks as it always does.
+
+    Args:
+        rate: chance that a clip lacks a stream, the first or the second equally often.
+        seed: of the choice; None takes the next of the global seed.
+
+    Call arguments:
+        inputs: list of two tensors (B, ...).
+        training: whether to leave streams out.
+
+    Returns:
+        List of two tensors of the same shapes.
+    """
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        if not training:
+            return list(inputs)
+        chance = keras.random.uniform((ops.shape(inputs[0])[0],), seed=self.seed_generator)
+        kept = (chance >= self.rate / 2, chance < 1 - self.rate / 2)
+        return [
+            x * ops.cast(ops.reshape(keep, (-1, *[1] * (x.ndim - 1))), x.dtype)
+            for x, keep in zip(inputs, kept, strict=True)
+        ]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="stfnet")
 class IdentitySum(keras.initializers.Initializer):
     """Convolution kernel of stacked identities: the paper's example for Eq. 2.
 

@@ -113,7 +113,8 @@ class LayerNormLSTMCell(keras.layers.Layer):
 
     Args:
         units: hidden units.
-        normalize: `gates`, the three sigmoid gates (the paper); `all`, also the candidate, whose
+        normalize: `gates`, the three sigmoid gates (the paper); `none`, which adds b_k to z_k in
+            place of LN_k; `all`, also the candidate, whose
             beta is then b_g, and c_t before its tanh (Ba et al. 2016). The carried c_t stays raw.
         statistics: `layer` or `batch`, see `GateNormalization`. With `batch`, use
             `LayerNormLSTM`: the JAX backend cannot update moving averages inside
@@ -146,9 +147,11 @@ class LayerNormLSTMCell(keras.layers.Layer):
         self.output_size = units
         self.step_dtype = keras.backend.result_type(self.compute_dtype, "float32")
         settings = {"statistics": statistics, "epsilon": epsilon, "dtype": self.step_dtype}
-        self.gate_normalization = GateNormalization(
-            beta_initializer=ForgetBias(forget_bias), name="gate_normalization", **settings
-        )
+        self.gate_normalization = None
+        if normalize != "none":
+            self.gate_normalization = GateNormalization(
+                beta_initializer=ForgetBias(forget_bias), name="gate_normalization", **settings
+            )
         self.state_normalization = None
         if normalize == "all":
             self.state_normalization = GateNormalization(name="state_normalization", **settings)
@@ -159,8 +162,16 @@ class LayerNormLSTMCell(keras.layers.Layer):
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, 4 * self.units), initializer="orthogonal", name="recurrent_kernel"
         )
+        if self.gate_normalization is None:
+            self.gate_bias = self.add_weight(
+                shape=(3, self.units),
+                initializer=ForgetBias(self.forget_bias),
+                autocast=False,
+                name="gate_bias",
+            )
         if self.state_normalization is None:
-            self.gate_normalization.build((None, 3, self.units))
+            if self.gate_normalization is not None:
+                self.gate_normalization.build((None, 3, self.units))
             self.candidate_bias = self.add_weight(
                 shape=(self.units,), initializer="zeros", autocast=False, name="candidate_bias"
             )
@@ -187,7 +198,10 @@ class LayerNormLSTMCell(keras.layers.Layer):
         recurrent = ops.matmul(ops.cast(h, self.compute_dtype), self.recurrent_kernel)
         z = ops.cast(projection, self.step_dtype) + ops.cast(recurrent, self.step_dtype)
         z = ops.reshape(z, (-1, 4, self.units))  # b gate unit
-        if self.normalize == "gates":
+        if self.normalize == "none":
+            gates = z[:, :3] + self.gate_bias
+            candidate = z[:, 3] + self.candidate_bias
+        elif self.normalize == "gates":
             gates = self.gate_normalization(z[:, :3], training=training)
             candidate = z[:, 3] + self.candidate_bias
         else:

@@ -32,8 +32,8 @@ def draw_videos(record_set: RecordSet, config: RunConfig) -> RunVideos:
     """Divides the videos of a record set into the parts of a new run.
 
     The protocol divides training from test; validation is then cut from the training part by
-    whole groups, `training.validation_fraction` of each class's videos, so that selecting an epoch
-    leaks nothing. With fraction 0 the validation part is the test part (as in the paper; the
+    whole groups, `training.validation_fraction` of each class's videos, or `validation_fold`, so
+    that selecting an epoch leaks nothing. With fraction 0 the validation part is the test part (as in the paper; the
     results say so). With `split_from`, the videos of that run keep their parts, and the protocol
     divides the others.
 
@@ -45,7 +45,7 @@ def draw_videos(record_set: RecordSet, config: RunConfig) -> RunVideos:
         part: {v.id: v.source_sha256 for v in record_set.videos if part_of.get(v.id) == part}
         for part in PARTS
     }
-    if not config.training.validation_fraction:
+    if not config.training.held_back:
         parts["val"] = parts["test"]
     for name, members in parts.items():
         if not members:
@@ -58,7 +58,7 @@ def draw_videos(record_set: RecordSet, config: RunConfig) -> RunVideos:
         protocol=config.protocol,
         fold=config.fold,
         split_seed=config.split_seed,
-        validation_fraction=config.training.validation_fraction,
+        validation_fraction=config.training.held_back,
         **parts,
         unused={v.id: v.source_sha256 for v in record_set.videos if v.id not in part_of},
         leak=leak,
@@ -77,7 +77,12 @@ def _assigned(record_set: RecordSet, config: RunConfig) -> dict[str, str]:
     rest = [video for video in record_set.videos if video.id not in kept]
     assigned = _divided(rest, config, config.protocol, splits.TEST_FRACTION)
     fraction = config.training.validation_fraction
-    if fraction:
+    if config.training.validation_fold:
+        training = [video for video in rest if assigned.get(video.id) == "train"]
+        part, _, parts = config.training.validation_fold.partition("/")
+        folds = splits.group_folds(training, int(parts), config.split_seed)
+        assigned |= {v.id: "val" for v in training if folds[v.id] == int(part) - 1}
+    elif fraction:
         training = [video for video in rest if assigned.get(video.id) == "train"]
         sides = _divided(training, config, "group", fraction)
         assigned |= {name: "val" for name, side in sides.items() if side == "test"}
@@ -111,10 +116,10 @@ def _divided(
 def _kept_parts(record_set: RecordSet, config: RunConfig) -> dict[str, str]:
     """Parts of the videos of the run `split_from`, and of new ones in their groups."""
     earlier = read_videos(Path(config.split_from))
-    if bool(earlier.validation_fraction) != bool(config.training.validation_fraction):
+    if bool(earlier.validation_fraction) != bool(config.training.held_back):
         raise UserError(
             f"split_from={config.split_from}: that run has training.validation_fraction="
-            f"{earlier.validation_fraction}, this one {config.training.validation_fraction}; "
+            f"{earlier.validation_fraction}, this one {config.training.held_back}; "
             "either both have a validation part or none has"
         )
     located = locate(earlier, record_set)

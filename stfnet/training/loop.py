@@ -198,12 +198,15 @@ def train(
             # Validation, which decides what is kept.
             listeners.on_test_begin()
             with steps.averaged_weights():
-                test_plan = plans.plan_evaluation(record_set, located.val, clip, size)
+                test_plan = plans.plan_evaluation(
+                    record_set, located.val, clip, size, training.validation_clips
+                )
                 validation = _validate(steps, clips(test_plan), sigterm, progress.step)
                 if validation:
                     figures, confusion = validation
                     row |= figures
-                    if progress.is_best(row["val_accuracy"], row["val_loss"]) and chief:
+                    better = progress.is_best(row["val_accuracy"], row["val_loss"], training.keep)
+                    if better and chief:
                         # Keras takes the format from the ending: the temporary name keeps it.
                         files.write_with(workdir / run.BEST_FILE, model.save)
                     listeners.on_test_end({**row, "confusion": confusion})

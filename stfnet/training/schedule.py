@@ -97,10 +97,13 @@ class Progress:
         self.batch += 1
         self.step += 1
 
-    def is_best(self, accuracy: float, loss: float) -> bool:
-        """Counts a validation; whether its accuracy (at equality, its loss) is the best so far."""
+    def is_best(self, accuracy: float, loss: float, keep: str = "best") -> bool:
+        """Counts a validation; whether its accuracy (at equality, its loss) is the best so far.
+
+        With `keep` = `last`, each one counts as the best.
+        """
         best = self.best
-        if best and (accuracy, -loss) <= (best["val_accuracy"], -best["val_loss"]):
+        if keep == "best" and best and (accuracy, -loss) <= (best["val_accuracy"], -best["val_loss"]):
             self.waited += 1
             return False
         self.waited = 0

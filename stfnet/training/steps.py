@@ -95,20 +95,20 @@ class DistributedSteps:
         """Each clip's cross entropy and correctness, float32 (B,), and its best class, int64."""
         inputs = network_inputs(batch)
         inputs = {name: inputs[name] for name in self.model.input}
-        logits = tf.cast(self.model(inputs, training=training), tf.float32)
-        labels = tf.one_hot(batch["label"], logits.shape[-1])
+        labels = tf.one_hot(batch["label"], self.model.output.shape[-1])
         smoothing = self.training.label_smoothing if training else 0.0
-        labels = labels * (1 - smoothing) + smoothing / logits.shape[-1]
+        labels = labels * (1 - smoothing) + smoothing / labels.shape[-1]
+        logits = tf.cast(self.model(inputs, training=training), tf.float32)
         losses = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
         predicted = tf.argmax(logits, -1)
         return losses, tf.cast(predicted == batch["label"], tf.float32), predicted
 
     def _gradients(self, batch):
-        """Gradients of the sum of the clips' losses over the global batch size."""
+        """Gradients of the sum of the clips' weighted losses over the global batch size."""
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
             losses, correct, _ = self._losses(batch, training=True)
-            loss = tf.reduce_sum(losses) / self.training.batch_size
+            loss = tf.reduce_sum(losses * batch["weight"]) / self.training.batch_size
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, variables)
         return gradients, loss, tf.reduce_sum(correct)

@@ -183,11 +183,9 @@ class TrainingConfig:
             )
         self._refuse_without_effect()
 
-    @property
-    def stages_on_first_streams(self) -> int:
-        """Number of stages, from the first on, in which the streams have their first weights."""
-        frozen = [blocks == WHOLE_STREAM for blocks in self.frozen_blocks]
-        return frozen.index(False) if False in frozen else len(frozen)
+    def unchanged_blocks(self, stage: int) -> int:
+        """Number of first VGG blocks that keep their initial weights to the end of a stage."""
+        return min(self.frozen_blocks[: stage + 1])
 
     def _refuse_without_effect(self):
         if self.weight_decay and self.optimizer != "adamw":

@@ -184,7 +184,7 @@ class TrainingConfig:
         self._refuse_without_effect()
 
     def unchanged_blocks(self, stage: int) -> int:
-        """Number of first VGG blocks that keep their initial weights to the end of a stage."""
+        """Number of first VGG blocks that no stage up to this one (0-based) trains."""
         return min(self.frozen_blocks[: stage + 1])
 
     def _refuse_without_effect(self):

@@ -116,7 +116,7 @@ class _Changed(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     ("changes", "blocks", "trained"),
     [
-        (ONE_STAGE, {5}, set()),
+        ({**ONE_STAGE, "learning_rates": (0.1,)}, {5}, set()),
         ({"remat": True}, {5, 4}, {"block5"}),
         pytest.param({"frozen_blocks": (3, 5)}, {3}, {"block4", "block5"}, marks=pytest.mark.slow),
         pytest.param(
@@ -138,7 +138,7 @@ def test_training_on_maps_follows_training_without_them(
     loop.train(config, tiny_records, tmp_path / "without")
     loop.train(config, tiny_records, tmp_path / "with", None, [changed], features_folder=maps)
     without, with_maps = _losses(tmp_path / "without"), _losses(tmp_path / "with")
-    np.testing.assert_allclose(with_maps, without, rtol=2**-8)
+    np.testing.assert_allclose(with_maps, without, rtol=1e-4)
     assert np.ptp(without) > 0.01
     identities = [json.loads(path.read_text()) for path in maps.glob("*/features.json")]
     assert sorted(one["block"] for one in identities) == sorted(blocks)

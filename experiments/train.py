@@ -38,7 +38,7 @@ flags.DEFINE_enum(
     "none",
     ["none", "memory", "disk", "features"],
     "Reads the records once and keeps them in memory, or a copy of them in --cache_dir; or "
-    "computes the maps of frozen streams once and keeps them in --cache_dir.",
+    "computes the maps of frozen blocks of the streams once and keeps them in --cache_dir.",
 )
 flags.DEFINE_string(
     "cache_dir",

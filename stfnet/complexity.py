@@ -13,17 +13,18 @@ def forward_multiply_adds(config: ModelConfig) -> int:
     return stream_multiply_adds(config) + head_multiply_adds(config)
 
 
-def stream_multiply_adds(config: ModelConfig) -> int:
-    """As `forward_multiply_adds`, of the streams alone."""
+def stream_multiply_adds(config: ModelConfig, first: int = 1) -> int:
+    """As `forward_multiply_adds`, of the streams alone, from their block `first` (1 to 5) on."""
     total = 0
     for channels in config.input_channels.values():
         side = config.clip.image_size
-        for block, widths in enumerate(VGG16_BLOCKS):
-            side = side // 2 if block else side
+        for block, widths in enumerate(VGG16_BLOCKS, 1):
             for width in widths:
                 width //= config.width_divisor
-                total += side * side * 9 * channels * width
+                if block >= first:
+                    total += side * side * 9 * channels * width
                 channels = width
+            side //= 2
     return total * config.clip.num_frames
 
 

@@ -253,11 +253,9 @@ class TrainingConfig:
             return 1 / int(self.validation_fold.partition("/")[2])
         return self.validation_fraction
 
-    @property
-    def stages_on_first_streams(self) -> int:
-        """Number of stages, from the first on, in which the streams have their first weights."""
-        frozen = [blocks == WHOLE_STREAM for blocks in self.frozen_blocks]
-        return frozen.index(False) if False in frozen else len(frozen)
+    def unchanged_blocks(self, stage: int) -> int:
+        """Number of first VGG blocks that no stage up to this one (0-based) trains."""
+        return min(self.frozen_blocks[: stage + 1])
 
     def _refuse_without_effect(self):
         if self.weight_decay and self.optimizer != "adamw":

@@ -1,15 +1,17 @@
-"""The maps of frozen streams, computed once and read by every epoch.
+"""The maps of the streams' frozen blocks, computed once and read by every epoch.
 
-Streams whose weights stay as they are give the same maps X_a and X_b (the input of Eq. 1) for a
-frame in every epoch. Maps of the same records, settings and weights lie in a folder named by their
-digest, with `features.json`, which has what the digest is of. For video k of the record set there
-is `k-STREAM.npy`: float16 (N, H / 16, W / 16, 512), the map of each of its frames; of a mirrored
-video `k-STREAM-mirrored.npy`. A map is rounded to 11 significant bits (relative error at most
-2^-11, against 2^-8 of bfloat16).
+Blocks whose weights stay as they are give the same maps for a frame in every epoch: those of all
+five are X_a and X_b (the input of Eq. 1), those of fewer the input of the next block. Maps of the
+same block, records, settings and weights lie in a folder named by their digest, with
+`features.json`, which has what the digest is of. For video k of the record set there is
+`k-STREAM.npy`: float16 (N, height, width, channels), the map of each of its frames (`map_shape`);
+of a mirrored video `k-STREAM-mirrored.npy`. A map is rounded to 11 significant bits (relative error
+at most 2^-11, against 2^-8 of bfloat16).
 """
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,9 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import input_pipeline, sampling
 from stfnet.augmentation import mirror
-from stfnet.config import WHOLE_STREAM, RunConfig, to_dict
+from stfnet.config import WHOLE_STREAM, ModelConfig, RunConfig, to_dict
+from stfnet.layers import vgg_stream
+from stfnet.model import STFNet
 from stfnet.plans import CROPPED, MIRRORED, ClipPlan
 
 FORMAT = 1
@@ -34,26 +38,44 @@ FRAMES_AT_ONCE = 16  # frames that pass through the streams together
 LARGEST = float(np.finfo(np.float16).max)
 
 
-def head(model: keras.Model) -> keras.Model:
-    """What follows the streams of a network, with its weights: from their maps to the logits.
+def map_shape(model: ModelConfig, block: int) -> tuple[int, int, int]:
+    """(height, width, channels) of a frame's map at the end of a block, 1 to 5."""
+    size = (model.clip.image_size, model.clip.image_size)
+    return vgg_stream.map_shape(size, block, model.width_divisor)
 
-    Its inputs have the names of the network's inputs.
+
+def head(model: STFNet, block: int) -> keras.Model:
+    """What follows a block of both streams, with the network's weights: from maps to the logits.
+
+    Args:
+        model: the network.
+        block: at whose end the maps are, 1 to 5; the next blocks are part of the head.
+
+    Returns:
+        keras.Model, whose inputs have the names of the network's inputs: float16
+        (B, T, *map_shape).
     """
-    outputs = {name: model.get_layer(f"{name}_stream").output for name in model.input}
-    rest = keras.Model(list(outputs.values()), model.get_layer("logits").output)
-    inputs = {
-        name: keras.Input(maps.shape[1:], dtype="float16", name=name)
-        for name, maps in outputs.items()
-    }
-    return keras.Model(inputs, rest(list(inputs.values())))
+    streams = {name: model.get_layer(f"{name}_stream") for name in model.input}
+    rest = keras.Model(
+        [stream.output for stream in streams.values()], model.get_layer("logits").output
+    )
+    shape = (model.config.clip.num_frames, *map_shape(model.config, block))
+    inputs = {name: keras.Input(shape, dtype="float16", name=name) for name in streams}
+    outputs = [stream(inputs[name], first=block + 1) for name, stream in streams.items()]
+    return keras.Model(inputs, rest(outputs))
 
 
-def identity(model: keras.Model, record_set: RecordSet, config: RunConfig) -> dict[str, Any]:
-    """What maps depend on, as JSON values: records, clip, inputs, and weights of the streams."""
+def identity(
+    model: keras.Model, record_set: RecordSet, config: RunConfig, block: int
+) -> dict[str, Any]:
+    """What maps depend on, as JSON values: records, clip, inputs, and weights up to the block."""
     digest = hashlib.sha256()
     for name in model.input:
-        for variable in model.get_layer(f"{name}_stream").variables:
-            digest.update(keras.ops.convert_to_numpy(variable).tobytes())
+        stream = model.get_layer(f"{name}_stream")
+        for number in range(1, block + 1):
+            for convolution in stream.convolutions_of(number):
+                for variable in convolution.variables:
+                    digest.update(keras.ops.convert_to_numpy(variable).tobytes())
     clip = to_dict(config.model.clip)
     return {
         "format": FORMAT,
@@ -65,19 +87,20 @@ def identity(model: keras.Model, record_set: RecordSet, config: RunConfig) -> di
             name: clip[name] for name in ("flow_length", "image_size", "resize", "flow_bound")
         },
         "inputs": {name: getattr(config.model, f"{name}_input") for name in model.input},
-        "streams_sha256": digest.hexdigest(),
+        "block": block,
+        "weights_sha256": digest.hexdigest(),
     }
 
 
-def forecast(record_set: RecordSet, positions: Iterable[int], config: RunConfig) -> tuple[int, int]:
-    """(maps to be computed, their bytes) of all frames of some videos."""
-    model = config.model
+def forecast(
+    record_set: RecordSet, positions: Iterable[int], config: RunConfig, block: int
+) -> tuple[int, int]:
+    """(maps of a block to be computed, their bytes) of all frames of some videos."""
     frames = sum(record_set.videos[k].num_frames for k in positions)
-    maps = frames * len(model.input_channels)
+    maps = frames * len(config.model.input_channels)
     if config.training.augmentation in MIRRORED:
         maps *= 2
-    side = model.clip.image_size // 16
-    return maps, maps * side * side * (512 // model.width_divisor) * 2
+    return maps, maps * math.prod(map_shape(config.model, block)) * 2
 
 
 def check(config: RunConfig, workers: int) -> None:
@@ -88,14 +111,15 @@ def check(config: RunConfig, workers: int) -> None:
         workers: processes that train together.
 
     Raises:
-        UserError: no stage has frozen streams with their first weights, clips are cropped, or there
-            are several workers.
+        UserError: the first stage freezes no blocks, clips are cropped, or there are several
+            workers.
     """
     training = config.training
-    if not training.stages_on_first_streams:
+    if not training.unchanged_blocks(0):
         raise UserError(
             f"--cache=features has no effect with training.frozen_blocks={training.frozen_blocks}: "
-            f"the first stage must keep whole streams ({WHOLE_STREAM}), or leave it out"
+            f"the first stage must freeze blocks, 1 to {WHOLE_STREAM} (whole streams), or leave it "
+            "out"
         )
     if training.augmentation in CROPPED:
         raise UserError(
@@ -113,20 +137,30 @@ class Features:
 
     Args:
         folder: in which maps are kept; made if missing. Runs can share it.
-        model: the network with the frozen streams.
+        model: the network with the frozen blocks.
         record_set: of the records.
         config: of the run.
+        block: at whose end the maps are, 1 to 5.
 
     Attributes:
         folder: of these maps.
+        block: see above.
         streams: names of the network's inputs.
         damage: see `input_pipeline.Reader`.
     """
 
-    def __init__(self, folder: Path, model: keras.Model, record_set: RecordSet, config: RunConfig):
-        values = identity(model, record_set, config)
+    def __init__(
+        self,
+        folder: Path,
+        model: keras.Model,
+        record_set: RecordSet,
+        config: RunConfig,
+        block: int,
+    ):
+        values = identity(model, record_set, config, block)
         text = json.dumps(values, sort_keys=True)
         self.folder = Path(folder) / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.block = block
         self.streams = tuple(model.input)
         self._model, self._record_set, self._config = model, record_set, config
         self._mapped: dict[Path, np.ndarray] = {}
@@ -161,10 +195,11 @@ class Features:
             ]
             if not missing:
                 return True
-            maps, size = forecast(self._record_set, {k for k, _ in missing}, self._config)
+            positions = {k for k, _ in missing}
+            maps, size = forecast(self._record_set, positions, self._config, self.block)
             print(
-                f"computing {maps:,} maps of frozen streams once, {size / 1e6:,.0f} MB, in "
-                f"{self.folder}",
+                f"computing {maps:,} maps of the frozen blocks 1 to {self.block} once, "
+                f"{size / 1e6:,.0f} MB, in {self.folder}",
                 flush=True,
             )
             reader = RecordReader(self._record_set)
@@ -199,7 +234,7 @@ class Features:
             return {
                 name: tf.cast(
                     model.get_layer(f"{name}_stream")(
-                        model.get_layer(f"{name}_normalization")(inputs[name])
+                        model.get_layer(f"{name}_normalization")(inputs[name]), last=self.block
                     )[0],
                     tf.float32,
                 )
@@ -232,7 +267,7 @@ class Features:
     def clips(
         self, positions: np.ndarray, frames: np.ndarray, flip: np.ndarray
     ) -> list[np.ndarray]:
-        """The maps of clips, one float16 (B, T, H / 16, W / 16, 512) for each stream.
+        """The maps of clips, one float16 (B, T, *map_shape) for each stream.
 
         Args:
             positions: integer array (B,), of the videos in the record set.
@@ -272,12 +307,11 @@ def map_dataset(
     """As `input_pipeline.clip_dataset`, with the maps of the streams in place of their inputs.
 
     Returns:
-        tf.data.Dataset of dictionaries: for each stream float16 (B, T, H / 16, W / 16, 512),
-        `label` int64 (B,), `weight` float32 (B,), `video` int64 (B,).
+        tf.data.Dataset of dictionaries: for each stream float16 (B, T, *map_shape), `label` int64
+        (B,), `weight` float32 (B,), `video` int64 (B,).
     """
     model = config.model
-    side = model.clip.image_size // 16
-    shape = (batch_size, model.clip.num_frames, side, side, 512 // model.width_divisor)
+    shape = (batch_size, model.clip.num_frames, *map_shape(model, features.block))
 
     def read(rows):
         maps = tf.numpy_function(

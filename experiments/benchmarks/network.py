@@ -2,7 +2,7 @@ r"""The full network on this machine: forward pass and training step, beside pea
 
     python -m experiments.benchmark network [--backends=tensorflow,jax,torch] [--nopeer]
         [--precisions=float32,mixed_bfloat16] [--xla=off,on] [--batch_size=1] [--remat]
-        [--streams=trained,frozen,maps]
+        [--streams=trained,frozen,maps,frozen4,maps4]
 
 Every row runs in a process of its own, which measures the matrix-product peak too (the median of
 products before, between and after), since seconds say little on a machine that is shared. The
@@ -31,7 +31,10 @@ def define_flags():
     flags.DEFINE_list("precisions", ["float32", "mixed_bfloat16"], "Or mixed_float16.")
     flags.DEFINE_list("xla", ["off", "on"], "Whether TensorFlow compiles with XLA.")
     flags.DEFINE_list(
-        "streams", ["trained"], "TensorFlow's step with streams trained, frozen, or on their maps."
+        "streams",
+        ["trained"],
+        "TensorFlow's step with streams trained, frozen or on their maps; frozen4 and maps4: of "
+        "all blocks but the last.",
     )
     flags.DEFINE_bool("peer", True, "Also a plain PyTorch statement, where PyTorch is installed.")
     flags.DEFINE_integer("batch_size", 1, "Clips a step; 0 lets the program choose.", lower_bound=0)

@@ -9,6 +9,14 @@ from typing import Any
 from experiments.benchmarks import timing
 
 PEER = "PyTorch peer"
+# Streams of a training step: (frozen blocks, whether the step begins with their maps).
+STREAMS = {
+    "trained": (0, False),
+    "frozen": (5, False),
+    "maps": (5, True),
+    "frozen4": (4, False),
+    "maps4": (4, True),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +28,9 @@ class Row:
         precision: Keras dtype policy.
         xla: whether TensorFlow compiles with XLA.
         batch_size: clips a step.
-        streams: in the training step, `trained`; `frozen`; or `maps`, where the step begins with
-            the maps of frozen streams (`train --cache=features`).
+        streams: in the training step, `trained`; `frozen`, or `frozen4` but for their block 5;
+            `maps` and `maps4`, where the step begins with the maps of the frozen blocks
+            (`train --cache=features`).
     """
 
     backend: str
@@ -86,12 +95,14 @@ def _clips(size, config, flow="flow"):
     }
 
 
-def _maps(size, config):
-    """Random maps of the streams of a batch."""
+def _maps(size, config, block):
+    """Random maps of a block of the streams, for a batch."""
     import numpy as np
 
-    rng, side = np.random.default_rng(0), config.clip.image_size // 16
-    shape = (size, config.clip.num_frames, side, side, 512 // config.width_divisor)
+    from stfnet import features
+
+    rng = np.random.default_rng(0)
+    shape = (size, config.clip.num_frames, *features.map_shape(config, block))
     return {name: rng.random(shape, np.float32).astype(np.float16) for name in ("rgb", "flow")}
 
 
@@ -99,10 +110,11 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
     """Forward pass and the project's own training step."""
     import tensorflow as tf
 
-    from stfnet.config import WHOLE_STREAM, RunConfig, TrainingConfig
+    from stfnet.config import RunConfig, TrainingConfig
     from stfnet.training import loop
 
     size = row.batch_size
+    frozen, on_maps = STREAMS[row.streams]
     matrix = tf.random.normal((settings.peak_size, settings.peak_size))
     multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
     peak, figures = _Peak(lambda: multiply().numpy()), {}
@@ -112,7 +124,7 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
         precision=row.precision,
         jit_compile=row.xla,
         remat=settings.remat,
-        frozen_blocks=(0, 0) if row.streams == "trained" else (WHOLE_STREAM, WHOLE_STREAM),
+        frozen_blocks=(frozen, frozen),
     )
     config = RunConfig("benchmark", ("",) * 11, _model_config(settings.image_size), training)
     model = loop.make_model(config)
@@ -121,11 +133,13 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
     if settings.accumulation_steps == 1:
         figures["forward"] = timing.median(lambda: forward().numpy(), settings.repeats)
     if settings.training:
-        on_maps = row.streams == "maps"
         strategy = tf.distribute.get_strategy()
         steps = loop.start_stage(0, training, model, strategy, on_maps=on_maps)
         peak.measure()
-        clips = _maps(size, config.model) if on_maps else _clips(size, config.model, "fields")
+        if on_maps:
+            clips = _maps(size, config.model, frozen)
+        else:
+            clips = _clips(size, config.model, "fields")
         batch = {name: tf.constant(value) for name, value in clips.items()}
         batch |= {"label": tf.zeros(size, tf.int64), "weight": tf.ones(size)}
         figures["training"] = timing.median(
@@ -205,7 +219,7 @@ def measure(row: Row, settings: Settings) -> dict[str, Any]:
         dict: the fields of `row`, `accumulation_steps`, `remat`, `parameters`, `peak_gflops`,
         `peak_memory_gb`, and for `forward` and `training`, where measured, a dict of `seconds`,
         `clips_per_second`, `gflops` and `share_of_peak`. A training step counts as three forward
-        passes of what is trained, and one of frozen streams.
+        passes of what is trained, and one of frozen blocks.
     """
     from stfnet.complexity import head_multiply_adds, stream_multiply_adds
 
@@ -215,8 +229,12 @@ def measure(row: Row, settings: Settings) -> dict[str, Any]:
     peak = 2 * settings.peak_size**3 / measured["peak"] / 1e9
     config = _model_config(settings.image_size)
     streams, head = stream_multiply_adds(config), head_multiply_adds(config)
-    passes = {"trained": 3, "frozen": 1, "maps": 0}[row.streams]
-    work = {"forward": streams + head, "training": passes * streams + 3 * head}
+    frozen, on_maps = STREAMS[row.streams]
+    trained = stream_multiply_adds(config, first=frozen + 1)
+    work = {
+        "forward": streams + head,
+        "training": 3 * (trained + head) + (0 if on_maps else streams - trained),
+    }
     figures = {
         **dataclasses.asdict(row),
         "accumulation_steps": settings.accumulation_steps,

@@ -10,13 +10,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experiments.benchmarks.network_measurements import PEER, Row, Settings
+from experiments.benchmarks.network_measurements import PEER, STREAMS, Row, Settings
 from preprocessing.errors import UserError
 
 LEAST_GAIN = 1.03  # of doubling the batch
 PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # Keras backend: package
 PRECISIONS, XLA = ("float32", "mixed_bfloat16", "mixed_float16"), ("off", "on")
-STREAMS = ("trained", "frozen", "maps")
 RESULT = "row:"  # before the figures on a process's standard output
 
 
@@ -26,7 +25,7 @@ def rows(
     xla: Sequence[str],
     peer: bool,
     size: int,
-    streams: Sequence[str] = STREAMS[:1],
+    streams: Sequence[str] = ("trained",),
 ) -> Iterator[Row]:
     """What to measure, of what is installed; prints what is not.
 
@@ -55,7 +54,7 @@ def rows(
             print(f"{backend}: not installed")
             continue
         ours = backend == "tensorflow"
-        choices = (precisions, xla if ours else XLA[:1], streams if ours else STREAMS[:1])
+        choices = (precisions, xla if ours else XLA[:1], streams if ours else ("trained",))
         for precision, compiled, kind in itertools.product(*choices):
             yield Row(backend, precision, compiled == "on", size, kind)
     if peer and importlib.util.find_spec("torch") is None:

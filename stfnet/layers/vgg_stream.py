@@ -5,6 +5,22 @@ from keras import ops
 
 # Channels of each block's convolutions (Simonyan & Zisserman 2015, configuration D).
 VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+BLOCKS = len(VGG16_BLOCKS)
+
+
+def map_shape(size, block, width_divisor=1):
+    """Shape of the map that a frame has at the end of a block, after its pooling.
+
+    Args:
+        size: of the frame, (height, width) in pixels.
+        block: 1 to 5, whose pooling is left out.
+        width_divisor: as in `VGGStream`.
+
+    Returns:
+        (height, width, channels).
+    """
+    shrunk = 2 ** min(block, BLOCKS - 1)
+    return (*(side // shrunk for side in size), VGG16_BLOCKS[block - 1][-1] // width_divisor)
 
 
 @keras.saving.register_keras_serializable(package="stfnet")
@@ -25,10 +41,14 @@ class VGGStream(keras.layers.Layer):
             layer's configuration.
 
     Call arguments:
-        clips: floating (B, T, H, W, C), any C. Only B may be unknown.
+        clips: floating (B, T, H, W, C), any C; or the maps at the end of block `first` - 1. Only B
+            may be unknown.
+        first, last: the blocks to compute, counted from 1; all by default. With `first` 6 none is
+            left, and the maps are returned.
 
     Returns:
-        Floating (B, T, H // 16, W // 16, 512 // width_divisor).
+        Floating, the maps at the end of block `last`, see `map_shape`; by default
+        (B, T, H // 16, W // 16, 512 // width_divisor).
     """
 
     def __init__(self, width_divisor=1, **kwargs):
@@ -56,10 +76,10 @@ class VGGStream(keras.layers.Layer):
             convolution.build(shape)
             shape = (None, *size, convolution.filters)
 
-    def call(self, clips):
+    def call(self, clips, first=1, last=BLOCKS):
         _, frames, *size, channels = clips.shape
         x = ops.reshape(clips, (-1, *size, channels))  # b t h w c -> (b t) h w c
-        for number in range(1, len(VGG16_BLOCKS) + 1):
+        for number in range(first, last + 1):
             block = self._block(number)
             # Keras' RematScope passes keyword arguments on, which TensorFlow's graphs refuse.
             x = keras.remat(block)(x) if self.remat else block(x)
@@ -72,32 +92,25 @@ class VGGStream(keras.layers.Layer):
             blocks: 0 (none) to 5 (the whole stream). It takes effect in the training steps that
                 are compiled afterwards.
         """
-        for number in range(1, len(VGG16_BLOCKS) + 1):
-            for convolution in self._convolutions_of(number):
+        for number in range(1, BLOCKS + 1):
+            for convolution in self.convolutions_of(number):
                 convolution.trainable = number > blocks
 
-    def _convolutions_of(self, number):
+    def convolutions_of(self, number):
         """The convolutions of a block, counted from 1, in order."""
         begin = sum(map(len, VGG16_BLOCKS[: number - 1]))
         convolutions = list(self.convolutions.values())
         return convolutions[begin : begin + len(VGG16_BLOCKS[number - 1])]
 
     def _block(self, number):
-        """Function of a block's input: pooling (not in the first block) and its convolutions."""
+        """Function of a block's input: its convolutions and, but for the last, its pooling."""
 
         def block(x):
-            if number > 1:
-                x = ops.max_pool(x, 2, strides=2)
-            for convolution in self._convolutions_of(number):
+            for convolution in self.convolutions_of(number):
                 x = convolution(x)
-            return x
+            return ops.max_pool(x, 2, strides=2) if number < BLOCKS else x
 
         return block
-
-    def compute_output_shape(self, input_shape):
-        batch, frames, height, width, _ = input_shape
-        channels = VGG16_BLOCKS[-1][-1] // self.width_divisor
-        return (batch, frames, height // 16, width // 16, channels)
 
     def get_config(self):
         return {**super().get_config(), "width_divisor": self.width_divisor}

@@ -55,8 +55,8 @@ def train(
             steps.csv, an epoch's those of history.csv, and those of `on_test_end` the `confusion`
             matrix too; the positions of the validation videos are `params["validated"]`.
         cache_in_memory: whether the records of training and validation are read into memory once.
-        features_folder: where the maps of frozen streams are kept. The stages in which the streams
-            have their first weights then read them, and compute no streams.
+        features_folder: where the maps of frozen blocks are kept. The stages until whose end blocks
+            keep their initial weights then read them, and compute the blocks after these alone.
 
     Returns:
         Progress, with `best` and `history`.
@@ -86,16 +86,28 @@ def train(
     maps: Features | None = None
 
     def clips(plan: plans.ClipPlan, augmentation: str = "none") -> Iterable:
-        """This worker's clips of a plan, or their maps while the streams are frozen."""
+        """This worker's clips of a plan, or their maps in a stage that reads maps."""
 
         def read(plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
-            if maps and progress.stage < training.stages_on_first_streams:
+            if maps:
                 return map_dataset(maps, record_set, plan, config, batch_size)
             return input_pipeline.clip_dataset(
                 record_set, plan, clip, batch_size, augmentation, reader
             )
 
         return _worker_batches(strategy, plan, size, read)
+
+    def open_maps() -> Features | None:
+        """The maps that this stage reads, all of them computed; None where it reads images."""
+        if not features_folder or not steps.block:
+            return None
+        # Of the streams as they are now: the starting weights' file may have changed since.
+        opened = Features(features_folder, model, record_set, config, steps.block)
+        learned = [*located.train, *located.val]
+        if not opened.compute(learned, lambda: sigterm.received):
+            raise Preempted("stopped among the maps; the same command resumes the run")
+        stack.enter_context(input_pipeline.naming_damage(opened))
+        return opened
 
     def save() -> float:
         """Writes a checkpoint and returns the time."""
@@ -130,15 +142,9 @@ def train(
             variables.assign(checkpoint[0], model, steps.optimizer)
             logging.info("resuming from step %d", progress.step)
         del checkpoint  # as large as the network and its optimiser
-        if features_folder and progress.stage < training.stages_on_first_streams:
-            # Of the streams as they are now: the starting weights' file may have changed since.
-            maps = Features(features_folder, model, record_set, config)
-            learned = [*located.train, *located.val]
-            if not maps.compute(learned, lambda: sigterm.received):
-                raise Preempted("stopped among the maps; the same command resumes the run")
         saved_at = time.monotonic()
 
-        stack.enter_context(input_pipeline.naming_damage(reader, *([maps] if maps else ())))
+        stack.enter_context(input_pipeline.naming_damage(reader))
         if chief:
             own = stack.enter_context(logs.callbacks_of_run(workdir, progress, size))
             callbacks = [*own, *callbacks]
@@ -149,6 +155,8 @@ def train(
         while not progress.finished:
             # The clips of the epoch that are left.
             stage, epoch = progress.stage, progress.epoch
+            if steps.block != (maps.block if maps else 0):
+                maps = open_maps()
             plan = plans.plan_training(record_set, located.train, clip, training, stage, epoch)
             batches = len(plan) // size
             if progress.begin_epoch(len(plan)):
@@ -268,9 +276,10 @@ def start_stage(
         strategy: that trains it.
         previous: the steps of the stage before, used again where the same blocks are frozen:
             compiling the same graph again would only take time.
-        on_maps: whether stages whose streams have their first weights read the streams' maps.
+        on_maps: whether a stage reads the maps of the blocks that keep their initial weights.
     """
     frozen = training.frozen_blocks
+    # Where the same blocks are frozen the maps are the same too.
     if previous and frozen[stage] == frozen[stage - 1]:
         previous.reset_optimizer()
         return previous
@@ -278,8 +287,8 @@ def start_stage(
         for stream in _streams(model):
             stream.freeze(frozen[stage])
         optimizer = make_optimizer(training, training.learning_rates[stage])
-    on_maps = on_maps and stage < training.stages_on_first_streams
-    return DistributedSteps(model, optimizer, training, strategy, on_maps)
+    block = training.unchanged_blocks(stage) if on_maps else 0
+    return DistributedSteps(model, optimizer, training, strategy, block)
 
 
 def _streams(model: keras.Model) -> list[VGGStream]:

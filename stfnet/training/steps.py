@@ -26,8 +26,8 @@ class DistributedSteps:
         optimizer: of the stage.
         training: the configuration.
         strategy: over whose replicas a batch is divided.
-        on_maps: whether batches hold the maps of the streams, of `features.map_dataset`; then only
-            what follows the streams is computed and trained.
+        block: at whose end the streams' maps are that batches hold, of `features.map_dataset`: only
+            what follows is computed and trained. 0: they hold images.
     """
 
     def __init__(
@@ -36,15 +36,16 @@ class DistributedSteps:
         optimizer: keras.optimizers.Optimizer,
         training: TrainingConfig,
         strategy: tf.distribute.Strategy,
-        on_maps: bool = False,
+        block: int = 0,
     ):
         self.optimizer, self.training, self.strategy = optimizer, training, strategy
+        self.block = block
         self.replicas = strategy.num_replicas_in_sync
         self.microbatches = microbatches_per_device(training, self.replicas)
         with strategy.scope():
             # The loss is computed on logits: a softmax that underflows has no gradient.
-            if on_maps:
-                self.model = features.head(model)
+            if block:
+                self.model = features.head(model, block)
             else:
                 self.model = keras.Model(model.input, model.get_layer("logits").output)
             self.optimizer.build(self.model.trainable_variables)

@@ -31,5 +31,7 @@ def test_a_tiny_network_by_hand():
     fc6 = 8 * 5
     lstms = 12 * ((8 + 3) + (5 + 3) + (3 + 3))
     assert stream_multiply_adds(config) == stream
+    assert stream_multiply_adds(config, first=5) == 9 * 3 * 8 * 8
+    assert stream_multiply_adds(config, first=6) == 0
     assert head_multiply_adds(config) == fusion + fc6 + lstms + 3 * 2
     assert forward_multiply_adds(config) == stream + fusion + fc6 + lstms + 3 * 2

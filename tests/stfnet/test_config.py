@@ -30,6 +30,16 @@ def test_a_run_configuration_survives_json(tmp_path):
     assert read_json(RunConfig, path) == config
 
 
+@pytest.mark.parametrize(
+    ("frozen", "unchanged"),
+    [((5, 5), [5, 5]), ((5, 4, 5), [5, 4, 4]), ((5, 0, 3), [5, 0, 0]), ((0, 5), [0, 0])],
+)
+def test_blocks_are_unchanged_until_a_stage_trains_them(frozen, unchanged):
+    stages = len(frozen)
+    training = TrainingConfig((1e-3,) * stages, (1,) * stages, frozen_blocks=frozen)
+    assert [training.unchanged_blocks(stage) for stage in range(stages)] == unchanged
+
+
 def _training(**changes):
     return lambda: TrainingConfig(**changes)
 

@@ -197,9 +197,7 @@ def needed_frames(
     training, clip = config.training, config.model.clip
     if trained:
         return np.unique(sampling.frame_grid(count, training.frame_grid))
-    plan = plan_evaluation(
-        record_set, np.array([position]), clip, 1, training.validation_clips
-    )
+    plan = plan_evaluation(record_set, np.array([position]), clip, 1, training.validation_clips)
     return np.unique(plan.frames)
 
 

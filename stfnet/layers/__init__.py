@@ -11,11 +11,11 @@ __all__ = [
     "FlowNormalization",
     "GateNormalization",
     "IdentitySum",
-    "StreamDropout",
     "InterleaveChannels",
     "LayerNormLSTM",
     "LayerNormLSTMCell",
     "RGBNormalization",
+    "StreamDropout",
     "VGGStream",
     "interleave_channels",
 ]

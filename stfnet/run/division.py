@@ -31,11 +31,11 @@ def open_videos(workdir: Path, config: RunConfig, record_set: RecordSet) -> RunV
 def draw_videos(record_set: RecordSet, config: RunConfig) -> RunVideos:
     """Divides the videos of a record set into the parts of a new run.
 
-    The protocol divides training from test; validation is then cut from the training part by
-    whole groups, `training.validation_fraction` of each class's videos, or `validation_fold`, so
-    that selecting an epoch leaks nothing. With fraction 0 the validation part is the test part (as in the paper; the
-    results say so). With `split_from`, the videos of that run keep their parts, and the protocol
-    divides the others.
+    The protocol divides training from test. Validation is then cut from the training part by whole
+    groups: `training.validation_fraction` of each class's videos, or `validation_fold`, so that
+    selecting an epoch leaks nothing. With fraction 0 the validation part is the test part (as in
+    the paper; the results say so). With `split_from`, the videos of that run keep their parts, and
+    the protocol divides the others.
 
     Raises:
         UserError: a part would be empty, or the starting weights have seen a test video.

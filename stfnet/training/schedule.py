@@ -103,7 +103,8 @@ class Progress:
         With `keep` = `last`, each one counts as the best.
         """
         best = self.best
-        if keep == "best" and best and (accuracy, -loss) <= (best["val_accuracy"], -best["val_loss"]):
+        figures = (accuracy, -loss)
+        if keep == "best" and best and figures <= (best["val_accuracy"], -best["val_loss"]):
             self.waited += 1
             return False
         self.waited = 0

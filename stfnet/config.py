@@ -170,9 +170,9 @@ class TrainingConfig:
     label_smoothing: float = setting(0.0, "[0, 1)")
     # Lowest and highest interval between sampled frames, both included.
     tau_range: tuple[int, ...] = setting((2, 10), "[1, 1000000]")
-    # Frames, spread evenly over a video, from which its training clips are taken: each sampled
-    # frame gives way to the nearest of them. 0 takes any frame. Few of them keep --cache=features
-    # small.
+    # Number of frames, spread evenly over a video, from which clips of training and validation are
+    # taken: each sampled frame gives way to the nearest of them. 0 takes any frame. With few of
+    # them, --cache=features has few maps to compute.
     frame_grid: int = setting(0, "[0, 100000]")
     # Clips drawn from each training video in an epoch.
     clips_per_video: int = setting(1, "[1, 10000]")

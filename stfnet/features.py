@@ -1,12 +1,12 @@
 """The maps of the streams' frozen blocks, computed once and read by every epoch.
 
 Blocks whose weights stay as they are give the same maps for a frame in every epoch: those of all
-five are X_a and X_b (the input of Eq. 1), those of fewer the input of the next block. Maps of the
-same block, records, settings and weights lie in a folder named by their digest, with
-`features.json`, which has what the digest is of. For video k of the record set there is
-`k-STREAM.npy`: float16 (N, height, width, channels), the map of each of its frames (`map_shape`);
-of a mirrored video `k-STREAM-mirrored.npy`. A map is rounded to 11 significant bits (relative error
-at most 2^-11, against 2^-8 of bfloat16).
+five are X_a and X_b (the input of Eq. 1), those of fewer the input of the next block. A stream's
+maps of the same block, records, settings and weights lie in a folder named by their digest, with
+`features.json`, which has what the digest is of. For video k of the record set there is `k.npy`:
+float16 (F, height, width, channels), the maps (`map_shape`) of its F frames of
+`training.frame_grid`, of all frames without one; of a mirrored video `k-mirrored.npy`. A map is
+rounded to 11 significant bits (relative error at most 2^-11, against 2^-8 of bfloat16).
 """
 
 import hashlib
@@ -66,41 +66,32 @@ def head(model: STFNet, block: int) -> keras.Model:
 
 
 def identity(
-    model: keras.Model, record_set: RecordSet, config: RunConfig, block: int
+    model: keras.Model, stream: str, record_set: RecordSet, config: RunConfig, block: int
 ) -> dict[str, Any]:
-    """What maps depend on, as JSON values: records, clip, inputs, and weights up to the block."""
+    """What a stream's maps depend on, as JSON values: records, clip, input, weights, frames."""
     digest = hashlib.sha256()
-    for name in model.input:
-        stream = model.get_layer(f"{name}_stream")
-        for number in range(1, block + 1):
-            for convolution in stream.convolutions_of(number):
-                for variable in convolution.variables:
-                    digest.update(keras.ops.convert_to_numpy(variable).tobytes())
+    layer = model.get_layer(f"{stream}_stream")
+    for number in range(1, block + 1):
+        for convolution in layer.convolutions_of(number):
+            for variable in convolution.variables:
+                digest.update(keras.ops.convert_to_numpy(variable).tobytes())
     clip = to_dict(config.model.clip)
+    needed = ["image_size", "resize"]
+    if stream == "flow":
+        needed += ["flow_length", "flow_bound"]
     return {
         "format": FORMAT,
         # Sets from before digests are told from each other by where they lie.
         "records": record_set.sha256 or str(record_set.folder.resolve()),
         "videos": [(video.id, video.num_frames, video.length) for video in record_set.videos],
+        "frame_grid": config.training.frame_grid,
         "precision": config.training.precision,
-        "clip": {
-            name: clip[name] for name in ("flow_length", "image_size", "resize", "flow_bound")
-        },
-        "inputs": {name: getattr(config.model, f"{name}_input") for name in model.input},
+        "clip": {name: clip[name] for name in needed},
+        "stream": stream,
+        "input": getattr(config.model, f"{stream}_input"),
         "block": block,
         "weights_sha256": digest.hexdigest(),
     }
-
-
-def forecast(
-    record_set: RecordSet, positions: Iterable[int], config: RunConfig, block: int
-) -> tuple[int, int]:
-    """(maps of a block to be computed, their bytes) of all frames of some videos."""
-    frames = sum(record_set.videos[k].num_frames for k in positions)
-    maps = frames * len(config.model.input_channels)
-    if config.training.augmentation in MIRRORED:
-        maps *= 2
-    return maps, maps * math.prod(map_shape(config.model, block)) * 2
 
 
 def check(config: RunConfig, workers: int) -> None:
@@ -143,9 +134,8 @@ class Features:
         block: at whose end the maps are, 1 to 5.
 
     Attributes:
-        folder: of these maps.
+        folders: name of an input of the network -> folder of its stream's maps.
         block: see above.
-        streams: names of the network's inputs.
         damage: see `input_pipeline.Reader`.
     """
 
@@ -157,21 +147,23 @@ class Features:
         config: RunConfig,
         block: int,
     ):
-        values = identity(model, record_set, config, block)
-        text = json.dumps(values, sort_keys=True)
-        self.folder = Path(folder) / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.folders: dict[str, Path] = {}
+        for stream in model.input:
+            values = identity(model, stream, record_set, config, block)
+            text = json.dumps(values, sort_keys=True)
+            path = Path(folder) / hashlib.sha256(text.encode()).hexdigest()[:16]
+            path.mkdir(parents=True, exist_ok=True)
+            files.write_json(path / FEATURES_FILE, values)
+            self.folders[stream] = path
         self.block = block
-        self.streams = tuple(model.input)
         self._model, self._record_set, self._config = model, record_set, config
         self._mapped: dict[Path, np.ndarray] = {}
         self.damage: UserError | None = None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        files.write_json(self.folder / FEATURES_FILE, values)
 
     def compute(
         self, positions: Iterable[int], must_stop: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Computes the maps of all frames of videos that have none yet.
+        """Computes the maps that videos do not have yet, of all frames that a clip may have.
 
         Args:
             positions: of the videos in the record set.
@@ -184,39 +176,48 @@ class Features:
             UserError: another process computes them, the disk is full, or a map has values that
                 float16 cannot hold.
         """
+        positions = list(positions)
+        return all(self._compute(stream, positions, must_stop) for stream in self.folders)
+
+    def _compute(self, stream, positions, must_stop) -> bool:
         flips = (False, True) if self._config.training.augmentation in MIRRORED else (False,)
-        with files.locked(self.folder, "computation of maps"):
-            files.remove_partial(self.folder)
+        folder = self.folders[stream]
+        with files.locked(folder, "computation of maps"):
+            files.remove_partial(folder)
             missing = [
                 (k, flip)
                 for k in positions
                 for flip in flips
-                if not all(self._path(k, name, flip).is_file() for name in self.streams)
+                if not self._path(k, stream, flip).is_file()
             ]
             if not missing:
                 return True
-            positions = {k for k, _ in missing}
-            maps, size = forecast(self._record_set, positions, self._config, self.block)
+            maps = sum(len(self._frames(k)) for k, _ in missing)
+            size = maps * math.prod(map_shape(self._config.model, self.block)) * 2
             print(
-                f"computing {maps:,} maps of the frozen blocks 1 to {self.block} once, "
-                f"{size / 1e6:,.0f} MB, in {self.folder}",
+                f"computing {maps:,} maps of the {stream} stream's frozen blocks 1 to {self.block} "
+                f"once, {size / 1e6:,.0f} MB, in {folder}",
                 flush=True,
             )
             reader = RecordReader(self._record_set)
-            run = self._compiled()
-            frames = sum(self._record_set.videos[k].num_frames for k, _ in missing)
-            with tqdm(total=frames, unit="frame", desc="maps", leave=False) as bar:
+            run = self._compiled(stream)
+            with tqdm(total=maps, unit="map", desc=f"{stream} maps", leave=False) as bar:
                 for k, flip in missing:
                     if must_stop():
                         return False
-                    self._compute_video(k, flip, reader, run, bar.update)
+                    self._compute_video(k, stream, flip, reader, run, bar.update)
         return True
 
-    def _path(self, position: int, stream: str, flip: bool) -> Path:
-        return self.folder / f"{position:06d}-{stream}{'-mirrored' if flip else ''}.npy"
+    def _frames(self, position: int) -> np.ndarray:
+        """Numbers of the frames of a video that have maps, in rising order."""
+        count = self._record_set.videos[position].num_frames
+        return sampling.frame_grid(count, self._config.training.frame_grid)
 
-    def _compiled(self) -> Callable:
-        """Function of (rgb, fields, flip) of FRAMES_AT_ONCE frames: stream -> float32 maps."""
+    def _path(self, position: int, stream: str, flip: bool) -> Path:
+        return self.folders[stream] / f"{position:06d}{'-mirrored' if flip else ''}.npy"
+
+    def _compiled(self, stream: str) -> Callable:
+        """Function of (rgb, fields, flip) of FRAMES_AT_ONCE frames: float32 maps of a stream."""
         clip, model = self._config.model.clip, self._model
         size = clip.image_size
 
@@ -230,39 +231,32 @@ class Features:
         def run(rgb, fields, flip):
             one = tf.cond(flip, lambda: mirror(rgb[0], fields[0]), lambda: (rgb[0], fields[0]))
             batch = {"rgb": one[0][None], "fields": one[1][None]}
-            inputs = input_pipeline.network_inputs(batch)
-            return {
-                name: tf.cast(
-                    model.get_layer(f"{name}_stream")(
-                        model.get_layer(f"{name}_normalization")(inputs[name]), last=self.block
-                    )[0],
-                    tf.float32,
-                )
-                for name in self.streams
-            }
+            x = input_pipeline.network_inputs(batch)[stream]
+            x = model.get_layer(f"{stream}_normalization")(x)
+            maps = model.get_layer(f"{stream}_stream")(x, last=self.block)
+            return tf.cast(maps[0], tf.float32)
 
         return run
 
-    def _compute_video(self, position, flip, reader, run, report) -> None:
+    def _compute_video(self, position, stream, flip, reader, run, report) -> None:
         video, length = self._record_set.videos[position], self._config.model.clip.flow_length
-        maps: dict[str, list[np.ndarray]] = {name: [] for name in self.streams}
-        for first in range(0, video.num_frames, FRAMES_AT_ONCE):
-            count = min(FRAMES_AT_ONCE, video.num_frames - first)
-            frames = np.minimum(np.arange(first, first + FRAMES_AT_ONCE), video.num_frames - 1)
+        pieces = []
+        numbers = self._frames(position)
+        for first in range(0, len(numbers), FRAMES_AT_ONCE):
+            some = numbers[first : first + FRAMES_AT_ONCE]
+            frames = np.pad(some, (0, FRAMES_AT_ONCE - len(some)), mode="edge")
             fields = sampling.flow_indices(frames, video.num_frames, length)
             clip = reader.clips([position], frames[None], fields[None])
-            for name, value in run(*clip, flip).items():
-                maps[name].append(value.numpy()[:count])
-            report(count)
-        for name, pieces in maps.items():
-            whole = np.concatenate(pieces)
-            if not np.abs(whole).max() <= LARGEST:
-                raise UserError(
-                    f"the {name} stream's maps of {video.id} reach {np.abs(whole).max()}, which "
-                    "float16 cannot hold: train without --cache=features"
-                )
-            with files.writing(self._path(position, name, flip)) as file:
-                np.save(file, whole.astype(np.float16))
+            pieces.append(run(*clip, flip).numpy()[: len(some)])
+            report(len(some))
+        maps = np.concatenate(pieces)
+        if not np.abs(maps).max() <= LARGEST:
+            raise UserError(
+                f"the {stream} stream's maps of {video.id} reach {np.abs(maps).max()}, which "
+                "float16 cannot hold: train without --cache=features"
+            )
+        with files.writing(self._path(position, stream, flip)) as file:
+            np.save(file, maps.astype(np.float16))
 
     def clips(
         self, positions: np.ndarray, frames: np.ndarray, flip: np.ndarray
@@ -277,11 +271,13 @@ class Features:
         return [
             np.stack(
                 [
-                    self._map(self._path(position, name, mirrored))[numbers]
+                    self._map(self._path(position, stream, mirrored))[
+                        np.searchsorted(self._frames(position), numbers)
+                    ]
                     for position, numbers, mirrored in zip(positions, frames, flip, strict=True)
                 ]
             )
-            for name in self.streams
+            for stream in self.folders
         ]
 
     def _map(self, path: Path) -> np.ndarray:
@@ -317,10 +313,10 @@ def map_dataset(
         maps = tf.numpy_function(
             features.clips,
             [rows["video"], rows["frames"], rows["flip"]],
-            [tf.float16] * len(features.streams),
+            [tf.float16] * len(features.folders),
             stateful=False,
         )
         maps = [tf.ensure_shape(value, shape) for value in maps]
-        return dict(zip(features.streams, maps, strict=True))
+        return dict(zip(features.folders, maps, strict=True))
 
     return input_pipeline.planned_dataset(record_set, plan, batch_size, read)

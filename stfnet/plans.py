@@ -179,34 +179,13 @@ def class_weights(record_set: RecordSet, positions: np.ndarray) -> np.ndarray:
     return weights
 
 
-def needed_frames(
-    record_set: RecordSet, position: int, config: RunConfig, trained: bool
-) -> np.ndarray:
-    """The frames of a video that a plan may ask for, in order.
-
-    Args:
-        record_set: of the records.
-        position: of the video.
-        config: of the run.
-        trained: whether it is a training video; of a validation video, the test clips alone.
-
-    Returns:
-        int64 (F,).
-    """
-    count = record_set.videos[position].num_frames
-    training, clip = config.training, config.model.clip
-    if trained:
-        return np.unique(sampling.frame_grid(count, training.frame_grid))
-    plan = plan_evaluation(record_set, np.array([position]), clip, 1, training.validation_clips)
-    return np.unique(plan.frames)
-
-
 def plan_evaluation(
     record_set: RecordSet,
     positions: np.ndarray,
     clip: ClipConfig,
     batch_size: int,
     clips_per_video: int = 1,
+    frame_grid: int = 0,
 ) -> ClipPlan:
     """The test clips of each video in order (Eqs. 13-14), filled up to whole batches.
 
@@ -216,6 +195,8 @@ def plan_evaluation(
         clip: the clip configuration.
         batch_size: clips a batch.
         clips_per_video: K; 1 is the paper's clip, more start at `sampling.test_starts`.
+        frame_grid: see `sampling.frame_grid`; each frame gives way to the nearest of these. 0 is
+            the paper's clip.
 
     Returns:
         ClipPlan whose length is a multiple of `batch_size`. Its first K * V rows are the clips,
@@ -225,7 +206,8 @@ def plan_evaluation(
     def choose(row: int, count: int) -> np.ndarray:
         starts = sampling.test_starts(count, clip.num_frames, clips_per_video)
         start = starts[row % clips_per_video]
-        return sampling.test_indices(count, clip.num_frames, clip.short_video, start)
+        chosen = sampling.test_indices(count, clip.num_frames, clip.short_video, start)
+        return sampling.snap(chosen, sampling.frame_grid(count, frame_grid))
 
     plan = _plan(record_set, clip, np.repeat(positions, clips_per_video), choose)
     size = -(-len(plan) // batch_size) * batch_size

@@ -207,7 +207,12 @@ def train(
             listeners.on_test_begin()
             with steps.averaged_weights():
                 test_plan = plans.plan_evaluation(
-                    record_set, located.val, clip, size, training.validation_clips
+                    record_set,
+                    located.val,
+                    clip,
+                    size,
+                    training.validation_clips,
+                    training.frame_grid,
                 )
                 validation = _validate(steps, clips(test_plan), sigterm, progress.step)
                 if validation:

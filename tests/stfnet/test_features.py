@@ -141,7 +141,7 @@ def test_training_on_maps_follows_training_without_them(
     np.testing.assert_allclose(with_maps, without, rtol=1e-4)
     assert np.ptp(without) > 0.01
     identities = [json.loads(path.read_text()) for path in maps.glob("*/features.json")]
-    assert sorted(one["block"] for one in identities) == sorted(blocks)
+    assert sorted(one["block"] for one in identities) == sorted([*blocks, *blocks])  # two streams
     assert changed.blocks == {f"{stream} {name}" for stream in ("rgb", "flow") for name in trained}
 
 
@@ -150,7 +150,7 @@ def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, 
     model = loop.make_model(config)
     maps = features.Features(tmp_path, model, tiny_records, config, 5)
     maps.compute([0, 1])
-    paths = sorted(maps.folder.glob("*.npy"))
+    paths = sorted(tmp_path.glob("*/*.npy"))
     assert len(paths) == 4  # two videos of two streams
     kept, lost = paths[0], paths[-1]
     before = {path: path.read_bytes() for path in paths}
@@ -170,13 +170,13 @@ def test_a_computation_that_must_stop_keeps_what_it_has(tiny_records, tmp_path):
     asked = []
 
     def after_one():
-        asked.append(len(list(maps.folder.glob("*.npy"))))
+        asked.append(len(list(tmp_path.glob("*/*.npy"))))
         return len(asked) == 2
 
     assert not maps.compute([0, 1, 2], after_one)
-    assert asked == [0, 2]  # maps of the two streams of a video
+    assert asked == [0, 1]  # maps of a video
     assert maps.compute([0, 1, 2])
-    assert len(list(maps.folder.glob("*.npy"))) == 6
+    assert len(list(tmp_path.glob("*/*.npy"))) == 6
 
 
 class _BreakOff(keras.callbacks.Callback):
@@ -208,7 +208,7 @@ def test_a_run_resumes_among_and_on_the_maps_of_its_second_stage(tiny_records, t
         loop.train(config, tiny_records, tmp_path / "run", None, [_BreakOff(2)], False, maps)
     loop.train(config, tiny_records, tmp_path / "run", features_folder=maps)
     np.testing.assert_array_equal(_losses(tmp_path / "run"), _losses(tmp_path / "whole"))
-    assert len(list(maps.iterdir())) == 2
+    assert len(list(maps.iterdir())) == 4  # two streams at the end of two blocks
 
 
 def test_a_resumed_run_takes_the_maps_of_its_own_streams(tiny_records, tmp_path, monkeypatch):
@@ -225,19 +225,37 @@ def test_a_resumed_run_takes_the_maps_of_its_own_streams(tiny_records, tmp_path,
     np.testing.assert_allclose(_losses(tmp_path / "run"), _losses(tmp_path / "whole"), rtol=1e-5)
 
 
+def _folders(config, record_set, tmp_path, network=None, block=5):
+    network = network or loop.make_model(config)
+    return features.Features(tmp_path, network, record_set, config, block).folders
+
+
 def test_other_weights_or_inputs_have_maps_of_their_own(tiny_records, tmp_path):
-    folders = set()
+    rgb, flow = set(), set()
     for model, changes in (
         (MODEL, {}),
         (MODEL, {"seed": 1}),
-        (dataclasses.replace(MODEL, flow_input="centered"), {}),
+        (dataclasses.replace(MODEL, flow_input="centered"), {}),  # of the flow stream alone
         (MODEL, {"precision": "mixed_bfloat16"}),
+        (MODEL, {"frame_grid": 4}),
         (MODEL, {"learning_rates": (1.0, 1.0)}),  # the same maps as the first
+        (dataclasses.replace(MODEL, fc6_units=9), {}),  # likewise
     ):
-        config = _config(tiny_records, model, **changes)
-        network = loop.make_model(config)
-        folders.add(features.Features(tmp_path, network, tiny_records, config, 5).folder)
-    assert len(folders) == 4
+        folders = _folders(_config(tiny_records, model, **changes), tiny_records, tmp_path)
+        rgb.add(folders["rgb"])
+        flow.add(folders["flow"])
+    assert (len(rgb), len(flow), len(rgb | flow)) == (4, 5, 9)
+
+
+def test_a_stream_alone_reads_the_maps_that_it_has_beside_the_other(tiny_records, tmp_path):
+    config = _config(tiny_records)
+    network = loop.make_model(config)
+    alone = _config(tiny_records, dataclasses.replace(MODEL, streams="flow"))
+    flow = loop.make_model(alone)
+    stream = flow.get_layer("flow_stream")
+    stream.set_weights(network.get_layer("flow_stream").get_weights())
+    expected = _folders(config, tiny_records, tmp_path, network)["flow"]
+    assert _folders(alone, tiny_records, tmp_path, flow) == {"flow": expected}
 
 
 def test_maps_depend_on_the_weights_up_to_their_block_alone(tiny_records, tmp_path):
@@ -245,10 +263,7 @@ def test_maps_depend_on_the_weights_up_to_their_block_alone(tiny_records, tmp_pa
     network = loop.make_model(config)
 
     def folders():
-        return [
-            features.Features(tmp_path, network, tiny_records, config, block).folder
-            for block in range(1, 6)
-        ]
+        return [_folders(config, tiny_records, tmp_path, network, k)["flow"] for k in range(1, 6)]
 
     before = folders()
     assert len(set(before)) == 5
@@ -259,14 +274,21 @@ def test_maps_depend_on_the_weights_up_to_their_block_alone(tiny_records, tmp_pa
     ] * 2
 
 
-def test_the_forecast_counts_frames_streams_mirrors_and_bytes(tiny_records):
-    frames = tiny_records.videos[0].num_frames + tiny_records.videos[4].num_frames
-    # Two streams, mirrored and not; a map has 2 x 2 cells of 512 / 32 channels of two bytes.
-    expected = (4 * frames, 4 * frames * 2 * 2 * 16 * 2)
-    assert features.forecast(tiny_records, [0, 4], _config(tiny_records), 5) == expected
-    # Behind block 3 it has 4 x 4 cells of 256 / 32 channels.
-    expected = (4 * frames, 4 * frames * 4 * 4 * 8 * 2)
-    assert features.forecast(tiny_records, [0, 4], _config(tiny_records), 3) == expected
+def test_only_the_frames_of_the_grid_have_maps(tiny_records, tmp_path, capsys):
+    config = _config(tiny_records, augmentation="none", frame_grid=4)
+    maps = features.Features(tmp_path, loop.make_model(config), tiny_records, config, 5)
+    assert maps.compute([0, 1])
+    assert "8 maps of the rgb stream" in capsys.readouterr().out
+    for path in tmp_path.glob("*/*.npy"):
+        assert np.load(path).shape == (4, 2, 2, 16)
+    every = _config(tiny_records, augmentation="none")
+    whole = features.Features(tmp_path, loop.make_model(every), tiny_records, every, 5)
+    whole.compute([0, 1])
+    training = config.training
+    plan = plans.plan_training(tiny_records, np.array([0, 1]), CLIP, training, 0, 0)
+    asked = (plan.video, plan.frames, plan.flip)
+    for one, other in zip(maps.clips(*asked), whole.clips(*asked), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,14 @@ def run_of_fold(workdir: Path, fold: str) -> Path:
     return Path(workdir) / f"fold-{fold}"
 
 
+AUTO = "auto"  # value of model.streams, for `selection.choose_streams`
+
+
+def chooses_streams(config) -> bool:
+    """Whether the streams are to be chosen; `make_run_config` then gives both."""
+    return config.model.get("streams") == AUTO
+
+
 def make_run_config(config, record_set) -> RunConfig:
     """Joins a configuration with the classes of the records.
 
@@ -45,6 +53,8 @@ def make_run_config(config, record_set) -> RunConfig:
                 f"the configuration's {name}={values[name]!r} is not a group of settings"
             )
     model = {**values.pop("model"), "num_classes": len(record_set.classes)}
+    if model.get("streams") == AUTO:
+        model["streams"] = "both"
     training = from_dict(TrainingConfig, values.pop("training"))
     known = {"protocol", "fold", "split_seed", "split_from"}
     if set(values) - known:

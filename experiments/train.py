@@ -4,12 +4,14 @@ r"""Trains STFNet on prepared records.
         --records=RECORDS --workdir=RUN
 
 The same command resumes a run that was stopped. Any setting of the configuration can be given on
-the command line, such as --config.training.batch_size=4 or --config.model.streams=rgb.
+the command line, such as --config.training.batch_size=4 or --config.model.streams=rgb. With
+--config.model.streams=auto, cross-validation over the training videos chooses the streams first.
 --folds=all trains one run for each official split of the data set, one after the other.
 """
 
 import contextlib
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 
@@ -114,24 +116,27 @@ def train(config, record_set, workdir, strategy):
     """Trains one run to its end; returns the exit status."""
     import keras
 
+    from experiments.run_config import chooses_streams
     from stfnet import run
     from stfnet.evaluation import plots
-    from stfnet.training import loop, strategies
+    from stfnet.training import loop, selection, strategies
     from stfnet.training.preemption import PREEMPTED, Preempted
     from stfnet.training.tensorboard import TensorBoard
 
-    keras.backend.clear_session()  # of the run before
     maps_folder = Path(FLAGS.cache_dir or Path(FLAGS.workdir) / run.FEATURES_FOLDER)
+    fit = functools.partial(
+        loop.train,
+        record_set=record_set,
+        strategy=strategy,
+        cache_in_memory=FLAGS.cache == "memory",
+        features_folder=maps_folder if FLAGS.cache == "features" else None,
+    )
     try:
-        progress = loop.train(
-            config,
-            record_set,
-            workdir,
-            strategy,
-            callbacks=[TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)],
-            cache_in_memory=FLAGS.cache == "memory",
-            features_folder=maps_folder if FLAGS.cache == "features" else None,
-        )
+        if chooses_streams(FLAGS.config):
+            config = selection.choose_streams(config, record_set, workdir, fit)
+        keras.backend.clear_session()  # of the run before
+        board = TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)
+        progress = fit(config, workdir=workdir, callbacks=[board])
     except Preempted as stop:
         print(stop, file=sys.stderr)
         return PREEMPTED

@@ -1,5 +1,7 @@
 """The layer-normalised LSTM of Ou & Sun 2019 (Eqs. 3-6 inside an LSTM)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -147,12 +149,12 @@ class LayerNormLSTMCell(keras.layers.Layer):
         self.output_size = units
         self.step_dtype = keras.backend.result_type(self.compute_dtype, "float32")
         settings = {"statistics": statistics, "epsilon": epsilon, "dtype": self.step_dtype}
-        self.gate_normalization = None
+        self.gate_normalization: Any = None
         if normalize != "none":
             self.gate_normalization = GateNormalization(
                 beta_initializer=ForgetBias(forget_bias), name="gate_normalization", **settings
             )
-        self.state_normalization = None
+        self.state_normalization: Any = None
         if normalize == "all":
             self.state_normalization = GateNormalization(name="state_normalization", **settings)
 
@@ -162,15 +164,15 @@ class LayerNormLSTMCell(keras.layers.Layer):
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, 4 * self.units), initializer="orthogonal", name="recurrent_kernel"
         )
-        if self.gate_normalization is None:
-            self.gate_bias = self.add_weight(
-                shape=(3, self.units),
-                initializer=ForgetBias(self.forget_bias),
-                autocast=False,
-                name="gate_bias",
-            )
         if self.state_normalization is None:
-            if self.gate_normalization is not None:
+            if self.gate_normalization is None:
+                self.gate_bias = self.add_weight(
+                    shape=(3, self.units),
+                    initializer=ForgetBias(self.forget_bias),
+                    autocast=False,
+                    name="gate_bias",
+                )
+            else:
                 self.gate_normalization.build((None, 3, self.units))
             self.candidate_bias = self.add_weight(
                 shape=(self.units,), initializer="zeros", autocast=False, name="candidate_bias"
@@ -198,15 +200,15 @@ class LayerNormLSTMCell(keras.layers.Layer):
         recurrent = ops.matmul(ops.cast(h, self.compute_dtype), self.recurrent_kernel)
         z = ops.cast(projection, self.step_dtype) + ops.cast(recurrent, self.step_dtype)
         z = ops.reshape(z, (-1, 4, self.units))  # b gate unit
-        if self.normalize == "none":
-            gates = z[:, :3] + self.gate_bias
-            candidate = z[:, 3] + self.candidate_bias
-        elif self.normalize == "gates":
-            gates = self.gate_normalization(z[:, :3], training=training)
-            candidate = z[:, 3] + self.candidate_bias
+        if self.state_normalization is not None:
+            z = self.gate_normalization(z, training=training)
+            gates, candidate = z[:, :3], z[:, 3]
         else:
-            normalized = self.gate_normalization(z, training=training)
-            gates, candidate = normalized[:, :3], normalized[:, 3]
+            gates, candidate = z[:, :3], z[:, 3] + self.candidate_bias
+            if self.gate_normalization is None:
+                gates = gates + self.gate_bias
+            else:
+                gates = self.gate_normalization(gates, training=training)
         gates = ops.sigmoid(gates)
         i, f, o = gates[:, 0], gates[:, 1], gates[:, 2]
         c = f * ops.cast(c, self.step_dtype) + i * ops.tanh(candidate)

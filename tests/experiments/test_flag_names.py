@@ -19,8 +19,11 @@ OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master"}
 # Who prints the messages of a library module, where that is not every program with the flag.
 PRINTED_BY = {
     "preprocessing/records/local_copy.py": ["train"],
-    "stfnet/config.py": ["train"],
+    "stfnet/config/run.py": ["train"],
+    "stfnet/config/training.py": ["train"],
+    "stfnet/config/model.py": ["train"],
     "stfnet/features.py": ["train"],
+    "stfnet/training/selection.py": ["train"],
     "stfnet/training/strategies.py": ["train"],
     "stfnet/inference/capture.py": ["predict"],
     "stfnet/inference/export.py": ["export"],

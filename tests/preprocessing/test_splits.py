@@ -185,3 +185,21 @@ def test_a_protocol_that_cannot_divide_says_why():
     assert "class Bow has 1 group" in group.impossible
     assert (paper.train, paper.test, paper.leak) == (1, 1, 1.0)
     assert "has 1 group" in splits.table([group])[1]
+
+
+def test_folds_hold_out_each_video_once_and_no_group_twice():
+    class One:
+        def __init__(self, number):
+            self.id, self.group = f"v{number:03d}", f"g{number // 3}"
+            self.class_name, self.splits = "ab"[number % 2], {}
+
+    videos = [One(number) for number in range(60)]
+    folds = splits.group_folds(videos, 4, seed=1)
+    assert set(folds) == {video.id for video in videos}
+    assert set(folds.values()) == {0, 1, 2, 3}
+    of_group = {}
+    for video in videos:
+        assert of_group.setdefault(video.group, folds[video.id]) == folds[video.id]
+    assert folds != splits.group_folds(videos, 4, seed=2)
+    with pytest.raises(UserError, match="of 20 groups, which cannot be divided into 21 folds"):
+        splits.group_folds(videos, 21)

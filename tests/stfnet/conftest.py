@@ -27,7 +27,7 @@ def _lstm(x, weights, normalize):
     arrays; columns and rows of the gates are in the order i, f, o, g.
     """
     units = weights["recurrent_kernel"].shape[0]
-    gamma, beta = (weights[f"gate_normalization/{name}"] for name in ("gamma", "beta"))
+    gamma, beta = (weights.get(f"gate_normalization/{name}", ()) for name in ("gamma", "beta"))
     h = c = np.zeros((len(x), units))
     states = []
     for t in range(x.shape[1]):
@@ -38,7 +38,9 @@ def _lstm(x, weights, normalize):
             z[gate] = z[gate] + h @ weights["recurrent_kernel"][:, columns]
             if position < len(gamma):
                 z[gate] = _layer_norm(z[gate], gamma[position], beta[position])
-        if normalize == "gates":
+            elif normalize == "none" and gate != "g":
+                z[gate] = z[gate] + weights["gate_bias"][position]
+        if normalize != "all":
             z["g"] = z["g"] + weights["candidate_bias"]
         c = _sigmoid(z["f"]) * c + _sigmoid(z["i"]) * np.tanh(z["g"])
         shown = c

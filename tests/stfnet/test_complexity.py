@@ -35,3 +35,16 @@ def test_a_tiny_network_by_hand():
     assert stream_multiply_adds(config, first=6) == 0
     assert head_multiply_adds(config) == fusion + fc6 + lstms + 3 * 2
     assert forward_multiply_adds(config) == stream + fusion + fc6 + lstms + 3 * 2
+
+
+def test_other_fusions_and_branches_by_hand():
+    clip = ClipConfig(num_frames=1, flow_length=1, image_size=32)  # 2 x 2 cells, one pooled
+    shared = {"lstm_units": 3, "fc6_units": 5, "width_divisor": 64}
+    conv2d = ModelConfig(
+        2, clip, fusion="conv2d", fusion_filters=128, branches="conv", conv_pool=True, **shared
+    )
+    lstms = 12 * ((2 + 3) + (3 + 3))
+    assert head_multiply_adds(conv2d) == 4 * 9 * 16 * 2 + lstms + 3 * 2
+    concat = ModelConfig(2, clip, fusion="concat", branches="fc", **shared)
+    lstms = 12 * ((5 + 3) + (3 + 3))
+    assert head_multiply_adds(concat) == 16 * 5 + lstms + 3 * 2

@@ -78,7 +78,7 @@ def test_parameter_count_of_the_papers_network():
     assert model.get_layer("fusion").output.shape == (None, 17, 14, 14, 512)
 
 
-@pytest.mark.parametrize("normalize", ["gates", "all"])
+@pytest.mark.parametrize("normalize", ["none", "gates", "all"])
 def test_everything_behind_the_streams_is_section_2(
     normalize, numpy_convolution, numpy_lstm, randomize, weights_of
 ):
@@ -209,3 +209,59 @@ def test_a_training_step_reaches_every_weight(statistics, clips):
     ]
     assert still == []
     assert all(np.isfinite(weight.numpy()).all() for weight in model.weights)
+
+
+def test_fusions_without_weights_are_the_sum_and_the_interleaved_channels():
+    a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
+    fused = _submodel(build_stfnet(_tiny(fusion="sum")), "fusion")([a, b])
+    np.testing.assert_allclose(fused, a + b, rtol=1e-6)
+    fused = np.asarray(_submodel(build_stfnet(_tiny(fusion="concat")), "fusion")([a, b]))
+    np.testing.assert_array_equal(fused[..., 0::2], a)
+    np.testing.assert_array_equal(fused[..., 1::2], b)
+
+
+def test_a_fusion_over_space_alone_sees_no_other_frame(randomize):
+    model = build_stfnet(_tiny(fusion="conv2d", fusion_filters=32 * 6))
+    randomize(model)
+    a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
+    fuse = _submodel(model, "fusion")
+    before = np.asarray(fuse([a, b]))
+    assert before.shape[-1] == 6
+    a[:, 1] += 1
+    changed = np.abs(np.asarray(fuse([a, b])) - before).max(axis=(0, 2, 3, 4))
+    np.testing.assert_array_equal(changed > 0, [False, True, False])
+
+
+@pytest.mark.parametrize(("branches", "lstms"), [("conv", {"conv"}), ("fc", {"fc"})])
+def test_one_branch_alone_has_one_lstm_before_the_last(branches, lstms, clips):
+    model = build_stfnet(_tiny(branches=branches))
+    names = {layer.name for layer in model.layers}
+    assert {name for name in ("conv", "fc") if f"lstm_{name}" in names} == lstms
+    assert ("fc6" in names) == (branches == "fc")
+    np.testing.assert_allclose(np.sum(model(clips), axis=-1), 1.0, rtol=1e-5)
+
+
+def test_conv_pool_gives_the_lstm_the_mean_over_the_cells():
+    model = build_stfnet(_tiny(conv_pool=True))
+    a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
+    fused, flat = _submodel(model, "fusion", "flatten_conv")([a, b])
+    np.testing.assert_allclose(flat, np.mean(fused, axis=(2, 3)), rtol=1e-5)
+
+
+def test_a_normalised_map_has_mean_0_and_variance_1_in_training():
+    model = build_stfnet(_tiny(map_norm=True))
+    layer = model.get_layer("flow_map_norm")
+    x = np.random.default_rng(2).normal(3, 5, size=(2, 3, 2, 2, 16))
+    y = np.asarray(layer(x, training=True))
+    np.testing.assert_allclose(y.mean((0, 1, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(y.std((0, 1, 2, 3)), 1, atol=1e-2)
+    assert not layer.trainable_variables
+
+
+def test_a_dropped_map_channel_is_missing_from_all_of_a_clip():
+    model = build_stfnet(_tiny(map_dropout=0.5))
+    layer = model.get_layer("map_dropout")
+    y = np.asarray(layer(np.ones((4, 3, 2, 2, 32)), training=True))
+    assert set(np.unique(y)) == {0.0, 2.0}
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1, :1, :1], y.shape))
+    assert (y[0] != y[1]).any()

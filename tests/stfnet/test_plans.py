@@ -126,3 +126,29 @@ def test_a_video_that_is_too_short_is_named():
     clip = dataclasses.replace(CLIP, short_video="error")
     with pytest.raises(UserError, match=r"^v2: a video of 2 frames is shorter than the 3"):
         plans.plan_evaluation(_record_set(9, 2), np.array([0, 1]), clip, 1)
+
+
+def test_clips_of_a_grid_have_its_frames_alone(tiny_records):
+    clip = ClipConfig(num_frames=3, flow_length=2, image_size=32)
+    training = TrainingConfig(tau_range=(1, 3), batch_size=4, frame_grid=4)
+    positions = np.arange(len(tiny_records.videos))
+    for plan in (
+        plans.plan_training(tiny_records, positions, clip, training, 0, 0),
+        plans.plan_evaluation(tiny_records, positions, clip, 4, 2, 4),
+    ):
+        for video, frames in zip(plan.video, plan.frames, strict=True):
+            count = tiny_records.videos[video].num_frames
+            assert set(frames) <= set(np.rint(np.linspace(0, count - 1, 4)))
+
+
+def test_a_rare_class_has_the_heavier_loss(tiny_records):
+    labels = np.array([video.label for video in tiny_records.videos])
+    # Three videos of the first class, one of the second, none of the third.
+    positions = np.concatenate([np.flatnonzero(labels == 0)[:3], np.flatnonzero(labels == 1)[:1]])
+    weights = plans.class_weights(tiny_records, positions)
+    np.testing.assert_allclose(weights, [4 / (2 * 3), 4 / 2, 0])
+    clip = ClipConfig(num_frames=3, flow_length=2, image_size=32)
+    training = TrainingConfig(tau_range=(1, 3), batch_size=4, class_weighted=True)
+    plan = plans.plan_training(tiny_records, positions, clip, training, 0, 0)
+    np.testing.assert_allclose(plan.weight, weights[labels[plan.video]], rtol=1e-6)
+    assert plan.weight.mean() == pytest.approx(1)

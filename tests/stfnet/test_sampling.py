@@ -77,3 +77,13 @@ def test_flow_stacks_are_centred_and_clamped():
 def test_a_video_of_one_frame_has_no_flow():
     with pytest.raises(UserError, match="at least 2"):
         sampling.flow_indices(np.array([0]), 1, 4)
+
+
+def test_a_grid_spans_the_video_and_frames_give_way_to_its_nearest():
+    np.testing.assert_array_equal(sampling.frame_grid(58, 4), [0, 19, 38, 57])
+    np.testing.assert_array_equal(sampling.frame_grid(3, 0), [0, 1, 2])
+    np.testing.assert_array_equal(sampling.frame_grid(3, 9), [0, 1, 2])
+    grid = np.array([0, 10, 20])
+    np.testing.assert_array_equal(
+        sampling.snap([0, 5, 6, 14, 16, 40], grid), [0, 0, 10, 10, 20, 20]
+    )

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from stfnet.layers import IdentitySum, InterleaveChannels, interleave_channels
+from stfnet.layers import IdentitySum, InterleaveChannels, StreamDropout, interleave_channels
 
 
 def test_channels_alternate_spatial_first():
@@ -57,3 +57,17 @@ def test_identity_sum_of_one_stream_is_the_identity():
 def test_identity_sum_refuses_kernels_without_an_identity(shape):
     with pytest.raises(ValueError, match="multiple of the output channels"):
         IdentitySum()(shape)
+
+
+def test_stream_dropout_leaves_one_stream_of_a_clip_out_in_training_alone():
+    layer = StreamDropout(0.5, seed=3)
+    a, b = np.ones((2000, 2, 3)), np.full((2000, 2, 3), 2.0)
+    for one, other in zip(layer([a, b]), (a, b), strict=True):
+        np.testing.assert_array_equal(one, other)
+    kept_a, kept_b = (np.asarray(x) for x in layer([a, b], training=True))
+    without_a, without_b = (kept_a == 0).all((1, 2)), (kept_b == 0).all((1, 2))
+    np.testing.assert_array_equal(kept_a[~without_a], 1)
+    np.testing.assert_array_equal(kept_b[~without_b], 2)
+    assert not (without_a & without_b).any()
+    assert abs(without_a.mean() - 0.25) < 0.04  # four standard deviations
+    assert abs(without_b.mean() - 0.25) < 0.04

@@ -21,7 +21,7 @@ def _cell(randomize, normalize, **kwargs):
     return cell
 
 
-@pytest.mark.parametrize("normalize", ["gates", "all"])
+@pytest.mark.parametrize("normalize", ["none", "gates", "all"])
 def test_cell_steps_are_the_papers_equations(
     normalize, sequences, numpy_lstm, randomize, weights_of
 ):
@@ -33,7 +33,7 @@ def test_cell_steps_are_the_papers_equations(
         np.testing.assert_allclose(h, want[:, t], rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("normalize", ["gates", "all"])
+@pytest.mark.parametrize("normalize", ["none", "gates", "all"])
 @pytest.mark.parametrize("return_sequences", [True, False])
 def test_layer_equals_keras_rnn_of_the_cell(normalize, return_sequences, sequences, randomize):
     cell = _cell(randomize, normalize)

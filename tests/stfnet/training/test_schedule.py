@@ -103,3 +103,11 @@ def test_progress_survives_json():
     resumed = Progress()
     resumed.resume(json.loads(json.dumps(dataclasses.asdict(progress))))
     assert resumed == progress
+
+
+def test_the_last_epoch_is_kept_whatever_validation_says():
+    progress = Progress()
+    assert progress.is_best(0.9, 0.1, "last")
+    assert progress.is_best(0.1, 9.0, "last")
+    assert progress.best["val_accuracy"] == 0.1
+    assert progress.waited == 0

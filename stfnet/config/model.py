@@ -1,0 +1,125 @@
+"""What a clip is, and the network."""
+
+import dataclasses
+
+from preprocessing.errors import UserError
+from preprocessing.settings import RESIZE_MODES, check, setting
+from stfnet.sampling import SHORT_VIDEO
+
+# Choices that more than one module reads; all others stand at their setting alone.
+RGB_INPUTS = ("imagenet", "unit")
+FLOW_INPUTS = ("centered", "pixels")
+NORMALIZE = ("none", "gates", "all")
+STREAMS = ("both", "rgb", "flow")
+FUSIONS = ("conv3d", "conv2d", "sum", "concat")
+STATISTICS = ("layer", "batch")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipConfig:
+    """What one clip is, as the network sees it."""
+
+    # T, frames sampled from a video.
+    num_frames: int = setting(17, "[1, 10000]")
+    # L, flow fields stacked around each sampled frame (2L channels).
+    flow_length: int = setting(4, "[1, 1000]")
+    # Side of the square frames and flow fields, in pixels.
+    image_size: int = setting(224, "[16, 8192]")
+    # How frames reached that size: straight to the square, or short side then centre.
+    resize: str = setting("stretch", RESIZE_MODES)
+    # A video of fewer than T frames repeats its last frame, starts again, or is refused.
+    short_video: str = setting("pad_last", SHORT_VIDEO)
+    # Displacement in pixels that encodes to the ends of the 8-bit range.
+    flow_bound: float = setting(20.0, "(0, 10000]")
+
+    def __post_init__(self):
+        check(self, "clip.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network of Ou & Sun 2019, with a switch for every point the paper leaves open."""
+
+    # Classes of the softmax.
+    num_classes: int = setting(allowed="[1, 1000000]")
+    # The clips it reads.
+    clip: ClipConfig = dataclasses.field(default_factory=ClipConfig)
+    # Hidden units of each of the three LSTMs.
+    lstm_units: int = setting(101, "[1, 100000]")
+    # Units of fc6 after the fusion.
+    fc6_units: int = setting(4096, "[1, 1000000]")
+    # Every VGG and fusion channel count is divided by this (1: the paper's).
+    width_divisor: int = setting(1, "[1, 64]")
+    # `both`, or one stream alone for the ablation: the missing stream's features are left out and
+    # the fusion convolution reads the other's alone.
+    streams: str = setting("both", STREAMS)
+    # BGR minus the ImageNet mean, or RGB in [-1, 1], for streams trained from scratch.
+    rgb_input: str = setting("imagenet", RGB_INPUTS)
+    # v - 128, or (v - 128) * flow_bound / 127.5.
+    flow_input: str = setting("centered", FLOW_INPUTS)
+    # Batch normalisation of each stream's map before the fusion, so that channels and streams of
+    # different scale count alike; for frozen streams and little data.
+    map_norm: bool = False
+    # How the streams meet: the paper's 3-D convolution, one over space alone, or without weights
+    # their sum or their interleaved channels.
+    fusion: str = setting("conv3d", FUSIONS)
+    # Filters of the fusion convolution, divided by width_divisor.
+    fusion_filters: int = setting(512, "[1, 8192]")
+    # `identity_sum`: the fusion starts as the sum of both streams.
+    fusion_init: str = setting("glorot_uniform", ("glorot_uniform", "identity_sum"))
+    # Whether a ReLU follows the fusion convolution.
+    fusion_relu: bool = True
+    # What the LSTMs read: the fused map X_conv, its fully connected layer X_fc, or both (the
+    # paper).
+    branches: str = setting("both", ("both", "conv", "fc"))
+    # Mean of X_conv over its cells before its LSTM, which then has 512 inputs a frame in place of
+    # 100,352.
+    conv_pool: bool = False
+    # LSTM normalisation of the three sigmoid gates, of none, or also of the candidate and the cell
+    # state.
+    normalize: str = setting("gates", NORMALIZE)
+    # Mean and variance over the units of an example, or over the batch.
+    lstm_statistics: str = setting("layer", STATISTICS)
+    # How the two sequence LSTMs meet.
+    merge: str = setting("concat", ("concat", "sum", "product"))
+    # Dropout rates.
+    fc6_dropout: float = setting(0.5, "[0, 1)")
+    lstm_dropout: float = setting(0.25, "[0, 1)")
+    # Chance that a training clip lacks one of its two streams, so that neither is all that is
+    # learned.
+    stream_dropout: float = setting(0.0, "[0, 1)")
+    # Chance that a channel of the streams' maps is left out of a whole training clip.
+    map_dropout: float = setting(0.0, "[0, 1)")
+
+    def __post_init__(self):
+        check(self, "model.")
+        if not isinstance(self.clip, ClipConfig):
+            raise UserError(
+                f"model.clip={self.clip!r} is not a group of settings (num_frames, ...)"
+            )
+        if self.stream_dropout and self.streams != "both":
+            raise UserError(
+                f"model.stream_dropout={self.stream_dropout} needs both streams, and model.streams "
+                f"is {self.streams}: set one of them"
+            )
+        if 64 % self.width_divisor:
+            raise UserError(f"model.width_divisor={self.width_divisor} does not divide 64")
+        if self.fusion_filters % self.width_divisor:
+            raise UserError(
+                f"model.width_divisor={self.width_divisor} does not divide "
+                f"model.fusion_filters={self.fusion_filters}"
+            )
+
+    @property
+    def input_channels(self) -> dict[str, int]:
+        """Channels of each input of the network, by its name, in their order."""
+        channels = {"rgb": 3, "flow": 2 * self.clip.flow_length}
+        return {name: n for name, n in channels.items() if self.streams in ("both", name)}
+
+    @property
+    def fused_channels(self) -> int:
+        """Channels of X_conv."""
+        if self.fusion in ("conv3d", "conv2d"):
+            return self.fusion_filters // self.width_divisor
+        streams = len(self.input_channels) if self.fusion == "concat" else 1
+        return streams * 512 // self.width_divisor

@@ -1,0 +1,99 @@
+"""A run: its data, its network and its training, and what must agree among them."""
+
+import dataclasses
+
+from preprocessing import splits
+from preprocessing.errors import UserError
+from preprocessing.settings import check, setting
+from stfnet.config.model import ModelConfig
+from stfnet.config.training import TrainingConfig
+
+
+def microbatches_per_device(training: TrainingConfig, devices: int) -> int:
+    """Number of microbatches that each device computes, one after the other, for a batch.
+
+    A microbatch has `batch_size / accumulation_steps` clips, or fewer where that does not divide
+    the device's clips: what fits one device's memory fits each of several.
+
+    Args:
+        training: TrainingConfig.
+        devices: number of devices among which a batch is divided.
+
+    Raises:
+        UserError: the batch cannot be divided.
+    """
+    size, steps = training.batch_size, training.accumulation_steps
+    if size % devices:
+        raise UserError(
+            f"training.batch_size={size} cannot be shared by {devices} devices: it must be a "
+            "multiple of their number"
+        )
+    if size % steps:
+        raise UserError(
+            f"training.accumulation_steps={steps} does not divide training.batch_size={size}"
+        )
+    clips = size // devices
+    fewest = -(-clips * steps // size)
+    return next(count for count in range(fewest, clips + 1) if clips % count == 0)
+
+
+def check_together(model: ModelConfig, training: TrainingConfig, devices: int = 1) -> None:
+    """Checks the settings of one configuration that depend on the other.
+
+    Args:
+        model, training: the configurations of a run.
+        devices: number of devices among which a batch is divided.
+
+    Raises:
+        UserError: the batch cannot be divided evenly, statistics are taken over the batch where a
+            device computes one clip at a time, or VGG-16's weights do not fit the network.
+    """
+    if training.weights and not training.weights.endswith(".keras"):
+        needed = [("width_divisor", model.width_divisor, 1)]
+        if training.fc6_init == "imagenet":
+            needed += [("fc6_units", model.fc6_units, 4096)]
+            needed += [("clip.image_size", model.clip.image_size, 224)]
+        for name, value, fitting in needed:
+            if value != fitting:
+                raise UserError(
+                    f"training.weights={training.weights} are VGG-16's and need model.{name}="
+                    f"{fitting}, not {value}"
+                )
+    microbatch = training.batch_size // devices // microbatches_per_device(training, devices)
+    if model.lstm_statistics == "batch" and microbatch == 1:
+        raise UserError(
+            f"model.lstm_statistics=batch needs two clips or more at a time, but training."
+            f"batch_size={training.batch_size} over {devices} device(s) x accumulation_steps="
+            f"{training.accumulation_steps} leaves one: set a larger batch_size or "
+            "lstm_statistics=layer"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Every setting of a run; `config.json` in its folder.
+
+    Attributes:
+        name: name of the data set.
+        classes: class names, in the order of the softmax.
+        protocol, fold, split_seed: the split of the videos (see `preprocessing.splits`).
+        split_from: folder of another run whose videos keep their parts; empty for none.
+        model, training: the two configurations.
+    """
+
+    name: str
+    classes: tuple
+    model: ModelConfig
+    training: TrainingConfig
+    protocol: str = setting("group", splits.PROTOCOLS)
+    fold: str = "1"
+    split_seed: int = setting(0, "[0, 4294967295]")
+    split_from: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "fold", str(self.fold))  # a number before folds had names
+        check(self)
+        for name, kind in (("model", ModelConfig), ("training", TrainingConfig)):
+            if not isinstance(getattr(self, name), kind):
+                raise UserError(f"{name}={getattr(self, name)!r} is not a group of settings")
+        check_together(self.model, self.training)

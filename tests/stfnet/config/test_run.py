@@ -1,0 +1,53 @@
+"""A run's settings that depend on each other."""
+
+import pytest
+
+from preprocessing.errors import UserError
+from stfnet.config import (
+    ClipConfig,
+    ModelConfig,
+    TrainingConfig,
+    check_together,
+    microbatches_per_device,
+)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_statistics_over_the_batch_need_two_clips_at_a_time(devices):
+    model = ModelConfig(3, lstm_statistics="batch")
+    size = 4 * devices
+    two_clips = TrainingConfig(batch_size=size, accumulation_steps=2 * devices)
+    check_together(model, two_clips, devices)
+    one_clip = TrainingConfig(batch_size=size, accumulation_steps=4 * devices)
+    with pytest.raises(UserError, match="lstm_statistics=batch needs two clips or more"):
+        check_together(model, one_clip, devices)
+    check_together(ModelConfig(3), one_clip, devices)
+
+
+@pytest.mark.parametrize(
+    ("model", "training", "message"),
+    [
+        ({"width_divisor": 2}, {"weights": "imagenet"}, "need model.width_divisor=1, not 2"),
+        ({"fc6_units": 8}, {"fc6_init": "imagenet"}, "need model.fc6_units=4096, not 8"),
+        ({"clip": ClipConfig(image_size=96)}, {"fc6_init": "imagenet"}, "image_size=224, not 96"),
+    ],
+)
+def test_weights_of_vgg16_need_a_network_of_its_shapes(model, training, message):
+    training = TrainingConfig(**{"weights": "vgg16.h5", **training})
+    with pytest.raises(UserError, match=message):
+        check_together(ModelConfig(3, **model), training)
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "devices", "microbatches"),
+    [(8, 8, 1, 8), (8, 8, 2, 4), (8, 8, 8, 1), (8, 1, 2, 1), (12, 4, 2, 2), (12, 6, 4, 3)],
+)
+def test_the_microbatches_of_a_batch_follow_from_the_devices(batch, steps, devices, microbatches):
+    config = TrainingConfig(batch_size=batch, accumulation_steps=steps)
+    assert microbatches_per_device(config, devices) == microbatches
+    assert batch // devices // microbatches <= batch // steps
+
+
+def test_a_batch_smaller_than_the_devices_is_refused():
+    with pytest.raises(UserError, match="batch_size=8 cannot be shared by 3 devices"):
+        microbatches_per_device(TrainingConfig(batch_size=8), 3)

@@ -83,14 +83,17 @@ def _plan(
     record_set: RecordSet,
     clip: ClipConfig,
     positions: np.ndarray,
-    choose: Callable[[int], np.ndarray],
+    choose: Callable[[int, int], np.ndarray],
 ) -> ClipPlan:
-    """A clip of each video, of the frames that `choose` takes from its number of frames."""
+    """A clip for each row, of the frames that `choose` takes.
+
+    `choose` is a function of the row and of the number of frames of its video.
+    """
     frames, flow = [], []
-    for position in positions:
+    for row, position in enumerate(positions):
         count = record_set.videos[position].num_frames
         try:
-            chosen = choose(count)
+            chosen = choose(row, count)
         except UserError as error:
             raise UserError(f"{record_set.videos[position].id}: {error}") from error
         frames.append(chosen)
@@ -140,7 +143,7 @@ def plan_training(
         record_set,
         clip,
         order,
-        lambda count: sampling.train_indices(
+        lambda _, count: sampling.train_indices(
             count, clip.num_frames, training.tau_range, rng, clip.short_video
         ),
     )
@@ -154,25 +157,32 @@ def plan_training(
 
 
 def plan_evaluation(
-    record_set: RecordSet, positions: np.ndarray, clip: ClipConfig, batch_size: int
+    record_set: RecordSet,
+    positions: np.ndarray,
+    clip: ClipConfig,
+    batch_size: int,
+    clips_per_video: int = 1,
 ) -> ClipPlan:
-    """The test clip of each video in order (Eqs. 13-14), filled up to whole batches.
+    """The test clips of each video in order (Eqs. 13-14), filled up to whole batches.
 
     Args:
         record_set: of the records.
         positions: integer array (V,), videos in `record_set.videos`.
         clip: the clip configuration.
         batch_size: clips a batch.
+        clips_per_video: K; 1 is the paper's clip, more start at `sampling.test_starts`.
 
     Returns:
-        ClipPlan whose length is a multiple of `batch_size`; filling clips have weight 0.
+        ClipPlan whose length is a multiple of `batch_size`. Its first K * V rows are the clips,
+        those of a video in neighbouring rows; the others only fill the batch and have weight 0.
     """
-    plan = _plan(
-        record_set,
-        clip,
-        positions,
-        lambda count: sampling.test_indices(count, clip.num_frames, clip.short_video),
-    )
+
+    def choose(row: int, count: int) -> np.ndarray:
+        starts = sampling.test_starts(count, clip.num_frames, clips_per_video)
+        start = starts[row % clips_per_video]
+        return sampling.test_indices(count, clip.num_frames, clip.short_video, start)
+
+    plan = _plan(record_set, clip, np.repeat(positions, clips_per_video), choose)
     size = -(-len(plan) // batch_size) * batch_size
     filled = plan[np.minimum(np.arange(size), len(plan) - 1)]
     return dataclasses.replace(filled, weight=(np.arange(size) < len(plan)).astype(np.float32))

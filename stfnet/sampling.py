@@ -31,8 +31,27 @@ def _fit(indices: np.ndarray, num_video_frames: int, short_video: str) -> np.nda
     )
 
 
+def test_starts(num_video_frames: int, num_frames: int, num_clips: int) -> list[int]:
+    """First frames of a video's test clips, evenly from 0 to the last that leaves room.
+
+    The clips have the interval of Eq. 13, and the first of them is the paper's clip. A video with
+    room for fewer than `num_clips` starts repeats some of them.
+
+    Args:
+        num_video_frames: N, frames in the video.
+        num_frames: T, frames in a clip.
+        num_clips: K, at least 1.
+
+    Returns:
+        K frame numbers, 0-based, ascending.
+    """
+    span = (num_frames - 1) * max(num_video_frames // num_frames, 1)
+    last = max(num_video_frames - 1 - span, 0)
+    return np.linspace(0, last, num_clips).round().astype(int).tolist()
+
+
 def test_indices(
-    num_video_frames: int, num_frames: int, short_video: str = "pad_last"
+    num_video_frames: int, num_frames: int, short_video: str = "pad_last", start: int = 0
 ) -> np.ndarray:
     """Frames of the test clip: 0, t, 2t, ... with t = floor(N / T) (Eqs. 13-14).
 
@@ -40,12 +59,13 @@ def test_indices(
         num_video_frames: N, frames in the video.
         num_frames: T, frames in the clip.
         short_video: one of SHORT_VIDEO, for N < T.
+        start: added to every number; 0 is the paper's clip (see `test_starts`).
 
     Returns:
         int64 array (T,), 0-based frame numbers.
     """
     interval = max(num_video_frames // num_frames, 1)
-    return _fit(np.arange(num_frames) * interval, num_video_frames, short_video)
+    return _fit(start + np.arange(num_frames) * interval, num_video_frames, short_video)
 
 
 def train_indices(

@@ -81,6 +81,16 @@ def test_the_plan_of_an_evaluation_is_equations_13_and_14_filled_to_whole_batche
     assert not plan.flip.any() and (plan.crop == [0, 0, 1]).all()
 
 
+def test_several_clips_of_a_video_are_neighbours_and_start_evenly():
+    record_set = _record_set(9, 3)
+    plan = plans.plan_evaluation(record_set, np.array([1, 0]), CLIP, 4, clips_per_video=3)
+    assert plan.video.tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert plan.frames[:3].tolist() == [[0, 1, 2]] * 3
+    assert plan.frames[3:6].tolist() == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
+    assert plan.flow[4].tolist() == [[0, 0, 1, 2], [2, 3, 4, 5], [5, 6, 7, 7]]
+    assert plan.weight.tolist() == [1] * 6 + [0] * 2
+
+
 def test_an_epoch_has_whole_batches_and_at_least_one():
     record_set = _record_set(*range(10, 17))
     for size, clips in ((3, 6), (7, 7), (8, 8)):  # 7 videos

@@ -22,6 +22,23 @@ def test_test_clips_follow_equations_13_and_14(frames, length, expected):
 
 
 @pytest.mark.parametrize(
+    ("frames", "length", "clips", "starts"),
+    [
+        (34, 17, 1, [0]),
+        (10, 4, 3, [0, 2, 3]),  # interval 2, span 6: starts from 0 to 3
+        (100, 17, 5, [0, 5, 10, 14, 19]),  # interval 5, span 80: 0, 4.75, 9.5, 14.25, 19
+        (22, 17, 3, [0, 2, 5]),  # interval 1, span 16
+        (9, 3, 4, [0, 1, 1, 2]),  # room for three starts only
+        (3, 5, 2, [0, 0]),  # shorter than a clip
+    ],
+)
+def test_test_clips_start_evenly_from_the_papers_clip_on(frames, length, clips, starts):
+    assert sampling.test_starts(frames, length, clips) == starts
+    last = sampling.test_indices(frames, length, start=starts[-1])
+    assert last[-1] == frames - 1 or clips == 1
+
+
+@pytest.mark.parametrize(
     ("short_video", "expected"), [("pad_last", [0, 1, 2, 2, 2]), ("loop", [0, 1, 2, 0, 1])]
 )
 def test_short_videos_are_filled(short_video, expected):

@@ -1,4 +1,4 @@
-"""Pictures of a run: the confusion matrix and the learning curves, as PNG.
+"""Pictures of a run, as PNG: confusion matrix, reliability, learning curves.
 
 Drawing must not end a run: `never_fatal` turns an exception in drawing into a warning. matplotlib
 is imported by the functions that draw, so that nothing else waits for it.
@@ -115,6 +115,36 @@ def draw_curves(history: Sequence[Mapping], path: Path | BinaryIO) -> None:
             axes.set_xlabel("epoch")
             axes.set_ylabel(name)
             axes.legend()
+
+
+def draw_reliability(
+    rows: Sequence[Mapping], calibration_error: float, path: Path | BinaryIO
+) -> None:
+    """Draws accuracy against confidence, and below it how many clips have which confidence.
+
+    Args:
+        rows: of `stfnet.evaluation.calibration.reliability`.
+        calibration_error: ECE, written into the picture.
+        path: PNG file, or a binary file to write to.
+    """
+    filled = [row for row in rows if row["count"]]
+    left = [row["low"] for row in filled]
+    widths = [row["high"] - row["low"] for row in filled]
+    with _figure(5, 6, path) as figure:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        bars = {"align": "edge", "edgecolor": "white"}
+        above.bar(left, [row["accuracy"] for row in filled], widths, color="tab:blue", **bars)
+        above.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
+        means = [row["confidence"] for row in filled], [row["accuracy"] for row in filled]
+        above.plot(*means, "o", color="black", markersize=4, label="mean confidence of a bin")
+        above.set_xlim(0, 1)
+        above.set_ylim(0, 1.02)
+        above.set_ylabel("accuracy")
+        above.set_title(f"expected calibration error {calibration_error:.3f}")
+        above.legend(loc="upper left", fontsize=8)
+        below.bar(left, [row["count"] for row in filled], widths, color="tab:grey", **bars)
+        below.set_ylabel("clips")
+        below.set_xlabel("confidence (probability of the predicted class)")
 
 
 @contextlib.contextmanager

@@ -191,7 +191,7 @@ def evaluate(
         "changed": list(located.changed),
         "per_class": {config.classes[k]: float(accuracies[k]) for k in np.flatnonzero(tested)},
         "confusion": confusion.tolist(),
-        "views": dataclasses.asdict(views),
+        "views": views.to_json(),
         **details(probabilities, labels, config.classes, [record_set.videos[k] for k in positions]),
         "seconds": round(time.monotonic() - started, 1),
     }

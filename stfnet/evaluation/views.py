@@ -5,6 +5,7 @@ The paper's evaluation is one view, the clip of Eqs. 13-14.
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,11 @@ class Views:
     num_clips: int = 1
     flip: bool = False
     mirror_pairs: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The attributes as JSON values."""
+        pairs = [list(pair) for pair in self.mirror_pairs]
+        return {**dataclasses.asdict(self), "mirror_pairs": pairs}
 
     @property
     def suffix(self) -> str:

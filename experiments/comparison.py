@@ -21,7 +21,11 @@ _TITLES = {
     "ucf_sports": ("table2_ucf_sports", "Table 2, UCF Sports"),
 }
 _WANTED = {"paper": "--config.protocol=paper", "official": "--folds=all"}  # and how it is trained
-_PROTOCOLS = {"paper": "random 7:3 over clips", "official": "official splits", "group": "7:3 by groups"}
+_PROTOCOLS = {
+    "paper": "random 7:3 over clips",
+    "official": "official splits",
+    "group": "7:3 by groups",
+}
 _LEAKS = {
     "ucf101": ", which leaks: 98.9 % of the test clips have one of the same video in training",
     "ucf11": ", which leaks: clips of the same video are in both training and test",

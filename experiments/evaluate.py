@@ -4,9 +4,13 @@
     python -m experiments.evaluate --workdir=RUN --records=RECORDS --folds=all
 
 Evaluates the test part that was drawn when the run started, and writes results.json,
-predictions.csv and confusion.png into the run's folder (with the name of another part or protocol
-in the file names). --split=unseen evaluates videos that the records have gained since. With --folds
-it evaluates the runs of `experiments.train --folds` and writes their mean to WORKDIR/results.json.
+predictions.csv and pictures into the run's folder (with the name of another part, protocol or
+number of clips in the file names). --split=unseen evaluates videos that the records have gained
+since. With --folds it evaluates the runs of `experiments.train --folds` and writes their mean to
+WORKDIR/results.json.
+
+--num_clips=K --flip averages over several clips of a video and their mirror images. --fuse fuses
+the predictions of runs into the folder --workdir. --timing writes timing.json.
 """
 
 from pathlib import Path
@@ -15,11 +19,10 @@ from absl import flags
 
 from experiments import program
 from preprocessing import splits
-from preprocessing.captions import one_line
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", None, "Folder of the run.")
+flags.DEFINE_string("workdir", None, "Folder of the run; with --fuse, for the fused results.")
 flags.DEFINE_string("records", None, "Folder of the prepared records.")
 flags.DEFINE_enum(
     "protocol",
@@ -42,88 +45,94 @@ flags.DEFINE_bool(
     False,
     "Also give the top-1 of taking the class of the most similar scene (reads all frames).",
 )
+flags.DEFINE_integer("num_clips", 1, "Clips a video to average over.", lower_bound=1)
+flags.DEFINE_bool("flip", False, "Also average over the mirror image of each clip.")
+flags.DEFINE_list(
+    "mirror_pairs", [], "Classes that a mirror turns into each other: left:right,open_l:open_r."
+)
+flags.DEFINE_list("fuse", [], "Instead, fuse these evaluated runs: RUN1,RUN2:WEIGHT.")
+flags.DEFINE_bool("timing", False, "Instead, time the prediction of one video.")
 flags.mark_flags_as_required(["workdir", "records"])
 
 
 def main(_):
+    check_flags()
     program.start_tensorflow()
     from experiments import paper
+    from experiments.run_config import folders_of_folds
     from preprocessing import files, records
-    from stfnet.evaluation import metrics, result_files
+    from stfnet.evaluation import metrics, printing, result_files
 
     record_set = records.load_record_set(FLAGS.records)
     workdir = Path(FLAGS.workdir)
+    if FLAGS.timing:
+        return time_prediction(workdir, record_set)
     if not FLAGS.folds:
-        print(paper.comparison(evaluate(workdir, record_set)), end="")
+        results = fuse(workdir, record_set) if FLAGS.fuse else evaluate(workdir, record_set)
+        print(paper.comparison(results), end="")
         return 0
-    if FLAGS.protocol or FLAGS.fold:
-        raise UserError("--folds names the splits: leave --protocol and --fold out")
     folders = folders_of_folds(workdir, splits.chosen_folds(record_set.videos, FLAGS.folds))
     results = {fold: evaluate(folder, record_set) for fold, folder in folders.items()}
     mean = metrics.average_folds(results)
     suffix = result_files.suffix_of(next(iter(results.values())))
     path = result_files.paths_in(workdir, suffix).results
     files.write_json(path, mean)
-    print(
-        f"mean of {len(folders)} folds: top-1 {mean['top1']:.3f} (standard deviation "
-        f"{mean['top1_deviation']:.3f})   top-5 {mean['top5']:.3f}   mean class accuracy "
-        f"{mean['mean_class_accuracy']:.3f}"
-    )
+    print(printing.mean_of_folds(mean))
     print(paper.comparison(mean), end="")
     print(f"written: {path}")
     return 0
 
 
-def folders_of_folds(workdir, folds):
-    """Fold -> folder of its run, each of which has been trained to its end."""
-    from experiments.run_config import run_of_fold
-    from stfnet import run
+def check_flags():
+    if FLAGS.folds and (FLAGS.protocol or FLAGS.fold):
+        raise UserError("--folds names the splits: leave --protocol and --fold out")
+    own = ["split", "protocol", "fold", "folds", "nearest_neighbour", "mirror_pairs"]
+    if FLAGS.fuse:
+        program.refuse_without_effect([*own, "timing"], "with --fuse")
+        program.output_folder("workdir")
+    elif FLAGS.timing:
+        program.refuse_without_effect([*own, "num_clips", "flip"], "with --timing")
+    elif not FLAGS.flip:
+        program.refuse_without_effect(["mirror_pairs"], "without --flip")
 
-    folders = {fold: run_of_fold(workdir, fold) for fold in folds}
-    missing = [fold for fold, folder in folders.items() if not folder.is_dir()]
-    if missing:
-        raise UserError(
-            f"{workdir} has no run of fold {', '.join(missing[:5])}: train it with "
-            f"experiments.train --folds={','.join(missing)}, or name in --folds what there is"
-        )
-    unfinished = [fold for fold, folder in folders.items() if not run.is_finished(folder)]
-    if unfinished:
-        raise UserError(
-            f"{workdir}: the run of fold {', '.join(unfinished[:5])} has not trained to its end: "
-            f"resume it with experiments.train --folds={','.join(unfinished)}, or leave it out"
-        )
-    return folders
+
+def chosen_views():
+    from stfnet.evaluation import views
+
+    return views.Views(FLAGS.num_clips, FLAGS.flip, views.parse_mirror_pairs(FLAGS.mirror_pairs))
 
 
 def evaluate(workdir, record_set):
     """Evaluates one run, prints its results, and returns them."""
     from stfnet.evaluation import evaluate as evaluation
+    from stfnet.evaluation import printing
 
     done = evaluation.evaluate_run(
-        workdir, record_set, FLAGS.split, FLAGS.protocol, FLAGS.fold, FLAGS.nearest_neighbour
+        *(workdir, record_set, FLAGS.split, FLAGS.protocol, FLAGS.fold),
+        *(FLAGS.nearest_neighbour, chosen_views()),
     )
-    results = done.results
-    if not results["finished"]:
+    if not done.results["finished"]:
         print(f"{workdir} is still being trained, or was stopped: its best network so far")
-    for note in done.notes:
-        print(note)
-    print(
-        f"{results['dataset']}, protocol {results['protocol']}, fold {results['fold']}, "
-        f"{results['split']} part: {results['num_test']} videos of {results['num_classes']} classes"
-        f"\n  top-1 {results['top1']:.3f}   top-5 {results['top5']:.3f}   mean class accuracy "
-        f"{results['mean_class_accuracy']:.3f}\n"
-        f"  chance {results['chance']:.3f}   majority class {results['majority']:.3f}   of these "
-        f"clips with a sibling in training {results['leak']:.1%}"
-    )
-    if FLAGS.nearest_neighbour:
-        print(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")
-    per_class = sorted(results["per_class"].items(), key=lambda item: item[1])
-    rows = [(one_line(name, 40), accuracy) for name, accuracy in per_class]
-    width = max(len(name) for name, _ in rows)
-    for name, accuracy in rows:
-        print(f"  {name:{width}s} {accuracy:6.3f}")
-    print(f"written: {', '.join(map(str, done.paths))}", flush=True)
+    print(*done.notes, *printing.evaluation(done.results, done.paths), sep="\n", flush=True)
+    return done.results
+
+
+def fuse(workdir, record_set):
+    """Fuses runs, prints the results, and returns them."""
+    from stfnet.evaluation import fusion, printing
+
+    sources = fusion.parse_sources(FLAGS.fuse)
+    results, paths = fusion.fuse(sources, record_set, workdir, chosen_views())
+    print(*printing.evaluation(results, paths), sep="\n")
     return results
+
+
+def time_prediction(workdir, record_set):
+    from stfnet.evaluation import printing, timing
+
+    figures, path = timing.time_run(workdir, record_set)
+    print(*printing.timing(figures), f"written: {path}", sep="\n")
+    return 0
 
 
 def cli():

@@ -1,6 +1,7 @@
-"""From a configuration file and a record set to the configuration of a run."""
+"""The configuration of a run from a file and a record set; the runs of several folds."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing.errors import UserError
@@ -21,6 +22,28 @@ AUTO = "auto"  # value of model.streams, for `selection.choose_streams`
 def chooses_streams(config) -> bool:
     """Whether the streams are to be chosen; `make_run_config` then gives both."""
     return config.model.get("streams") == AUTO
+
+
+def folders_of_folds(workdir: Path, folds: Iterable[str]) -> dict[str, Path]:
+    """Fold -> folder of its run.
+
+    Raises:
+        UserError: a run is missing or has not been trained to its end.
+    """
+    folders = {fold: run_of_fold(workdir, fold) for fold in folds}
+    missing = [fold for fold, folder in folders.items() if not folder.is_dir()]
+    if missing:
+        raise UserError(
+            f"{workdir} has no run of fold {', '.join(missing[:5])}: train it with "
+            f"experiments.train --folds={','.join(missing)}, or name in --folds what there is"
+        )
+    unfinished = [fold for fold, folder in folders.items() if not run.is_finished(folder)]
+    if unfinished:
+        raise UserError(
+            f"{workdir}: the run of fold {', '.join(unfinished[:5])} has not trained to its end: "
+            f"resume it with experiments.train --folds={','.join(unfinished)}, or leave it out"
+        )
+    return folders
 
 
 def make_run_config(config, record_set) -> RunConfig:

@@ -14,6 +14,9 @@ from preprocessing.records.reader import RecordReader
 from stfnet import input_pipeline, plans, run
 from stfnet.config import ClipConfig, RunConfig
 from stfnet.evaluation import baselines, metrics, result_files
+from stfnet.evaluation import views as views_of_videos
+from stfnet.evaluation.details import details
+from stfnet.evaluation.views import ONE_CLIP, Views
 from stfnet.inference import prediction
 
 
@@ -23,8 +26,9 @@ def predict_clips(
     positions: np.ndarray,
     clip: ClipConfig,
     batch_size: int,
+    views: Views = ONE_CLIP,
 ) -> np.ndarray:
-    """Class probabilities of the test clip of each video.
+    """Class probabilities of each video, the mean over its views.
 
     Args:
         model: network built by `stfnet.build_stfnet`.
@@ -32,20 +36,28 @@ def predict_clips(
         positions: positions in `record_set.videos`.
         clip: the clip configuration.
         batch_size: clips a batch.
+        views: of each video; the test clip of Eqs. 13-14 unless given.
 
     Returns:
         float32 (N, C), in the order of the N `positions`.
     """
-    plan = plans.plan_evaluation(record_set, positions, clip, batch_size)
-    probabilities = []
+    mirrored = views_of_videos.mirrored_classes(views, record_set.classes)
+    plan = plans.plan_evaluation(record_set, positions, clip, batch_size, views.num_clips)
     reader = RecordReader(record_set)
-    dataset = input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader=reader)
-    with input_pipeline.naming_damage(reader):
-        for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):
-            inputs = input_pipeline.network_inputs(batch)
-            inputs = {name: inputs[name] for name in model.input}
-            probabilities.append(np.asarray(model.predict_on_batch(inputs), np.float32))
-    return np.concatenate(probabilities)[: len(positions)]
+    clips = {}
+    for flip in views.flips:
+        one_way = dataclasses.replace(plan, flip=np.full(len(plan), flip))
+        dataset = input_pipeline.clip_dataset(
+            record_set, one_way, clip, batch_size, "flip" if flip else "none", reader
+        )
+        probabilities = []
+        with input_pipeline.naming_damage(reader):
+            for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):
+                inputs = input_pipeline.network_inputs(batch)
+                inputs = {name: inputs[name] for name in model.input}
+                probabilities.append(np.asarray(model.predict_on_batch(inputs), np.float32))
+        clips[flip] = np.concatenate(probabilities)[: len(positions) * views.num_clips]
+    return views_of_videos.average(clips, views.num_clips, mirrored)
 
 
 def choose_positions(
@@ -119,6 +131,7 @@ def evaluate(
     split: str = "test",
     protocol: str | None = None,
     fold: str | None = None,
+    views: Views = ONE_CLIP,
 ) -> tuple[dict, np.ndarray, np.ndarray]:
     """Evaluates a model on one part of a split.
 
@@ -129,6 +142,7 @@ def evaluate(
         videos: of the run.
         located: those videos in the records.
         split, protocol, fold: see `choose_positions`.
+        views: of each video.
 
     Returns:
         (results, probabilities, positions): a dictionary of JSON values, float32 (N, C), and the
@@ -141,7 +155,7 @@ def evaluate(
     plans.check_records(record_set, config)
     positions = choose_positions(record_set, config, located, split, protocol, fold)
     probabilities = predict_clips(
-        model, record_set, positions, config.model.clip, _batch_size(config)
+        model, record_set, positions, config.model.clip, _batch_size(config), views
     )
     labels, train_labels = (
         np.array([record_set.videos[k].label for k in part], np.int64)
@@ -177,6 +191,8 @@ def evaluate(
         "changed": list(located.changed),
         "per_class": {config.classes[k]: float(accuracies[k]) for k in np.flatnonzero(tested)},
         "confusion": confusion.tolist(),
+        "views": views.to_json(),
+        **details(probabilities, labels, config.classes, [record_set.videos[k] for k in positions]),
         "seconds": round(time.monotonic() - started, 1),
     }
     return results, probabilities, positions
@@ -218,6 +234,7 @@ def evaluate_run(
     protocol: str | None = None,
     fold: str | None = None,
     nearest_neighbour: bool = False,
+    views: Views = ONE_CLIP,
 ) -> Evaluation:
     """Evaluates the best network of a run and writes the results into its folder.
 
@@ -227,6 +244,7 @@ def evaluate_run(
         split, protocol, fold: see `choose_positions`.
         nearest_neighbour: whether to add `baselines.nearest_neighbour` to the results. It reads
             every frame, so the results are written before it too.
+        views: of each video.
 
     Raises:
         UserError: the run has no network, or as `evaluate`.
@@ -235,7 +253,7 @@ def evaluate_run(
     videos = run.read_videos(workdir)
     located = run.locate(videos, record_set)
     results, probabilities, positions = evaluate(
-        model, record_set, config, videos, located, split, protocol, fold
+        model, record_set, config, videos, located, split, protocol, fold, views
     )
     results["network_sha256"] = run.network_sha256(workdir)
     results["finished"] = run.is_finished(workdir)

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: top-k, confusion matrix, accuracy per class, means over folds."""
+"""Figures of an evaluation: top-k, confusion matrix, accuracy per class, F1, means over folds."""
 
 from collections.abc import Mapping
 
@@ -18,8 +18,21 @@ def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
         labels: true classes, integers (N,).
         k: classes that count.
     """
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return float(np.mean((best == np.asarray(labels)[:, None]).any(axis=1)))
+    return float(np.mean(ranks(probabilities, labels) < k))
+
+
+def ranks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many classes are more probable than each clip's own, in the order of `top_k`.
+
+    Args:
+        probabilities: float (N, C).
+        labels: true classes, integers (N,).
+
+    Returns:
+        int64 (N,), 0 for a clip that is recognised.
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    return (order == np.asarray(labels)[:, None]).argmax(axis=1)
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -50,6 +63,18 @@ def class_accuracies(confusion: np.ndarray) -> np.ndarray:
     accuracies = np.full(len(confusion), np.nan)
     np.divide(np.diag(confusion), counts, out=accuracies, where=counts > 0)
     return accuracies
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """The mean of the F1 scores of the classes that have clips.
+
+    Args:
+        confusion: counts (C, C), true classes in rows, at least one of them not 0.
+    """
+    counts = confusion.sum(axis=1)
+    tested = counts > 0
+    f1 = 2 * np.diag(confusion)[tested] / (counts + confusion.sum(axis=0))[tested]
+    return float(f1.mean())
 
 
 def majority_accuracy(train_labels: np.ndarray, labels: np.ndarray, num_classes: int) -> float:

@@ -1,10 +1,11 @@
-"""Pictures of a run: the confusion matrix and the learning curves, as PNG.
+"""Pictures of runs, as PNG: confusion matrix, reliability, learning curves, rates beside others.
 
 Drawing must not end a run: `never_fatal` turns an exception in drawing into a warning. matplotlib
 is imported by the functions that draw, so that nothing else waits for it.
 """
 
 import contextlib
+import dataclasses
 import io
 import logging
 import math
@@ -115,6 +116,94 @@ def draw_curves(history: Sequence[Mapping], path: Path | BinaryIO) -> None:
             axes.set_xlabel("epoch")
             axes.set_ylabel(name)
             axes.legend()
+
+
+def draw_reliability(
+    rows: Sequence[Mapping], calibration_error: float, path: Path | BinaryIO
+) -> None:
+    """Draws accuracy against confidence, and below it how many clips have which confidence.
+
+    Args:
+        rows: of `stfnet.evaluation.calibration.reliability`.
+        calibration_error: ECE, written into the picture.
+        path: PNG file, or a binary file to write to.
+    """
+    filled = [row for row in rows if row["count"]]
+    left = [row["low"] for row in filled]
+    widths = [row["high"] - row["low"] for row in filled]
+    with _figure(5, 6, path) as figure:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        bars = {"align": "edge", "edgecolor": "white"}
+        above.bar(left, [row["accuracy"] for row in filled], widths, color="tab:blue", **bars)
+        above.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
+        means = [row["confidence"] for row in filled], [row["accuracy"] for row in filled]
+        above.plot(*means, "o", color="black", markersize=4, label="mean confidence of a bin")
+        above.set_xlim(0, 1)
+        above.set_ylim(0, 1.02)
+        above.set_ylabel("accuracy")
+        above.set_title(f"expected calibration error {calibration_error:.3f}")
+        above.legend(loc="upper left", fontsize=8)
+        below.bar(left, [row["count"] for row in filled], widths, color="tab:grey", **bars)
+        below.set_ylabel("clips")
+        below.set_xlabel("confidence (probability of the predicted class)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """A rate in `draw_rates`.
+
+    Attributes:
+        name: beside the bar; a second line is drawn smaller.
+        rate: in percent, None where it is missing.
+        text: behind the bar.
+        interval: ends of its interval, in percent, or None.
+        emphasised: whether it is in the stronger colour.
+        hatched: whether it is hatched, as a figure that is not comparable.
+    """
+
+    name: str
+    rate: float | None
+    text: str
+    interval: tuple[float, float] | None = None
+    emphasised: bool = False
+    hatched: bool = False
+
+
+def draw_rates(title: str, bars: Sequence[Bar], path: Path | BinaryIO) -> None:
+    """Draws rates as horizontal bars, the first on top.
+
+    Args:
+        title: above them.
+        bars: in order.
+        path: PNG file, or a binary file to write to.
+    """
+    with _figure(10, 1.4 + 0.5 * len(bars), path) as figure:
+        axes = figure.add_subplot()
+        for place, bar in enumerate(bars):
+            color = "tab:blue" if bar.emphasised else "silver"
+            hatch = "///" if bar.hatched else None
+            axes.barh(place, bar.rate or 0, 0.7, color=color, hatch=hatch, edgecolor="white")
+            end = bar.rate or 0
+            if bar.rate is not None and bar.interval:
+                low, high = bar.interval
+                axes.plot([low, high], [place, place], color="black", marker="|")
+                end = max(end, high)
+            axes.text(end + 1, place, bar.text, va="center", fontsize=10)
+            name, _, below = bar.name.partition("\n")
+            for text, offset, size in ((name, 0.18, 9), (below, -0.2, 7)):
+                axes.text(
+                    -1, place - offset, one_line(text, 90), ha="right", va="center", fontsize=size
+                )
+        axes.set_yticks([])
+        axes.set_ylim(len(bars) - 0.5, -0.5)
+        axes.set_xlim(0, 112)
+        axes.set_xticks(range(0, 101, 20))
+        axes.set_xlabel(
+            "recognition rate (%); blue: here; hatched: another protocol, or none stated"
+        )
+        axes.set_title(one_line(title, 90))
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
 
 
 @contextlib.contextmanager

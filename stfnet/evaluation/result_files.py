@@ -2,7 +2,8 @@
 
 `results.json` has the figures. `predictions.csv` has a line for each video: id, true class,
 predicted class, its probability and that of the true class, then the probability of each class in a
-column `p:CLASS`. `confusion.png` is a picture of the confusion matrix.
+column `p:CLASS`. `confusion.png` is a picture of the confusion matrix, `reliability.png` one of
+accuracy against confidence.
 """
 
 import csv
@@ -17,6 +18,9 @@ from preprocessing import files, records
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.evaluation import plots
+from stfnet.evaluation.views import ONE_CLIP, Views
+
+TIMING_FILE = "timing.json"  # how long a prediction takes
 
 # Figures without which results.json was not written by this version.
 _NEEDED = (
@@ -32,6 +36,7 @@ class Paths(NamedTuple):
     results: Path
     predictions: Path
     confusion: Path
+    reliability: Path
 
 
 def paths_in(folder: Path, suffix: str = "") -> Paths:
@@ -39,24 +44,26 @@ def paths_in(folder: Path, suffix: str = "") -> Paths:
 
     Args:
         folder: of the run.
-        suffix: see `suffix_of`; empty for the test part of the run's own split.
+        suffix: see `suffix_of`; empty for one clip a video of the test part of the run's split.
     """
     folder = Path(folder)
     return Paths(
         results=folder / f"results{suffix}.json",
         predictions=folder / f"predictions{suffix}.csv",
         confusion=folder / f"confusion{suffix}.png",
+        reliability=folder / f"reliability{suffix}.png",
     )
 
 
 def suffix_of(results: Mapping) -> str:
-    """The suffix of the files' names: empty for the test part of the run's own split."""
+    """The suffix of the files' names: empty for the paper's clips of the run's own test part."""
     own = results["certificate"]
+    views = Views(**results.get("views", {})).suffix
     if results["split"] != "test":
-        return f"-{results['split']}"
+        return f"-{results['split']}{views}"
     if (results["protocol"], results["fold"]) == (own["protocol"], own["fold"]):
-        return ""
-    return f"-{results['protocol']}-{results['fold']}"
+        return views
+    return f"-{results['protocol']}-{results['fold']}{views}"
 
 
 def write(
@@ -66,7 +73,7 @@ def write(
     positions: Sequence[int] | np.ndarray,
     record_set: records.RecordSet,
 ) -> Paths:
-    """Writes the three files, with `suffix_of(results)` in their names.
+    """Writes the four files, with `suffix_of(results)` in their names.
 
     Args:
         folder: of the run.
@@ -86,30 +93,39 @@ def write(
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows())
 
-    for path in (paths.predictions, paths.confusion, paths.results):
+    for path in paths:
         files.remove_partial_of(path)
     files.write_with(paths.predictions, write_rows)
     files.write_json(paths.results, results)
-    paths.confusion.unlink(missing_ok=True)  # of an earlier evaluation, should this drawing fail
+    for path in (paths.confusion, paths.reliability):
+        path.unlink(missing_ok=True)  # of an earlier evaluation, should this drawing fail
     with plots.never_fatal(paths.confusion):
         plots.draw_confusion(results["confusion"], record_set.classes, paths.confusion)
+    calibration = results["calibration"]
+    with plots.never_fatal(paths.reliability):
+        error = calibration["expected_calibration_error"]
+        plots.draw_reliability(calibration["bins"], error, paths.reliability)
     return paths
 
 
-def read_results(workdir: Path) -> dict:
+def read_results(workdir: Path, views: Views = ONE_CLIP) -> dict:
     """Reads the results of a run on the test part of its own split.
+
+    Args:
+        workdir: folder of the run.
+        views: of each video.
 
     Raises:
         UserError: there are none, they are damaged or incomplete, or they are of another run or
             of an earlier network of this one.
     """
-    path = paths_in(workdir).results
+    path = paths_in(workdir, views.suffix).results
     try:
         results = json.loads(path.read_text())
         evaluated = results["certificate"]["parts_sha256"]
     except FileNotFoundError as error:
         raise UserError(
-            f"{path} is missing: run experiments.evaluate --workdir={workdir} first"
+            f"{path} is missing: run experiments.evaluate --workdir={workdir}{views.flags} first"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -135,9 +151,9 @@ def read_results(workdir: Path) -> dict:
     return results
 
 
-def read_predictions(workdir: Path) -> list[dict[str, str]]:
+def read_predictions(workdir: Path, views: Views = ONE_CLIP) -> list[dict[str, str]]:
     """Reads the rows of predictions.csv of a run; none where the file is missing."""
-    path = paths_in(workdir).predictions
+    path = paths_in(workdir, views.suffix).predictions
     if not path.is_file():
         return []
     with open(path, newline="", encoding="utf-8") as file:

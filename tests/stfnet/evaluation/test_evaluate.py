@@ -8,12 +8,14 @@ import json
 import numpy as np
 import pytest
 
+from preprocessing import records
 from preprocessing.errors import UserError
 from preprocessing.records import DamagedRecordError
-from stfnet import ClipConfig, ModelConfig, build_stfnet, run
+from stfnet import ClipConfig, ModelConfig, build_stfnet, input_pipeline, plans, run
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import baselines
 from stfnet.evaluation import evaluate as evaluation
+from stfnet.evaluation.views import Views
 from stfnet.inference import prediction
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -81,6 +83,65 @@ def evaluated(tiny_records):
         return _evaluate(_Known([[0.8, 0.1, 0.1]]), tiny_records, config, videos, **part)
 
     return evaluate
+
+
+class _Brightness:
+    """Stands in for a network: its classes are how bright each clip is at the left and right."""
+
+    input = ("rgb", "flow")
+
+    def predict_on_batch(self, inputs):
+        rgb = np.asarray(inputs["rgb"], np.float64)
+        left, right = (half.mean((1, 2, 3, 4)) for half in np.split(rgb, 2, axis=3))
+        return np.stack([left, right, np.asarray(inputs["flow"])[..., 0].mean((1, 2, 3))], 1)
+
+
+def test_clips_and_their_mirrors_are_averaged_over_each_video(tiny_records):
+    positions = np.array([4, 0])
+    left, right, jump = tiny_records.classes
+    expected = []
+    for position in positions:
+        rows = []
+        video = tiny_records.videos[position]
+        images = records.read_video(tiny_records, video)
+        count, last = video.num_frames, video.num_frames - 1 - 2 * (video.num_frames // 3)
+        assert last > 1
+        for start in (0, round(last / 2), last):
+            numbers = [start + k * (count // 3) for k in range(3)]
+            frames = np.stack([records.decode_frame(images["frames"][k]) for k in numbers])
+            # The first field of a stack is that two frames before.
+            fields = [max(k - 2, 0) for k in numbers]
+            x = np.stack([records.decode_field(images["flow"][k])[0] for k in fields])
+            halves = [half.mean(dtype=float) for half in np.split(frames, 2, axis=2)]
+            rows.append([*halves, x.mean()])
+            # Seen in a mirror the sides change places, and so do the classes of the sides.
+            rows.append([*halves, np.minimum(256 - x.astype(int), 255).mean()])
+        expected.append(np.mean(rows, 0))
+    views = Views(3, True, ((left, right),))
+    predicted = evaluation.predict_clips(_Brightness(), tiny_records, positions, CLIP, 4, views)
+    np.testing.assert_allclose(predicted, expected, rtol=1e-5)
+    alone = evaluation.predict_clips(
+        _Brightness(), tiny_records, positions, CLIP, 1, Views(3, True)
+    )
+    # Without the pair the mirror image counts for the wrong side.
+    sides = np.array(expected)[:, :2].mean(1)
+    np.testing.assert_allclose(alone[:, :2], np.stack([sides, sides], 1), rtol=1e-5)
+
+
+def test_the_papers_clip_is_what_it_was_before_there_were_views(trained, tiny_records):
+    model, config = prediction.load_run(trained)
+    positions, clip = np.arange(6), config.model.clip
+    plan = plans.plan_evaluation(tiny_records, positions, clip, 4)
+    batches = input_pipeline.clip_dataset(tiny_records, plan, clip, 4)
+    direct = [model.predict_on_batch(input_pipeline.network_inputs(batch)) for batch in batches]
+    predicted = evaluation.predict_clips(model, tiny_records, positions, clip, 4)
+    assert predicted.tobytes() == np.concatenate(direct)[:6].tobytes()
+
+
+def test_a_run_is_evaluated_on_several_clips_beside_its_own_results(trained, tiny_records):
+    done = evaluation.evaluate_run(trained, tiny_records, "val", views=Views(2))
+    assert done.paths.results.name == "results-val-2clips.json"
+    assert done.results["views"] == {"num_clips": 2, "flip": False, "mirror_pairs": []}
 
 
 def test_the_test_part_stands_when_the_records_gain_videos(tiny_records, prepare_squares, tmp_path):

@@ -25,6 +25,25 @@ def test_top_k_is_the_fraction_with_fewer_than_k_classes_above_the_true_one(k):
     assert metrics.top_k(probabilities, labels, k) == right / 200
 
 
+def test_ranks_count_the_classes_that_are_more_probable():
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.4, 0.4, 0.2]])
+    assert metrics.ranks(probabilities, np.array([2, 2, 1])).tolist() == [2, 0, 1]
+
+
+def test_macro_f1_is_scikit_learns_over_the_tested_classes():
+    rng = np.random.default_rng(3)
+    labels, predicted = rng.integers(0, 5, 80), rng.integers(0, 6, 80)  # class 5 is only predicted
+    expected = sklearn_metrics.f1_score(labels, predicted, labels=range(5), average="macro")
+    confusion = metrics.confusion_matrix(labels, predicted, 6)
+    assert metrics.macro_f1(confusion) == pytest.approx(expected)
+
+
+def test_macro_f1_of_three_clips_is_that_worked_by_hand():
+    # Class 0: two clips, one recognised, nothing else called so: 2 * 1 / (2 + 1). Class 1: its one
+    # clip recognised, called so twice: 2 * 1 / (1 + 2).
+    assert metrics.macro_f1(np.array([[1, 1], [0, 1]])) == pytest.approx(2 / 3)
+
+
 def test_top_5_of_three_classes_is_one():
     assert metrics.top_k(np.eye(3), np.array([1, 2, 0]), 5) == 1.0
 

@@ -106,3 +106,37 @@ def test_curves_are_drawn_as_a_whole_file(tmp_path):
     plots.draw_curves(history, tmp_path / "curves.png")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
     assert cv2.imread(str(tmp_path / "curves.png")).std() > 10
+
+
+def test_the_bars_of_reliability_are_as_high_as_the_accuracy():
+    rows = [
+        {"low": 0.0, "high": 0.5, "count": 0, "confidence": None, "accuracy": None},
+        {"low": 0.5, "high": 1.0, "count": 4, "confidence": 0.75, "accuracy": 0.5},
+    ]
+    file = io.BytesIO()
+    plots.draw_reliability(rows, 0.25, file)
+    image = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    blue = (image == (180, 119, 31)).all(2)  # tab:blue
+    tall, wide = blue.any(1).sum(), blue.any(0).sum()
+    fully = io.BytesIO()
+    plots.draw_reliability([rows[0], {**rows[1], "accuracy": 1.0}], 0.25, fully)
+    image = cv2.imdecode(np.frombuffer(fully.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    twice = (image == (180, 119, 31)).all(2)
+    assert twice.any(1).sum() == pytest.approx(2 * tall, rel=0.02)
+    assert twice.any(0).sum() == wide
+
+
+def test_a_rate_is_as_long_as_it_is_high_and_a_missing_one_has_no_bar():
+    file = io.BytesIO()
+    bars = [
+        plots.Bar("theirs\nelsewhere", 80.0, "80.0"),
+        plots.Bar("ours $x$", 40.0, "40.0", (30.0, 50.0), emphasised=True),
+        plots.Bar("none", None, "– not run", emphasised=True),
+    ]
+    plots.draw_rates("rates", bars, file)
+    image = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    silver, blue = ((image == color).all(2) for color in ((192, 192, 192), (180, 119, 31)))
+    assert silver.sum(1).max() == pytest.approx(2 * blue.sum(1).max(), rel=0.03)
+    rows = np.flatnonzero(blue.any(1))
+    assert (np.diff(rows) <= 5).all()  # one bar, but for the line of its interval
+    assert rows.min() > np.flatnonzero(silver.any(1)).max()

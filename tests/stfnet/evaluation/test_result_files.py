@@ -11,14 +11,20 @@ from preprocessing.files import write_json
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import result_files
+from stfnet.evaluation.views import Views
 
 SPLIT = {"protocol": "group", "fold": "1"}
 
 
 def _results(**changes):
-    return {"confusion": np.eye(3, dtype=int).tolist(), "split": "test", "certificate": SPLIT} | (
-        SPLIT | changes
-    )
+    return {
+        "confusion": np.eye(3, dtype=int).tolist(),
+        "split": "test",
+        "certificate": SPLIT,
+        "calibration": {"expected_calibration_error": 0.0, "bins": []},
+        **SPLIT,
+        **changes,
+    }
 
 
 @pytest.mark.parametrize(
@@ -28,6 +34,8 @@ def _results(**changes):
         ({"split": "val"}, "-val"),
         ({"split": "unseen"}, "-unseen"),
         ({"protocol": "official", "fold": "2"}, "-official-2"),
+        ({"views": {"num_clips": 1, "flip": False, "mirror_pairs": []}}, ""),
+        ({"split": "val", "views": {"num_clips": 4, "flip": True}}, "-val-4clips-flip"),
     ],
 )
 def test_each_part_has_result_files_of_its_own(tiny_records, tmp_path, changes, suffix):
@@ -37,6 +45,7 @@ def test_each_part_has_result_files_of_its_own(tiny_records, tmp_path, changes, 
         f"results{suffix}.json",
         f"predictions{suffix}.csv",
         f"confusion{suffix}.png",
+        f"reliability{suffix}.png",
     ]
     assert set(tmp_path.iterdir()) == set(paths)
 
@@ -63,14 +72,17 @@ def test_a_run_without_predictions_has_no_rows(tmp_path):
 
 
 def test_the_figures_are_written_even_where_the_picture_cannot_be(tiny_records, tmp_path, caplog):
-    (tmp_path / "confusion.png").write_bytes(b"of an earlier evaluation")
-    results = _results(confusion=[1, 0], top1=0.5)  # no matrix
+    for name in ("confusion.png", "reliability.png"):
+        (tmp_path / name).write_bytes(b"of an earlier evaluation")
+    damaged = {"expected_calibration_error": 0.0, "bins": [{"count": 1}]}
+    results = _results(confusion=[1, 0], top1=0.5, calibration=damaged)  # no matrix
     probabilities = np.array([[0.2, 0.7, 0.1]], np.float32)
     result_files.write(tmp_path, results, probabilities, [0], tiny_records)
     assert json.loads((tmp_path / "results.json").read_text()) == results
     assert (tmp_path / "predictions.csv").read_text().count("\n") == 2
-    assert not (tmp_path / "confusion.png").exists()
-    assert "confusion.png was not drawn" in caplog.text
+    for name in ("confusion.png", "reliability.png"):
+        assert not (tmp_path / name).exists()
+        assert f"{name} was not drawn" in caplog.text
 
 
 @pytest.fixture
@@ -105,6 +117,16 @@ def test_results_of_another_run_or_network_are_refused(evaluated):
     _refused(evaluated, r"is of another run than .*videos\.json", certificate=another)
     (evaluated / "best.keras").write_bytes(b"trained on since")
     _refused(evaluated, r"is of an earlier network than .*best\.keras", network_sha256="0" * 64)
+
+
+def test_results_of_several_clips_are_files_of_their_own(evaluated):
+    views = Views(3, True)
+    with pytest.raises(
+        UserError, match=r"results-3clips-flip\.json is missing.*--num_clips=3 --flip"
+    ):
+        result_files.read_results(evaluated, views)
+    (evaluated / "results.json").rename(evaluated / "results-3clips-flip.json")
+    assert result_files.read_results(evaluated, views)["split"] == "test"
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"protocol": "group"}', "\x00"])

@@ -1,0 +1,170 @@
+"""How long the prediction of one video takes, the counterpart of the paper's 770 ms.
+
+The paper predicts from flow that was made beforehand; so does `with_flow_stored`, from a record.
+`with_flow_computed` starts from the stored frames and solves TV-L1 for the flow fields of the clip.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from preprocessing import files, records
+from preprocessing.errors import UserError
+from preprocessing.records.reader import RecordReader
+from stfnet import input_pipeline, plans, run, sampling
+from stfnet.config import RunConfig
+from stfnet.evaluation import result_files
+from stfnet.inference.clip import FieldEncoder, stack
+from stfnet.inference.prediction import load_run, predict_clip
+
+REPEATS = 5  # videos that are timed, of which the median is given
+
+
+def time_run(workdir: Path, record_set: records.RecordSet) -> tuple[dict[str, Any], Path]:
+    """Times the best network of a run on its test videos and writes `timing.json` into its folder.
+
+    Args:
+        workdir: folder of the run.
+        record_set: of the records.
+
+    Returns:
+        (figures of `measure`, path of the file).
+
+    Raises:
+        UserError: the run has no network, the records have none of its test videos, or as
+            `measure`.
+    """
+    model, config = load_run(workdir)
+    positions = run.locate(run.read_videos(workdir), record_set).test
+    if not len(positions):
+        raise UserError(f"{record_set.folder} has no video of the test part of the run {workdir}")
+    figures = measure(model, record_set, config, positions)
+    path = Path(workdir) / result_files.TIMING_FILE
+    files.write_json(path, figures)
+    return figures, path
+
+
+def measure(
+    model: keras.Model,
+    record_set: records.RecordSet,
+    config: RunConfig,
+    positions: np.ndarray,
+    repeats: int = REPEATS,
+) -> dict[str, Any]:
+    """Times the prediction of several videos, one at a time.
+
+    Args:
+        model: the run's network.
+        record_set: of the records.
+        config: of the run.
+        positions: integer array (V,), videos in `record_set.videos`; `repeats` of them are taken at
+            even distances, some twice where there are fewer.
+        repeats: videos.
+
+    Returns:
+        `with_flow_stored` and `with_flow_computed`, median seconds a video, the latter None where
+        the network reads no flow; `videos`, how many were timed; `image_size`, `num_frames` and
+        `flow_length` of a clip, and the `device`. JSON values.
+
+    Raises:
+        UserError: the records do not fit the run, or a record is damaged.
+    """
+    plans.check_records(record_set, config)
+    timed = positions[np.linspace(0, len(positions) - 1, repeats).round().astype(int)].tolist()
+    clip = config.model.clip
+
+    def median(inputs_of: Callable[[int], dict[str, np.ndarray]]) -> float:
+        predict_clip(model, inputs_of(timed[0]))  # compiles
+        seconds = []
+        for video in timed:
+            begun = time.perf_counter()
+            predict_clip(model, inputs_of(video))
+            seconds.append(time.perf_counter() - begun)
+        return statistics.median(seconds)
+
+    def wanted(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: inputs[name] for name in config.model.input_channels}
+
+    reads_flow = config.model.streams != "rgb"
+    return {
+        "with_flow_stored": median(lambda video: wanted(stored_clip(record_set, config, video))),
+        "with_flow_computed": median(lambda video: wanted(computed_clip(record_set, config, video)))
+        if reads_flow
+        else None,
+        "videos": repeats,
+        "image_size": clip.image_size,
+        "num_frames": clip.num_frames,
+        "flow_length": clip.flow_length,
+        "device": device(),
+    }
+
+
+def stored_clip(
+    record_set: records.RecordSet, config: RunConfig, position: int
+) -> dict[str, np.ndarray]:
+    """The test clip of a video from its record.
+
+    Args:
+        record_set: of the records.
+        config: of the run.
+        position: in `record_set.videos`.
+
+    Returns:
+        `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L).
+    """
+    plan = plans.plan_evaluation(record_set, np.array([position]), config.model.clip, 1)
+    rgb, fields = RecordReader(record_set).clips(plan.video, plan.frames, plan.flow)
+    inputs = input_pipeline.network_inputs({"rgb": rgb, "fields": fields})
+    return {name: np.asarray(value)[0] for name, value in inputs.items()}
+
+
+def computed_clip(
+    record_set: records.RecordSet, config: RunConfig, position: int
+) -> dict[str, np.ndarray]:
+    """As `stored_clip`, with the flow fields of the clip solved from the stored frames."""
+    clip, video = config.model.clip, record_set.videos[position]
+    numbers = sampling.test_indices(video.num_frames, clip.num_frames, clip.short_video)
+    stacks = sampling.flow_indices(numbers, video.num_frames, clip.flow_length)
+    wanted = set(stacks.ravel().tolist())
+    images = records.read_video(record_set, video)["frames"]
+    frames = {
+        number: records.decode_frame(images[number])
+        for number in sorted({*numbers.tolist(), *wanted, *(number + 1 for number in wanted)})
+    }
+    encoder, fields = FieldEncoder(clip.flow_bound, record_set.flow["quality"]), {}
+    for number, frame in frames.items():
+        field = encoder.add(frame, wanted=number - 1 in wanted)
+        if field is not None:
+            fields[number - 1] = field
+    return {
+        "rgb": np.stack([frames[number] for number in numbers.tolist()]),
+        "flow": np.stack([stack([fields[k] for k in row]) for row in stacks.tolist()]),
+    }
+
+
+def device() -> str:
+    """The device that the network runs on, such as a GPU's name, or the processor's."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
+    return f"processor, {_processor()}"
+
+
+def _processor() -> str:
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:
+            name = next(
+                (line.partition(":")[2].strip() for line in file if line.startswith("model name")),
+                name,
+            )
+    except OSError:
+        pass
+    return f"{name}, {len(os.sched_getaffinity(0))} cores"

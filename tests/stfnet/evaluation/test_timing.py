@@ -1,0 +1,107 @@
+"""The time of a prediction: what is timed, and that it is the time that passes."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from preprocessing import records
+from stfnet import build_stfnet, plans, run
+from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
+from stfnet.evaluation import timing
+from stfnet.inference.clip import read_clip
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+
+
+class _Sleeper:
+    """Stands in for a network whose prediction takes a known time."""
+
+    def __init__(self, seconds):
+        self.seconds, self.inputs = seconds, []
+
+    def predict_on_batch(self, inputs):
+        self.inputs.append(inputs)
+        time.sleep(self.seconds)
+        return np.array([[1.0, 0.0, 0.0]])
+
+
+def _config(record_set, **model):
+    return RunConfig(
+        "tiny", record_set.classes, ModelConfig(3, CLIP, **model), TrainingConfig(batch_size=4)
+    )
+
+
+def test_the_time_is_that_of_the_network_and_of_reading(tiny_records):
+    config, network = _config(tiny_records), _Sleeper(0.3)
+    figures = timing.measure(network, tiny_records, config, np.arange(4), repeats=3)
+    assert 0.3 <= figures["with_flow_stored"] < 3
+    assert 0.3 <= figures["with_flow_computed"] < 3
+    assert (figures["videos"], figures["num_frames"], figures["image_size"]) == (3, 3, 32)
+    assert len(network.inputs) == 2 * (1 + 3)  # the first call of each is not timed
+    assert {len(inputs["rgb"]) for inputs in network.inputs} == {1}  # one video at a time
+    json.dumps(figures, allow_nan=False)
+
+
+def test_a_network_of_frames_alone_has_no_time_with_flow(tiny_records):
+    network = _Sleeper(0)
+    config = _config(tiny_records, streams="rgb")
+    figures = timing.measure(network, tiny_records, config, np.arange(2), repeats=1)
+    assert figures["with_flow_computed"] is None
+    assert all(set(inputs) == {"rgb"} for inputs in network.inputs)
+
+
+def test_both_clips_are_those_of_the_video(tiny_records):
+    config = _config(tiny_records)
+    for position in (0, 13):
+        stored = timing.stored_clip(tiny_records, config, position)
+        computed = timing.computed_clip(tiny_records, config, position)
+        video = tiny_records.videos[position]
+        (path,) = (tiny_records.folder.parent / "videos").rglob(f"{video.id.split('/')[-1]}.*")
+        original = read_clip(path, CLIP)
+        for name in ("rgb", "flow"):
+            assert stored[name].shape == computed[name].shape == original[name].shape
+            # But for the loss of JPEG.
+            for clip in (stored, computed):
+                difference = np.abs(clip[name].astype(int) - original[name])
+                assert difference.mean() < 6, name
+        np.testing.assert_array_equal(stored["rgb"], computed["rgb"])
+
+
+def test_flow_is_solved_from_the_stored_frames(tiny_records):
+    import cv2
+
+    video = tiny_records.videos[0]
+    images = records.read_video(tiny_records, video)["frames"]
+    plan = plans.plan_evaluation(tiny_records, np.array([0]), CLIP, 1)
+    first = int(plan.flow[0, 1, 0])
+    gray = [
+        cv2.cvtColor(records.decode_frame(images[k]), cv2.COLOR_RGB2GRAY)
+        for k in (first, first + 1)
+    ]
+    field = cv2.optflow.DualTVL1OpticalFlow_create().calc(*gray, None)
+    expected = np.clip(np.round(128 + field * 127.5 / CLIP.flow_bound), 0, 255)
+    computed = timing.computed_clip(tiny_records, _config(tiny_records), 0)["flow"][1, ..., :2]
+    assert np.abs(computed.astype(int) - expected).max() <= 1
+
+
+def test_a_run_is_timed_and_its_file_is_written(tiny_records, tmp_path):
+    config = _config(tiny_records, lstm_units=4, fc6_units=8, width_divisor=32)
+    with run.writing(tmp_path, config, run.draw_videos(tiny_records, config)):
+        build_stfnet(config.model).save(tmp_path / run.BEST_FILE)
+    figures, path = timing.time_run(tmp_path, tiny_records)
+    assert path == tmp_path / "timing.json" and json.loads(path.read_text()) == figures
+    assert 0 < figures["with_flow_stored"] < 60 and figures["device"]
+
+
+def test_the_device_has_a_name():
+    assert timing.device() and timing.device().isprintable()
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_any_number_of_test_videos_will_do(tiny_records, count):
+    network = _Sleeper(0)
+    config = _config(tiny_records, streams="rgb")
+    timing.measure(network, tiny_records, config, np.arange(count), repeats=5)
+    assert len(network.inputs) == 1 + 5

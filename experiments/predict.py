@@ -1,10 +1,14 @@
 """Names the action in a video, or what happens on a camera as it happens.
 
     python -m experiments.predict --model=RUN --video=FILE --output=DIR
+    python -m experiments.predict --model=RUN --video=LONG --timeline --output=DIR
     python -m experiments.predict --model=RUN --live=0
 
 --model is the folder of a run or of an export. Prints the most probable classes and writes
 prediction.json and annotated.mp4 (or annotated.webm, which browsers play) to the output folder.
+
+--timeline is for long videos: clips slide over it, and timeline.csv, timeline.srt (subtitles) and
+timeline.png say which class is the most probable from when to when.
 
 --live takes the number of a camera, the address of a video in the network, or a file, and prints
 the label of the last seconds again and again, with frames a second and latency, until its end or
@@ -30,12 +34,23 @@ flags.DEFINE_enum(
     "flow_quality",
     None,
     list(flow.QUALITIES),
-    "OpenCV's TV-L1 (of --video by default) or the same compiled, faster (of --live by default).",
+    "OpenCV's TV-L1 (by default) or the same compiled, faster (by default of --timeline, --live).",
 )
 flags.DEFINE_integer(
     "interval",
     0,
-    "Frames between the sampled frames of --live; 0: the middle of those trained with.",
+    "Frames from one sampled frame to the next, of --timeline and --live; 0: the middle of those"
+    " trained with.",
+    lower_bound=0,
+)
+flags.DEFINE_boolean(
+    "timeline", False, "What happens when in --video, by clips that slide over it."
+)
+flags.DEFINE_integer(
+    "stride",
+    0,
+    "Frames from one clip of --timeline to the next, rounded to a multiple of --interval; 0: half a"
+    " clip.",
     lower_bound=0,
 )
 flags.mark_flags_as_required(["model"])
@@ -44,12 +59,18 @@ flags.mark_flags_as_required(["model"])
 def main(_):
     if bool(FLAGS.video) == bool(FLAGS.live):
         raise UserError("one of --video=FILE and --live=CAMERA is needed")
+    if FLAGS.timeline and not FLAGS.video:
+        raise UserError("--timeline needs --video=FILE")
     if FLAGS.video and not FLAGS.output:
-        raise UserError("--output is missing: the folder for prediction.json and annotated video")
+        raise UserError("--output is missing: the folder for what is predicted")
     if FLAGS.output:
         program.output_folder("output")
-    if FLAGS.video:
-        program.refuse_without_effect(["interval"], "with --video")
+    if not FLAGS.timeline:
+        program.refuse_without_effect(["stride"], "without --timeline")
+    if FLAGS.timeline:
+        program.refuse_without_effect(["top", "video_format"], "with --timeline")
+    elif FLAGS.video:
+        program.refuse_without_effect(["interval"], "with --video and without --timeline")
     else:
         program.refuse_without_effect(["top"], "with --live, which prints the best label")
         if not FLAGS.output:
@@ -60,7 +81,14 @@ def main(_):
     model, config = prediction.load_model(FLAGS.model)
     if config.model.streams == "rgb":
         program.refuse_without_effect(["flow_quality"], "on a network that reads no flow")
+    if FLAGS.timeline:
+        return follow(model, config)
     return watch(model, config) if FLAGS.live else predict(model, config)
+
+
+def show(line):
+    """Prints a line at once, also into a file."""
+    print(line, flush=True)
 
 
 def annotated_file():
@@ -69,7 +97,6 @@ def annotated_file():
 
 
 def predict(model, config):
-    from preprocessing import files
     from stfnet.inference import annotation, prediction
 
     probabilities, clip = prediction.predict_video(
@@ -81,18 +108,22 @@ def predict(model, config):
         print(f"{name:<{width}}  {probability:6.1%}")
     annotated = annotated_file()
     annotation.write_annotated(annotated, FLAGS.video, clip, config.model.clip, ranking)
-    result = {
-        "video": str(FLAGS.video),
-        "model": str(FLAGS.model),
-        "dataset": config.name,
-        "top": [{"class": name, "probability": value} for name, value in ranking],
-        "num_frames": clip["num_frames"],
-        "frame_numbers": clip["frame_numbers"].tolist(),
-        "fps": clip["fps"],
-    }
     path = annotated.with_name("prediction.json")
-    files.write_json(path, result)
+    prediction.write_result(path, FLAGS.video, FLAGS.model, config.name, ranking, clip)
     print(f"written: {path}, {annotated}")
+    return 0
+
+
+def follow(model, config):
+    from stfnet.evaluation import plots
+    from stfnet.inference import timeline
+
+    how = FLAGS.interval, FLAGS.stride, FLAGS.flow_quality or "fast"
+    times = timeline.recognise(model, config, FLAGS.video, *how, show=show)
+    paths = timeline.write(program.output_folder("output"), times)
+    picture = paths[0].with_suffix(".png")
+    plots.draw_timeline(times, picture)
+    print(f"written: {', '.join(map(str, (*paths, picture)))}")
     return 0
 
 
@@ -102,15 +133,8 @@ def watch(model, config):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # keeps the video, as Ctrl-C does
     source = capture.open_capture(FLAGS.live)
     annotated = annotated_file() if FLAGS.output else None
-    live.watch(
-        model,
-        config,
-        source,
-        annotated,
-        FLAGS.interval,
-        FLAGS.flow_quality or "fast",
-        show=lambda line: print(line, flush=True),
-    )
+    how = FLAGS.interval, FLAGS.flow_quality or "fast"
+    live.watch(model, config, source, annotated, *how, show=show)
     if annotated:
         print(f"written: {annotated}")
     return 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from preprocessing import files
 from preprocessing.errors import UserError
+from preprocessing.video import Segment
 
 # Names of the collections that are compared with published totals and results.
 COLLECTIONS = ("synthetic", "ucf101", "ucf11", "ucf_sports")
@@ -23,6 +24,7 @@ class Video:
             that claims to test generalisation may divide a group. Unique per class where groups
             of different classes are unrelated ("Basketball/g01"), shared where they are not.
         splits: official fold number as text -> "train" or "test"; empty if there are none.
+        segment: the part of the file that is the video; None for all of it.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Video:
     class_name: str
     group: str
     splits: dict[str, str]
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)

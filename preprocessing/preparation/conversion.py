@@ -62,6 +62,7 @@ def convert(
     report: Callable[[int], None] = lambda pairs: None,
     frame_limit: int | None = None,
     solver: flow.Solver | None = None,
+    segment: video.Segment | None = None,
 ) -> Facts:
     """Fills `writer` with a video's frames and flow, holding only a few frames at a time.
 
@@ -73,6 +74,7 @@ def convert(
             device is waited for.
         frame_limit: stop after this many frames (None: all).
         solver: of the flow (None: the one of the settings, in this process).
+        segment: the part of the file to convert (None: all of it).
 
     Raises:
         VideoError: the video cannot be used.
@@ -83,7 +85,7 @@ def convert(
 
     def gray_frames():
         nonlocal num_frames
-        decoded = video.read_frames(path, notes.append, waiting=lambda: report(0))
+        decoded = video.read_frames(path, notes.append, lambda: report(0), segment)
         for frame in itertools.islice(decoded, frame_limit):
             small = video.resize(frame, settings.image_size, settings.resize)
             writer.add_frame(
@@ -104,7 +106,8 @@ def convert(
         motion += float(np.hypot(field[..., 0], field[..., 1]).mean())
         report(1)
     if num_frames < 2:
+        where = f"{path} from {segment.start:g} to {segment.end:g} s" if segment else path
         raise video.VideoError(
-            "too_short", f"{path} has {num_frames} frame, and flow needs two: leave it out"
+            "too_short", f"{where} has {num_frames} frame, and flow needs two: leave it out"
         )
     return Facts(num_frames, round(motion / (num_frames - 1), 4), note=" ".join(notes))

@@ -46,7 +46,7 @@ def forecast(
     workers: int,
     time_limit: float,
 ) -> Forecast:
-    """Reads every header, and times the first pairs of one video for each worker.
+    """Reads every file's header, and times the first pairs of one video for each worker.
 
     Args:
         videos: still to convert.
@@ -54,13 +54,13 @@ def forecast(
         workers: processes that will convert them.
         time_limit: seconds without a frame after which a video is given up.
     """
-    paths = [video.path for video in videos]
+    paths = list(dict.fromkeys(video.path for video in videos))  # a recording has many segments
     headers = dict(worker_pool.run(_probe, paths, workers, time_limit))
     readable = [v for v in videos if not isinstance(headers[v.path], worker_pool.Failure)]
     frames = collections.defaultdict(list)
     for video in readable:
-        frames[video.class_name].append(headers[video.path].num_frames)
-    samples = [(video.path, settings) for video in readable[:workers]]
+        frames[video.class_name].append(_num_frames(video, headers[video.path]))
+    samples = [(video, settings) for video in readable[:workers]]
     measured = [
         result
         for _, result in worker_pool.run(_measure, samples, workers, time_limit)
@@ -112,26 +112,35 @@ def _probe(path: Path, report: Callable[[int], None]) -> video_files.Claim:
     return claim
 
 
+def _num_frames(video: Video, header: video_files.Claim) -> int:
+    if video.segment is None:
+        return header.num_frames
+    return video.segment.num_frames(header.fps, header.num_frames)
+
+
 def _measure(
-    task: tuple[Path, conversion.Settings], report: Callable[[int], None]
+    task: tuple[Video, conversion.Settings], report: Callable[[int], None]
 ) -> tuple[float, float]:
     """(pairs a second, bytes a frame) of the first frames of a video; their record is dropped.
 
     0 pairs a second for a video of one pair, and for `keras`, which the shared device solves.
     """
-    path, settings = task
+    video, settings = task
     shared = settings.flow_method == "keras"
     if shared:  # without the device only bytes can be measured, and OpenCV's are as many
         settings = dataclasses.replace(settings, flow_method="opencv")
     times = []
 
     def timed_report(pairs):
-        times.append(time.monotonic())
+        if pairs:
+            times.append(time.monotonic())
         report(pairs)
 
     with records.ExampleWriter("", 0) as writer:
         limit = _MEASURED_PAIRS + 2
-        facts = conversion.convert(path, writer, settings, timed_report, frame_limit=limit)
+        facts = conversion.convert(
+            video.path, writer, settings, timed_report, limit, segment=video.segment
+        )
         size = writer.size / facts.num_frames
     if shared or len(times) < 2:
         return 0.0, size

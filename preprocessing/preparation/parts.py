@@ -231,7 +231,7 @@ class Preparation:
         A damaged record gets none, which `verification.verify` will report, and neither does a
         source that is gone.
         """
-        sources = {video.id: video.path for video in self.videos}
+        sources = {video.id: video for video in self.videos}
         filled = {video.id: video for video in videos}
         lacking = [video for video in videos if not (video.record_sha256 and video.source_sha256)]
         for video in tqdm(lacking, "digests", unit="video", leave=False, disable=not lacking):
@@ -243,7 +243,8 @@ class Preparation:
                     record = hashlib.sha256(data).hexdigest()
             if not source:
                 with contextlib.suppress(OSError, UserError):
-                    source = video_files.sha256(sources[video.id])
+                    of = sources[video.id]
+                    source = video_files.sha256(of.path, segment=of.segment)
             filled[video.id] = dataclasses.replace(
                 video, record_sha256=record, source_sha256=source
             )

@@ -126,11 +126,13 @@ def make_part(
     """
     video, path = task.video, task.record_path
     with records.ExampleWriter(video.id, video.label, path.parent) as writer:
-        facts = conversion.convert(video.path, writer, task.settings, report, solver=solver)
+        facts = conversion.convert(
+            video.path, writer, task.settings, report, solver=solver, segment=video.segment
+        )
         with files.writing(path) as file:
             digesting = _DigestingFile(file)
             length = writer.write_record(digesting)
-    source = video_files.sha256(video.path, report)
+    source = video_files.sha256(video.path, report, video.segment)
     part = Part(facts, length, digesting.sha256.hexdigest(), source)
     task.write_facts(part)
     return part

@@ -1,7 +1,14 @@
 """Videos: decoding, the faults of their files, and resizing."""
 
 from preprocessing.settings import RESIZE_MODES
-from preprocessing.video.decoding import Claim, probe, read_frames
+from preprocessing.video.decoding import (
+    UNKNOWN_FPS,
+    Claim,
+    probe,
+    read_frames,
+    read_timed_frames,
+    usual_fps,
+)
 from preprocessing.video.paths import (
     EXTENSIONS,
     IMAGE_EXTENSIONS,
@@ -10,17 +17,22 @@ from preprocessing.video.paths import (
     sha256,
 )
 from preprocessing.video.resizing import grayscale, resize
+from preprocessing.video.segments import Segment
 
 __all__ = [
     "EXTENSIONS",
     "IMAGE_EXTENSIONS",
     "RESIZE_MODES",
+    "UNKNOWN_FPS",
     "Claim",
+    "Segment",
     "VideoError",
     "grayscale",
     "is_image",
     "probe",
     "read_frames",
+    "read_timed_frames",
     "resize",
     "sha256",
+    "usual_fps",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 
 from preprocessing.video import completeness, containers, paths
 from preprocessing.video.paths import VideoError
+from preprocessing.video.segments import Segment
 
 # FFmpeg and OpenCV write their complaints about damaged files, missing cameras and missing encoders
 # to the terminal; here they become errors. This holds for the whole process from this import on.
@@ -23,6 +24,13 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 _LEAST_DECODED_FRACTION = 0.9
 _LEAST_SHOWN_FRACTION = 0.8  # VP8 stores some frames that others are made of and that are not shown
 _NO_LIMIT = 2**31 - 1  # milliseconds
+UNKNOWN_FPS = 25.0
+# The decoder goes to a segment that begins later than this, and then begins as long before it: the
+# frames behind a key frame may need some from before it.
+_LEAD = 5.0  # seconds
+_SEEKABLE = ("MP4", "Matroska")  # others have no index, or one of bytes alone
+# A segment may end this much later than the picture does: sound is often a little longer.
+_END_TOLERANCE = 0.1  # seconds
 # OpenCV hands these to FFmpeg's reader when it opens a file.
 _READER_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _OPENING = threading.Lock()
@@ -62,11 +70,27 @@ def probe(path: Path) -> Claim:
         capture.release()
 
 
+def usual_fps(claimed: float) -> float:
+    """The frame rate that a source claims, or UNKNOWN_FPS where that is none (0, 90000)."""
+    return claimed if 1 <= claimed <= 240 else UNKNOWN_FPS
+
+
 def read_frames(
     path: Path,
     note: Callable[[str], None] = lambda reason: None,
     waiting: Callable[[], None] = lambda: None,
+    segment: Segment | None = None,
 ) -> Iterator[np.ndarray]:
+    """The frames of `read_timed_frames` without their times: uint8 (H, W, 3), RGB."""
+    return (frame for _, frame in read_timed_frames(path, note, waiting, segment))
+
+
+def read_timed_frames(
+    path: Path,
+    note: Callable[[str], None] = lambda reason: None,
+    waiting: Callable[[], None] = lambda: None,
+    segment: Segment | None = None,
+) -> Iterator[tuple[float, np.ndarray]]:
     """Decodes a video file, or a folder of jpg or png images in the order of their names.
 
     Every decoded frame comes once, whatever its time stamp, and upright where the file asks for
@@ -77,40 +101,92 @@ def read_frames(
         note: called at the end, with one line, where the file is whole and shows clearly fewer
             frames than it declares: trimmed on the phone, or with longer sound, or miscounted.
         waiting: called now and then while no frame comes, to show that the work continues.
+        segment: the part of a file to decode, by the times of its frames; None for all of it.
 
     Yields:
-        uint8 (H, W, 3), RGB.
+        (seconds since the first frame of the video, uint8 (H, W, 3), RGB). Images have UNKNOWN_FPS.
 
     Raises:
         VideoError: the file is unreadable; bytes of it are missing (`completeness` says where
-            that can be known); or many of its frames do not decode (known only at the end).
+            that can be known); many of its frames do not decode (known only at the end); or it
+            ends before the segment does.
     """
     path = paths.checked(Path(path))
     if path.is_dir():
-        for image in paths.image_files(path):
-            yield cv2.cvtColor(_read_image(image), cv2.COLOR_BGR2RGB)
+        for number, image in enumerate(paths.image_files(path)):
+            yield number / UNKNOWN_FPS, cv2.cvtColor(_read_image(image), cv2.COLOR_BGR2RGB)
         return
-    capture = _open(path)
+    capture = _open_before(path, segment) if segment else _open(path)
     try:
         if missing := completeness.missing_bytes(path):
             raise VideoError("truncated", missing)
         claim = _claim(capture)
         decoded, seconds = 0, 0.0
-        while True:
-            there_is, frame = capture.read()
+        for seconds in _grabbed(capture, 1 / usual_fps(claim.fps)):
+            if segment and segment.ended_at(seconds):
+                return
+            if segment and segment.begins_after(seconds):
+                decoded += 1
+                waiting()
+                continue
+            there_is, frame = capture.retrieve()
             if not there_is:
                 break
             decoded += 1
-            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            yield seconds, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
     if not decoded:
         raise VideoError("no_frames", f"{path} opens as a video, but no frame of it decodes")
+    if segment:
+        _check_end(path, segment, seconds + 1 / usual_fps(claim.fps))
+        return
     declared = _declares_more(path, claim, decoded, seconds)
     if declared:
         _check_decoded(path, claim, decoded, waiting)
         note(f"{path} declares {declared} and shows {decoded} frames, all of them whole")
+
+
+def _open_before(path: Path, segment: Segment) -> cv2.VideoCapture:
+    """Opens a file where the next frame is one before the segment, or the first."""
+    capture = _open(path)
+    kind = containers.container(path)
+    if segment.start <= _LEAD or kind not in _SEEKABLE or _is_fragmented(path):
+        return capture
+    capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (segment.start - _LEAD))
+    # With a variable frame rate OpenCV misjudges the distance from the key frame that it enters at.
+    if capture.grab() and segment.begins_after(_stamp(capture)):
+        return capture
+    capture.release()
+    return _open(path)
+
+
+def _grabbed(capture: cv2.VideoCapture, step: float) -> Iterator[float]:
+    """Grabs one frame after the other; yields the time of each in seconds, which always grows.
+
+    Args:
+        capture: the video.
+        step: seconds to a frame without a time of its own.
+    """
+    seconds = -step
+    while capture.grab():
+        stamp = _stamp(capture)
+        seconds = stamp if stamp > seconds else seconds + step
+        yield seconds
+
+
+def _stamp(capture: cv2.VideoCapture) -> float:
+    """The time of the frame at hand in seconds, 0 where it has none."""
+    return capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+
+
+def _check_end(path: Path, segment: Segment, end: float):
+    if segment.end > end + _END_TOLERANCE:
+        raise VideoError(
+            "beyond_end",
+            f"{path} ends after {end:.2f} s, and the segment from {segment.start:g} to"
+            f" {segment.end:g} s reaches beyond: correct its times",
+        )
 
 
 def _declares_more(path: Path, claim: Claim, decoded: int, seconds: float) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from preprocessing import files
 from preprocessing.errors import UserError
+from preprocessing.video.segments import Segment
 
 EXTENSIONS = (
     *(".avi", ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".wmv", ".asf", ".flv"),
@@ -15,6 +16,8 @@ EXTENSIONS = (
 )
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
 _HASHED_BYTES = 4 << 20  # at once
+# (path, bytes, time of change in nanoseconds) of a file -> its digest.
+_recordings: dict[tuple[str, int, int], str] = {}
 
 
 class VideoError(UserError):
@@ -63,17 +66,26 @@ def checked(path: Path) -> Path:
     raise VideoError("bad_name", f"the name {files.printable(path)} is not UTF-8: rename it")
 
 
-def sha256(path: Path, report: Callable[[int], None] = lambda amount: None) -> str:
+def sha256(
+    path: Path,
+    report: Callable[[int], None] = lambda amount: None,
+    segment: Segment | None = None,
+) -> str:
     """Digest of a video, hexadecimal: what `sha256sum FILE` prints of it.
 
     Of a folder of images it is that of the lines `<digest of the image>  <name>\\n` in the order in
-    which they are read: what `sha256sum *.jpg | sha256sum` prints.
+    which they are read: what `sha256sum *.jpg | sha256sum` prints. Of a segment it is that of the
+    line `<digest of the file>  <name of the segment>\\n`, so that segments of one file differ.
 
     Args:
         path: video file or folder of images.
         report: called with 0 for every few megabytes read.
+        segment: the part of the file that is the video; None for all of it.
     """
     path = Path(path)
+    if segment:
+        line = f"{_recording_sha256(path, report)}  {segment.name}\n"
+        return hashlib.sha256(line.encode()).hexdigest()
     digest = hashlib.sha256()
     if path.is_dir():
         for image in image_files(path):
@@ -84,3 +96,12 @@ def sha256(path: Path, report: Callable[[int], None] = lambda amount: None) -> s
             digest.update(chunk)
             report(0)
     return digest.hexdigest()
+
+
+def _recording_sha256(path: Path, report: Callable[[int], None]) -> str:
+    """Digest of a file that has many segments, each of which asks for it."""
+    state = path.stat()
+    key = str(path), state.st_size, state.st_mtime_ns
+    if key not in _recordings:
+        _recordings[key] = sha256(path, report)
+    return _recordings[key]

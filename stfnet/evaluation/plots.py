@@ -1,4 +1,4 @@
-"""Pictures of runs, as PNG: confusion matrix, reliability, learning curves, rates beside others.
+"""Pictures as PNG: confusion matrix, reliability and curves of a run, rates, a video's timeline.
 
 Drawing must not end a run: `never_fatal` turns an exception in drawing into a warning. matplotlib
 is imported by the functions that draw, so that nothing else waits for it.
@@ -18,6 +18,7 @@ import numpy as np
 
 from preprocessing import files
 from preprocessing.captions import one_line
+from stfnet.inference.timeline import Timeline, clock
 
 DPI = 120
 LARGEST_SIDE = 15.0  # of a matrix, in inches, for any number of classes
@@ -25,6 +26,10 @@ COUNTED_CLASSES = 40  # most classes whose counts are written into the matrix
 NAMED_CLASSES = 120  # most classes that all have their name at the axes
 CELLS = 1000  # most cells along a side; beyond it, one stands for several classes
 NAME_LENGTH = 32  # characters of a class name that are shown
+LANES = 12  # most classes in a timeline
+TICKS = 12  # most times at its axis
+# Seconds from one of them to the next.
+TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600)
 
 
 @contextlib.contextmanager
@@ -204,6 +209,58 @@ def draw_rates(title: str, bars: Sequence[Bar], path: Path | BinaryIO) -> None:
         axes.set_title(one_line(title, 90))
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
+
+
+def draw_timeline(timeline: Timeline, path: Path | BinaryIO) -> None:
+    """Draws a lane for each class over the time of a video: its probability, and where it is best.
+
+    The lanes are the LANES classes that are best for the longest time, in the order in which they
+    first are; the others are counted.
+
+    Args:
+        timeline: of the video.
+        path: PNG file, or a binary file to write to.
+    """
+    rows = timeline.rows()
+    durations: dict[str, float] = {}  # in the order of the video
+    for row in rows:
+        durations[row.class_name] = durations.get(row.class_name, 0) + row.end - row.start
+    longest = sorted(durations, key=lambda name: -durations[name])[:LANES]
+    lanes = [name for name in durations if name in longest]
+    columns = [timeline.classes.index(name) for name in lanes]
+    end = float(timeline.edges[-1])
+    with _figure(12, 1.5 + 0.45 * len(lanes), path) as figure:
+        axes = figure.add_subplot()
+        mesh = axes.pcolormesh(
+            timeline.edges,
+            np.arange(len(lanes) + 1),
+            timeline.probabilities[:, columns].T,
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+        )
+        for row in rows:
+            if row.class_name in longest:
+                lane = lanes.index(row.class_name)
+                axes.broken_barh(
+                    [(row.start, row.end - row.start)],
+                    (lane + 0.06, 0.88),
+                    facecolors="none",
+                    edgecolors="tab:orange",
+                    linewidth=1.5,
+                )
+        step = next((step for step in TICK_STEPS if end / step <= TICKS), TICK_STEPS[-1])
+        ticks = np.arange(0, end, step)
+        axes.set_xticks(ticks, [clock(tick) for tick in ticks])
+        axes.set_xlim(0, end)
+        axes.set_yticks(
+            np.arange(len(lanes)) + 0.5, [one_line(name, NAME_LENGTH) for name in lanes]
+        )
+        axes.invert_yaxis()
+        others = len(durations) - len(lanes)
+        also = f"; {others} more classes are best at times and not shown" if others else ""
+        axes.set_xlabel(f"time; orange: the most probable class{also}")
+        figure.colorbar(mesh, ax=axes, label="probability", pad=0.01)
 
 
 @contextlib.contextmanager

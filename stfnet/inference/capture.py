@@ -11,15 +11,9 @@ import numpy as np
 from preprocessing import video
 from preprocessing.errors import UserError
 
-UNKNOWN_FPS = 25.0
 QUEUED_FRAMES = 32  # about a second of a camera's frames
 PATIENCE = 2.0  # seconds that a camera may take to close
 SILENCE = 10.0  # seconds without a frame after which a camera counts as gone
-
-
-def usual_fps(claimed: float) -> float:
-    """The frame rate that a source claims, or UNKNOWN_FPS where that is none (0, 90000)."""
-    return claimed if 1 <= claimed <= 240 else UNKNOWN_FPS
 
 
 class FileCapture:
@@ -28,7 +22,7 @@ class FileCapture:
     dropped = 0
 
     def __init__(self, path: Path):
-        self.path, self.fps = path, usual_fps(video.probe(path).fps)
+        self.path, self.fps = path, video.usual_fps(video.probe(path).fps)
 
     def __iter__(self):
         """Yields (seconds on the monotonic clock when it was read, uint8 (H, W, 3) RGB)."""
@@ -64,7 +58,7 @@ class CameraCapture:
                 f"{self.name} cannot be opened: check that it is connected, not in use by another "
                 "program and may be read, or give another --live"
             )
-        self.fps = usual_fps(self._capture.get(cv2.CAP_PROP_FPS))
+        self.fps = video.usual_fps(self._capture.get(cv2.CAP_PROP_FPS))
         self._length = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)  # of a finite video
         self._queue: collections.deque[tuple[float, np.ndarray]] = collections.deque()
         self._ready = threading.Condition()

@@ -14,7 +14,6 @@ from preprocessing import flow, video
 from preprocessing.errors import UserError
 from stfnet import sampling
 from stfnet.config import ClipConfig
-from stfnet.inference.capture import usual_fps
 
 
 class FieldEncoder:
@@ -86,7 +85,7 @@ def read_clip(
     clip = {
         "frame_numbers": frame_numbers,
         "num_frames": num_frames,
-        "fps": usual_fps(video.probe(path).fps),
+        "fps": video.usual_fps(video.probe(path).fps),
     }
     wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())

@@ -75,9 +75,18 @@ class SlidingWindow:
         self.samples.append((number, small, fields))
 
     def finish(self):
-        """Completes, at the end of a capture, a first sample whose stack reaches beyond it."""
-        if not self.samples and self._pending and self.count >= 2:
-            self._complete(*self._pending.popleft())
+        """Completes, at the end of a capture, the next sample whose stack reaches beyond it.
+
+        Returns:
+            Whether there was one.
+        """
+        if not self._pending:
+            return False
+        first_field = max(self._pending[0][0] - self.clip.flow_length // 2, 0)
+        if first_field > self.count - 2:
+            return False
+        self._complete(*self._pending.popleft())
+        return True
 
     def clip_inputs(self):
         """The window as a clip, as `clip.read_clip` gives it; its last frame fills it up."""
@@ -89,6 +98,11 @@ class SlidingWindow:
         if self.streams != "rgb":
             inputs["flow"] = np.stack([fields for *_, fields in samples if fields is not None])
         return inputs
+
+
+def usual_interval(config: RunConfig) -> int:
+    """Frames from one sampled frame to the next: the middle of those trained with."""
+    return sum(config.training.tau_range) // 2
 
 
 @dataclasses.dataclass
@@ -130,7 +144,7 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
     Raises:
         UserError: the camera or the connection is gone, or it was stopped before the first frame.
     """
-    interval = interval or sum(config.training.tau_range) // 2
+    interval = interval or usual_interval(config)
     window = SlidingWindow(config.model.clip, config.model.streams, interval, quality)
     _warm_up(model, config, interval, quality)
     if path is None:
@@ -188,7 +202,8 @@ def _follow(model, config, source, window, writer, show):
                 predict(captured)
             if writer is not None:
                 writer.write(_draw(frame, window, ranking, notes))
-        window.finish()
+        while not ranking and window.finish():
+            pass
         if not ranking and window.samples:
             predict(captured)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 import stfnet.model  # noqa: F401 - registers the layers that a saved network is made of
+from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import RunConfig, to_dict
@@ -105,3 +106,26 @@ def rank(probabilities, classes, top):
     """The `top` most probable classes: list of (class name, probability), best first."""
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [(classes[k], float(probabilities[k])) for k in order]
+
+
+def write_result(path, source, model_folder, dataset, ranking, clip):
+    """Writes one prediction as JSON.
+
+    Args:
+        path: file to write.
+        source: the video.
+        model_folder: folder of the run or export.
+        dataset: name of the data that the network was trained on.
+        ranking: of `rank`.
+        clip: what `stfnet.inference.clip.read_clip` returned for the video.
+    """
+    result = {
+        "video": str(source),
+        "model": str(model_folder),
+        "dataset": dataset,
+        "top": [{"class": name, "probability": value} for name, value in ranking],
+        "num_frames": clip["num_frames"],
+        "frame_numbers": clip["frame_numbers"].tolist(),
+        "fps": clip["fps"],
+    }
+    files.write_json(path, result)

@@ -3,6 +3,7 @@ import pytest
 from preprocessing import splits
 from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
+from preprocessing.video import Segment
 
 
 def _by_id(catalogue):
@@ -119,3 +120,114 @@ def test_a_splits_csv_that_does_not_fit_is_refused(own, text, message):
     (own / "splits.csv").write_text(text)
     with pytest.raises(UserError, match=message):
         class_folders.load(own)
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """Function of the lines of a splits.csv that cuts two recordings, beside one whole clip."""
+    for name in ("rec/anna.mp4", "rec/ben.mp4", "Wave/a.mp4", "top.mp4"):
+        _touch(tmp_path / "own" / name)
+
+    def load(*lines, columns="video,class,group,split,start,end"):
+        ben = "rec/ben.mp4,Bow,,,0,1"
+        lines = [columns, *lines, *([ben] if "rec/ben" not in "".join(lines) else [])]
+        (tmp_path / "own" / "splits.csv").write_text("\n".join(lines) + "\n")
+        return class_folders.load(tmp_path / "own")
+
+    return load
+
+
+def test_rows_with_times_are_videos_of_their_own(cut):
+    catalogue = cut(
+        "rec/anna.mp4,Bow,,,12.5,17",
+        "rec/anna.mp4,Jump,,,16,20.25",  # they may overlap
+        "rec/ben.mp4,Jump,garden,test, 0 ,4.0",
+        "top.mp4,Bow,,,1,2",
+    )
+    assert catalogue.classes == ("Bow", "Jump", "Wave")  # the folder rec is none
+    shown = {
+        video.id: (video.class_name, video.label, video.group, video.splits, video.segment)
+        for video in catalogue.videos
+    }
+    assert shown == {
+        "anna@12.5-17": ("Bow", 0, "rec/anna", {}, Segment(12.5, 17)),
+        "anna@16-20.25": ("Jump", 1, "rec/anna", {}, Segment(16, 20.25)),
+        "ben@0-4": ("Jump", 1, "garden", {"1": "test"}, Segment(0, 4)),
+        "top@1-2": ("Bow", 0, "own/top", {}, Segment(1, 2)),
+        "a": ("Wave", 2, "Wave/a", {}, None),
+    }
+    assert catalogue.left_out == ()
+
+
+def test_the_class_of_a_row_without_one_is_its_folder(tmp_path):
+    for name in ("Bow/anna/1.mp4", "Wave/anna/1.mp4"):
+        _touch(tmp_path / name)
+    (tmp_path / "splits.csv").write_text(
+        "video,start,end\nBow/anna/1.mp4,0,2\nBow/anna/1.mp4,2,4\nWave/anna/1.mp4,0,2\n"
+    )
+    videos = _by_id(class_folders.load(tmp_path))
+    # Names of files, though both recordings are called 1.mp4.
+    assert {name: video.class_name for name, video in videos.items()} == {
+        "Bow__anna__1.mp4@0-2": "Bow",
+        "Bow__anna__1.mp4@2-4": "Bow",
+        "Wave__anna__1.mp4@0-2": "Wave",
+    }
+    assert {video.group for video in videos.values()} == {"anna"}
+
+
+def test_no_split_by_groups_divides_a_recording(tmp_path):
+    lines = ["video,class,start,end"]
+    for k in range(8):
+        _touch(tmp_path / f"day{k}.mp4")
+        lines += [f"day{k}.mp4,Bow,{t},{t + 2}" for t in range(4)]
+        lines += [f"day{k}.mp4,Wave,{t},{t + 3}" for t in range(4)]
+    (tmp_path / "splits.csv").write_text("\n".join(lines))
+    catalogue = class_folders.load(tmp_path)
+    for seed in range(5):
+        assignment = splits.assign(catalogue.videos, "group", seed=seed)
+        sides = {(video.path, assignment[video.id]) for video in catalogue.videos}
+        assert len(sides) == 8 and set(assignment.values()) == {"train", "test"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["rec/anna.mp4,Bow,,,5,5"], "line 2: end 5 is not after start 5"),
+        (["rec/anna.mp4,Bow,,,9,5"], "line 2: end 5 is not after start 9"),
+        (["rec/anna.mp4,Bow,,,-1,5"], "line 2: start -1.0 is no time in seconds"),
+        (["rec/anna.mp4,Bow,,,0:05,0:09"], "line 2 has start '0:05' and end '0:09': both are num"),
+        (["rec/anna.mp4,Bow,,,5,"], "line 2 has start '5' and end '': both are numbers, in sec"),
+        (["rec/anna.mp4,Bow,,,0,nan"], "line 2: end nan is no time in seconds"),
+        (["rec/gone.mp4,Bow,,,0,5"], "has no line for rec/anna.mp4"),
+        (["rec/anna.mp4,Bow,,,0,1", "rec/gone.mp4,Bow,,,0,5"], "1 videos that are not there, su"),
+        (
+            ["top.mp4,Bow,,,,", "rec/anna.mp4,Bow,,,0,1"],
+            "lists 1 videos that are not there, such as top.mp4",
+        ),
+        (["top.mp4,,,,0,5", "rec/anna.mp4,Bow,,,0,1"], "no class for top.mp4 from 0 to 5 s: fill"),
+        (["rec/anna.mp4,Bow,,,0,5", "rec/anna.mp4,Jump,,,0,5.0"], "anna.mp4 from 0 to 5 s twice"),
+        (["rec/anna.mp4,Bow,,,0,5", "rec/anna.mp4,rec,,,,"], "as a whole and from a start to an"),
+        (["rec/anna.mp4,rec,,,,", "rec/anna.mp4,Bow,,,0,5"], "as a whole and from a start to an"),
+        (
+            ["rec/anna.mp4,Bow,day1,,0,5", "rec/anna.mp4,Bow,day2,,5,9"],
+            "segments of rec/anna.mp4 into the groups day1, day2: parts of one recording",
+        ),
+        (
+            ["rec/anna.mp4,Bow,day1,,0,5", "rec/anna.mp4,Bow,,,5,9"],
+            "segments of rec/anna.mp4 into the groups day1, rec/anna: parts",
+        ),
+        (
+            ["rec/anna.mp4,Bow,,train,0,5", "rec/anna.mp4,Bow,,test,5,9"],
+            "segments of rec/anna.mp4 into the splits test, train: parts",
+        ),
+    ],
+)
+def test_times_that_do_not_fit_are_refused(cut, lines, message):
+    with pytest.raises(UserError, match=message):
+        cut(*lines)
+
+
+def test_images_have_no_times(cut, tmp_path):
+    _touch(tmp_path / "own" / "rec" / "frames" / "1.png")
+    with pytest.raises(UserError, match=r"line 2: .*rec/frames is a folder of images, which have"):
+        cut("rec/frames,Bow,,,0,5", "rec/anna.mp4,Bow,,,0,1")

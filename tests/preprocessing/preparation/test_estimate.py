@@ -58,3 +58,15 @@ def test_the_table_has_the_hours_and_the_disk():
 def test_the_table_of_a_shared_device_has_the_disk_alone():
     (*_, last) = estimate.table(estimate.Forecast({"Walk": [2000]}, 0, 0.0, 1e6))
     assert last.startswith("2.00 GB of disk") and "once the device is at work" in last
+
+
+def test_the_frames_of_segments_are_counted_and_not_those_of_their_recording(tmp_path, write_video):
+    write_video(tmp_path / "own" / "day.mp4", 100)  # 4 s
+    (tmp_path / "own" / "splits.csv").write_text(
+        "video,class,start,end\nday.mp4,Left,0,1\nday.mp4,Left,1.5,2\nday.mp4,Right,2,3\n"
+    )
+    videos = class_folders.load(tmp_path / "own").videos
+    forecast = estimate.forecast(videos, SETTINGS, workers=1, time_limit=60)
+    # Of 1.5 to 2 s: frames 38 (1.52 s) to 49.
+    assert forecast.frames == {"Left": [25, 12], "Right": [25]}
+    assert forecast.unreadable == 0 and forecast.pairs_per_second > 0

@@ -3,10 +3,12 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from preprocessing import files, records
+from preprocessing import files, flow, records
+from preprocessing import video as video_files
 from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, prepare
@@ -227,3 +229,64 @@ def test_another_clip_configuration_keeps_the_digest(videos, tmp_path):
     before = _prepare(videos, tmp_path / "records").record_set
     after = _prepare(videos, tmp_path / "records", num_frames=9).record_set
     assert before.clip != after.clip and before.sha256 == after.sha256 != ""
+
+
+@pytest.fixture
+def recordings(tmp_path, write_video):
+    """A folder of two recordings of 4 s; the first has two segments, the second one."""
+    for name in ("anna", "ben"):
+        write_video(tmp_path / "long" / "rec" / f"{name}.mp4", 100, seed=len(name))
+    (tmp_path / "long" / "splits.csv").write_text(
+        "video,class,start,end\n"
+        "rec/anna.mp4,Left,0.5,0.9\nrec/anna.mp4,Right,0.8,1.2\nrec/ben.mp4,Left,3,4\n"
+    )
+    return tmp_path / "long"
+
+
+def test_segments_are_records_of_their_frames_and_flow(recordings, tmp_path):
+    lossless = dataclasses.replace(SETTINGS, image_format="png")
+    record_set = _prepare(recordings, tmp_path / "records", lossless).record_set
+    whole = [
+        video_files.resize(frame, 16)
+        for frame in video_files.read_frames(recordings / "rec" / "anna.mp4")
+    ]
+    by_id = {video.id: video for video in record_set.videos}
+    assert set(by_id) == {"anna@0.5-0.9", "anna@0.8-1.2", "ben@3-4"}
+    assert by_id["ben@3-4"].num_frames == 25
+    for name, first, end in (("anna@0.5-0.9", 13, 23), ("anna@0.8-1.2", 20, 30)):
+        example = records.read_video(record_set, by_id[name])
+        shown = [records.decode_frame(image) for image in example["frames"]]
+        np.testing.assert_array_equal(shown, whole[first:end])
+        fields = flow.encode(
+            flow.tvl1(np.stack([video_files.grayscale(f) for f in whole[first:end]])),
+            lossless.flow_bound,
+        ).transpose(0, 3, 1, 2)
+        np.testing.assert_array_equal([records.decode_field(i) for i in example["flow"]], fields)
+    # One file, but two videos: neither is a copy of the other.
+    assert len({video.source_sha256 for video in record_set.videos}) == 3
+    assert by_id["anna@0.5-0.9"].group == by_id["anna@0.8-1.2"].group == "rec/anna"
+    assert _prepare(recordings, tmp_path / "records", lossless).converted == 0
+
+
+def test_another_time_is_another_video(recordings, tmp_path):
+    _prepare(recordings, tmp_path / "records")
+    path = recordings / "splits.csv"
+    path.write_text(path.read_text().replace("0.8,1.2", "0.8,1.3"))
+    with pytest.raises(UserError, match=r"now it has 3 \(a difference: anna@0.8-1.[23]\)"):
+        _prepare(recordings, tmp_path / "records")
+    again = _prepare(recordings, tmp_path / "new")
+    assert again.converted == 3
+    lengths = {video.id: video.num_frames for video in again.record_set.videos}
+    assert lengths["anna@0.8-1.3"] == 13
+
+
+def test_a_segment_that_does_not_fit_its_video_fails_alone(recordings, tmp_path):
+    path = recordings / "splits.csv"
+    path.write_text(path.read_text().replace("3,4", "3,9") + "rec/anna.mp4,Left,2,2.01\n")
+    beyond, short = sorted(
+        _prepare(recordings, tmp_path / "records").failures, key=lambda row: row["outcome"]
+    )
+    assert (beyond["id"], beyond["outcome"]) == ("ben@3-9", "beyond_end")
+    assert "ends after 4.00 s, and the segment from 3 to 9 s" in beyond["reason"]
+    assert (short["id"], short["outcome"]) == ("anna@2-2.01", "too_short")
+    assert "anna.mp4 from 2 to 2.01 s has 1 frame, and flow needs two" in short["reason"]

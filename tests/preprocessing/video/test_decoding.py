@@ -1,6 +1,7 @@
 import struct
 import wave
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -119,3 +120,89 @@ def test_a_variable_frame_rate_gives_each_stored_frame_once(tmp_path, write_vide
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
     assert np.diff(times).max() > 5 * np.diff(times).min()  # the rate does vary
     assert _count(path) == 6
+
+
+@pytest.mark.parametrize(
+    ("claimed", "usual"),
+    [(24, 24), (1, 1), (240, 240), (0, 25), (90000, 25), (0.5, 25), (float("nan"), 25)],
+)
+def test_a_frame_rate_that_no_camera_has_counts_as_25(claimed, usual):
+    assert video.usual_fps(claimed) == usual
+
+
+def _times(path):
+    """Seconds of each shown frame since the first, as PyAV reads them."""
+    with av.open(str(path)) as file:
+        times = [float(frame.time) for frame in file.decode(video=0)]
+    return np.array(times) - times[0]
+
+
+def _check_segments(path, ranges):
+    whole, times = list(video.read_frames(path)), _times(path)
+    assert len(whole) == len(times)
+    for start, end in ranges:
+        (wanted,) = np.nonzero((times >= start - 1e-6) & (times < end - 1e-6))
+        part = list(video.read_timed_frames(path, segment=video.Segment(start, end)))
+        np.testing.assert_allclose([seconds for seconds, _ in part], times[wanted], atol=1e-3)
+        np.testing.assert_array_equal([f for _, f in part], [whole[k] for k in wanted])
+
+
+# Beginning late enough to be sought, at its start, and at its end.
+RANGES = [(7.03, 7.5), (0, 0.5), (8, 10)]
+
+
+@pytest.mark.parametrize(
+    "name", ["faststart.mp4", "fragments.mp4", "film.mkv", "live.mkv", "web.webm", "divx.avi"]
+)
+def test_a_segment_is_the_part_of_the_video_at_its_times(name, tmp_path, write_container):
+    _check_segments(write_container(tmp_path, name, 250), RANGES)
+
+
+def test_a_segment_is_found_where_some_frames_have_no_time(tmp_path, write_container):
+    path = write_container(tmp_path, "disc.mpg", 100)
+    whole = list(video.read_frames(path))
+    part = list(video.read_frames(path, segment=video.Segment(3, 4)))
+    np.testing.assert_array_equal(part, whole[75:100])
+
+
+@pytest.mark.parametrize("slow_first", [True, False])
+def test_a_segment_is_found_where_the_frame_rate_varies(tmp_path, slow_first):
+    # 2 and 50 frames a second; key frames far apart, so that OpenCV misjudges the distance.
+    steps = np.repeat(
+        [500, 20] if slow_first else [20, 500], [20, 500] if slow_first else [500, 20]
+    )
+    stamps = np.concatenate([[0], np.cumsum(steps)])
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64 + len(stamps), 3), np.uint8)
+    path = tmp_path / "variable.mp4"
+    with av.open(str(path), "w") as file:
+        picture = file.add_stream("libx264", rate=1000)
+        picture.width, picture.height, picture.pix_fmt, picture.gop_size = 64, 48, "yuv420p", 120
+        for k, stamp in enumerate(stamps.tolist()):
+            image = np.ascontiguousarray(noise[:, k : k + 64])
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = stamp
+            file.mux(picture.encode(frame))
+        file.mux(picture.encode())
+    assert np.ptp(np.diff(_times(path))) > 0.4
+    _check_segments(path, [(6, 7), (9.1, 11), (12.25, 14), (17, 17.2)])
+
+
+def test_only_frames_near_a_segment_are_decoded(tmp_path, write_container):
+    path = write_container(tmp_path, "faststart.mp4", 500)
+    skipped = []
+    part = video.read_frames(
+        path, waiting=lambda: skipped.append(1), segment=video.Segment(15, 15.4)
+    )
+    assert len(list(part)) == 10
+    assert len(skipped) <= 5 * 25  # seconds before it, of the 375 frames
+
+
+def test_a_segment_beyond_the_end_is_told_where_the_video_ends(tmp_path, write_container):
+    path = write_container(tmp_path, "faststart.mp4", 30)
+    # 1.2 s of picture; a little more is taken, as sound may be longer.
+    assert len(list(video.read_frames(path, segment=video.Segment(1, 1.25)))) == 5
+    for start, end in ((1, 1.5), (20, 30)):
+        with pytest.raises(video.VideoError) as caught:
+            list(video.read_frames(path, segment=video.Segment(start, end)))
+        assert caught.value.outcome == "beyond_end"
+        assert f"ends after 1.20 s, and the segment from {start} to {end} s" in str(caught.value)

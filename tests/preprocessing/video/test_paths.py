@@ -59,3 +59,20 @@ def test_the_digest_of_a_folder_of_images_is_that_of_the_list_of_sha256sum(tmp_p
         (tmp_path / name).write_bytes(bytes([level]) * 100)
     listed = subprocess.run("sha256sum *.jpg | sha256sum", shell=True, cwd=tmp_path, stdout=-1)
     assert video.sha256(tmp_path) == listed.stdout.decode().split()[0]
+
+
+def test_segments_of_one_file_have_digests_that_a_shell_gives_too(tmp_path):
+    path = tmp_path / "long.mp4"
+    path.write_bytes(bytes(range(256)) * 5)
+    digest = subprocess.run(["sha256sum", path], capture_output=True, text=True).stdout.split()[0]
+    command = f"printf '%s  %s\\n' {digest} 12.5-17 | sha256sum"
+    line = subprocess.run(command, shell=True, capture_output=True, text=True).stdout.split()[0]
+    assert video.sha256(path, segment=video.Segment(12.5, 17)) == line
+    assert video.sha256(path, segment=video.Segment(12.5, 17.001)) != line
+    # And the file is read once for all of them, until it changes.
+    reads = []
+    video.sha256(path, reads.append, video.Segment(1, 2))
+    assert not reads
+    path.write_bytes(b"another")
+    assert video.sha256(path, reads.append, video.Segment(12.5, 17)) != line
+    assert reads

@@ -8,14 +8,6 @@ from preprocessing.errors import UserError
 from stfnet.inference import capture
 
 
-@pytest.mark.parametrize(
-    ("claimed", "usual"),
-    [(24, 24), (1, 1), (240, 240), (0, 25), (90000, 25), (0.5, 25), (float("nan"), 25)],
-)
-def test_a_frame_rate_that_no_camera_has_counts_as_25(claimed, usual):
-    assert capture.usual_fps(claimed) == usual
-
-
 def test_a_file_gives_every_frame_and_drops_none(moving_square):
     source = capture.open_capture(str(moving_square))
     assert isinstance(source, capture.FileCapture)

@@ -1,0 +1,256 @@
+"""What a network computed from one clip, and what its answer rests on.
+
+Everything is measured on a logit y_c, the score of class c before the softmax, with dropout off.
+The fused maps X_conv are the output of the layer `fusion`. The branches' sequences x_conv and x_fc
+are the inputs of the layers `lstm_conv` and `lstm_fc`, so whatever lies between the fusion and the
+LSTMs counts as part of a branch.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from preprocessing.errors import UserError
+from stfnet.layers.vgg_stream import VGGStream
+
+# Convolutions of VGG-16 whose maps the paper's Figure 7 shows, counted from 1.
+SHOWN_CONVOLUTIONS = (1, 6, 9)
+BRANCHES = ("conv", "fc")
+AT_ONCE = 8  # frames left out in one pass: x_conv of the paper's clips is 7 MB
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameImportance:
+    """How much each frame of a clip counts in one branch; see `frame_importance`.
+
+    Attributes:
+        gradient: float32 (T,), by the gradient.
+        left_out: float32 (T,), by leaving the frame out.
+    """
+
+    gradient: np.ndarray
+    left_out: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """What `explain_clip` measured.
+
+    Attributes:
+        classes: names of the network's classes.
+        logits: float32 (C,).
+        target: position of the explained class.
+        shown: place in the clip of the frame whose feature maps these are.
+        feature_maps: see `feature_maps`.
+        grad_cam: float32 (T, h, w), see `grad_cam`.
+        importance: see `frame_importance`.
+    """
+
+    classes: tuple[str, ...]
+    logits: np.ndarray
+    target: int
+    shown: int
+    feature_maps: dict[str, dict[int, np.ndarray]]
+    grad_cam: np.ndarray
+    importance: dict[str, FrameImportance]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, float32 (C,)."""
+        return tf.nn.softmax(self.logits).numpy()
+
+
+def explain_clip(
+    model: keras.Model,
+    classes: Sequence[str],
+    clip_inputs: Mapping[str, np.ndarray],
+    target: int | None = None,
+) -> Explanation:
+    """Measures everything of this module on one clip, in float32.
+
+    Args:
+        model: the network, of any precision.
+        classes: names of its classes.
+        clip_inputs: uint8 `rgb` (T, H, W, 3) and `flow` (T, H, W, 2L), as far as the network reads
+            them; other keys are ignored.
+        target: position of the class to explain; None for the most probable.
+
+    Raises:
+        UserError: the network gives no finite scores.
+    """
+    model = in_float32(model)
+    fused = fuse(model, clip_inputs)
+    scores = logits(model, fused)
+    if target is None:
+        target = int(scores.argmax())
+    shown = fused.shape[1] // 2
+    return Explanation(
+        classes=tuple(classes),
+        logits=scores,
+        target=target,
+        shown=shown,
+        feature_maps=feature_maps(model, clip_inputs, shown),
+        grad_cam=grad_cam(model, fused, target),
+        importance=frame_importance(model, fused, target),
+    )
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """A copy of a network that computes in float32, whatever precision it was trained in."""
+    config = {**model.get_config(), "dtype": "float32"}
+    copy = type(model).from_config(config)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def branches(model: keras.Model) -> list[str]:
+    """The names of `BRANCHES` that a network has."""
+    layers = {layer.name for layer in model.layers}
+    return [name for name in BRANCHES if f"lstm_{name}" in layers]
+
+
+def feature_maps(
+    model: keras.Model, clip_inputs: Mapping[str, np.ndarray], t: int
+) -> dict[str, dict[int, np.ndarray]]:
+    """The maps of the convolutions `SHOWN_CONVOLUTIONS` after their ReLU, for one frame (Fig. 7).
+
+    Args:
+        model: the network, in float32.
+        clip_inputs: uint8 `rgb` (T, H, W, 3) and `flow` (T, H, W, 2L), as far as the network reads
+            them.
+        t: place of the frame in the clip, from 0.
+
+    Returns:
+        For each input of the network: number of the convolution -> float32 (h, w, channels).
+    """
+    maps = {}
+    for name in model.input:
+        images = model.get_layer(f"{name}_normalization")(clip_inputs[name][None, t : t + 1])
+        stream = model.get_layer(f"{name}_stream")
+        # A copy: in it every convolution is called once, so that it has one output.
+        copy = VGGStream.from_config(stream.get_config())
+        inputs = keras.Input(images.shape[1:])
+        copy.build(inputs.shape)
+        copy.set_weights(stream.get_weights())
+        copy.call(inputs)
+        layers = list(copy.convolutions.values())
+        shown = {str(number): layers[number - 1].output for number in SHOWN_CONVOLUTIONS}
+        outputs = keras.Model(inputs, shown)(images)
+        maps[name] = {number: outputs[str(number)].numpy()[0] for number in SHOWN_CONVOLUTIONS}
+    return maps
+
+
+def fuse(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> tf.Tensor:
+    """X_conv of one clip, float32 (1, T, h, w, D); `clip_inputs` as in `feature_maps`."""
+    part = keras.Model(model.input, model.get_layer("fusion").output)
+    return part({name: clip_inputs[name][None] for name in model.input}, training=False)
+
+
+def logits(model: keras.Model, fused: tf.Tensor) -> np.ndarray:
+    """The logits of one clip from its X_conv (1, T, h, w, D).
+
+    Returns:
+        float32 (C,).
+
+    Raises:
+        UserError: one is not finite.
+    """
+    values = _after_fusion(model)(fused, training=False).numpy()[0]
+    if not np.isfinite(values).all():
+        raise UserError("the network gives no finite scores: its weights are damaged")
+    return values
+
+
+def grad_cam(model: keras.Model, fused: tf.Tensor, target: int) -> np.ndarray:
+    """Grad-CAM of a class on X_conv, for each frame.
+
+    With A_t the map of frame t (h, w, D) in X_conv and y_c the logit of class c:
+
+        alpha_{t,k} = 1 / (h w) sum_{i,j} d y_c / d A_{t,i,j,k}
+        M_t(i, j)   = ReLU(sum_k alpha_{t,k} A_{t,i,j,k})
+
+    The weights alpha are those of a frame, not of the clip, because the LSTMs treat frames
+    differently. Maps are not scaled: those of one clip compare with each other.
+
+    Args:
+        model: the network, in float32.
+        fused: X_conv of one clip, (1, T, h, w, D).
+        target: position of class c.
+
+    Returns:
+        float32 (T, h, w), at least 0.
+
+    Reference:
+        Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
+        localization", ICCV 2017.
+    """
+    gradient = _gradient(_after_fusion(model), fused, target)
+    alpha = tf.reduce_mean(gradient, axis=(2, 3), keepdims=True)
+    return tf.nn.relu(tf.reduce_sum(alpha * fused, axis=-1)).numpy()[0]
+
+
+def frame_importance(
+    model: keras.Model, fused: tf.Tensor, target: int
+) -> dict[str, FrameImportance]:
+    """How much each frame counts for a class, in each branch by itself.
+
+    Let x_b be the sequence that the LSTM of branch b reads, (T, F): x_conv, the input of
+    `lstm_conv`, or x_fc, the input of `lstm_fc`. Leaving frame t out of branch b puts the mean of
+    the branch's other frames in its place and leaves the other branch as it is:
+
+        m_b(t)        = 1 / (T - 1) sum_{s != t} x_b(s)        (0 where T = 1)
+        left_out_b(t) = y_c(x_b) - y_c(x_b with x_b(t) := m_b(t))
+        gradient_b(t) = <d y_c / d x_b(t), x_b(t) - m_b(t)>
+
+    Both are in units of the logit y_c, and `gradient` is the first-order estimate of `left_out`. A
+    positive value speaks for class c, a negative one against it.
+
+    Args:
+        model: the network, in float32.
+        fused: X_conv of one clip, (1, T, h, w, D).
+        target: position of class c.
+
+    Returns:
+        Name of the branch, of those in `branches(model)` -> FrameImportance.
+    """
+    names = branches(model)
+    ends = [model.get_layer(f"lstm_{name}").input for name in names]
+    sequences = keras.Model(model.get_layer("fusion").output, ends)(fused, training=False)
+    rest = keras.Model(ends, model.get_layer("logits").output)
+    whole = rest(sequences, training=False)[0, target].numpy()
+    gradients = _gradient(rest, sequences, target)
+    importance = {}
+    for k, name in enumerate(names):
+        others = _mean_of_the_others(sequences[k])
+        gradient = tf.reduce_sum(gradients[k] * (sequences[k] - others), axis=-1).numpy()[0]
+        scores = []
+        for begin in range(0, gradient.size, AT_ONCE):
+            frames = tf.range(begin, min(begin + AT_ONCE, gradient.size))
+            without = [tf.repeat(sequence, frames.shape[0], axis=0) for sequence in sequences]
+            left_out = frames[:, None, None] == tf.range(gradient.size)[None, :, None]  # n t 1
+            without[k] = tf.where(left_out, others, sequences[k])
+            scores.append(rest(without, training=False)[:, target].numpy())
+        importance[name] = FrameImportance(gradient, whole - np.concatenate(scores))
+    return importance
+
+
+def _after_fusion(model: keras.Model) -> keras.Model:
+    return keras.Model(model.get_layer("fusion").output, model.get_layer("logits").output)
+
+
+def _gradient(part: keras.Model, inputs, target: int):
+    """Derivative of the logit `target` of one clip by the input or the inputs of `part`."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        score = part(inputs, training=False)[0, target]
+    return tape.gradient(score, inputs)
+
+
+def _mean_of_the_others(sequence: tf.Tensor) -> tf.Tensor:
+    """For each frame of a sequence (1, T, F) the mean of all other frames; 0 where T = 1."""
+    frames = sequence.shape[1]
+    total = tf.reduce_sum(sequence, axis=1, keepdims=True)
+    return (total - sequence) / (frames - 1) if frames > 1 else tf.zeros_like(sequence)

@@ -37,7 +37,7 @@ def head_multiply_adds(config: ModelConfig) -> int:
     total = 0
     if config.fusion in ("conv3d", "conv2d"):
         window = 27 if config.fusion == "conv3d" else 9
-        inputs = VGG16_BLOCKS[-1][-1] // config.width_divisor * len(config.input_channels)
+        inputs = config.map_channels * len(config.input_channels)
         total += side * side * window * inputs * width
     pooled = -(-side // 2)
     units = config.lstm_units

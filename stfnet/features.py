@@ -41,7 +41,7 @@ LARGEST = float(np.finfo(np.float16).max)
 def map_shape(model: ModelConfig, block: int) -> tuple[int, int, int]:
     """(height, width, channels) of a frame's map at the end of a block, 1 to 5."""
     size = (model.clip.image_size, model.clip.image_size)
-    return vgg_stream.map_shape(size, block, model.width_divisor)
+    return vgg_stream.map_shape(size, block, model.width_divisor, model.map_levels)
 
 
 def head(model: STFNet, block: int) -> keras.Model:
@@ -90,6 +90,7 @@ def identity(
         "stream": stream,
         "input": getattr(config.model, f"{stream}_input"),
         "block": block,
+        "levels": config.model.map_levels if block == WHOLE_STREAM else (),
         "weights_sha256": digest.hexdigest(),
     }
 
@@ -112,6 +113,14 @@ def check(config: RunConfig, workers: int) -> None:
             f"the first stage must freeze blocks, 1 to {WHOLE_STREAM} (whole streams), or leave it "
             "out"
         )
+    for stage in range(len(training.learning_rates)):
+        block, levels = training.unchanged_blocks(stage), config.model.map_levels
+        if levels[0] < block < WHOLE_STREAM:
+            raise UserError(
+                f"--cache=features would keep the maps of block {block} for stage {stage + 1} "
+                f"(training.frozen_blocks={training.frozen_blocks}), and model.map_levels={levels} "
+                "has an earlier one: leave --cache=features out, or that level"
+            )
     if training.augmentation in CROPPED:
         raise UserError(
             f"--cache=features keeps no maps of crops, and training.augmentation is "

@@ -92,7 +92,7 @@ def _fuse(config, inputs, dtype):
         ),
     }
     features = [
-        VGGStream(config.width_divisor, dtype=dtype, name=f"{stream}_stream")(
+        VGGStream(config.width_divisor, config.map_levels, dtype=dtype, name=f"{stream}_stream")(
             normalizations[stream](inputs[stream])
         )
         for stream in inputs

@@ -6,6 +6,7 @@ they meet, so that a model never sees a clip of another length, size or encoding
 
 from stfnet.config.files import from_dict, read_json, to_dict
 from stfnet.config.model import (
+    BLOCK_CHANNELS,
     FLOW_INPUTS,
     FUSIONS,
     NORMALIZE,
@@ -25,6 +26,7 @@ from stfnet.config.training import (
 )
 
 __all__ = [
+    "BLOCK_CHANNELS",
     "FC6_INIT",
     "FLOW_INPUTS",
     "FUSIONS",

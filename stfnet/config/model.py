@@ -12,6 +12,7 @@ FLOW_INPUTS = ("centered", "pixels")
 NORMALIZE = ("none", "gates", "all")
 STREAMS = ("both", "rgb", "flow")
 FUSIONS = ("conv3d", "conv2d", "sum", "concat")
+BLOCK_CHANNELS = (64, 128, 256, 512, 512)  # of VGG-16 (Simonyan & Zisserman 2015)
 STATISTICS = ("layer", "batch")
 
 
@@ -57,6 +58,9 @@ class ModelConfig:
     rgb_input: str = setting("imagenet", RGB_INPUTS)
     # v - 128, or (v - 128) * flow_bound / 127.5.
     flow_input: str = setting("centered", FLOW_INPUTS)
+    # VGG blocks of whose maps a stream's map is made: the last (the paper), or earlier ones too,
+    # averaged to its cells. Little data is often better served by what blocks 3 and 4 see.
+    map_levels: tuple[int, ...] = setting((5,), "[3, 5]")
     # Batch normalisation of each stream's map before the fusion, so that channels and streams of
     # different scale count alike; for frozen streams and little data.
     map_norm: bool = False
@@ -97,10 +101,20 @@ class ModelConfig:
             raise UserError(
                 f"model.clip={self.clip!r} is not a group of settings (num_frames, ...)"
             )
+        if self.map_levels != tuple(sorted(set(self.map_levels))) or self.map_levels[-1:] != (5,):
+            raise UserError(
+                f"model.map_levels={self.map_levels} must rise and end with 5, such as (3, 4, 5)"
+            )
         if self.stream_dropout and self.streams != "both":
             raise UserError(
                 f"model.stream_dropout={self.stream_dropout} needs both streams, and model.streams "
                 f"is {self.streams}: set one of them"
+            )
+        if self.fusion_init == "identity_sum" and self.map_channels % self.fused_channels:
+            raise UserError(
+                f"model.fusion_init=identity_sum needs as many model.fusion_filters as a stream's "
+                f"map has channels, {self.map_channels * self.width_divisor}, not "
+                f"{self.fusion_filters}"
             )
         if 64 % self.width_divisor:
             raise UserError(f"model.width_divisor={self.width_divisor} does not divide 64")
@@ -121,5 +135,9 @@ class ModelConfig:
         """Channels of X_conv."""
         if self.fusion in ("conv3d", "conv2d"):
             return self.fusion_filters // self.width_divisor
-        streams = len(self.input_channels) if self.fusion == "concat" else 1
-        return streams * 512 // self.width_divisor
+        return self.map_channels * (len(self.input_channels) if self.fusion == "concat" else 1)
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of a stream's map."""
+        return sum(BLOCK_CHANNELS[level - 1] for level in self.map_levels) // self.width_divisor

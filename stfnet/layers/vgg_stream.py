@@ -3,24 +3,29 @@
 import keras
 from keras import ops
 
+from stfnet.config import BLOCK_CHANNELS
+
 # Channels of each block's convolutions (Simonyan & Zisserman 2015, configuration D).
-VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+VGG16_BLOCKS = tuple(
+    (channels,) * count for channels, count in zip(BLOCK_CHANNELS, (2, 2, 3, 3, 3), strict=True)
+)
 BLOCKS = len(VGG16_BLOCKS)
 
 
-def map_shape(size, block, width_divisor=1):
+def map_shape(size, block, width_divisor=1, levels=(BLOCKS,)):
     """Shape of the map that a frame has at the end of a block, after its pooling.
 
     Args:
         size: of the frame, (height, width) in pixels.
-        block: 1 to 5, whose pooling is left out.
-        width_divisor: as in `VGGStream`.
+        block: 1 to 5, whose pooling is left out; 5 is the end of the stream, with its levels.
+        width_divisor, levels: as in `VGGStream`.
 
     Returns:
         (height, width, channels).
     """
     shrunk = 2 ** min(block, BLOCKS - 1)
-    return (*(side // shrunk for side in size), VGG16_BLOCKS[block - 1][-1] // width_divisor)
+    channels = sum(BLOCK_CHANNELS[level - 1] for level in (levels if block == BLOCKS else (block,)))
+    return (*(side // shrunk for side in size), channels // width_divisor)
 
 
 @keras.saving.register_keras_serializable(package="stfnet")
@@ -33,6 +38,9 @@ class VGGStream(keras.layers.Layer):
 
     Args:
         width_divisor: every channel count is divided by this; 1 is VGG-16.
+        levels: the blocks of whose maps the stream's map is made, in rising order and with the
+            last; (5,) is the paper's. Those of earlier blocks are averaged to the cells of the
+            last, and all channels stand one after the other (Hariharan et al. 2015).
 
     Attributes:
         convolutions: name -> Conv2D, in order.
@@ -44,16 +52,18 @@ class VGGStream(keras.layers.Layer):
         clips: floating (B, T, H, W, C), any C; or the maps at the end of block `first` - 1. Only B
             may be unknown.
         first, last: the blocks to compute, counted from 1; all by default. With `first` 6 none is
-            left, and the maps are returned.
+            left, and the maps are returned. The block before `first` is no later than the first
+            level.
 
     Returns:
         Floating, the maps at the end of block `last`, see `map_shape`; by default
         (B, T, H // 16, W // 16, 512 // width_divisor).
     """
 
-    def __init__(self, width_divisor=1, **kwargs):
+    def __init__(self, width_divisor=1, levels=(BLOCKS,), **kwargs):
         super().__init__(**kwargs)
         self.width_divisor = width_divisor
+        self.levels = tuple(levels)
         self.remat = False
         self.convolutions = {}
         for block, widths in enumerate(VGG16_BLOCKS, 1):
@@ -79,10 +89,13 @@ class VGGStream(keras.layers.Layer):
     def call(self, clips, first=1, last=BLOCKS):
         _, frames, *size, channels = clips.shape
         x = ops.reshape(clips, (-1, *size, channels))  # b t h w c -> (b t) h w c
+        maps = {first - 1: x}  # by the block at whose end they are
         for number in range(first, last + 1):
             block = self._block(number)
             # Keras' RematScope passes keyword arguments on, which TensorFlow's graphs refuse.
-            x = keras.remat(block)(x) if self.remat else block(x)
+            x = maps[number] = keras.remat(block)(x) if self.remat else block(x)
+        if last == BLOCKS >= first and len(self.levels) > 1:
+            x = ops.concatenate([self._shrunk(maps[level], x) for level in self.levels], axis=-1)
         return ops.reshape(x, (-1, frames, *x.shape[1:]))  # (b t) h w c -> b t h w c
 
     def freeze(self, blocks):
@@ -112,5 +125,14 @@ class VGGStream(keras.layers.Layer):
 
         return block
 
+    def _shrunk(self, x, smallest):
+        """A map averaged to the cells of the smallest."""
+        factor = x.shape[1] // smallest.shape[1]
+        return ops.average_pool(x, factor, strides=factor) if factor > 1 else x
+
     def get_config(self):
-        return {**super().get_config(), "width_divisor": self.width_divisor}
+        return {
+            **super().get_config(),
+            "width_divisor": self.width_divisor,
+            "levels": list(self.levels),
+        }

@@ -296,10 +296,13 @@ def test_only_the_frames_of_the_grid_have_maps(tiny_records, tmp_path, capsys):
     [
         ({"frozen_blocks": (0, 5)}, 1, r"no effect with training.frozen_blocks=\(0, 5\)"),
         ({"augmentation": "crop"}, 1, "keeps no maps of crops"),
+        ({"map_levels": (3, 4, 5)}, 1, r"block 4 for stage 2 .* has an earlier one"),
         ({}, 2, "there are 2 workers"),
     ],
 )
 def test_what_cannot_be_trained_on_maps_is_refused(tiny_records, changes, workers, reason):
     with pytest.raises(UserError, match=reason):
-        features.check(_config(tiny_records, **changes), workers)
+        levels = {"map_levels": changes.pop("map_levels", (5,))}
+        model = dataclasses.replace(MODEL, **levels)
+        features.check(_config(tiny_records, model, **changes), workers)
     features.check(_config(tiny_records), 1)

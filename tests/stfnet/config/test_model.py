@@ -22,6 +22,12 @@ NAN = float("nan")
         (lambda: ModelConfig(3, clip=5), "model.clip=5 is not a group of settings"),
         (lambda: ModelConfig(0), "model.num_classes=0"),
         (lambda: ModelConfig(3, streams="rgb", stream_dropout=0.5), "needs both streams"),
+        (lambda: ModelConfig(3, map_levels=(3, 4)), "must rise and end with 5"),
+        (lambda: ModelConfig(3, map_levels=(5, 4)), "must rise and end with 5"),
+        (
+            lambda: ModelConfig(3, map_levels=(3, 4, 5), fusion_init="identity_sum"),
+            "needs as many model.fusion_filters as a stream's map has channels, 1280, not 512",
+        ),
         (lambda: ModelConfig(3, width_divisor=32, fusion_filters=16), "does not divide"),
     ],
 )
@@ -46,6 +52,7 @@ def test_inputs_of_the_network_have_two_channels_a_flow_field():
         ({"fusion": "sum"}, 512),
         ({"fusion": "concat", "width_divisor": 4}, 256),
         ({"fusion": "concat", "streams": "flow"}, 512),
+        ({"fusion": "sum", "map_levels": (3, 4, 5)}, 1280),
     ],
 )
 def test_channels_of_the_fused_map(changes, channels):

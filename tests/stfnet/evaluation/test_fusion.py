@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
-from preprocessing.files import write_json
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import details, fusion, metrics, result_files

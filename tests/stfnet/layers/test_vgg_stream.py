@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from stfnet.layers import VGGStream
+from stfnet.layers.vgg_stream import map_shape
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 
@@ -49,3 +50,23 @@ def test_features_keep_their_scale_at_first():
     clips = np.random.default_rng(0).normal(size=(1, 2, 32, 32, 3)).astype("float32")
     features = np.asarray(VGGStream(width_divisor=4)(clips))
     assert 0.1 < np.sqrt(np.mean(features**2)) < 30
+
+
+def test_earlier_levels_stand_before_the_last_averaged_to_its_cells(randomize):
+    clips = np.random.default_rng(0).normal(size=(2, 3, 64, 32, 5))
+    stream = VGGStream(width_divisor=32, levels=(3, 4, 5), dtype="float64")
+    stream.build(clips.shape)
+    randomize(stream)
+    maps = np.asarray(stream(clips))
+    assert maps.shape[2:] == map_shape((64, 32), 5, 32, (3, 4, 5)) == (4, 2, 8 + 16 + 16)
+    third = np.asarray(stream(clips, last=3)).reshape(2, 3, 4, 2, 2, 2, 8).mean((3, 5))
+    np.testing.assert_allclose(maps[..., :8], third, rtol=1e-9)
+    np.testing.assert_array_equal(maps[..., 8:24], stream(clips, last=4))
+    alone = VGGStream(width_divisor=32, dtype="float64")
+    alone.build(clips.shape)
+    for one, other in zip(alone.weights, stream.weights, strict=True):
+        one.assign(other)
+    np.testing.assert_array_equal(maps[..., 24:], alone(clips))
+    # From the maps of an earlier block too, and a map that is whole stays as it is.
+    np.testing.assert_array_equal(stream(stream(clips, last=3), first=4), maps)
+    np.testing.assert_array_equal(stream(maps, first=6), maps)

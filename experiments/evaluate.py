@@ -42,12 +42,23 @@ flags.DEFINE_bool(
     False,
     "Also give the top-1 of taking the class of the most similar scene (reads all frames).",
 )
+flags.DEFINE_bool(
+    "baselines", False, "--nearest_neighbour, and a linear model on VGG-16's features of the clips."
+)
+flags.DEFINE_string(
+    "baseline_weights",
+    None,
+    "VGG-16's for that linear model: an .h5 file or imagenet; by default those of the run's start.",
+)
 flags.mark_flags_as_required(["workdir", "records"])
 
 
 def main(_):
+    if not FLAGS.baselines:
+        program.refuse_without_effect(["baseline_weights"], "without --baselines")
     program.start_tensorflow()
     from experiments import paper
+    from experiments.run_config import folders_of_folds
     from preprocessing import files, records
     from stfnet.evaluation import metrics, result_files
 
@@ -74,33 +85,20 @@ def main(_):
     return 0
 
 
-def folders_of_folds(workdir, folds):
-    """Fold -> folder of its run, each of which has been trained to its end."""
-    from experiments.run_config import run_of_fold
-    from stfnet import run
-
-    folders = {fold: run_of_fold(workdir, fold) for fold in folds}
-    missing = [fold for fold, folder in folders.items() if not folder.is_dir()]
-    if missing:
-        raise UserError(
-            f"{workdir} has no run of fold {', '.join(missing[:5])}: train it with "
-            f"experiments.train --folds={','.join(missing)}, or name in --folds what there is"
-        )
-    unfinished = [fold for fold, folder in folders.items() if not run.is_finished(folder)]
-    if unfinished:
-        raise UserError(
-            f"{workdir}: the run of fold {', '.join(unfinished[:5])} has not trained to its end: "
-            f"resume it with experiments.train --folds={','.join(unfinished)}, or leave it out"
-        )
-    return folders
-
-
 def evaluate(workdir, record_set):
     """Evaluates one run, prints its results, and returns them."""
     from stfnet.evaluation import evaluate as evaluation
+    from stfnet.evaluation import linear_model
 
     done = evaluation.evaluate_run(
-        workdir, record_set, FLAGS.split, FLAGS.protocol, FLAGS.fold, FLAGS.nearest_neighbour
+        workdir,
+        record_set,
+        FLAGS.split,
+        FLAGS.protocol,
+        FLAGS.fold,
+        FLAGS.nearest_neighbour or FLAGS.baselines,
+        FLAGS.baselines,
+        FLAGS.baseline_weights,
     )
     results = done.results
     if not results["finished"]:
@@ -115,8 +113,10 @@ def evaluate(workdir, record_set):
         f"  chance {results['chance']:.3f}   majority class {results['majority']:.3f}   of these "
         f"clips with a sibling in training {results['leak']:.1%}"
     )
-    if FLAGS.nearest_neighbour:
+    if "nearest_neighbour" in results:
         print(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")
+    if "linear_model" in results:
+        print(f"  {linear_model.summary(results['linear_model'])}")
     per_class = sorted(results["per_class"].items(), key=lambda item: item[1])
     rows = [(one_line(name, 40), accuracy) for name, accuracy in per_class]
     width = max(len(name) for name, _ in rows)

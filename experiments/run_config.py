@@ -1,6 +1,7 @@
 """From a configuration file and a record set to the configuration of a run."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing.errors import UserError
@@ -13,6 +14,28 @@ def run_of_fold(workdir: Path, fold: str) -> Path:
     if "/" in fold:
         raise UserError(f"fold {fold!r} has a / in it and cannot be a folder: rename it in splits")
     return Path(workdir) / f"fold-{fold}"
+
+
+def folders_of_folds(workdir: Path, folds: Iterable[str]) -> dict[str, Path]:
+    """Fold -> folder of its run, each of which has been trained to its end.
+
+    Raises:
+        UserError: one is missing, or not trained to its end.
+    """
+    folders = {fold: run_of_fold(workdir, fold) for fold in folds}
+    missing = [fold for fold, folder in folders.items() if not folder.is_dir()]
+    if missing:
+        raise UserError(
+            f"{workdir} has no run of fold {', '.join(missing[:5])}: train it with "
+            f"experiments.train --folds={','.join(missing)}, or name in --folds what there is"
+        )
+    unfinished = [fold for fold, folder in folders.items() if not run.is_finished(folder)]
+    if unfinished:
+        raise UserError(
+            f"{workdir}: the run of fold {', '.join(unfinished[:5])} has not trained to its end: "
+            f"resume it with experiments.train --folds={','.join(unfinished)}, or leave it out"
+        )
+    return folders
 
 
 def make_run_config(config, record_set) -> RunConfig:

@@ -21,6 +21,8 @@ PRINTED_BY = {
     "preprocessing/records/local_copy.py": ["train"],
     "stfnet/config.py": ["train"],
     "stfnet/features.py": ["train"],
+    "stfnet/frame_features/folder.py": ["features"],
+    "stfnet/evaluation/linear_model.py": ["evaluate"],
     "stfnet/training/strategies.py": ["train"],
     "stfnet/inference/capture.py": ["predict"],
     "stfnet/inference/export.py": ["export"],

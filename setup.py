@@ -2,7 +2,18 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-PROGRAMS = ("prepare", "train", "evaluate", "export", "predict", "report", "compare", "benchmark")
+PROGRAMS = (
+    "prepare",
+    "train",
+    "evaluate",
+    "export",
+    "predict",
+    "explain",
+    "features",
+    "report",
+    "compare",
+    "benchmark",
+)
 
 setup(
     name="stfnet",

@@ -52,6 +52,14 @@ flags.DEFINE_list(
 )
 flags.DEFINE_list("fuse", [], "Instead, fuse these evaluated runs: RUN1,RUN2:WEIGHT.")
 flags.DEFINE_bool("timing", False, "Instead, time the prediction of one video.")
+flags.DEFINE_bool(
+    "baselines", False, "--nearest_neighbour, and a linear model on VGG-16's features of the clips."
+)
+flags.DEFINE_string(
+    "baseline_weights",
+    None,
+    "VGG-16's for that linear model: an .h5 file or imagenet; by default those of the run's start.",
+)
 flags.mark_flags_as_required(["workdir", "records"])
 
 
@@ -86,7 +94,9 @@ def main(_):
 def check_flags():
     if FLAGS.folds and (FLAGS.protocol or FLAGS.fold):
         raise UserError("--folds names the splits: leave --protocol and --fold out")
-    own = ["split", "protocol", "fold", "folds", "nearest_neighbour", "mirror_pairs"]
+    own = ["split", "protocol", "fold", "folds", "nearest_neighbour", "baselines", "mirror_pairs"]
+    if not FLAGS.baselines:
+        program.refuse_without_effect(["baseline_weights"], "without --baselines")
     if FLAGS.fuse:
         program.refuse_without_effect([*own, "timing"], "with --fuse")
         program.output_folder("workdir")
@@ -109,7 +119,8 @@ def evaluate(workdir, record_set):
 
     done = evaluation.evaluate_run(
         *(workdir, record_set, FLAGS.split, FLAGS.protocol, FLAGS.fold),
-        *(FLAGS.nearest_neighbour, chosen_views()),
+        *(FLAGS.nearest_neighbour or FLAGS.baselines, chosen_views()),
+        *(FLAGS.baselines, FLAGS.baseline_weights),
     )
     if not done.results["finished"]:
         print(f"{workdir} is still being trained, or was stopped: its best network so far")

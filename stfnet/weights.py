@@ -49,8 +49,7 @@ def load_vgg16_weights(
     streams = [layer for layer in model.layers if isinstance(layer, VGGStream)]
     if not streams:
         raise UserError(f"model {model.name} has no VGG stream to load VGG-16's weights into")
-    if path == "imagenet":
-        path = _download(*(_FULL if fc6_init == "imagenet" else _NOTOP))
+    path = vgg16_file(path, full=fc6_init == "imagenet")
     assignments = []
     with _open(path) as file:
         for stream in streams:
@@ -68,6 +67,31 @@ def load_vgg16_weights(
             assignments += [(fc6.kernel, kernel), (fc6.bias, bias)]
     for variable, value in assignments:
         variable.assign(value)
+
+
+def vgg16_file(path: str | Path, full: bool = False) -> Path:
+    """The file of VGG-16's weights; where it is `imagenet`, that is downloaded once.
+
+    Args:
+        path: a file, which is returned as it is, or `imagenet`.
+        full: whether to download the file with the fully connected layers.
+
+    Raises:
+        UserError: the download failed.
+    """
+    if path == "imagenet":
+        return Path(_download(*(_FULL if full else _NOTOP)))
+    return Path(path)
+
+
+def has_fc1(path: Path) -> bool:
+    """Whether a file of VGG-16's weights has the first fully connected layer.
+
+    Raises:
+        UserError: the file is missing or is not HDF5.
+    """
+    with _open(path) as file:
+        return "fc1" in _layers(file)
 
 
 def load_run_weights(model: keras.Model, path: str | Path) -> list[str]:
@@ -150,9 +174,14 @@ def _open(path: str | Path) -> h5py.File:
         ) from error
 
 
+def _layers(file: h5py.File) -> h5py.Group:
+    """The groups of the layers, which a whole saved model has below `model_weights`."""
+    return file.get("model_weights", file)
+
+
 def _read(file: h5py.File, layer: str, kernel_shape: Sequence[int]) -> list[np.ndarray]:
     """Kernel and bias of one layer, checked against the shape that the model needs."""
-    group = file.get("model_weights", file).get(layer)  # model_weights: of a whole saved model
+    group = _layers(file).get(layer)
     if not isinstance(group, h5py.Group) or len(group.attrs.get("weight_names", ())) != 2:
         hint = "; fc1 is in the full file only, not in notop" if layer == "fc1" else ""
         raise UserError(

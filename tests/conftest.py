@@ -102,3 +102,49 @@ def damaged_records(tiny_records, tmp_path):
         shard.seek(-1, os.SEEK_CUR)
         shard.write(bytes([byte ^ 1]))
     return copy
+
+
+def _write_vgg16(path, layers):
+    """Writes {layer: (kernel, bias)} as keras.applications' files are laid out."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [name.encode() for name in layers]
+        for name, arrays in layers.items():
+            names = [f"{name}_{kind}_1:0" for kind in "Wb"]
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [n.encode() for n in names]
+            for data_set, array in zip(names, arrays, strict=True):
+                group[data_set] = array
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_vgg16():
+    return _write_vgg16
+
+
+@pytest.fixture(scope="session")
+def vgg16():
+    """keras.applications' network for 32 x 32 pixels with random weights, biases included."""
+    import keras
+    import numpy as np
+
+    keras.utils.set_random_seed(1)
+    network = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
+    rng = np.random.default_rng(1)
+    for weight in network.weights:
+        if len(weight.shape) == 1:
+            weight.assign(rng.normal(0, 0.1, weight.shape))
+        else:  # wide enough that 13 layers pass the signal on
+            weight.assign(weight * np.sqrt(2.0))
+    return network
+
+
+@pytest.fixture(scope="session")
+def notop(vgg16, tmp_path_factory):
+    """The weights of `vgg16` in a file."""
+    layers = {layer.name: layer.get_weights() for layer in vgg16.layers if layer.weights}
+    path = _write_vgg16(tmp_path_factory.mktemp("vgg16") / "notop.h5", layers)
+    vgg16.load_weights(path)  # Keras itself accepts the layout
+    return path

@@ -13,7 +13,7 @@ from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
 from stfnet import input_pipeline, plans, run
 from stfnet.config import ClipConfig, RunConfig
-from stfnet.evaluation import baselines, metrics, result_files
+from stfnet.evaluation import baselines, linear_model, metrics, result_files
 from stfnet.evaluation import views as views_of_videos
 from stfnet.evaluation.details import details
 from stfnet.evaluation.views import ONE_CLIP, Views
@@ -235,6 +235,8 @@ def evaluate_run(
     fold: str | None = None,
     nearest_neighbour: bool = False,
     views: Views = ONE_CLIP,
+    linear: bool = False,
+    linear_weights: str | None = None,
 ) -> Evaluation:
     """Evaluates the best network of a run and writes the results into its folder.
 
@@ -245,11 +247,17 @@ def evaluate_run(
         nearest_neighbour: whether to add `baselines.nearest_neighbour` to the results. It reads
             every frame, so the results are written before it too.
         views: of each video.
+        linear: whether to add `linear_model.linear_model`, likewise.
+        linear_weights: VGG-16's for it, a file or `imagenet`; None for those of the run's start.
 
     Raises:
-        UserError: the run has no network, or as `evaluate`.
+        UserError: the run has no network, there are no weights for the linear model, it would
+            be tested on what it learns, or as `evaluate`.
     """
     model, config = prediction.load_run(workdir)
+    if linear and split in ("train", "val"):
+        raise UserError(f"--baselines learn from the videos of --split={split}: leave one out")
+    weights = linear_model.weights_for(config, linear_weights) if linear else None
     videos = run.read_videos(workdir)
     located = run.locate(videos, record_set)
     results, probabilities, positions = evaluate(
@@ -261,6 +269,13 @@ def evaluate_run(
     if nearest_neighbour:
         results["nearest_neighbour"] = baselines.nearest_neighbour(
             record_set, located.train, positions
+        )
+        files.write_json(paths.results, results)
+    if weights:
+        # Without a validation part of its own, the run was validated on its test part.
+        validated = located.val if config.training.validation_fraction else ()
+        results["linear_model"] = linear_model.linear_model(
+            record_set, [*located.train, *validated], positions, config, weights
         )
         files.write_json(paths.results, results)
     return Evaluation(results, paths, located.notes(record_set))

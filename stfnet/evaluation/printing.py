@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing.captions import one_line
+from stfnet.evaluation import linear_model
 
 NAME_LENGTH = 40  # characters of a name that are shown
 MOST_PAIRS, MOST_VIDEOS = 5, 5  # that are printed; results.json has more
@@ -58,6 +59,8 @@ def summary(results: Mapping[str, Any]) -> list[str]:
     ]
     if "nearest_neighbour" in results:
         lines.append(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")
+    if "linear_model" in results:
+        lines.append(f"  {linear_model.summary(results['linear_model'])}")
     return lines
 
 

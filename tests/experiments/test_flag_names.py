@@ -24,6 +24,8 @@ PRINTED_BY = {
     "stfnet/config/model.py": ["train"],
     "stfnet/features.py": ["train"],
     "stfnet/training/selection.py": ["train"],
+    "stfnet/frame_features/folder.py": ["features"],
+    "stfnet/evaluation/linear_model.py": ["evaluate"],
     "stfnet/training/strategies.py": ["train"],
     "stfnet/inference/capture.py": ["predict"],
     "stfnet/inference/export.py": ["export"],

@@ -56,6 +56,12 @@ CASES = {
         ((*TRAIN, "--cache_dir=there"), "--cache_dir has no effect without --cache=disk or"),
         ((*TRAIN, "--workdir=a_file"), "--workdir=a_file: a_file is no folder"),
     ],
+    "evaluate": [
+        (
+            ("--records=r", "--workdir=w", "--baseline_weights=imagenet"),
+            "--baseline_weights has no effect without --baselines",
+        ),
+    ],
     "predict": [
         ((*LIVE, "--top=3"), "--top has no effect with --live"),
         ((*LIVE, "--video_format=webm"), "--video_format has no effect with --live without"),

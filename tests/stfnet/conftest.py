@@ -101,3 +101,34 @@ def randomize():
 @pytest.fixture(scope="session")
 def weights_of():
     return _weights_of
+
+
+@pytest.fixture(scope="session")
+def vgg16_maps(vgg16):
+    """Function of a record set, a position, frames and a layer: stream -> VGG-16's maps.
+
+    By keras.applications' network of RGB images alone: the mean of the RGB filters over each of
+    8 channels gives what the RGB filters give for an image whose three channels are all a third of
+    the sum of the 8.
+    """
+    import keras
+
+    from preprocessing import records
+
+    def maps(record_set, position, frames, layer):
+        example = records.read_video(record_set, record_set.videos[position])
+        rgb = np.stack([records.decode_frame(example["frames"][t]) for t in frames])
+        last = record_set.videos[position].num_frames - 2
+        sums = []
+        for t in frames:
+            fields = [
+                records.decode_field(example["flow"][min(max(k, 0), last)])
+                for k in (t - 2, t - 1, t, t + 1)
+            ]
+            sums.append((np.stack(fields).astype(float) - 128).sum((0, 1)) / 3)
+        grey = np.repeat(np.stack(sums)[..., None], 3, axis=-1).astype(np.float32)
+        network = keras.Model(vgg16.input, vgg16.get_layer(layer).output)
+        prepared = keras.applications.vgg16.preprocess_input(rgb.astype(np.float32))
+        return {"rgb": np.asarray(network(prepared)), "flow": np.asarray(network(grey))}
+
+    return maps

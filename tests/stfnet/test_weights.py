@@ -17,43 +17,9 @@ from stfnet.weights import load_run_weights
 SIZE = 32
 
 
-@pytest.fixture(scope="module")
-def vgg16():
-    """keras.applications' network with random weights, biases included."""
-    keras.utils.set_random_seed(1)
-    network = keras.applications.VGG16(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3))
-    rng = np.random.default_rng(1)
-    for weight in network.weights:
-        if len(weight.shape) == 1:
-            weight.assign(rng.normal(0, 0.1, weight.shape))
-        else:  # wide enough that 13 layers pass the signal on
-            weight.assign(weight * np.sqrt(2.0))
-    return network
-
-
-def _write(path, layers):
-    """Writes {layer: (kernel, bias)} as keras.applications' files are laid out."""
-    with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [name.encode() for name in layers]
-        for name, arrays in layers.items():
-            names = [f"{name}_{kind}_1:0" for kind in "Wb"]
-            group = file.create_group(name)
-            group.attrs["weight_names"] = [n.encode() for n in names]
-            for data_set, array in zip(names, arrays, strict=True):
-                group[data_set] = array
-    return path
-
-
 def _layers(vgg16):
     layers = {layer.name: layer.get_weights() for layer in vgg16.layers}
     return {name: arrays for name, arrays in layers.items() if arrays}
-
-
-@pytest.fixture(scope="module")
-def notop(vgg16, tmp_path_factory):
-    path = _write(tmp_path_factory.mktemp("vgg16") / "notop.h5", _layers(vgg16))
-    vgg16.load_weights(path)  # Keras itself accepts the layout
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +59,7 @@ def test_cross_modality_repeats_the_mean_filter(model, vgg16, notop):
     np.testing.assert_array_equal(bias, rgb_bias)
 
 
-def test_fc6_reads_the_features_in_the_order_of_vgg16s_fc1(vgg16, tmp_path):
+def test_fc6_reads_the_features_in_the_order_of_vgg16s_fc1(vgg16, write_vgg16, tmp_path):
     """Pool, flatten and fc1 as keras.applications stacks them, on 4 x 4 fused features."""
     clip = ClipConfig(num_frames=2, flow_length=1, image_size=64)
     model = build_stfnet(
@@ -101,7 +67,7 @@ def test_fc6_reads_the_features_in_the_order_of_vgg16s_fc1(vgg16, tmp_path):
     )
     rng = np.random.default_rng(3)
     fc1 = rng.normal(size=(2 * 2 * 512, 8)), rng.normal(size=8)
-    path = _write(tmp_path / "full.h5", {**_layers(vgg16), "fc1": fc1})
+    path = write_vgg16(tmp_path / "full.h5", {**_layers(vgg16), "fc1": fc1})
     load_vgg16_weights(model, path, fc6_init="imagenet")
     top = keras.Sequential(
         [
@@ -157,15 +123,29 @@ def _short_bias(layers):
         (_short_bias, r"block5_conv3_b_1:0 has shape \(511,\), but the model needs \(512,\)"),
     ],
 )
-def test_unfit_file_leaves_the_model_untouched(change, message, model, vgg16, tmp_path):
+def test_unfit_file_leaves_the_model_untouched(
+    change, message, model, vgg16, write_vgg16, tmp_path
+):
     layers = {name: [2 * a for a in arrays] for name, arrays in _layers(vgg16).items()}
     change(layers)
-    path = _write(tmp_path / "broken.h5", layers)
+    path = write_vgg16(tmp_path / "broken.h5", layers)
     before = model.get_weights()
     with pytest.raises(UserError, match=message):
         load_vgg16_weights(model, path)
     for weight, value in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight.numpy(), value, weight.path)
+
+
+def test_only_the_full_file_has_fc1(notop, write_vgg16, tmp_path):
+    fc1 = {"fc1": (np.zeros((4, 2)), np.zeros(2))}
+    full = write_vgg16(tmp_path / "full.h5", fc1)
+    whole = tmp_path / "whole.h5"
+    with h5py.File(whole, "w") as file, h5py.File(full) as source:
+        source.copy(source, file, "model_weights")
+    assert [weights.has_fc1(path) for path in (notop, full, whole)] == [False, True, True]
+    assert weights.vgg16_file(str(notop)) == notop
+    with pytest.raises(UserError, match=r"nowhere\.h5 is missing"):
+        weights.has_fc1(tmp_path / "nowhere.h5")
 
 
 def test_fc6_needs_the_full_file(model, notop):

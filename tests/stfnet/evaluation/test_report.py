@@ -1,5 +1,6 @@
 import base64
 import html.parser
+import json
 
 import cv2
 import numpy as np
@@ -105,6 +106,28 @@ def test_the_page_holds_figures_settings_and_pictures_in_itself(evaluated, tiny_
     # The surest mistake comes first: the last video in the records that does not move right.
     last = [video.id for video in tiny_records.videos if video.class_name != "Right"][-1]
     assert page.text.index(last) < page.text.index("Recognised")
+
+
+def test_baselines_stand_beside_the_run_where_they_were_computed(evaluated):
+    assert "simpler methods" not in Page(report.write_report(evaluated, evaluated / "r")).text
+    path = evaluated / "results.json"
+    results = json.loads(path.read_text()) | {
+        "nearest_neighbour": 0.125,
+        "linear_model": {
+            "rgb": {"top1": 0.5, "C": 1e-4},
+            "flow": {"top1": 0.625, "C": 0.1},
+            "both": {"top1": 0.75, "C": 10.0},
+        },
+    }
+    path.write_text(json.dumps(results))
+    page = Page(report.write_report(evaluated, evaluated / "r"))
+    for text in (
+        "median frame) 12.5 %",
+        "of frames, C = 0.0001 50.0 %",
+        "of optical flow, C = 0.1 62.5 %",
+        "of both, C = 10 75.0 % this run 33.3 %",
+    ):
+        assert text in page.text
 
 
 def test_a_run_that_was_not_evaluated_is_refused(evaluated):

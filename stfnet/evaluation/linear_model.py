@@ -1,0 +1,180 @@
+"""A baseline that a network must beat: a linear model on pooled features of VGG-16.
+
+It sees the frames and flow fields of the network's test clip of each video (Eqs. 13-14), and learns
+from the videos that the network had.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from preprocessing.errors import UserError
+from preprocessing.records import RecordSet
+from preprocessing.records.reader import RecordReader
+from stfnet import input_pipeline, plans
+from stfnet.config import RunConfig
+from stfnet.frame_features.networks import CONV4, CONV5, stream_maps, vgg16_streams
+from stfnet.weights import vgg16_file
+
+LAYERS = (CONV4, CONV5)
+STREAMS = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
+# Inverse strengths of the penalty among which cross-validation chooses.
+STRENGTHS = tuple(10.0**k for k in range(-5, 2))
+FOLDS = 5  # of the cross-validation, at most
+
+
+def weights_for(config: RunConfig, given: str | None) -> Path:
+    """The file of VGG-16's weights for the baseline.
+
+    Args:
+        config: of the run.
+        given: a file or `imagenet`; None for those that the run started from.
+
+    Raises:
+        UserError: the run did not start from VGG-16's weights and none are given, there is no such
+            file, or the download failed.
+    """
+    started_from = config.training.weights
+    advice = "give --baseline_weights=FILE.h5 (VGG-16's, of keras.applications) or imagenet"
+    if not given and (not started_from or started_from.endswith(".keras")):
+        raise UserError(
+            "the linear model of --baselines needs VGG-16's weights, and the run did not start "
+            f"from them (training.weights={started_from!r}): {advice}"
+        )
+    path = vgg16_file(given or started_from)
+    if not path.is_file():
+        raise UserError(
+            f"the linear model of --baselines needs VGG-16's weights, and {path} is missing: "
+            f"{advice}"
+        )
+    return path
+
+
+def clip_features(
+    record_set: RecordSet, positions: Sequence[int] | np.ndarray, config: RunConfig, weights: Path
+) -> dict[str, np.ndarray]:
+    """Features of the test clip of each video: maps averaged over their area and the clip's frames.
+
+    Args:
+        record_set: of the records.
+        positions: of V videos in `record_set.videos`.
+        config: whose clip and scale of flow is used.
+        weights: file of VGG-16's weights.
+
+    Returns:
+        `rgb` and `flow`: float32 (V, 1024), block4_conv3 and block5_conv3.
+
+    Raises:
+        UserError: the weights do not load, or a record is damaged.
+    """
+    clip = config.model.clip
+    network = vgg16_streams(clip, weights, config.model.flow_input)
+
+    @tf.function
+    def pooled(batch):
+        maps = stream_maps(network, batch["rgb"][0], batch["fields"][0], LAYERS)
+        return {
+            stream: tf.concat([tf.reduce_mean(of[name], (0, 1, 2)) for name in LAYERS], 0)
+            for stream, of in maps.items()
+        }
+
+    plan = plans.plan_evaluation(record_set, np.asarray(positions), clip, 1)
+    reader = RecordReader(record_set)
+    clips = input_pipeline.clip_dataset(record_set, plan, clip, 1, reader=reader)
+    with input_pipeline.naming_damage(reader):
+        rows = [
+            pooled(batch)
+            for batch in tqdm(clips, "linear model", len(plan), unit="video", leave=False)
+        ]
+    return {name: np.stack([row[name].numpy() for row in rows]) for name in network.input}
+
+
+def choose_and_test(
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+) -> dict[str, float]:
+    """Logistic regression on standardised features, its penalty chosen by cross-validation.
+
+    The folds are whole groups. Where no fold leaves two classes to learn from (videos of a single
+    group, or of one group for each of two classes), the penalty is scikit-learn's own.
+
+    Args:
+        features, labels, groups: of the videos to learn from, float (V, F), integers (V,) and
+            texts (V,).
+        test_features, test_labels: of the others, float (W, F) and integers (W,).
+
+    Returns:
+        `top1` on the others, and the chosen `C`.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features, test_features = (np.asarray(x, np.float64) for x in (features, test_features))
+    if len(np.unique(labels)) == 1:  # nothing to learn: the one class is the answer
+        return {"top1": float(np.mean(test_labels == labels[0])), "C": 1.0}
+    folds = min(FOLDS, len(np.unique(groups)))
+    divisions = GroupKFold(folds).split(features, labels, groups) if folds > 1 else ()
+    usable = [fold for fold in divisions if len(np.unique(labels[fold[0]])) > 1]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    strength = 1.0
+    if usable:
+        search = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, cv=usable, refit=False)
+        strength = search.fit(features, labels).best_params_["logisticregression__C"]
+    model.set_params(logisticregression__C=strength).fit(features, labels)
+    return {"top1": float(model.score(test_features, test_labels)), "C": strength}
+
+
+def linear_model(
+    record_set: RecordSet,
+    known: Sequence[int] | np.ndarray,
+    tested: Sequence[int] | np.ndarray,
+    config: RunConfig,
+    weights: Path,
+) -> dict[str, Any]:
+    """Top-1 of the linear model on frames, on flow and on both.
+
+    Args:
+        record_set: of the records.
+        known: positions in `record_set.videos` of the videos to learn from.
+        tested: positions of the videos to test on.
+        config: of the run beside which it stands.
+        weights: file of VGG-16's weights.
+
+    Returns:
+        JSON values: `rgb`, `flow` and `both`, each with `top1` and `C`; `weights`, the file's name;
+        `layers`; `num_train`.
+    """
+    features = clip_features(record_set, [*known, *tested], config, weights)
+    videos = [record_set.videos[k] for k in (*known, *tested)]
+    labels = np.array([video.label for video in videos])
+    groups = np.array([video.group for video in videos])
+    count = len(known)
+
+    def of(streams: Sequence[str]) -> dict[str, float]:
+        x = np.concatenate([features[name] for name in streams], axis=1)
+        return choose_and_test(x[:count], labels[:count], groups[:count], x[count:], labels[count:])
+
+    return {
+        **{name: of(streams) for name, streams in STREAMS.items()},
+        "weights": weights.name,
+        "layers": list(LAYERS),
+        "num_train": count,
+    }
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """What `linear_model` returns, as a line."""
+    figures = (
+        f"{title} {results[name]['top1']:.3f} (C = {results[name]['C']:g})"
+        for name, title in (("rgb", "frames"), ("flow", "flow"), ("both", "both"))
+    )
+    return f"linear model on pooled VGG-16 features: {'   '.join(figures)}"

@@ -1,0 +1,1 @@
+"""Features of every frame of a record set, for people who want them and not the network."""

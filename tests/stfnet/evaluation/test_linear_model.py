@@ -1,0 +1,164 @@
+"""The linear model, by hand: keras.applications' maps, and scikit-learn's parts one by one."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from preprocessing.errors import UserError
+from stfnet import ClipConfig, ModelConfig, build_stfnet, run
+from stfnet.config import RunConfig, TrainingConfig
+from stfnet.evaluation import evaluate as evaluation
+from stfnet.evaluation import linear_model
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_records, tmp_path_factory):
+    """A run's folder with a network of random weights."""
+    model = ModelConfig(3, CLIP, lstm_units=4, fc6_units=8, width_divisor=32)
+    config = RunConfig("tiny", tiny_records.classes, model, TrainingConfig(batch_size=4))
+    folder = tmp_path_factory.mktemp("run")
+    with run.writing(folder, config, run.draw_videos(tiny_records, config)):
+        build_stfnet(model).save(folder / run.BEST_FILE)
+    return folder
+
+
+def _features(record_set, positions, vgg16_maps):
+    """Stream -> (V, 1024): frames 0, t, 2t with t = N // 3, both layers, averaged."""
+    rows = {"rgb": [], "flow": []}
+    for k in positions:
+        interval = record_set.videos[k].num_frames // 3
+        frames = [0, interval, 2 * interval]
+        maps = [vgg16_maps(record_set, k, frames, f"block{n}_conv3") for n in (4, 5)]
+        for name, row in rows.items():
+            row.append(np.concatenate([one[name].mean((0, 1, 2)) for one in maps]))
+    return {name: np.stack(row) for name, row in rows.items()}
+
+
+def _by_hand(x, labels, groups, tested, test_labels):
+    """(top-1, C) by the mean accuracy over five folds of whole groups."""
+
+    def accuracy(strength, x, labels, tested, test_labels):
+        mean, deviation = x.mean(0), x.std(0)
+        deviation[deviation < 1e-12] = 1  # what never varies
+        model = LogisticRegression(C=strength, max_iter=2000)
+        model.fit((x - mean) / deviation, labels)
+        return np.mean(model.predict((tested - mean) / deviation) == test_labels)
+
+    figures = {
+        strength: np.mean(
+            [
+                accuracy(strength, x[a], labels[a], x[b], labels[b])
+                for a, b in GroupKFold(5).split(x, labels, groups)
+            ]
+        )
+        for strength in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    }
+    best = max(figures, key=lambda strength: (figures[strength], -strength))
+    return accuracy(best, x, labels, tested, test_labels), best
+
+
+def test_the_figures_are_those_computed_by_hand(trained, tiny_records, notop, vgg16_maps):
+    done = evaluation.evaluate_run(trained, tiny_records, linear=True, linear_weights=str(notop))
+    assert json.loads(done.paths.results.read_text()) == done.results
+    figures = done.results["linear_model"]
+    videos = run.read_videos(trained)
+    position_of = {video.id: k for k, video in enumerate(tiny_records.videos)}
+    known = [position_of[name] for name in (*videos.train, *videos.val)]
+    tested = [position_of[name] for name in videos.test]
+    assert figures["num_train"] == len(known) == 18
+    x, y = (_features(tiny_records, part, vgg16_maps) for part in (known, tested))
+    computed = linear_model.clip_features(tiny_records, known, run.read_config(trained), notop)
+    for name, want in x.items():
+        np.testing.assert_allclose(computed[name], want, rtol=1e-3, atol=1e-4 * want.max())
+    for name, streams in (("rgb", ["rgb"]), ("flow", ["flow"]), ("both", ["rgb", "flow"])):
+        top1, strength = _by_hand(
+            np.concatenate([x[stream] for stream in streams], 1).astype(float),
+            np.array([tiny_records.videos[k].label for k in known]),
+            [tiny_records.videos[k].group for k in known],
+            np.concatenate([y[stream] for stream in streams], 1).astype(float),
+            np.array([tiny_records.videos[k].label for k in tested]),
+        )
+        assert figures[name] == {"top1": pytest.approx(top1), "C": pytest.approx(strength)}, name
+    # Squares move left, right or not at all: frames say nothing that flow does not say.
+    assert figures["flow"]["top1"] > 1 / 3
+    line = linear_model.summary(figures)
+    assert f"frames {figures['rgb']['top1']:.3f} (C = {figures['rgb']['C']:g})   flow" in line
+
+
+def test_a_run_validated_on_its_test_part_keeps_it_out(tiny_records, trained, notop, tmp_path):
+    config = run.read_config(trained)
+    training = dataclasses.replace(config.training, validation_fraction=0.0)
+    config = dataclasses.replace(config, training=training)
+    with run.writing(tmp_path, config, run.draw_videos(tiny_records, config)):
+        build_stfnet(config.model).save(tmp_path / run.BEST_FILE)
+    videos = run.read_videos(tmp_path)
+    done = evaluation.evaluate_run(tmp_path, tiny_records, linear=True, linear_weights=str(notop))
+    assert set(videos.val) == set(videos.test)
+    assert done.results["linear_model"]["num_train"] == len(videos.train) == 18
+
+
+def test_the_strength_is_chosen_over_whole_groups():
+    # The videos of a group are nearly copies: folds that divide groups would choose a weak penalty.
+    rng = np.random.default_rng(0)
+    groups = np.repeat([f"g{k:02d}" for k in range(16)], 5)
+    labels = np.repeat(np.arange(16) % 2, 5)
+    x = np.repeat(rng.normal(size=(16, 30)), 5, axis=0) + 0.01 * rng.normal(size=(80, 30))
+    x[:, 0] += 2 * labels
+    chosen = linear_model.choose_and_test(x, labels, groups, x, labels)
+    want, strength = 0.0, 0.0
+    for one in linear_model.STRENGTHS:
+        scores = []
+        for a, b in GroupKFold(5).split(x, labels, groups):
+            mean, deviation = x[a].mean(0), x[a].std(0)
+            model = LogisticRegression(C=one, max_iter=2000)
+            model.fit((x[a] - mean) / deviation, labels[a])
+            scores.append(model.score((x[b] - mean) / deviation, labels[b]))
+        if np.mean(scores) > want:
+            want, strength = np.mean(scores), one
+    assert chosen["C"] == strength and want < 1
+
+
+@pytest.mark.parametrize("groups", ["aaaaaa", "aaabbb"])
+def test_too_few_groups_take_the_default_strength(groups):
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    x = labels[:, None] + np.linspace(0, 0.1, 12).reshape(6, 2)
+    chosen = linear_model.choose_and_test(x, labels, np.array(list(groups)), x, labels)
+    assert chosen == {"top1": 1.0, "C": 1.0}
+
+
+def test_a_single_class_is_the_answer():
+    x, labels = np.zeros((3, 2)), np.array([1, 1, 1])
+    chosen = linear_model.choose_and_test(x, labels, labels, x, np.array([1, 0, 1]))
+    assert chosen["top1"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("weights", ["", "run/best.keras"])
+def test_a_run_without_vgg16_needs_the_flag(trained, notop, weights):
+    config = run.read_config(trained)
+    training = dataclasses.replace(config.training, weights=weights)
+    config = dataclasses.replace(
+        config, training=training, model=dataclasses.replace(config.model, width_divisor=1)
+    )
+    with pytest.raises(UserError, match=r"did not start from them .*give --baseline_weights="):
+        linear_model.weights_for(config, None)
+    assert linear_model.weights_for(config, str(notop)) == notop
+    started = dataclasses.replace(
+        config, training=dataclasses.replace(training, weights=str(notop))
+    )
+    assert linear_model.weights_for(started, None) == notop
+    gone = dataclasses.replace(config, training=dataclasses.replace(training, weights="gone.h5"))
+    with pytest.raises(UserError, match=r"gone\.h5 is missing: give --baseline_weights="):
+        linear_model.weights_for(gone, None)
+
+
+def test_what_the_linear_model_learned_is_no_test(trained, tiny_records, notop):
+    with pytest.raises(UserError, match="--baselines learn from the videos of --split=val"):
+        evaluation.evaluate_run(
+            trained, tiny_records, "val", linear=True, linear_weights=str(notop)
+        )

@@ -188,13 +188,13 @@ def _own_row(result: Result, marked: bool) -> Row:
 
 def _missing_row(data_set: str, protocol: str, flag: str) -> Row:
     runs = "--records=RECORDS --workdir=RUN"
-    folds = " --folds=all" if protocol == "official" else ""
+    evaluation = [runs, "--folds=all"] if protocol == "official" else [runs]
     return Row(
         "STFNet here",
         None,
         _PROTOCOLS[protocol],
         "`python -m experiments.train --config=experiments/configs/paper.py:"
-        f"{data_set} {flag} {runs}`, then `python -m experiments.evaluate {runs}{folds}`",
+        f"{data_set} {flag} {runs}`, then `python -m experiments.evaluate {' '.join(evaluation)}`",
         ours=True,
     )
 

@@ -10,11 +10,12 @@ from typing import Any
 from experiments import paper, paper_times
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet import run
+from stfnet import complexity, run
 from stfnet.evaluation import plots, result_files, tables
 from stfnet.evaluation.tables import MISSING, Table
 
 OTHER, UNKNOWN = "†", "‡"  # marks of a figure's protocol
+SAME_NETWORK = 0.02  # part by which multiply-adds differ with the number of classes alone
 _TITLES = {
     "ucf101": ("table1_ucf101", "Table 1, UCF101"),
     "ucf11": ("table2_ucf11", "Table 2, UCF11"),
@@ -43,12 +44,14 @@ class Result:
         figures: of its results.json.
         timing: of its timing.json; None where there is none.
         clips_per_second: the median over the epochs of its training; None where not known.
+        multiply_adds: of the network for one clip; None where it is not one network.
     """
 
     folder: Path
     figures: Mapping[str, Any]
     timing: Mapping[str, Any] | None = None
     clips_per_second: float | None = None
+    multiply_adds: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +84,9 @@ def read_result(folder: Path) -> Result:
         UserError: it was not evaluated, or a file is damaged.
     """
     folder = Path(folder)
+    multiply_adds = None
     if (folder / run.CONFIG_FILE).is_file():
+        multiply_adds = complexity.forward_multiply_adds(run.read_config(folder).model)
         figures = result_files.read_results(folder)
     else:
         path = result_files.paths_in(folder).results
@@ -94,6 +99,7 @@ def read_result(folder: Path) -> Result:
         if timing.is_file()
         else None,
         _clips_per_second(folder / run.HISTORY_FILE),
+        multiply_adds,
     )
 
 
@@ -182,13 +188,13 @@ def _own_row(result: Result, marked: bool) -> Row:
 
 def _missing_row(data_set: str, protocol: str, flag: str) -> Row:
     runs = "--records=RECORDS --workdir=RUN"
-    folds = " --folds=all" if protocol == "official" else ""
+    evaluation = [runs, "--folds=all"] if protocol == "official" else [runs]
     return Row(
         "STFNet here",
         None,
         _PROTOCOLS[protocol],
         "`python -m experiments.train --config=experiments/configs/paper.py:"
-        f"{data_set} {flag} {runs}`, then `python -m experiments.evaluate {runs}{folds}`",
+        f"{data_set} {flag} {runs}`, then `python -m experiments.evaluate {' '.join(evaluation)}`",
         ours=True,
     )
 
@@ -234,6 +240,7 @@ def time_table(results: Sequence[Result]) -> Table:
     rows = [
         (
             paper.OWN,
+            f"{published.multiply_adds / 1e9:.0f}",
             f"{paper.PREDICTION_SECONDS:.3f}",
             "not reported",
             f"{published.milliseconds:.0f} (claimed)",
@@ -241,30 +248,35 @@ def time_table(results: Sequence[Result]) -> Table:
         )
     ]
     for one in results:
-        if "folds" in one.figures or "fused" in one.figures:
+        if one.multiply_adds is None:
             continue
         command = f"python -m experiments.evaluate --timing --workdir={one.folder}"
-        missing = f"{MISSING} (`{command} --records=RECORDS`)"
         timing = one.timing or {}
-        computed = timing.get("with_flow_computed")
-        speed = one.clips_per_second
+        same = abs(one.multiply_adds / published.multiply_adds - 1) < SAME_NETWORK
+        mark = "" if same else f" {OTHER}"
+        computed, speed = timing.get("with_flow_computed"), one.clips_per_second
         rows.append(
             (
                 str(one.folder),
-                f"{timing['with_flow_stored']:.3f}" if timing else missing,
-                MISSING if computed is None else f"{computed:.3f}",
-                MISSING if not speed else f"{1000 / speed:.0f}",
+                f"{one.multiply_adds / 1e9:.3g}",
+                f"{timing['with_flow_stored']:.3f}{mark}"
+                if timing
+                else f"{MISSING} (`{command} --records=RECORDS`)",
+                MISSING if computed is None else f"{computed:.3f}{mark}",
+                MISSING if not speed else f"{1000 / speed:.0f}{mark}",
                 str(timing.get("device", MISSING)),
             )
         )
     columns = (
         "run",
+        "G multiply-adds a clip",
         "prediction, flow made beforehand (s a video)",
         "with flow (s a video)",
         "training (ms a clip)",
         "device of the prediction",
     )
-    return Table("times", "Time of prediction and training", columns, rows, published.lines)
+    notes = (f"{OTHER} of another network or clip than the paper's.", *published.lines)
+    return Table("times", "Time of prediction and training", columns, rows, notes)
 
 
 def tables_of(results: Sequence[Result]) -> list[Table]:

@@ -14,11 +14,13 @@ class Claim:
     """What the paper's training time would need.
 
     Attributes:
+        multiply_adds: of the network for one clip.
         flops: floating-point operations a second, of the first stage.
         milliseconds: a clip of training, of the first stage.
         lines: the arithmetic in words.
     """
 
+    multiply_adds: int
     flops: float
     milliseconds: float
     lines: tuple[str, ...]
@@ -35,6 +37,7 @@ def claim() -> Claim:
     days = step * clips * epochs / paper.GPU_FLOPS / 86400
     tera = 1e12
     return Claim(
+        multiply_adds,
         needed[0],
         1000 * 3600 * hours / (clips * epochs),
         (

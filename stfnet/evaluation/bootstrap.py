@@ -11,6 +11,7 @@ import numpy as np
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+FEW = 10  # groups, below which an interval is rough and mostly too narrow
 
 
 def intervals(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing.captions import one_line
-from stfnet.evaluation import linear_model
+from stfnet.evaluation import bootstrap, linear_model
 
 NAME_LENGTH = 40  # characters of a name that are shown
 MOST_PAIRS, MOST_VIDEOS = 5, 5  # that are printed; results.json has more
@@ -50,7 +50,8 @@ def summary(results: Mapping[str, Any]) -> list[str]:
         f"{results['mean_class_accuracy']:.3f}   macro F1 {results['macro_f1']:.3f}",
         f"  {drawn['confidence']:.0%} intervals (bootstrap over {drawn['count']} "
         f"{drawn['drawn']}): top-1 {_interval(results, 'top1')}   mean class accuracy "
-        f"{_interval(results, 'mean_class_accuracy')}",
+        f"{_interval(results, 'mean_class_accuracy')}"
+        + (", rough: few groups" if drawn["count"] < bootstrap.FEW else ""),
         f"  calibration error {results['calibration']['expected_calibration_error']:.3f}   mean "
         f"ROC AUC {_number(results['mean_roc_auc'])}   mean average precision "
         f"{_number(results['mean_average_precision'])}",

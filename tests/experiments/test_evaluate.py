@@ -26,6 +26,12 @@ def test_the_choices_of_the_flags_are_those_of_the_library():
         (["--split=all"], "--split"),
         (["--folds=all", "--fold=2"], "--folds names the splits: leave --protocol and --fold out"),
         ([], "does not exist; a run's folder"),
+        (["--mirror_pairs=a:b"], "--mirror_pairs has no effect without --flip"),
+        (["--fuse=a,b", "--split=val"], "--split has no effect with --fuse"),
+        (["--fuse=a"], "--fuse=a names one run"),
+        (["--fuse=a,b"], "a/results.json is missing: run experiments.evaluate --workdir=a first"),
+        (["--timing", "--flip"], "--flip has no effect with --timing"),
+        (["--num_clips=0"], "--num_clips"),
     ],
 )
 def test_mistakes_are_one_line(tiny_records, tmp_path, arguments, message):

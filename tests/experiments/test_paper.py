@@ -28,3 +28,11 @@ def test_a_split_without_leak_is_not_compared_without_a_word(protocol):
 
 def test_a_data_set_that_the_paper_does_not_report_is_not_compared():
     assert paper.comparison({"dataset": "kinetics"}) == ""
+
+
+def test_every_published_figure_has_a_citation_and_only_the_papers_own_are_on_its_split():
+    for rows in paper.PUBLISHED.values():
+        assert all(row.citation for row in rows)
+        assert [row.method for row in rows if row.protocol == "paper"] == ["Ou & Sun 2019"]
+        rates = [row.rate for row in rows]
+        assert rates == sorted(rates)

@@ -1,5 +1,6 @@
 """From a configuration file and records to the configuration of a run."""
 
+import shutil
 import types
 
 import pytest
@@ -8,7 +9,9 @@ from ml_collections import config_dict
 from experiments import run_config
 from experiments.configs import defaults, modern, paper, real_videos, synthetic
 from preprocessing.errors import UserError
+from stfnet import run
 from stfnet.evaluation import report
+from stfnet.run import checkpoints
 
 RECORDS = types.SimpleNamespace(name="tiny", classes=("Bow", "Jump"))
 
@@ -55,3 +58,18 @@ def test_a_run_of_the_papers_configuration_differs_from_it_in_nothing():
     assert report._settings(config, values.to_dict()) == []
     values.training.batch_size = 4
     assert report._settings(config, values.to_dict()) == [("training.batch_size", 8, 4)]
+
+
+def test_folds_without_a_finished_run_are_named(tmp_path, tiny_run):
+    with pytest.raises(UserError, match=r"has no run of fold 1, 2: train it with .*--folds=1,2,"):
+        run_config.folders_of_folds(tmp_path, ["1", "2"])
+    for fold in "12":
+        shutil.copytree(tiny_run, tmp_path / f"fold-{fold}")
+    with pytest.raises(UserError, match="the run of fold 1, 2 has not trained to its end"):
+        run_config.folders_of_folds(tmp_path, ["1", "2"])
+    for fold in "12":
+        checkpoints.save(
+            tmp_path / f"fold-{fold}" / run.CHECKPOINTS_FOLDER, 1, {}, {"finished": True}
+        )
+    folders = run_config.folders_of_folds(tmp_path, ["1", "2"])
+    assert folders == {fold: tmp_path / f"fold-{fold}" for fold in "12"}

@@ -98,7 +98,7 @@ class _Brightness:
 
 def test_clips_and_their_mirrors_are_averaged_over_each_video(tiny_records):
     positions = np.array([4, 0])
-    left, right, jump = tiny_records.classes
+    left, right, _ = tiny_records.classes
     expected = []
     for position in positions:
         rows = []

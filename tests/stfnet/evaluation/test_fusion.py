@@ -67,7 +67,9 @@ def test_fused_probabilities_are_the_weighted_mean(runs, tiny_records, tmp_path)
     by_hand = [[0.525, 0.15, 0.325], [0.7, 0.2, 0.1], [0.25, 0.35, 0.4]]
     np.testing.assert_allclose(written, by_hand, atol=1e-6)
     labels = [tiny_records.videos[k].label for k in range(3)]
-    assert results["top1"] == np.mean([label == best for label, best in zip(labels, (0, 0, 2))])
+    assert results["top1"] == np.mean(
+        [label == best for label, best in zip(labels, (0, 0, 2), strict=True)]
+    )
     assert [(one["weight"], one["streams"]) for one in results["fused"]] == [
         (1, "rgb"),
         (3, "flow"),
@@ -91,7 +93,7 @@ def test_the_files_of_the_views_asked_for_are_fused(runs, tiny_records, tmp_path
     for folder, probabilities in zip(runs, (FLOW, FRAMES), strict=True):
         _evaluated(folder, tiny_records, probabilities, folder.name, views=views)
     sources = fusion.parse_sources([f"{runs[0]}:3", str(runs[1])])
-    results, paths = fusion.fuse(sources, tiny_records, tmp_path / "fused", views)
+    _, paths = fusion.fuse(sources, tiny_records, tmp_path / "fused", views)
     assert paths.results.name == "results-2clips-flip.json"
     assert float(next(csv.DictReader(paths.predictions.open()))["probability"]) == 0.525
     with pytest.raises(UserError, match=r"results-3clips\.json is missing.* --num_clips=3 first"):

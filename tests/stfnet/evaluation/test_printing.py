@@ -30,6 +30,7 @@ def test_the_figures_are_printed_with_interval_and_mistakes():
     macro = metrics.macro_f1(np.array([[1, 0], [1, 1]]))
     assert f"top-1 0.667   top-5 1.000   mean class accuracy 0.750   macro F1 {macro:.3f}" in text
     assert "95% intervals (bootstrap over 3 videos): top-1 0.000 to 1.000" in text
+    assert "rough: few groups" in text
     assert "confused: Wave for Bow 1 times, the reverse 0 times" in text
     assert "wrong: clip1 is Wave (0.400), predicted Bow (0.600)" in text
     assert lines[-1] == "written: run/results.json"

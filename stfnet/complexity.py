@@ -49,4 +49,5 @@ def head_multiply_adds(config: ModelConfig) -> int:
     merged = units * (len(read) if config.merge == "concat" else 1)
     for features in (*read.values(), merged):
         total += (features + units) * 4 * units
-    return total * config.clip.num_frames + units * config.num_classes
+    linear = config.linear_parts * config.map_channels * len(config.input_channels)
+    return total * config.clip.num_frames + (units + linear) * config.num_classes

@@ -42,8 +42,9 @@ class STFNet(keras.Model):
     def __init__(self, config, dtype=None, name="stfnet", **kwargs):
         policy = keras.dtype_policies.get(dtype) if dtype else keras.config.dtype_policy()
         inputs = _inputs(config)
-        fused = _fuse(config, inputs, policy)
-        outputs = _classify(config, fused, policy)
+        maps = _maps(config, inputs, policy)
+        h = _recur(config, _fuse(config, maps, policy), policy)
+        outputs = _classify(config, h, maps, policy)
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         self.config = config
         self.dtype_policy = policy
@@ -83,8 +84,8 @@ def _inputs(config):
     }
 
 
-def _fuse(config, inputs, dtype):
-    """X_conv (B, T, H/16, W/16, 512): each stream's features, interleaved and convolved."""
+def _maps(config, inputs, dtype):
+    """X_a and X_b, each (B, T, H/16, W/16, 512): the streams' features."""
     normalizations: dict[str, keras.Layer] = {
         "rgb": RGBNormalization(config.rgb_input, dtype=dtype, name="rgb_normalization"),
         "flow": FlowNormalization(
@@ -108,12 +109,17 @@ def _fuse(config, inputs, dtype):
         features = StreamDropout(config.stream_dropout, dtype=dtype, name="stream_dropout")(
             features
         )
+    return features
+
+
+def _fuse(config, maps, dtype):
+    """X_conv (B, T, H/16, W/16, 512): the streams' features, interleaved and convolved."""
     if config.fusion == "sum":
-        x = keras.layers.Add(dtype=dtype, name="sum")(features) if features[1:] else features[0]
-    elif len(features) == 2:
-        x = InterleaveChannels(dtype=dtype, name="interleave")(features)
+        x = keras.layers.Add(dtype=dtype, name="sum")(maps) if maps[1:] else maps[0]
+    elif len(maps) == 2:
+        x = InterleaveChannels(dtype=dtype, name="interleave")(maps)
     else:
-        x = features[0]
+        x = maps[0]
     if config.map_dropout:
         shape = (None, 1, 1, 1, x.shape[-1])
         x = keras.layers.Dropout(config.map_dropout, shape, dtype=dtype, name="map_dropout")(x)
@@ -132,8 +138,8 @@ def _fuse(config, inputs, dtype):
     )(x)
 
 
-def _classify(config, fused, dtype):
-    """Class probabilities from X_conv, by way of X_fc and the three LSTMs (Eqs. 7-12)."""
+def _recur(config, fused, dtype):
+    """The last hidden state of the last LSTM (B, units), from X_conv (Eqs. 7-11)."""
     layers = keras.layers
     frames = config.clip.num_frames
 
@@ -168,9 +174,42 @@ def _classify(config, fused, dtype):
     merged = branches[0]
     if len(branches) == 2:
         merged = MERGES[config.merge](dtype=dtype, name="merge")(branches)
-    h = lstm(merged, "merged", return_sequences=False)
+    return lstm(merged, "merged", return_sequences=False)
+
+
+def _classify(config, h, maps, dtype):
+    """Class probabilities from the last hidden state (Eq. 12)."""
+    layers = keras.layers
     # A float64 network stays float64; a half-precision one gets a float32 softmax. The logits are a
     # layer of their own, because training takes its cross entropy from them.
     softmax_dtype = keras.backend.result_type(dtype.compute_dtype, "float32")
-    logits = layers.Dense(config.num_classes, dtype=softmax_dtype, name="logits")(h)
+    if not config.linear_parts:
+        logits = layers.Dense(config.num_classes, dtype=softmax_dtype, name="logits")(h)
+    else:
+        recurrent = layers.Dense(config.num_classes, dtype=softmax_dtype, name="lstm_logits")(h)
+        linear = _linear_path(config, maps, softmax_dtype)
+        logits = layers.Add(dtype=softmax_dtype, name="logits")([recurrent, linear])
     return layers.Softmax(dtype=softmax_dtype, name="probabilities")(logits)
+
+
+def _linear_path(config, maps, dtype):
+    """Logits (B, classes), linear in the means of the streams' maps over parts of the clip."""
+    layers = keras.layers
+    means = ops.concatenate([ops.mean(ops.cast(x, dtype), axis=(2, 3)) for x in maps], axis=-1)
+    norm = layers.BatchNormalization(
+        momentum=0.9, scale=False, center=False, dtype=dtype, name="linear_norm"
+    )
+    means = norm(means)  # b t c
+    count = config.linear_parts
+    edges = [round(k * config.clip.num_frames / count) for k in range(1, count)]
+    parts = ops.split(means, edges, axis=1)
+    means = ops.concatenate([ops.mean(part, axis=1) for part in parts], axis=-1)
+    # From zero: the network starts as if the path were not there.
+    dense = layers.Dense(
+        config.num_classes,
+        use_bias=False,
+        kernel_initializer="zeros",
+        dtype=dtype,
+        name="linear_logits",
+    )
+    return dense(layers.Dropout(config.fc6_dropout, dtype=dtype, name="dropout_linear")(means))

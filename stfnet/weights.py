@@ -13,6 +13,8 @@ from stfnet.config import FC6_INIT, TEMPORAL_CONV1
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.run import checkpoints
 
+CLASSIFIERS = ("logits", "lstm_logits", "linear_logits")  # layers that depend on the classes
+
 _URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
 # keras.applications' files and their MD5 sums: the convolutions alone, and with the fc layers.
 _NOTOP = ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc")
@@ -124,7 +126,7 @@ def load_run_weights(model: keras.Model, path: str | Path) -> list[str]:
     assignments: list[tuple[keras.Variable, keras.Variable]] = []
     left = []
     for layer in model.layers:
-        if not layer.weights or layer.name == "logits":
+        if not layer.weights or layer.name in CLASSIFIERS:
             continue
         weights = layers[layer.name].weights if layer.name in layers else []
         if [w.shape for w in weights] == [w.shape for w in layer.weights]:

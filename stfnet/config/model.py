@@ -84,6 +84,10 @@ class ModelConfig:
     normalize: str = setting("gates", NORMALIZE)
     # Mean and variance over the units of an example, or over the batch.
     lstm_statistics: str = setting("layer", STATISTICS)
+    # Parts of the clip, one after the other, over which the streams' maps are averaged for a linear
+    # path to the logits, beside the LSTMs; 0 for none (the paper). With some hundreds of videos a
+    # linear model is hard to beat, and the LSTMs then learn what it lacks.
+    linear_parts: int = setting(0, "[0, 1000]")
     # How the two sequence LSTMs meet.
     merge: str = setting("concat", ("concat", "sum", "product"))
     # Dropout rates.
@@ -100,6 +104,11 @@ class ModelConfig:
         if not isinstance(self.clip, ClipConfig):
             raise UserError(
                 f"model.clip={self.clip!r} is not a group of settings (num_frames, ...)"
+            )
+        if self.linear_parts > self.clip.num_frames:
+            raise UserError(
+                f"model.linear_parts={self.linear_parts} divides a clip of model.clip.num_frames="
+                f"{self.clip.num_frames} frames: set at most as many"
             )
         if self.map_levels != tuple(sorted(set(self.map_levels))) or self.map_levels[-1:] != (5,):
             raise UserError(

@@ -26,7 +26,7 @@ def get_config():
             map_levels=(3, 4, 5),
             map_norm=True,
             map_dropout=0.5,
-            fusion_filters=64,
+            fusion_filters=32,
             conv_pool=True,
             linear_parts=4,
             fc6_units=128,
@@ -35,7 +35,7 @@ def get_config():
         ),
         training=dict(
             learning_rates=(1e-4,),
-            max_epochs=(12,),
+            max_epochs=(8,),
             frozen_blocks=(5,),
             batch_size=8,
             optimizer="adamw",

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-PROGRAMS = ("prepare", "train", "evaluate", "export", "predict", "report", "benchmark")
+PROGRAMS = ("prepare", "train", "evaluate", "export", "predict", "explain", "report", "benchmark")
 
 setup(
     name="stfnet",

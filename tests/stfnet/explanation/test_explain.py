@@ -89,5 +89,5 @@ def test_a_class_is_found_by_its_name(explained):
 
 def test_an_export_is_refused_with_what_to_name_instead(tmp_path):
     (tmp_path / "saved_model.pb").touch()
-    with pytest.raises(UserError, match="is an export, .* name the folder of the run"):
+    with pytest.raises(UserError, match=r"is an export, .* name the folder of the run"):
         explain.load_network(tmp_path)

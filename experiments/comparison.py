@@ -172,6 +172,9 @@ def _own_row(result: Result, marked: bool) -> Row:
         several = "folds" in figures
         protocol += f", {'mean of ' if several else ''}{figures['fold']}"
     protocol += f" ({figures['leak']:.1%} leak, {figures['num_test']} test videos"
+    drawn = figures.get("bootstrap", {})
+    if drawn.get("drawn") == "groups":
+        protocol += f" of {drawn['count']} groups"
     if str(figures.get("validated_on", "")).startswith("the test part"):
         protocol += ", epoch chosen on them"
     interval = figures.get("intervals", {}).get("top1")
@@ -250,7 +253,9 @@ def time_table(results: Sequence[Result]) -> Table:
     for one in results:
         if one.multiply_adds is None:
             continue
-        command = f"python -m experiments.evaluate --timing --workdir={one.folder}"
+        command = (
+            f"python -m experiments.evaluate --timing --workdir={one.folder} --records=RECORDS"
+        )
         timing = one.timing or {}
         same = abs(one.multiply_adds / published.multiply_adds - 1) < SAME_NETWORK
         mark = "" if same else f" {OTHER}"
@@ -259,9 +264,7 @@ def time_table(results: Sequence[Result]) -> Table:
             (
                 str(one.folder),
                 f"{one.multiply_adds / 1e9:.3g}",
-                f"{timing['with_flow_stored']:.3f}{mark}"
-                if timing
-                else f"{MISSING} (`{command} --records=RECORDS`)",
+                f"{timing['with_flow_stored']:.3f}{mark}" if timing else f"{MISSING} (`{command}`)",
                 MISSING if computed is None else f"{computed:.3f}{mark}",
                 MISSING if not speed else f"{1000 / speed:.0f}{mark}",
                 str(timing.get("device", MISSING)),

@@ -91,6 +91,8 @@ def test_a_missing_run_is_a_dash_and_the_command_that_fills_it(tmp_path):
     rows = comparison.rows_of("ucf11", [official])
     assert [row.protocol for row in rows if row.rate is None] == ["random 7:3 over clips"]
     assert "epoch chosen on them" in next(row.protocol for row in rows if row.ours)
+    grouped = _result(tmp_path, bootstrap={"drawn": "groups", "count": 7})
+    assert "3996 test videos of 7 groups)" in comparison.rows_of("ucf101", [grouped])[8].protocol
 
 
 def test_means_and_fused_results_are_named_as_such(tmp_path):

@@ -22,6 +22,16 @@ def test_every_configuration_of_the_project_is_accepted(module):
     assert config.model.num_classes == 2
 
 
+def test_streams_that_are_to_be_chosen_start_as_both():
+    config = real_videos.get_config()
+    assert run_config.chooses_streams(config)
+    assert run_config.make_run_config(config, RECORDS).model.streams == "both"
+    assert config.model.streams == "auto"
+    config.model.streams = "rgb"
+    assert not run_config.chooses_streams(config)
+    assert run_config.make_run_config(config, RECORDS).model.streams == "rgb"
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

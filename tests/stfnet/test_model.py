@@ -265,3 +265,30 @@ def test_a_dropped_map_channel_is_missing_from_all_of_a_clip():
     assert set(np.unique(y)) == {0.0, 2.0}
     np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1, :1, :1], y.shape))
     assert (y[0] != y[1]).any()
+
+
+def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(randomize):
+    model = build_stfnet(_tiny(linear_parts=2))  # three frames: of two and of one, by round(1.5)
+    a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
+    names = "lstm_logits", "logits"
+    before = _submodel(model, *names)([a, b])
+    np.testing.assert_array_equal(*before)  # from zero
+    randomize(model.get_layer("linear_logits"))
+    norm = model.get_layer("linear_norm")
+    mean, variance = (np.asarray(v) + 0.5 for v in norm.weights)
+    norm.set_weights([mean, variance])
+    means = np.concatenate([a.mean((2, 3)), b.mean((2, 3))], axis=-1)  # b t c
+    means = (means - mean) / np.sqrt(variance + norm.epsilon)
+    means = np.concatenate([means[:, :2].mean(1), means[:, 2]], axis=-1)
+    recurrent, logits = _submodel(model, *names)([a, b])
+    expected = recurrent + means @ np.asarray(model.get_layer("linear_logits").kernel)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_linear_path_survives_saving(clips, tmp_path, randomize):
+    model = build_stfnet(_tiny(linear_parts=3, map_levels=(4, 5), map_norm=True))
+    randomize(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(clips), model(clips))
+    assert loaded.config == model.config

@@ -50,7 +50,7 @@ def test_the_papers_recipe_is_the_same_on_its_three_data_sets():
 
 
 def test_the_narrow_network_of_real_videos_is_that_of_the_rendered_actions():
-    real, rendered = real_videos.get_config().to_dict(), synthetic.get_config().to_dict()
+    real, rendered = real_videos.get_config("scratch").to_dict(), synthetic.get_config().to_dict()
     names = ("width_divisor", "fc6_units", "lstm_units", "normalize", "merge", "fusion_init")
     assert [real["model"][name] for name in names] == [rendered["model"][name] for name in names]
     assert real["training"]["weights"] == ""

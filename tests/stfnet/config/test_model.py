@@ -22,6 +22,7 @@ NAN = float("nan")
         (lambda: ModelConfig(3, clip=5), "model.clip=5 is not a group of settings"),
         (lambda: ModelConfig(0), "model.num_classes=0"),
         (lambda: ModelConfig(3, streams="rgb", stream_dropout=0.5), "needs both streams"),
+        (lambda: ModelConfig(3, linear_parts=18), "clip.num_frames=17 frames: set at most"),
         (lambda: ModelConfig(3, map_levels=(3, 4)), "must rise and end with 5"),
         (lambda: ModelConfig(3, map_levels=(5, 4)), "must rise and end with 5"),
         (

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stfnet.evaluation import plots
+from stfnet.inference.timeline import Timeline
 
 NAMES = (
     "cost_$5_vs_$10",
@@ -27,6 +28,7 @@ _DRAW = """
 import sys, time
 import numpy as np
 from stfnet.evaluation import plots
+from stfnet.inference.timeline import Timeline
 count = int(sys.argv[1])
 rng = np.random.default_rng(0)
 confusion = np.diag(rng.integers(5, 40, count))
@@ -140,3 +142,35 @@ def test_a_rate_is_as_long_as_it_is_high_and_a_missing_one_has_no_bar():
     rows = np.flatnonzero(blue.any(1))
     assert (np.diff(rows) <= 5).all()  # one bar, but for the line of its interval
     assert rows.min() > np.flatnonzero(silver.sum(1) > 100).max()
+
+
+def _timeline(num_classes, windows, end):
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.full(num_classes, 0.1), windows).astype(np.float32)
+    names = tuple(NAMES[k % len(NAMES)] + str(k) for k in range(num_classes))
+    return Timeline(names, np.linspace(0, end, windows + 1), probabilities)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "windows", "end"), [(2, 1, 0.4), (3, 30, 75), (101, 3000, 3600), (5, 9, 1e6)]
+)
+def test_timelines_of_any_length_and_number_of_classes_are_drawn(
+    tmp_path, num_classes, windows, end
+):
+    path = tmp_path / "timeline.png"
+    plots.draw_timeline(_timeline(num_classes, windows, end), path)
+    image = cv2.imread(str(path))
+    assert image.shape[1] == 12 * plots.DPI
+    assert image.shape[0] <= (1.5 + 0.45 * plots.LANES) * plots.DPI and image.std() > 10
+
+
+def test_a_timeline_is_blue_where_its_class_is_probable(tmp_path):
+    # The first class in the first half, the other in the second.
+    times = Timeline(("A", "B"), np.array([0.0, 10, 20]), np.array([[1, 0], [0, 1]], np.float32))
+    plots.draw_timeline(times, tmp_path / "timeline.png")
+    blue, _, red = np.moveaxis(cv2.imread(str(tmp_path / "timeline.png")).astype(int), -1, 0)
+    rows, columns = np.nonzero((blue - red > 60)[:, : int(10.5 * plots.DPI)])  # no colour bar
+    middle = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
+    first = rows < middle[0]
+    assert columns[first].max() <= middle[1] + 5 and columns[~first].min() >= middle[1] - 5
+    assert abs(first.sum() - (~first).sum()) < 0.05 * len(rows)

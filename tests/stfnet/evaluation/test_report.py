@@ -11,6 +11,7 @@ from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
 from stfnet.evaluation import report, result_files
+from stfnet.evaluation.details import details
 from stfnet.inference import annotation
 
 
@@ -75,6 +76,9 @@ def evaluated(tiny_records, tmp_path):
         "per_class": {"Left": 0.0, "Right": 1.0, "Still": 0.0},
         "confusion": [[0, 8, 0], [0, 8, 0], [0, 8, 0]],
     }
+    tested = tiny_records.videos[:24]
+    labels = np.array([video.label for video in tested])
+    results |= details(probabilities, labels, tiny_records.classes, tested)
     result_files.write(tmp_path, results, probabilities, range(24), tiny_records)
     return tmp_path
 

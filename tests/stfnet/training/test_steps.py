@@ -90,6 +90,8 @@ def _forward(batch, kernel, bias):
 )
 def test_a_step_is_the_gradient_of_the_mean_loss_with_momentum(linear, small_batch, settings):
     layer, steps = linear(**settings)
+    weight = np.array([0.5, 1, 2, 2, 1, 0.5])  # of the classes
+    small_batch["weight"] = weight.astype(np.float32)
     weights = [np.asarray(w, np.float64) for w in (layer.kernel, layer.bias)]
     velocity = [np.zeros_like(w) for w in weights]
     smoothing, largest = settings.get("label_smoothing", 0.0), settings.get("clip_norm", np.inf)
@@ -97,8 +99,9 @@ def test_a_step_is_the_gradient_of_the_mean_loss_with_momentum(linear, small_bat
     for _ in range(4):
         x, p, y = _forward(small_batch, *weights)
         target = y * (1 - smoothing) + smoothing / 3
-        loss = -(target * np.log(p)).sum(1).mean()
-        gradients = [x.T @ (p - target) / 6, (p - target).mean(0)]
+        loss = (weight * -(target * np.log(p)).sum(1)).mean()
+        slope = weight[:, None] * (p - target)
+        gradients = [x.T @ slope / 6, slope.mean(0)]
         norm = np.sqrt(sum((g**2).sum() for g in gradients))
         clipped += norm > largest
         for k, gradient in enumerate(gradients):

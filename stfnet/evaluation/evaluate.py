@@ -272,10 +272,9 @@ def evaluate_run(
         )
         files.write_json(paths.results, results)
     if weights:
-        # Without a validation part of its own, the run was validated on its test part.
-        validated = located.val if config.training.validation_fraction else ()
+        known = linear_model.known_videos(config, located)
         results["linear_model"] = linear_model.linear_model(
-            record_set, [*located.train, *validated], positions, config, weights
+            record_set, known, positions, config, weights
         )
         files.write_json(paths.results, results)
     return Evaluation(results, paths, located.notes(record_set))

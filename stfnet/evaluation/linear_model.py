@@ -15,7 +15,7 @@ from tqdm import tqdm
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet import input_pipeline, plans
+from stfnet import input_pipeline, plans, run
 from stfnet.config import RunConfig
 from stfnet.frame_features.networks import CONV4, CONV5, stream_maps, vgg16_streams
 from stfnet.weights import vgg16_file
@@ -52,6 +52,15 @@ def weights_for(config: RunConfig, given: str | None) -> Path:
             f"{advice}"
         )
     return path
+
+
+def known_videos(config: RunConfig, located: run.Located) -> list[int]:
+    """Positions of the videos to learn from: the run's training and validation videos.
+
+    Without a validation part of its own the run was validated on its test part, which stays out.
+    """
+    validated = located.val if config.training.validation_fraction else ()
+    return [*map(int, located.train), *map(int, validated)]
 
 
 def clip_features(

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 
 def _run(*arguments):
@@ -36,17 +35,9 @@ def test_features_of_vgg16_load_with_numpy(tiny_records, notop, tmp_path):
     assert other.returncode == 1 and "is of other features than these" in other.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        ([], "error: one of --weights=FILE.h5 (or imagenet) and --network=RUN is needed"),
-        (["--weights=a.h5", "--network=run"], "error: one of --weights=FILE.h5"),
-        (["--weights=nowhere.h5"], "error: VGG-16 weights file nowhere.h5 is missing"),
-        (["--network=nowhere"], "error: nowhere does not exist; a run's folder"),
-        (["--weights=a.h5", f"--output={__file__}"], f"error: --output={__file__}: "),
-    ],
-)
-def test_a_mistake_is_one_line(tiny_records, tmp_path, arguments, line):
-    done = _run(f"--records={tiny_records.folder}", f"--output={tmp_path / 'new'}", *arguments)
-    assert done.returncode == 1 and done.stderr.startswith(line), done.stderr
-    assert done.stderr.count("\n") == 1 and not (tmp_path / "new").exists()
+def test_a_mistake_is_one_line(tiny_records, tmp_path):
+    new = tmp_path / "new"
+    done = _run(f"--records={tiny_records.folder}", f"--output={new}", "--weights=nowhere.h5")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: VGG-16 weights file nowhere.h5 is missing")
+    assert not new.exists()

@@ -27,6 +27,7 @@ for arguments in json.loads(sys.argv[2]):
 
 PREPARE = ("--source=folder:/nowhere", "--output=new")
 TRAIN = ("--config=synthetic.py", "--records=/nowhere", "--workdir=new")
+FEATURES = ("--records=/nowhere", "--output=new")
 LIVE = ("--model=/nowhere", "--live=0")
 CASES = {
     "prepare": [
@@ -61,6 +62,11 @@ CASES = {
             ("--records=r", "--workdir=w", "--baseline_weights=imagenet"),
             "--baseline_weights has no effect without --baselines",
         ),
+    ],
+    "features": [
+        (FEATURES, "one of --weights=FILE.h5 (or imagenet) and --network=RUN is needed"),
+        ((*FEATURES, "--weights=a.h5", "--network=r"), "one of --weights=FILE.h5 (or imagenet)"),
+        ((*FEATURES, "--network=r", "--output=a_file"), "--output=a_file: a_file is no folder"),
     ],
     "predict": [
         ((*LIVE, "--top=3"), "--top has no effect with --live"),

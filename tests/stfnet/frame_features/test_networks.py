@@ -84,14 +84,11 @@ def test_a_runs_features_are_those_of_its_network_on_the_test_clip(tiny_records,
     np.testing.assert_allclose(network.fc6(maps)[:2], want[0, :2], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("count", [3, 4, 5, 8])
-@pytest.mark.parametrize("length", [3, 4])
+@pytest.mark.parametrize(("length", "count"), [(3, 3), (3, 4), (3, 8), (4, 5), (4, 8)])
 def test_fc6_of_a_sequence_is_that_of_a_network_of_its_length(make_run, count, length):
     clip = dataclasses.replace(CLIP, num_frames=length)
     model, config = prediction.load_run(make_run(clip=clip))
     network = networks.RunNetwork(model, clip, {})
-    if count < length:
-        pytest.skip("short videos have a test of their own")
     rng = np.random.default_rng(count)
     maps = {n: rng.uniform(0, 9, (count, *network.map_shape)).astype("f4") for n in network.streams}
     longer = build_stfnet(

@@ -133,6 +133,7 @@ def train(config, record_set, workdir, strategy):
     )
     try:
         if chooses_streams(FLAGS.config):
+            selection.check(strategies.num_workers(strategy))
             config = selection.choose_streams(config, record_set, workdir, fit)
         keras.backend.clear_session()  # of the run before
         board = TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)

@@ -19,6 +19,19 @@ FOLDS = 3
 FOLDER, RESULTS_FILE = "cross_validation", "streams.json"
 
 
+def check(workers: int) -> None:
+    """Checks that streams can be chosen.
+
+    Raises:
+        UserError: several workers train together.
+    """
+    if workers > 1:
+        raise UserError(
+            f"model.streams=auto works in one process, and there are {workers} workers: choose the "
+            "streams in one process first, and give them here"
+        )
+
+
 def choose_streams(
     config: RunConfig,
     record_set: RecordSet,

@@ -112,6 +112,12 @@ def test_a_broken_off_choice_resumes_and_other_settings_are_refused(tiny_records
         )
 
 
+def test_several_workers_are_refused():
+    selection.check(1)
+    with pytest.raises(UserError, match="works in one process, and there are 2 workers"):
+        selection.check(2)
+
+
 @pytest.mark.slow
 def test_real_runs_choose_streams_and_share_the_maps_of_a_frozen_network(tiny_records, tmp_path):
     config = dataclasses.replace(

@@ -44,7 +44,7 @@ flags.DEFINE_integer(
     lower_bound=0,
 )
 flags.DEFINE_boolean(
-    "timeline", False, "What happens when in --video, by clips that slide over it."
+    "timeline", False, "Slide clips over a long --video: which action from when to when."
 )
 flags.DEFINE_integer(
     "stride",

@@ -1,3 +1,4 @@
+import csv
 import json
 import subprocess
 import sys
@@ -39,6 +40,21 @@ def test_an_exported_run_names_the_action_of_a_video(make_run, moving_square, tm
     assert done.stdout.startswith(config.classes[order[0]])
     assert result["frame_numbers"] == [0, 3, 6]
     assert cv2.VideoCapture(str(output / "annotated.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 11
+
+
+def test_a_timeline_is_three_files_and_the_rows_cover_the_video(tiny_run, moving_square, tmp_path):
+    output = tmp_path / "output"
+    flags = (f"--model={tiny_run}", f"--video={moving_square}", "--timeline", "--interval=2")
+    done = _run("predict", *flags, f"--output={output}")
+    assert done.returncode == 0, done.stderr
+    names = {"timeline.csv", "timeline.srt", "timeline.png"}
+    assert {path.name for path in output.iterdir()} == names
+    assert done.stdout.startswith("windows of 3 frames, one of every 2: 0.30 s;")
+    assert all(str(output / name) in done.stdout.splitlines()[-1] for name in names)
+    with (output / "timeline.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["start"] == "0.000" and rows[-1]["end"] == "0.550"  # 11 frames at 20 a second
+    assert cv2.imread(str(output / "timeline.png")).std() > 10
 
 
 def test_a_mistake_is_one_line_and_leaves_nothing(tiny_run, tmp_path):

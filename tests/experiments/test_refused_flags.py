@@ -29,6 +29,7 @@ PREPARE = ("--source=folder:/nowhere", "--output=new")
 TRAIN = ("--config=synthetic.py", "--records=/nowhere", "--workdir=new")
 FEATURES = ("--records=/nowhere", "--output=new")
 LIVE = ("--model=/nowhere", "--live=0")
+TIMELINE = ("--model=/nowhere", "--video=v", "--output=o", "--timeline")
 CASES = {
     "prepare": [
         ((*PREPARE, "--runner=beam", "--workers=2"), "--workers has no effect with --runner=beam"),
@@ -72,6 +73,11 @@ CASES = {
         ((*LIVE, "--top=3"), "--top has no effect with --live"),
         ((*LIVE, "--video_format=webm"), "--video_format has no effect with --live without"),
         (("--model=m", "--video=v", "--output=o", "--interval=3"), "--interval has no effect with"),
+        ((*LIVE, "--timeline"), "--timeline needs --video=FILE"),
+        ((*LIVE, "--stride=3"), "--stride has no effect without --timeline"),
+        ((*TIMELINE, "--top=3"), "--top has no effect with --timeline"),
+        ((*TIMELINE, "--video_format=webm"), "--video_format has no effect with --timeline"),
+        ((*TIMELINE, "--interval=2", "--stride=4"), "/nowhere does not exist; a run's folder"),
         ((*LIVE, "--output=a_file"), "--output=a_file: a_file is no folder"),
     ],
 }

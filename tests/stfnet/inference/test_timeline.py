@@ -146,7 +146,7 @@ def test_memory_does_not_grow_with_the_video(tiny_run, tmp_path):
     for count in (100, 200, 2000):  # the first warms up what is loaded and compiled once
         path = _write(tmp_path / f"{count}.mp4", count)
         tracemalloc.start()
-        timeline.recognise(model, config, path, 5, 20, show=lambda line: None)
+        timeline.recognise(model, config, path, 10, 100, show=lambda line: None)
         peaks[count] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     # 1,800 more frames of 9 kB would be 16 MB, resized to 32 x 32 pixels 5 MB.

@@ -83,7 +83,7 @@ def explain_clip(
     """
     model = in_float32(model)
     fused = fuse(model, clip_inputs)
-    scores = logits(model, fused)
+    scores = logits(model, clip_inputs)
     if target is None:
         target = int(scores.argmax())
     shown = fused.shape[1] // 2
@@ -149,8 +149,8 @@ def fuse(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> tf.Tensor
     return part({name: clip_inputs[name][None] for name in model.input}, training=False)
 
 
-def logits(model: keras.Model, fused: tf.Tensor) -> np.ndarray:
-    """The logits of one clip from its X_conv (1, T, h, w, D).
+def logits(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The logits of one clip; `clip_inputs` as in `feature_maps`.
 
     Returns:
         float32 (C,).
@@ -158,7 +158,9 @@ def logits(model: keras.Model, fused: tf.Tensor) -> np.ndarray:
     Raises:
         UserError: one is not finite.
     """
-    values = _after_fusion(model)(fused, training=False).numpy()[0]
+    part = keras.Model(model.input, model.get_layer("logits").output)
+    clip = {name: clip_inputs[name][None] for name in model.input}
+    values = part(clip, training=False).numpy()[0]
     if not np.isfinite(values).all():
         raise UserError("the network gives no finite scores: its weights are damaged")
     return values
@@ -173,7 +175,8 @@ def grad_cam(model: keras.Model, fused: tf.Tensor, target: int) -> np.ndarray:
         M_t(i, j)   = ReLU(sum_k alpha_{t,k} A_{t,i,j,k})
 
     The weights alpha are those of a frame, not of the clip, because the LSTMs treat frames
-    differently. Maps are not scaled: those of one clip compare with each other.
+    differently. Maps are not scaled: those of one clip compare with each other. With
+    `model.linear_parts`, y_c is what the LSTMs give; the linear path does not read X_conv.
 
     Args:
         model: the network, in float32.
@@ -205,7 +208,7 @@ def frame_importance(
         left_out_b(t) = y_c(x_b) - y_c(x_b with x_b(t) := m_b(t))
         gradient_b(t) = <d y_c / d x_b(t), x_b(t) - m_b(t)>
 
-    Both are in units of the logit y_c, and `gradient` is the first-order estimate of `left_out`. A
+    Both are in units of the logit y_c (of the LSTMs, see `grad_cam`), and `gradient` is the first-order estimate of `left_out`. A
     positive value speaks for class c, a negative one against it.
 
     Args:
@@ -219,7 +222,7 @@ def frame_importance(
     names = branches(model)
     ends = [model.get_layer(f"lstm_{name}").input for name in names]
     sequences = keras.Model(model.get_layer("fusion").output, ends)(fused, training=False)
-    rest = keras.Model(ends, model.get_layer("logits").output)
+    rest = keras.Model(ends, _recurrent_logits(model))
     whole = rest(sequences, training=False)[0, target].numpy()
     gradients = _gradient(rest, sequences, target)
     importance = {}
@@ -238,7 +241,13 @@ def frame_importance(
 
 
 def _after_fusion(model: keras.Model) -> keras.Model:
-    return keras.Model(model.get_layer("fusion").output, model.get_layer("logits").output)
+    return keras.Model(model.get_layer("fusion").output, _recurrent_logits(model))
+
+
+def _recurrent_logits(model: keras.Model):
+    """The logits from the LSTMs: all of them, but for the linear path of `model.linear_parts`."""
+    names = {layer.name for layer in model.layers}
+    return model.get_layer("lstm_logits" if "lstm_logits" in names else "logits").output
 
 
 def _gradient(part: keras.Model, inputs, target: int):

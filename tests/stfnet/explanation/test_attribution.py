@@ -66,10 +66,13 @@ def float64_logits(network, numpy_lstm, weights_of):
     return branches, of_branches
 
 
-def test_the_logits_are_those_of_the_equations(network, fused, float64_logits):
+def test_the_logits_are_those_of_the_equations(network, float64_logits):
     branches, of_branches = float64_logits
-    expected = of_branches(*branches(fused.numpy()[0].astype(np.float64)))
-    np.testing.assert_allclose(attribution.logits(network, fused), expected, atol=1e-5)
+    clip = _clip(network.config)
+    fused = attribution.fuse(network, clip).numpy()[0].astype(np.float64)
+    np.testing.assert_allclose(
+        attribution.logits(network, clip), of_branches(*branches(fused)), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_grad_cam_is_the_sum_of_maps_weighted_by_their_mean_gradient(
@@ -173,3 +176,18 @@ def test_damaged_weights_are_named():
     model.get_layer("logits").bias.assign([np.nan] * 3)
     with pytest.raises(UserError, match="no finite scores: its weights are damaged"):
         attribution.explain_clip(model, "abc", _clip(model.config))
+
+
+def test_a_linear_path_changes_the_scores_and_not_what_the_lstms_see(randomize):
+    config = ModelConfig(**SMALL, linear_parts=2, map_levels=(4, 5), map_norm=True, branches="conv")
+    model = build_stfnet(config)
+    clip = _clip(config)
+    before = attribution.explain_clip(model, "abc", clip, 1)
+    assert list(before.importance) == ["conv"]
+    randomize(model.get_layer("linear_logits"))
+    after = attribution.explain_clip(model, "abc", clip, 1)
+    assert np.abs(after.logits - before.logits).max() > 1e-3
+    np.testing.assert_array_equal(after.grad_cam, before.grad_cam)
+    np.testing.assert_array_equal(
+        after.importance["conv"].left_out, before.importance["conv"].left_out
+    )

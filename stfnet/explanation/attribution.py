@@ -208,8 +208,9 @@ def frame_importance(
         left_out_b(t) = y_c(x_b) - y_c(x_b with x_b(t) := m_b(t))
         gradient_b(t) = <d y_c / d x_b(t), x_b(t) - m_b(t)>
 
-    Both are in units of the logit y_c (of the LSTMs, see `grad_cam`), and `gradient` is the first-order estimate of `left_out`. A
-    positive value speaks for class c, a negative one against it.
+    Both are in units of the logit y_c (of the LSTMs, see `grad_cam`), and `gradient` is the
+    first-order estimate of `left_out`. A positive value speaks for class c, a negative one against
+    it.
 
     Args:
         model: the network, in float32.

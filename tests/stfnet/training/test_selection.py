@@ -119,7 +119,7 @@ def test_several_workers_are_refused():
 
 
 @pytest.mark.slow
-def test_real_runs_choose_streams_and_share_the_maps_of_a_frozen_network(tiny_records, tmp_path):
+def test_real_runs_choose_streams_and_share_maps(tiny_records, tmp_path):
     config = dataclasses.replace(
         _config(tiny_records), training=dataclasses.replace(TRAINING, frozen_blocks=(5,))
     )
@@ -127,4 +127,6 @@ def test_real_runs_choose_streams_and_share_the_maps_of_a_frozen_network(tiny_re
     fit = functools.partial(loop.train, record_set=tiny_records, features_folder=maps)
     chosen = selection.choose_streams(config, tiny_records, tmp_path / "run", fit)
     assert chosen.model.streams in ("both", "rgb", "flow")
-    assert len(list(maps.iterdir())) == 2  # one folder a stream
+    # The random streams depend on the order in which they are made: RGB is the first with flow and
+    # without, flow is the second or the only one. ImageNet's are the same.
+    assert len(list(maps.iterdir())) == 3

@@ -8,7 +8,7 @@ from preprocessing.errors import UserError
 
 # How a frame becomes square, see `preprocessing.video.resize`; here since both the preparation and
 # the network's configuration have the setting, and a configuration loads without OpenCV.
-RESIZE_MODES = ("stretch", "crop")
+RESIZE_MODES = ("stretch", "crop", "motion")
 
 _KINDS = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}
 

@@ -22,7 +22,7 @@ class Settings:
 
     # Side of the stored frames and flow fields, in pixels.
     image_size: int = setting(224, "[16, 8192]")
-    # See `preprocessing.video.resize`.
+    # See `preprocessing.video.resize`; `motion` is the window around what moves.
     resize: str = setting("stretch", video.RESIZE_MODES)
     # `png` is lossless.
     image_format: str = setting("jpeg", records.IMAGE_FORMATS)
@@ -83,11 +83,16 @@ def convert(
     num_frames = 0
     notes: list[str] = []
 
+    def decode(note):
+        decoded = video.read_frames(path, note, lambda: report(0), segment)
+        return itertools.islice(decoded, frame_limit)
+
+    resize = video.Resizer(settings.image_size, settings.resize, decode(lambda text: None))
+
     def gray_frames():
         nonlocal num_frames
-        decoded = video.read_frames(path, notes.append, lambda: report(0), segment)
-        for frame in itertools.islice(decoded, frame_limit):
-            small = video.resize(frame, settings.image_size, settings.resize)
+        for frame in decode(notes.append):
+            small = resize(frame)
             writer.add_frame(
                 records.encode_frame(small, settings.image_format, settings.jpeg_quality)
             )

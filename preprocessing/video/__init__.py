@@ -9,6 +9,7 @@ from preprocessing.video.decoding import (
     read_timed_frames,
     usual_fps,
 )
+from preprocessing.video.motion import MotionMap, Resizer, Window, cut
 from preprocessing.video.paths import (
     EXTENSIONS,
     IMAGE_EXTENSIONS,
@@ -25,8 +26,12 @@ __all__ = [
     "RESIZE_MODES",
     "UNKNOWN_FPS",
     "Claim",
+    "MotionMap",
+    "Resizer",
     "Segment",
     "VideoError",
+    "Window",
+    "cut",
     "grayscale",
     "is_image",
     "probe",

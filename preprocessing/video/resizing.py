@@ -14,7 +14,8 @@ def resize(frame: np.ndarray, size: int, mode: str = "stretch") -> np.ndarray:
         frame: uint8 (H, W, 3) or (H, W).
         size: side of the result, in pixels.
         mode: `stretch` (straight to the square), or `crop` (short side to size * 256 / 224, then
-            the central square, the ImageNet habit).
+            the central square, the ImageNet habit). `motion`, the window around what moves, is of
+            a whole video: see `preprocessing.video.Resizer`.
 
     Returns:
         uint8 (size, size, 3) or (size, size).
@@ -24,8 +25,10 @@ def resize(frame: np.ndarray, size: int, mode: str = "stretch") -> np.ndarray:
     """
     if mode == "stretch":
         return _scale(frame, size, size)
-    if mode != "crop":
+    if mode not in RESIZE_MODES:
         raise UserError(f"resize mode {mode!r} is unknown: it is one of {', '.join(RESIZE_MODES)}")
+    if mode != "crop":
+        raise ValueError(f"resize mode {mode!r} is of whole videos: use Resizer")
     height, width = frame.shape[:2]
     short = max(size, round(size * 256 / 224))
     scale = short / min(height, width)

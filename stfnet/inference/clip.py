@@ -58,8 +58,8 @@ def read_clip(
 ) -> dict[str, Any]:
     """Reads the test clip of a video (Eqs. 13-14) as the network takes it.
 
-    The video is decoded twice, first to count its frames, since headers may lie: only the clip's
-    own frames and flow fields are ever held.
+    The video is decoded twice, first to count its frames, since headers may lie, and to find what
+    moves: only the clip's own frames and flow fields are ever held.
 
     Args:
         path: video file, or folder of images.
@@ -76,7 +76,7 @@ def read_clip(
             `short_video="error"`.
     """
     path = Path(path)
-    num_frames = sum(1 for _ in video.read_frames(path))
+    num_frames, resize = _look_through(path, config)
     try:
         frame_numbers = sampling.test_indices(num_frames, config.num_frames, config.short_video)
         stacks = sampling.flow_indices(frame_numbers, num_frames, config.flow_length)  # t l
@@ -89,7 +89,8 @@ def read_clip(
     }
     wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())
-    frames, fields = _read(path, config, wanted_frames, wanted_fields, quality)
+    encoder = FieldEncoder(config.flow_bound, quality)
+    frames, fields = _read(path, resize, encoder, wanted_frames, wanted_fields)
     if wanted_frames:
         clip["rgb"] = np.stack([frames[number] for number in frame_numbers.tolist()])
     if wanted_fields:
@@ -97,8 +98,28 @@ def read_clip(
     return clip
 
 
+def _look_through(path: Path, config: ClipConfig) -> tuple[int, video.Resizer]:
+    """The number of a video's frames, and what brings them to the network's size."""
+    num_frames = 0
+
+    def counted():
+        nonlocal num_frames
+        for num_frames, frame in enumerate(video.read_frames(path), 1):  # noqa: B007
+            yield frame
+
+    frames = counted()
+    resize = video.Resizer(config.image_size, config.resize, frames)
+    for _ in frames:
+        pass
+    return num_frames, resize
+
+
 def _read(
-    path: Path, config: ClipConfig, wanted_frames: set[int], wanted_fields: set[int], quality: str
+    path: Path,
+    resize: video.Resizer,
+    encoder: FieldEncoder,
+    wanted_frames: set[int],
+    wanted_fields: set[int],
 ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
     """Decodes the video up to the last frame that is needed.
 
@@ -106,13 +127,12 @@ def _read(
         (frames, fields): frame number -> uint8 (H, W, 3), field number -> uint8 (H, W, 2).
     """
     frames, fields = {}, {}
-    encoder = FieldEncoder(config.flow_bound, quality)
     flow_frames = wanted_fields | {number + 1 for number in wanted_fields}
     needed = wanted_frames | flow_frames
     last = max(needed)
     for number, frame in enumerate(video.read_frames(path)):
         if number in needed:
-            small = video.resize(frame, config.image_size, config.resize)
+            small = resize(frame)
             if number in wanted_frames:
                 frames[number] = small
             if number in flow_frames:

@@ -14,6 +14,34 @@ from stfnet.inference import annotation, prediction
 from stfnet.inference.clip import FieldEncoder, stack
 
 
+class _Follower:
+    """The window around what moves (`preprocessing.video.MotionMap`) in a capture without end.
+
+    Motion counts half after half a clip, and the window moves only for clearly more motion.
+    """
+
+    def __init__(self, clip: ClipConfig, interval: int):
+        self._size = clip.image_size
+        self._motion = video.MotionMap(decay=0.5 ** (2 / (clip.num_frames * interval)))
+        self._window: video.Window | None = None
+        self._last: np.ndarray | None = None
+
+    def add(self, frame: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+        """Takes the next frame, uint8 (H, W, 3).
+
+        Returns:
+            (before, small), uint8 (S, S, 3): the frame in the window, and where the window has
+            moved the frame before in it too, else None.
+        """
+        self._motion.add(frame)
+        window, last = self._motion.window(self._window), self._last
+        moved, self._window, self._last = window != self._window, window, frame
+        small = video.resize(video.cut(frame, window), self._size)
+        if last is None or not moved:
+            return None, small
+        return video.resize(video.cut(last, window), self._size), small
+
+
 class SlidingWindow:
     """The last T sampled frames of a capture and the flow around them, each field computed once.
 
@@ -36,6 +64,7 @@ class SlidingWindow:
         self.fields: dict[int, np.ndarray] = {}  # number -> uint8 (H, W, 2)
         self._pending: collections.deque[tuple[int, np.ndarray]] = collections.deque()
         self._encoder = FieldEncoder(clip.flow_bound, quality)
+        self._resizer = _Follower(clip, interval) if clip.resize == "motion" else None
 
     @property
     def full(self):
@@ -45,7 +74,7 @@ class SlidingWindow:
     def add(self, frame):
         """Takes the next frame, uint8 (H, W, 3) RGB; returns whether a sample became complete."""
         number, self.count = self.count, self.count + 1
-        small = video.resize(frame, self.clip.image_size, self.clip.resize)
+        small = self._resize(frame)
         if number % self.interval == 0:
             self._pending.append((number, small))
         if self.streams != "rgb":
@@ -56,6 +85,14 @@ class SlidingWindow:
             return False
         self._complete(*self._pending.popleft())
         return True
+
+    def _resize(self, frame):
+        if self._resizer is None:
+            return video.resize(frame, self.clip.image_size, self.clip.resize)
+        before, small = self._resizer.add(frame)
+        if before is not None and self.streams != "rgb":
+            self._encoder.add(before, wanted=False)  # flow is of one window
+        return small
 
     def _is_needed(self, field):
         return (field + self.clip.flow_length // 2) % self.interval < self.clip.flow_length

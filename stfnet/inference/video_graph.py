@@ -10,10 +10,7 @@ import tensorflow as tf
 from preprocessing.flow import tvl1_keras
 from preprocessing.flow.constants import GRAPH_BATCH
 from stfnet.config import ClipConfig
-
-# OpenCV's RGB to gray in 15-bit fixed point.
-GRAY_WEIGHTS, GRAY_SHIFT = (9798, 19235, 3735), 15
-SLIVER = 1e-3  # of a pixel: what OpenCV's resize by area does not count
+from stfnet.inference.image_graph import grayscale, motion_window, resize
 
 
 def sample(num_frames, clip: ClipConfig):
@@ -41,174 +38,6 @@ def sample(num_frames, clip: ClipConfig):
             frames = tf.identity(frames)
     offsets = tf.range(clip.flow_length) - clip.flow_length // 2
     return frames, tf.clip_by_value(frames[:, None] + offsets, 0, num_frames - 2)
-
-
-def _scales(source_size, target_size):
-    """Target pixels a source pixel, and its inverse, rounded as OpenCV rounds them."""
-    growth = tf.cast(target_size, tf.float64) / tf.cast(source_size, tf.float64)
-    return growth, 1 / growth
-
-
-def _area_taps(source_size, target_size, first, count, whole):
-    """Resizing of one axis by area: each target pixel is the mean of the source that it covers.
-
-    Args:
-        source_size, target_size: pixels before and after, scalar int32 tensors.
-        first, count: the target pixels wanted.
-        whole: whether both sides shrink by whole numbers, where OpenCV adds first and divides then.
-
-    Returns:
-        Positions int32 (K, count) and weights float32 (K, count) of the K source pixels, in order,
-        that a target pixel may touch; those that it does not touch weigh 0.
-    """
-    source, scale = tf.cast(source_size, tf.float64), _scales(source_size, target_size)[1]
-    start = tf.cast(first + tf.range(count), tf.float64) * scale
-    end, cell = start + scale, tf.minimum(scale, source - start)
-    high = tf.minimum(tf.floor(end), source - 1)
-    low = tf.minimum(tf.math.ceil(start), high)
-    taps = tf.range(tf.math.ceil(scale) + 2)[:, None]
-    position = low - 1 + taps
-    nothing, pixel = tf.zeros_like(start), tf.ones_like(start)
-    left = tf.where(low - start > SLIVER, low - start, nothing)
-    right = tf.minimum(end - high, tf.minimum(cell, pixel))
-    right = tf.where(end - high > SLIVER, right, nothing)
-    covered = tf.where(position < low, left, tf.where(position < high, pixel, right))
-    covered = tf.where(position > high, nothing, covered)
-    weights = tf.where(whole, tf.sign(covered), covered / cell)
-    position = tf.clip_by_value(position, 0, source - 1)
-    return tf.cast(position, tf.int32), tf.cast(weights, tf.float32)
-
-
-def _linear_taps(source_size, target_size, first, count, area):
-    """Resizing of one axis by interpolation, in OpenCV's 11-bit fixed point.
-
-    Args:
-        source_size, target_size, first, count: as `_area_taps`.
-        area: whether the resize is by area, in which, where an axis grows, OpenCV interpolates
-            between the pixels' edges instead of their centres.
-
-    Returns:
-        Two taps (positions, weights), int32 (count,) each; positions reach -1 and source_size.
-    """
-    growth, scale = _scales(source_size, target_size)
-    position = tf.cast(first + tf.range(count), tf.float64)
-    center = tf.cast((position + 0.5) * scale - 0.5, tf.float32)
-    edge = tf.floor(position * scale)
-    low = tf.where(area, tf.cast(edge, tf.float32), tf.floor(center))
-    beyond = tf.maximum(tf.cast(position + 1 - (edge + 1) * growth, tf.float32), 0)
-    fraction = tf.where(area, beyond - tf.floor(beyond), center - low)
-    low = tf.cast(low, tf.int32)
-    weights = [tf.cast(tf.round(weight * 2048), tf.int32) for weight in (1 - fraction, fraction)]
-    return (low, weights[0]), (low + 1, weights[1])
-
-
-def _weighted_sum(lines, taps):
-    """Sums the lines (N, M) that `_area_taps` name, one after the other: float32 (count, M)."""
-    positions, weights = taps
-
-    def add(k, total):
-        line = tf.cast(tf.gather(lines, positions[k]), tf.float32)
-        return k + 1, total + line * weights[k][:, None]
-
-    total = tf.zeros((positions.shape[1], tf.shape(lines)[1]))
-    count = tf.shape(positions)[0]
-    return tf.while_loop(lambda k, _: k < count, add, (0, total), parallel_iterations=1)[1]
-
-
-def _shrink(frame, rows, columns, divisor, halves_up):
-    """Applies `_area_taps` along both axes of a frame, as OpenCV to the last bit.
-
-    Args:
-        frame: uint8 (H, W, 3).
-        rows, columns: taps.
-        divisor: by which the sums are divided.
-        halves_up: whether halves are rounded up, else to the even number.
-
-    Returns:
-        uint8 (S, S, 3).
-    """
-    height, width = tf.shape(frame)[0], tf.shape(frame)[1]
-    lines = tf.reshape(tf.transpose(frame, (1, 0, 2)), (width, height * 3))  # w (h c)
-    lines = _weighted_sum(lines, columns)
-    size = lines.shape[0]
-    lines = tf.transpose(tf.reshape(lines, (size, height, 3)), (1, 0, 2))  # h v c
-    values = _weighted_sum(tf.reshape(lines, (height, size * 3)), rows) * (1 / divisor)
-    rounded = tf.where(halves_up, tf.floor(values + 0.5), tf.round(values))
-    return tf.cast(tf.reshape(rounded, (size, size, 3)), tf.uint8)
-
-
-def _interpolate(frame, rows, columns):
-    """Applies `_linear_taps` along both axes of a frame: uint8 (H, W, 3) to (S, S, 3)."""
-    height, width = tf.shape(frame)[0], tf.shape(frame)[1]
-
-    def tap(image, positions, last, axis):
-        positions = tf.clip_by_value(positions, 0, last)
-        return tf.cast(tf.gather(image, positions, axis=axis), tf.int32)
-
-    total = 2
-    for above_or_below, weight in rows:
-        row = tap(frame, above_or_below, height - 1, 0)  # s w c
-        across = sum(
-            tap(row, left_or_right, width - 1, 1) * weight[:, None]
-            for left_or_right, weight in columns
-        )
-        total += (weight[:, None, None] * (across // 16)) // 65536
-    return tf.cast(tf.clip_by_value(total // 4, 0, 255), tf.uint8)
-
-
-def resize(frames, size, mode):
-    """As `preprocessing.video.resize`, for a batch.
-
-    Args:
-        frames: uint8 (M, H, W, 3); M, H and W may be unknown.
-        size: side of the result, in pixels.
-        mode: `stretch` or `crop`.
-
-    Returns:
-        uint8 (M, size, size, 3).
-    """
-    height, width = tf.shape(frames)[1], tf.shape(frames)[2]
-    if mode == "stretch":
-        new_height = new_width = tf.constant(size)
-    else:
-        short = max(size, round(size * 256 / 224))
-        scale = short / tf.cast(tf.minimum(height, width), tf.float64)
-
-        def scaled(side):
-            rounded = tf.cast(tf.round(tf.cast(side, tf.float64) * scale), tf.int32)
-            return tf.maximum(rounded, short)
-
-        new_height, new_width = scaled(height), scaled(width)
-    vertical = (height, new_height, (new_height - size) // 2, size)
-    horizontal = (width, new_width, (new_width - size) // 2, size)
-    area = new_height * new_width < height * width
-
-    def shrink():
-        whole = (height % new_height == 0) & (width % new_width == 0)
-        rows, columns = _area_taps(*vertical, whole), _area_taps(*horizontal, whole)
-        divisor = tf.where(whole, (height // new_height) * (width // new_width), 1)
-        # OpenCV rounds halves up where it halves both sides, else to the even number.
-        halves_up = (2 * new_height == height) & (2 * new_width == width)
-        divisor = tf.cast(divisor, tf.float32)
-        return each(lambda frame: _shrink(frame, rows, columns, divisor, halves_up))
-
-    def interpolate():
-        rows, columns = _linear_taps(*vertical, area), _linear_taps(*horizontal, area)
-        return each(lambda frame: _interpolate(frame, rows, columns))
-
-    def each(one):
-        # Frame by frame, since in 32 bits a batch of large ones would fill the memory.
-        result = tf.TensorSpec((size, size, 3), tf.uint8)
-        return tf.map_fn(one, frames, fn_output_signature=result)
-
-    return tf.cond(area & (new_height <= height) & (new_width <= width), shrink, interpolate)
-
-
-def grayscale(frames):
-    """As OpenCV's RGB to gray: uint8 (..., 3) to uint8 (...)."""
-    weighted = tf.cast(frames, tf.int32) * tf.constant(GRAY_WEIGHTS)
-    total = tf.reduce_sum(weighted, axis=-1) + (1 << (GRAY_SHIFT - 1))
-    return tf.cast(total // (1 << GRAY_SHIFT), tf.uint8)
 
 
 def encode(field, bound):
@@ -245,6 +74,18 @@ def solve(previous, following, solver):
     return tf.reshape(fields, (-1, size, size, 2))[:count]
 
 
+def _cut_windows(videos, needed):
+    """The part of frames uint8 (B, M, H, W, 3) in which the videos (B, N, H, W, 3) move most."""
+
+    def cut(pair):
+        video, frames = pair
+        top, left, side = motion_window(video)
+        return frames[:, top : top + side, left : left + side]
+
+    result = tf.TensorSpec((None, None, None, 3), tf.uint8)
+    return tf.map_fn(cut, (videos, needed), fn_output_signature=result, parallel_iterations=1)
+
+
 def make_clip(frames, clip: ClipConfig, streams="both", solver=tvl1_keras.solve):
     """The test clip of whole videos: resized, sampled, with the flow fields that it needs.
 
@@ -267,8 +108,11 @@ def make_clip(frames, clip: ClipConfig, streams="both", solver=tvl1_keras.solve)
     needed, place = tf.unique(tf.concat(wanted, axis=0))
     size = clip.image_size
     small = tf.gather(frames, needed, axis=1)  # b m h w c
-    small = tf.reshape(small, (-1, *tf.unstack(tf.shape(frames)[2:4]), 3))
-    small = resize(small, size, clip.resize)
+    mode = clip.resize
+    if mode == "motion":
+        small, mode = _cut_windows(frames, small), "stretch"
+    small = tf.reshape(small, (-1, *tf.unstack(tf.shape(small)[2:4]), 3))
+    small = resize(small, size, mode)
     small = tf.reshape(small, (batch, -1, size, size, 3))
     inputs = {}
     if streams != "flow":

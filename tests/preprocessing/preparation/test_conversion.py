@@ -96,7 +96,7 @@ def test_a_real_ucf101_file_has_141_frames_and_140_fields():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"resize": "squash"}, "resize='squash' is not one of 'stretch', 'crop'"),
+        ({"resize": "squash"}, "resize='squash' is not one of 'stretch', 'crop', 'motion'"),
         ({"jpeg_quality": 0}, r"jpeg_quality=0 is not a whole number in \[1, 100\]"),
         ({"image_size": 8}, r"image_size=8 is not a whole number in \[16, 8192\]"),
         ({"flow_bound": 0.0}, r"flow_bound=0.0 is not a number in \(0, 10000\]"),

@@ -15,7 +15,7 @@ from stfnet.inference.clip import FieldEncoder, read_clip, stack
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
 
-@pytest.mark.parametrize("resize", ["stretch", "crop"])
+@pytest.mark.parametrize("resize", ["stretch", "crop", "motion"])
 def test_a_file_gives_the_same_bytes_as_its_lossless_record(moving_square, resize):
     config = dataclasses.replace(CLIP, resize=resize)
     settings = conversion.Settings(image_size=32, resize=resize, image_format="png")

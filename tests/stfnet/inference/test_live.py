@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import cv2
@@ -43,6 +44,30 @@ def test_a_window_over_a_whole_video_is_its_test_clip(tiny_run, moving_square, c
     assert len(computed) == 10
     for first, second in itertools.pairwise(computed):
         np.testing.assert_array_equal(first[1], second[0])
+
+
+def test_the_window_follows_what_moves_and_flow_is_of_one_window(tiny_run):
+    """A bright block over still noise, first on the left, then on the right."""
+    clip = prediction.load_run(tiny_run)[1].model.clip
+    clip = dataclasses.replace(clip, resize="motion")
+    window = live.SlidingWindow(clip, "both", 3, "fast")
+    rng = np.random.default_rng(0)
+    still = rng.integers(0, 90, (60, 160, 3), np.uint8)
+    brightness = []
+    for k in range(60):
+        frame = still.copy()
+        left = (10 if k < 30 else 130) + k % 6
+        frame[20:40, left : left + 14] = 255
+        window.add(frame)
+        if window.samples:
+            brightness.append(window.samples[-1][1].max(axis=(0, 1)).min())
+    # The block is in the window but for the first frames after it came and after it jumped.
+    assert np.mean(np.array(brightness) > 200) > 0.75 and brightness[-1] > 200
+    # The background stands still: a field between two windows would move all of it.
+    fields = np.stack([stack for *_, stack in window.samples]).astype(int)
+    assert np.median(np.abs(fields - 128)) <= 1
+    inputs = window.clip_inputs()
+    assert inputs["rgb"].shape[1:3] == (clip.image_size, clip.image_size)
 
 
 def test_only_fields_of_a_stack_are_computed(tiny_run, moving_square, computed):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from preprocessing import flow, records, video
+from preprocessing import flow, records
 from preprocessing.errors import UserError
 from preprocessing.flow import tvl1_keras
 from preprocessing.preparation import conversion
@@ -15,36 +15,6 @@ from stfnet.inference import video_graph
 from stfnet.inference.clip import read_clip
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=20)
-
-
-SIZES = [
-    (96, 128),  # by area, fractions of pixels
-    (64, 64),  # by area, whole pixels, halves to be rounded up
-    (30, 31),  # enlarged
-    (32, 32),  # kept
-    (20, 300),  # by area, but one side grows
-    (300, 20),
-    (693, 149),  # the same; 224 / 693 is 32 / 99, where rounding decides between two pixels
-    (1080, 608),
-    *np.random.default_rng(0).integers(20, 700, (20, 2)).tolist(),
-]
-
-
-@pytest.mark.parametrize("mode", ["stretch", "crop"])
-@pytest.mark.parametrize("target", [32, 224])
-def test_frames_are_resized_as_by_opencv_to_the_last_bit(target, mode):
-    for height, width in SIZES:
-        frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-        (resized,) = video_graph.resize(frame[None], target, mode).numpy()
-        expected = video.resize(frame, target, mode)
-        np.testing.assert_array_equal(resized, expected, err_msg=f"{height} x {width}")
-
-
-def test_gray_is_opencvs():
-    colors = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
-    np.testing.assert_array_equal(
-        video_graph.grayscale(colors), cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)
-    )
 
 
 def test_flow_is_encoded_as_in_the_records():
@@ -118,7 +88,7 @@ def _opencv(previous, following):
 
 
 @pytest.mark.parametrize("streams", ["both", "rgb", "flow"])
-@pytest.mark.parametrize("resize", ["stretch", "crop"])
+@pytest.mark.parametrize("resize", ["stretch", "crop", "motion"])
 def test_with_opencvs_solver_the_clip_is_that_of_the_file_to_the_last_bit(
     moving_wall, resize, streams
 ):

@@ -1,0 +1,91 @@
+import cv2
+import numpy as np
+import pytest
+
+from preprocessing import video
+from preprocessing.video import motion
+
+
+def _moving_block(size=(120, 256), at=(70, 200), side=16, count=12, seed=0):
+    """Frames of still noise with a block of flickering noise at a place."""
+    rng = np.random.default_rng(seed)
+    frames = np.repeat(rng.integers(0, 256, (1, *size, 3), np.uint8), count, axis=0)
+    top, left = at
+    frames[:, top : top + side, left : left + side] = 255 * (np.arange(count) // 2 % 2)[
+        :, None, None, None
+    ].astype(np.uint8)
+    return frames
+
+
+def _window(frames, present=None):
+    motions = video.MotionMap()
+    for frame in frames:
+        motions.add(frame)
+    return motions.window(present)
+
+
+@pytest.mark.parametrize("at", [(0, 0), (70, 200), (100, 20), (50, 128), (104, 240)])
+def test_the_window_holds_what_moves(at):
+    top, left, side = _window(_moving_block(at=at))
+    assert side == 72  # three fifths of 120
+    assert 0 <= top <= 48 and 0 <= left <= 256 - 72
+    assert top <= at[0] + 2 and at[0] + 14 <= top + side
+    assert left <= at[1] + 2 and at[1] + 14 <= left + side
+
+
+def test_the_window_has_the_most_motion_of_all():
+    """Against every window of the grid, summed one by one."""
+    frames = _moving_block(at=(30, 60)) // 2 + _moving_block(at=(80, 190), seed=1) // 2
+    small = [
+        cv2.cvtColor(cv2.resize(frame, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        for frame in frames
+    ]
+    energy = np.zeros((64, 64))
+    for before, after in zip(small, small[2:], strict=False):
+        change = np.abs(after.astype(int) - before)
+        energy += np.clip(change - change.sum() // 4096 - 4, 0, 40)
+    side, rows, columns = motion.cells(120, 256)
+    assert (rows, columns) == (38, 18)
+    best = max(
+        ((y, x) for y in range(65 - rows) for x in range(65 - columns)),
+        key=lambda at: energy[at[0] : at[0] + rows, at[1] : at[1] + columns].sum(),
+    )
+    top, left, _ = _window(frames)
+    assert abs((top + side / 2) / 120 - (best[0] + rows / 2) / 64) < 1 / 64
+    assert abs((left + side / 2) / 256 - (best[1] + columns / 2) / 64) < 1 / 64
+
+
+def test_noise_and_flicker_of_the_whole_picture_do_not_move_it():
+    frames = _moving_block(at=(20, 30)).astype(int)
+    rng = np.random.default_rng(1)
+    frames = frames // 2 + 40 + 20 * (np.arange(12) // 3 % 2)[:, None, None, None]
+    noisy = np.clip(frames + rng.integers(-4, 5, frames.shape), 0, 255).astype(np.uint8)
+    top, left, side = _window(noisy)
+    assert top <= 20 and top + side >= 36 and left <= 30 and left + side >= 46
+
+
+def test_a_still_video_has_the_central_window():
+    assert _window(np.zeros((5, 100, 200, 3), np.uint8)) == pytest.approx((20, 70, 60), abs=2)
+
+
+def test_a_followed_window_stays_until_clearly_more_moves_elsewhere():
+    frames = _moving_block(at=(40, 40))
+    first = _window(frames)
+    assert _window(_moving_block(at=(44, 46)), first) == first
+    other = _window(_moving_block(at=(40, 210)), first)
+    assert other.left > 128
+
+
+def test_resizer_cuts_and_enlarges():
+    frames = _moving_block(at=(70, 200))
+    resize = video.Resizer(32, "motion", frames)
+    small = resize(frames[0])
+    top, left, side = resize.window
+    expected = video.resize(
+        np.ascontiguousarray(frames[0, top : top + side, left : left + side]), 32
+    )
+    np.testing.assert_array_equal(small, expected)
+    untouched = video.Resizer(32, "stretch", iter(()))
+    np.testing.assert_array_equal(untouched(frames[0]), video.resize(frames[0], 32))
+    with pytest.raises(ValueError, match="Resizer"):
+        video.resize(frames[0], 32, "motion")

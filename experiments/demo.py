@@ -115,6 +115,7 @@ def main(_):
     step("export", f"--workdir={run}", f"--output={output}/export")
     exported = output / "export"
     step("predict", f"--model={exported}", f"--video={video}", f"--output={output}/predict")
+    step("explain", f"--model={run}", f"--video={video}", f"--output={output}/explain")
     both = results["both"]
     summary = {
         **{name: both[name] for name in ("dataset", "protocol", "top1", "top5", "chance")},
@@ -130,6 +131,7 @@ def main(_):
         f"--ablation={output / 'results.json'}",
         f"--output={output / 'report'}",
     )
+    step("compare", f"--results={run}", f"--output={output}/compare")
     print(f"\n{json.dumps(summary, indent=1)}\n")
     for content, path in (
         ("rendered videos", videos),
@@ -137,7 +139,9 @@ def main(_):
         ("run", run),
         ("SavedModel", output / "export"),
         ("prediction and annotated mp4", output / "predict"),
+        ("what the prediction rests on", output / "explain"),
         ("report", output / "report" / "report.html"),
+        ("the paper's tables beside it", output / "compare"),
         ("results", output / "results.json"),
     ):
         print(f"{content:30s} {path}")

@@ -27,7 +27,10 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["stfnet*", "preprocessing*", "experiments*"]),
-    package_data={"stfnet.evaluation": ["*.html.jinja"], "experiments": ["*.html.jinja"]},
+    package_data={
+        "stfnet.evaluation": ["report.css", "report.html.jinja", "report.js"],
+        "experiments": ["*.html.jinja"],
+    },
     install_requires=[
         "absl-py>=2.1",
         "google-crc32c>=1.5",

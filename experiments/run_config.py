@@ -46,6 +46,30 @@ def folders_of_folds(workdir: Path, folds: Iterable[str]) -> dict[str, Path]:
     return folders
 
 
+def check_one_run(workdir: Path) -> None:
+    """Checks that a folder is not that of several folds, nor one of fused predictions.
+
+    Raises:
+        UserError: it is; the message says what to do for one run.
+    """
+    workdir = Path(workdir)
+    if (workdir / run.CONFIG_FILE).exists():
+        return
+    pattern = run_of_fold(workdir, "*").name
+    folds = sorted(path.parent for path in workdir.glob(f"{pattern}/{run.CONFIG_FILE}"))
+    if folds:
+        raise UserError(
+            f"{workdir} holds the runs of {len(folds)} folds, and one run is needed: give "
+            f"--workdir={folds[0]} and so on for each; their mean is in {workdir}/results.json "
+            f"and, as a table, in what experiments.compare --results={workdir} writes"
+        )
+    if (workdir / "results.json").exists():
+        raise UserError(
+            f"{workdir} holds the fused predictions of several runs, and one run is needed: give "
+            "--workdir of each; experiments.compare shows fused results beside theirs"
+        )
+
+
 def make_run_config(config, record_set) -> RunConfig:
     """Joins a configuration with the classes of the records.
 

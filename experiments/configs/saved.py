@@ -1,0 +1,35 @@
+"""The settings of a finished run, to train it once more.
+
+    python -m experiments.train --config=experiments/configs/saved.py:RUN/config.json \\
+        --records=RECORDS --workdir=NEW
+
+Time and Expected result: the run's own, up to rounding. On the same records the parts of the split
+are the same, with the same SHA-256 in the report; the classes are read from the records.
+"""
+
+from ml_collections import config_dict
+
+from experiments.configs import defaults
+from preprocessing.errors import UserError
+from stfnet.config import RunConfig, read_json, to_dict
+
+
+def get_config(path: str = "") -> config_dict.ConfigDict:
+    """Reads `config.json` in the folder of a run.
+
+    Args:
+        path: of that file.
+
+    Raises:
+        UserError: no file is named, or it holds no settings of a run.
+    """
+    if not path:
+        raise UserError(
+            "experiments/configs/saved.py needs the settings of a run: give "
+            "--config=experiments/configs/saved.py:RUN/config.json"
+        )
+    values = to_dict(read_json(RunConfig, path))
+    for name in ("name", "classes"):  # of the records
+        del values[name]
+    del values["model"]["num_classes"]
+    return defaults.changed(**values)

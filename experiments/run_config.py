@@ -7,6 +7,7 @@ from pathlib import Path
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import ModelConfig, RunConfig, TrainingConfig, from_dict
+from stfnet.evaluation import result_files
 
 
 def run_of_fold(workdir: Path, fold: str) -> Path:
@@ -60,10 +61,11 @@ def check_one_run(workdir: Path) -> None:
     if folds:
         raise UserError(
             f"{workdir} holds the runs of {len(folds)} folds, and one run is needed: give "
-            f"--workdir={folds[0]} and so on for each; their mean is in {workdir}/results.json "
-            f"and, as a table, in what experiments.compare --results={workdir} writes"
+            f"--workdir={folds[0]} and so on for each; their mean is in "
+            f"{result_files.paths_in(workdir).results} and, as a table, in what "
+            f"experiments.compare --results={workdir} writes"
         )
-    if (workdir / "results.json").exists():
+    if result_files.paths_in(workdir).results.exists():
         raise UserError(
             f"{workdir} holds the fused predictions of several runs, and one run is needed: give "
             "--workdir of each; experiments.compare shows fused results beside theirs"

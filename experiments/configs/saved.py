@@ -7,6 +7,8 @@ Time and Expected result: the run's own, up to rounding. On the same records the
 are the same, with the same SHA-256 in the report; the classes are read from the records.
 """
 
+from pathlib import Path
+
 from ml_collections import config_dict
 
 from experiments.configs import defaults
@@ -28,7 +30,7 @@ def get_config(path: str = "") -> config_dict.ConfigDict:
             "experiments/configs/saved.py needs the settings of a run: give "
             "--config=experiments/configs/saved.py:RUN/config.json"
         )
-    values = to_dict(read_json(RunConfig, path))
+    values = to_dict(read_json(RunConfig, Path(path)))
     for name in ("name", "classes"):  # of the records
         del values[name]
     del values["model"]["num_classes"]

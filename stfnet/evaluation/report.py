@@ -5,7 +5,7 @@ import hashlib
 import json
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,17 @@ from preprocessing import files, records
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import RunConfig, to_dict
-from stfnet.evaluation import bootstrap, report_clips, report_examples, result_files
-from stfnet.evaluation.report_examples import CLIPS, MOST_FILM_BYTES, data_url
+from stfnet.evaluation import bootstrap, report_clips, result_files
+from stfnet.evaluation.report_examples import (
+    MOST_FILM_BYTES,
+    data_url,
+    read_examples,
+    with_films,
+)
 from stfnet.inference import prediction
 
 REPORT_FILE = "report.html"
+HERE = Path(__file__).parent  # of the template, style and script
 PROTOCOLS = {
     "official": "the official split of the data set",
     "group": "7:3 by whole groups, so that no test clip shares its source with a training clip",
@@ -98,7 +104,7 @@ def write_report(
     ablation: Path | None = None,
     published: Mapping[str, float] | None = None,
     paper: Mapping[str, Mapping] | None = None,
-    clips: int = CLIPS,
+    clips: int = 8,
     grad_cam: bool = False,
 ) -> Path:
     """Writes `report.html`, a page that needs no other file.
@@ -129,12 +135,10 @@ def write_report(
             f"versions did not write: evaluate the run again with experiments.evaluate "
             f"--workdir={workdir}"
         )
-    wrong, right = report_examples.read_examples(workdir, clips)
+    wrong, right = read_examples(workdir, clips)
     if record_set is not None and (wrong or right):
         network = prediction.load_run(workdir)[0] if grad_cam else None
-        examples = report_examples.with_films(
-            [*wrong, *right], workdir, record_set, config, network
-        )
+        examples = with_films([*wrong, *right], workdir, record_set, config, network)
         wrong, right = examples[: len(wrong)], examples[len(wrong) :]
     paths = result_files.paths_in(workdir)
     pictures = {
@@ -146,11 +150,10 @@ def write_report(
         )
         if path.is_file()
     }
-    here = Path(__file__).parent
-    script = (here / "report.js").read_text(encoding="utf-8")
+    script = (HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here),
+        loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -177,7 +180,7 @@ def write_report(
         configuration=json.dumps(to_dict(config), indent=1),
         commands=_commands(workdir, record_set),
         versions=_versions(record_set),
-        style=markupsafe.Markup((here / "report.css").read_text(encoding="utf-8")),
+        style=markupsafe.Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=markupsafe.Markup(script),
         script_digest=f"sha256-{digest}",
     )

@@ -1,4 +1,4 @@
-"""Clips of tested videos as short films that a page plays: frames, flow, and what was recognised."""
+"""Clips of tested videos as short films for a page: frames, flow, and what was recognised."""
 
 import dataclasses
 import tempfile

@@ -15,7 +15,6 @@ from stfnet.config import RunConfig
 from stfnet.evaluation import report_clips, result_files
 from stfnet.evaluation.report_clips import Recognised
 
-CLIPS = 8  # films in a page, unless told otherwise
 MOST_RIGHT = 4  # recognised clips that are shown
 MOST_FILM_BYTES = 16_000_000  # of a page: mail takes it, and a browser opens it at once
 
@@ -86,8 +85,13 @@ def read_examples(workdir: Path, count: int) -> tuple[list[Example], list[Exampl
     """
 
     def example(row: dict[str, str]) -> Example:
-        probabilities = (float(row[name]) for name in ("probability", "probability_of_class"))
-        return Example(row["video"], row["class"], row["predicted"], *probabilities)
+        return Example(
+            name=row["video"],
+            truth=row["class"],
+            predicted=row["predicted"],
+            probability=float(row["probability"]),
+            probability_of_class=float(row["probability_of_class"]),
+        )
 
     try:
         wrong, right = choose_examples(result_files.read_predictions(workdir), count)

@@ -1,6 +1,7 @@
 """A headless Chromium for pages, driven over its DevTools protocol, and the folder of a run."""
 
 import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ import pytest
 
 from stfnet import run
 from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
-from stfnet.evaluation import result_files
+from stfnet.evaluation import plots, result_files
 from stfnet.evaluation.details import details
 
 PATIENCE = 60  # seconds for an answer of the browser
@@ -28,8 +29,11 @@ class Chromium:
     """
 
     def __init__(self, program, profile):
-        commands, self._commands = os.pipe()
-        self._messages, messages = os.pipe()
+        pipes = *os.pipe(), *os.pipe()
+        commands, messages = (fcntl.fcntl(pipes[k], fcntl.F_DUPFD, 10) for k in (0, 3))
+        os.close(pipes[0])
+        os.close(pipes[3])
+        self._commands, self._messages = pipes[1:3]
         self._buffer, self._numbers = b"", itertools.count(1)
         self.complaints = []
         arguments = [
@@ -43,9 +47,9 @@ class Chromium:
             *("--no-first-run", "--disable-background-networking", "--disable-extensions"),
             *("--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"),
         ]
-        # Chromium reads from descriptor 3 and writes to 4, whatever numbers the pipes have here.
+        # Chromium reads from descriptor 3 and writes to 4; the pipes have other numbers.
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{messages}', "sh", *arguments],
+            ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{messages}', "bash", *arguments],
             pass_fds=(commands, messages),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -130,6 +134,13 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def wait_until(self, condition):
+        """Waits for a JavaScript expression to become true."""
+        end = time.monotonic() + PATIENCE
+        while not self.evaluate(condition):
+            assert time.monotonic() < end, f"not within {PATIENCE} seconds: {condition}"
+            time.sleep(0.05)
+
     def press(self, key):
         """Presses a key, such as Tab or Enter, on the element that has the focus."""
         text = {"Enter": "\r"}.get(key, "")
@@ -146,3 +157,58 @@ def chromium(tmp_path_factory):
     browser = Chromium(program, tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="session")
+def make_evaluated(tiny_records):
+    """Function of a folder and records that leaves a run there as an evaluation does.
+
+    Every video of the test part is taken for a move to the right, the later the surer.
+    """
+
+    def make(folder, record_set=tiny_records):
+        model = ModelConfig(3, ClipConfig(num_frames=3, flow_length=4, image_size=32), lstm_units=7)
+        config = RunConfig("squares", record_set.classes, model, TrainingConfig())
+        videos = run.draw_videos(record_set, config)
+        with run.writing(folder, config, videos):
+            pass
+        positions = run.locate(videos, record_set).test
+        tested = [record_set.videos[k] for k in positions]
+        labels = np.array([video.label for video in tested])
+        right = tiny_records.classes.index("Right")
+        probabilities = np.zeros((len(tested), 3), np.float32)
+        probabilities[:, right] = np.linspace(0.5, 0.9, len(tested))
+        probabilities[:, (right + 1) % 3] = 0.9 * (1 - probabilities[:, right])
+        probabilities[:, (right + 2) % 3] = 0.1 * (1 - probabilities[:, right])
+        confusion = np.zeros((3, 3), int)
+        np.add.at(confusion, (labels, right), 1)
+        results = {
+            **{"dataset": "squares", "protocol": "group", "fold": "1", "split": "test"},
+            **{"streams": "both", "top1": 1 / 3, "top5": 1.0, "mean_class_accuracy": 1 / 3},
+            **{"chance": 1 / 3, "majority": 0.25, "leak": 0.0, "num_classes": 3},
+            **{"num_test": len(tested), "num_train": len(videos.train)},
+            "validated_on": "groups held back from training",
+            "certificate": videos.certificate(),
+            **{"unseen": ["v_new"], "lost": [], "changed": []},
+            "per_class": {name: float(k == right) for k, name in enumerate(record_set.classes)},
+            "confusion": confusion.tolist(),
+            **details(probabilities, labels, record_set.classes, tested),
+        }
+        result_files.write(folder, results, probabilities, positions, record_set)
+        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        history = [dict.fromkeys(names, 1 / k) | {"stage": 1} for k in (1, 2, 3)]
+        plots.draw_curves(history, folder / run.CURVES_FILE)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _evaluated(make_evaluated, tmp_path_factory):
+    return make_evaluated(tmp_path_factory.mktemp("evaluated"))
+
+
+@pytest.fixture
+def evaluated(_evaluated, tmp_path):
+    """Folder of a run as `make_evaluated` leaves it."""
+    return shutil.copytree(_evaluated, tmp_path / "run")

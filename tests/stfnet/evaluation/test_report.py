@@ -1,6 +1,7 @@
 import base64
 import html.parser
 import json
+import re
 
 import cv2
 import numpy as np
@@ -9,78 +10,38 @@ import pytest
 from preprocessing import splits
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
-from stfnet.evaluation import report, result_files
-from stfnet.evaluation.details import details
-from stfnet.inference import annotation
+from stfnet.evaluation import report, report_examples, result_files
 
 
 class Page(html.parser.HTMLParser):
-    """Text, images and the balance of tags of a page."""
+    """Text, pictures, films and the balance of tags of a page."""
 
     def __init__(self, path):
         super().__init__()
-        self.images, self.addresses, self.text, self.open = [], [], "", []
+        self.images, self.films, self.addresses, self.text, self.open = [], [], [], "", []
         self.feed(path.read_text())
         self.text = " ".join(self.text.split())
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.addresses += [attributes[k] for k in ("src", "href") if k in attributes]
+        self.addresses += [attributes[k] for k in ("src", "href", "poster") if k in attributes]
         if tag == "img":
-            encoded = attributes["src"].partition(";base64,")[2]
-            content = np.frombuffer(base64.b64decode(encoded), np.uint8)
+            content = np.frombuffer(self._content(attributes["src"]), np.uint8)
             self.images.append(cv2.imdecode(content, cv2.IMREAD_COLOR)[..., ::-1])
-        if tag not in ("img", "meta"):
+        if tag == "video":
+            self.films.append(self._content(attributes["src"]))
+        if tag not in ("img", "meta", "br"):
             self.open.append(tag)
+
+    def _content(self, address):
+        return base64.b64decode(address.partition(";base64,")[2])
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.text += data + " "
-
-
-@pytest.fixture
-def evaluated(tiny_records, tmp_path):
-    """A run's folder as an evaluation leaves it, every test video taken for a move to the right."""
-    model = ModelConfig(3, ClipConfig(num_frames=3, flow_length=4, image_size=32), lstm_units=7)
-    config = RunConfig("squares", tiny_records.classes, model, TrainingConfig())
-    probabilities = np.zeros((24, 3), np.float32)
-    right = tiny_records.classes.index("Right")
-    probabilities[:, right] = np.linspace(0.5, 0.96, 24)
-    probabilities[:, (right + 1) % 3] = 1 - probabilities[:, right]
-    videos = run.draw_videos(tiny_records, config)
-    with run.writing(tmp_path, config, videos):
-        pass
-    results = {
-        "dataset": "squares",
-        "protocol": "group",
-        "fold": "1",
-        "split": "test",
-        "streams": "both",
-        "top1": 1 / 3,
-        "top5": 1.0,
-        "mean_class_accuracy": 1 / 3,
-        "chance": 1 / 3,
-        "majority": 0.25,
-        "leak": 0.0,
-        "num_test": 24,
-        "num_train": 48,
-        "num_classes": 3,
-        "validated_on": "groups held back from training",
-        "certificate": videos.certificate(),
-        "unseen": ["v_new"],
-        "lost": [],
-        "changed": [],
-        "per_class": {"Left": 0.0, "Right": 1.0, "Still": 0.0},
-        "confusion": [[0, 8, 0], [0, 8, 0], [0, 8, 0]],
-    }
-    tested = tiny_records.videos[:24]
-    labels = np.array([video.label for video in tested])
-    results |= details(probabilities, labels, tiny_records.classes, tested)
-    result_files.write(tmp_path, results, probabilities, range(24), tiny_records)
-    return tmp_path
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data + " "
 
 
 def test_the_page_holds_figures_settings_and_pictures_in_itself(evaluated, tiny_records):
@@ -99,17 +60,46 @@ def test_the_page_holds_figures_settings_and_pictures_in_itself(evaluated, tiny_
     for text in ("33.3 % top-1", "25.0 %", "frames alone 62.5 %", "two-stream <fusion> 92.5 %"):
         assert text in page.text
     assert run.read_videos(evaluated).sha256 in page.text
-    assert "15 training, 3 validation, 6 test" in " ".join(page.text.split())
+    assert "15 training, 3 validation, 6 test" in page.text
     assert "1 videos of the records unknown to the run" in page.text
     # What differs from the paper's settings, and only those.
-    assert "paper model.lstm_units 7 101 training.batch_size 1 8 Whole" in page.text
-    # The confusion matrix, four mistakes, and one success of the only class that has any.
-    assert len(page.images) == 1 + 4 + 1
-    for clip in page.images[1:]:
-        assert clip.shape == (2 * annotation.CELL, 3 * annotation.CELL, 3)
-    # The surest mistake comes first: the last video in the records that does not move right.
-    last = [video.id for video in tiny_records.videos if video.class_name != "Right"][-1]
-    assert page.text.index(last) < page.text.index("Recognised")
+    assert "paper model.lstm_units 7 101 training.batch_size 1 8 Settings as in" in page.text
+    # Curves, reliability and confusion matrix; four mistakes, and one class that has a success.
+    assert len(page.images) == 3 and len(page.films) == 4 + 1
+    films = re.search(r"5 films, (\d\.\d) MB of this page \(at most 16 MB\)", page.text)
+    assert float(films[1]) < path.stat().st_size / 1e6
+
+
+def test_figures_stand_with_what_results_json_says_of_them(evaluated):
+    results = result_files.read_results(evaluated)
+    page = Page(report.write_report(evaluated, evaluated / "r"))
+    low, high = results["intervals"]["top1"]
+    assert f"33.3 % top-1 {100 * low:.1f} to {100 * high:.1f} %" in page.text
+    drawn = results["bootstrap"]
+    assert f"bootstrap over {drawn['count']} {drawn['drawn']}" in page.text
+    assert f"rough, since there are few {drawn['drawn']}" in page.text
+    error = results["calibration"]["expected_calibration_error"]
+    assert f"Expected calibration error {error:.3f}" in page.text
+    filled = [row for row in results["calibration"]["bins"] if row["count"]]
+    for row in filled:
+        figures = f"{row['count']} {100 * row['confidence']:.1f} % {100 * row['accuracy']:.1f} %"
+        assert f"{row['low']:.2f} to {row['high']:.2f} {figures}" in page.text
+    for name, one in results["classes"].items():
+        assert f"{name} {one['videos']} {100 * one['recall']:.1f} %" in page.text
+    for pair in results["most_confused"]:
+        assert " ".join(map(str, (*pair["classes"], *pair["directions"]))) in page.text
+    for one in results["most_wrong"]:
+        given = f"{100 * one['probability_of_class']:.1f} % {one['predicted']}"
+        assert f"{one['video']} {one['class']} {given}" in page.text
+
+
+def test_the_commands_name_the_files_of_this_run(make_evaluated, tiny_records, tmp_path):
+    folder = make_evaluated(tmp_path / "a run; rm -r")
+    page = Page(report.write_report(folder, tmp_path / "r", tiny_records))
+    assert f"--config='experiments/configs/saved.py:{folder}/config.json'" in page.text
+    assert f"--verify={tiny_records.folder}" in page.text
+    assert tiny_records.versions["opencv"] in page.text
+    assert "--verify=RECORDS" in Page(report.write_report(folder, tmp_path / "r")).text
 
 
 def test_baselines_stand_beside_the_run_where_they_were_computed(evaluated):
@@ -140,6 +130,16 @@ def test_a_run_that_was_not_evaluated_is_refused(evaluated):
         report.write_report(evaluated, evaluated / "report")
 
 
+def test_results_of_an_earlier_version_are_refused(evaluated):
+    path = evaluated / "results.json"
+    results = json.loads(path.read_text())
+    del results["intervals"], results["calibration"]
+    path.write_text(json.dumps(results))
+    with pytest.raises(UserError, match=r"lacks intervals, calibration, .*: evaluate"):
+        report.write_report(evaluated, evaluated / "report")
+    assert not (evaluated / "report").exists()
+
+
 @pytest.mark.parametrize("content", ["[]", "{}", '{"ablation": {"rgb": "high"}}', "\x00"])
 def test_an_ablation_that_is_none_is_refused(evaluated, content):
     path = evaluated / "ablation.json"
@@ -148,33 +148,20 @@ def test_an_ablation_that_is_none_is_refused(evaluated, content):
         report.write_report(evaluated, evaluated / "report", ablation=path)
 
 
-def test_the_examples_are_the_surest_of_each_kind():
-    rows = [
-        {"class": truth, "predicted": predicted, "probability": probability}
-        for truth, predicted, probability in (
-            ("A", "B", "0.4"),
-            ("A", "A", "0.7"),
-            ("A", "A", "0.9"),
-            ("B", "A", "0.8"),
-            ("B", "B", "0.5"),
-            ("C", "C", "0.6"),
-        )
-    ]
-    wrong, right = report.choose_examples(rows, 2)
-    assert wrong == [rows[3], rows[0]]
-    assert right == [rows[2], rows[5]]  # one of each class, the surest first
-
-
-def test_a_prediction_that_is_none_is_refused(evaluated):
-    (evaluated / "predictions.csv").write_text("video,class,predicted\nv,A,B\n")
-    with pytest.raises(UserError, match=r"predictions\.csv has a row that is no prediction"):
-        report.write_report(evaluated, evaluated / "report")
-
-
 def test_without_predictions_the_page_has_no_examples(evaluated, tiny_records):
     (evaluated / "predictions.csv").unlink()
     page = Page(report.write_report(evaluated, evaluated / "report", tiny_records))
-    assert len(page.images) == 1 and "Test clips" not in page.text  # the confusion matrix
+    assert not page.films and "Test clips" not in page.text
+
+
+def test_films_stop_at_the_bound_and_the_page_says_why(evaluated, tiny_records, monkeypatch):
+    path = report.write_report(evaluated, evaluated / "report", tiny_records)
+    addresses = [one for one in Page(path).addresses if not one.startswith("data:image/png")]
+    two = sum(map(len, addresses[:4]))  # films, each with its poster
+    monkeypatch.setattr(report_examples, "MOST_FILM_BYTES", two)
+    page = Page(report.write_report(evaluated, evaluated / "report", tiny_records))
+    assert len(page.films) == 2
+    assert page.text.count("(no film: the page would be too large)") == 3
 
 
 def test_every_protocol_is_explained():

@@ -60,7 +60,7 @@ def check_one_run(workdir: Path) -> None:
     folds = sorted(path.parent for path in workdir.glob(f"{pattern}/{run.CONFIG_FILE}"))
     if folds:
         raise UserError(
-            f"{workdir} holds the runs of {len(folds)} folds, and one run is needed: give "
+            f"{workdir} holds the runs of several folds, and one run is needed: give "
             f"--workdir={folds[0]} and so on for each; their mean is in "
             f"{result_files.paths_in(workdir).results} and, as a table, in what "
             f"experiments.compare --results={workdir} writes"

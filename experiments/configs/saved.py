@@ -27,7 +27,7 @@ def get_config(path: str = "") -> config_dict.ConfigDict:
     """
     if not path:
         raise UserError(
-            "experiments/configs/saved.py needs the settings of a run: give "
+            "experiments/configs/saved.py needs the settings of a run: give experiments.train "
             "--config=experiments/configs/saved.py:RUN/config.json"
         )
     values = to_dict(read_json(RunConfig, Path(path)))

@@ -52,8 +52,13 @@ def _read_ablation(path: Path) -> dict[str, float]:
         raise UserError(f"{path} is no JSON file with an `ablation` of top-1 figures") from error
 
 
-def _settings(config: RunConfig, paper: Mapping[str, Mapping]) -> list[tuple[str, Any, Any]]:
-    """Every setting: rows of (name, value, the paper's)."""
+def settings_beside(config: RunConfig, paper: Mapping[str, Mapping]) -> list[tuple[str, Any, Any]]:
+    """Every setting of a run beside the paper's: rows of (name, value, the paper's).
+
+    Args:
+        config: of the run.
+        paper: nested dictionaries `model` and `training`; settings they lack count as the run's.
+    """
     rows = []
 
     def compare(name: str, value: Any, default: Any) -> None:
@@ -176,7 +181,7 @@ def write_report(
         film_count=len(filmed),
         film_bytes=sum(len(one.film) + len(one.poster) for one in filmed),
         most_film_bytes=MOST_FILM_BYTES,
-        settings=_settings(config, paper) if paper else None,
+        settings=settings_beside(config, paper) if paper else None,
         configuration=json.dumps(to_dict(config), indent=1),
         commands=_commands(workdir, record_set),
         versions=_versions(record_set),

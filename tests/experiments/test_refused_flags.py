@@ -69,6 +69,12 @@ CASES = {
         ((*FEATURES, "--weights=a.h5", "--network=r"), "one of --weights=FILE.h5 (or imagenet)"),
         ((*FEATURES, "--network=r", "--output=a_file"), "--output=a_file: a_file is no folder"),
     ],
+    "report": [
+        (
+            ("--workdir=w", "--output=o", "--nograd_cam"),
+            "--grad_cam has no effect without --records",
+        ),
+    ],
     "predict": [
         ((*LIVE, "--top=3"), "--top has no effect with --live"),
         ((*LIVE, "--video_format=webm"), "--video_format has no effect with --live without"),

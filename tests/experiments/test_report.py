@@ -6,7 +6,9 @@ import sys
 
 import numpy as np
 
-from stfnet import ClipConfig, ModelConfig, run
+from experiments import run_config
+from preprocessing import files
+from stfnet import ClipConfig, ModelConfig, build_stfnet, run
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import evaluate, result_files
 
@@ -38,7 +40,37 @@ def test_the_page_of_a_run_of_a_published_data_set_stands_beside_the_paper(tiny_
     result_files.write(workdir, *results, tiny_records)
     done = _run(f"--workdir={workdir}", f"--output={output}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"written: {output / 'report.html'}\n"
+    assert re.fullmatch(rf"written: {output / 'report.html'} \(0\.\d MB\)\n", done.stdout)
     page = re.sub(r"<[^>]*>|\s+", " ", (output / "report.html").read_text())
     for text in ("Beside published figures", "two-stream LSTM 94.6 %", "33.3 % top-1"):
         assert text in re.sub(" +", " ", page)
+
+
+def test_the_answers_of_a_network_are_explained_in_films(tiny_records, tmp_path):
+    workdir, output = tmp_path / "run", tmp_path / "report"
+    model = ModelConfig(3, ClipConfig(3, 4, 32), width_divisor=16, fc6_units=8, lstm_units=4)
+    config = RunConfig("squares", tiny_records.classes, model, TrainingConfig())
+    with run.writing(workdir, config, run.draw_videos(tiny_records, config)):
+        build_stfnet(model).save(workdir / run.BEST_FILE)
+    evaluate.evaluate_run(workdir, tiny_records)
+    records = f"--records={tiny_records.folder}"
+    done = _run(f"--workdir={workdir}", records, f"--output={output}", "--clips=2")
+    assert done.returncode == 0, done.stderr
+    page = (output / "report.html").read_text()
+    assert page.count("<video") == 2 and "The third picture is Grad-CAM of the answer" in page
+    width = 3 * 224
+    assert f'width="{width}"' in page
+
+
+def test_a_folder_of_several_folds_is_refused_with_what_to_name_instead(tmp_path):
+    for fold in ("1", "2"):
+        folder = run_config.run_of_fold(tmp_path, fold)
+        folder.mkdir()
+        files.write_json(folder / run.CONFIG_FILE, {})
+    files.write_json(tmp_path / "results.json", {"folds": {}})
+    done = _run(f"--workdir={tmp_path}", f"--output={tmp_path / 'report'}")
+    assert done.returncode == 1 and not done.stdout
+    (line,) = done.stderr.splitlines()
+    assert f"{tmp_path} holds the runs of several folds" in line
+    assert f"--workdir={tmp_path / 'fold-1'}" in line
+    assert not (tmp_path / "report").exists()

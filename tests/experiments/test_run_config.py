@@ -65,9 +65,26 @@ def test_frozen_filters_that_are_random_are_warned_of(caplog):
 def test_a_run_of_the_papers_configuration_differs_from_it_in_nothing():
     values = paper.get_config()
     config = run_config.make_run_config(values, RECORDS)
-    assert report._settings(config, values.to_dict()) == []
+
+    def changed():
+        rows = report.settings_beside(config, values.to_dict())
+        assert len(rows) > 40
+        return [row for row in rows if row[1] != row[2]]
+
+    assert changed() == []
     values.training.batch_size = 4
-    assert report._settings(config, values.to_dict()) == [("training.batch_size", 8, 4)]
+    assert changed() == [("training.batch_size", 8, 4)]
+
+
+def test_a_folder_of_folds_or_of_fused_predictions_is_no_run(tmp_path, tiny_run):
+    run_config.check_one_run(tiny_run)
+    run_config.check_one_run(tmp_path)  # what is missing there is told elsewhere
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(UserError, match="holds the fused predictions of several runs"):
+        run_config.check_one_run(tmp_path)
+    shutil.copytree(tiny_run, tmp_path / "fold-7")
+    with pytest.raises(UserError, match=r"several folds, .* give --workdir=.*/fold-7 and"):
+        run_config.check_one_run(tmp_path)
 
 
 def test_folds_without_a_finished_run_are_named(tmp_path, tiny_run):

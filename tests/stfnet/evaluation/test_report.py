@@ -124,6 +124,13 @@ def test_baselines_stand_beside_the_run_where_they_were_computed(evaluated):
         assert text in page.text
 
 
+def test_a_picture_that_was_not_drawn_is_left_out(evaluated):
+    for name in ("curves.png", "confusion.png", "reliability.png"):
+        (evaluated / name).unlink()
+    page = Page(report.write_report(evaluated, evaluated / "report"))
+    assert not page.images and not page.open and "Expected calibration error" in page.text
+
+
 def test_a_run_that_was_not_evaluated_is_refused(evaluated):
     (evaluated / "results.json").unlink()
     with pytest.raises(UserError, match=r"results\.json is missing: run experiments\.evaluate"):

@@ -1,0 +1,44 @@
+import dataclasses
+import subprocess
+import sys
+import types
+
+import pytest
+
+from experiments import run_config
+from experiments.configs import modern, paper, saved, synthetic
+from preprocessing import files
+from preprocessing.errors import UserError
+from stfnet.config import to_dict
+
+RECORDS = types.SimpleNamespace(name="tiny", classes=("Bow", "Jump"))
+
+
+@pytest.mark.parametrize("module", [modern, paper, synthetic])
+def test_the_settings_of_a_run_are_those_it_had(module, tmp_path):
+    config = run_config.make_run_config(module.get_config(), RECORDS)
+    config = dataclasses.replace(
+        config,
+        protocol="official",
+        fold="group07",
+        split_seed=5,
+        split_from="there",
+        training=dataclasses.replace(config.training, weights="", seed=9),
+    )
+    path = tmp_path / "config.json"
+    files.write_json(path, to_dict(config))
+    assert run_config.make_run_config(saved.get_config(str(path)), RECORDS) == config
+
+
+def test_a_name_is_needed():
+    with pytest.raises(UserError, match=r"saved\.py needs the settings of a run: give experiments"):
+        saved.get_config()
+
+
+def test_a_missing_file_is_named_in_one_line(tmp_path):
+    config = f"--config={saved.__file__}:{tmp_path / 'config.json'}"
+    command = ["-m", "experiments.train", config, "--records=/nowhere", f"--workdir={tmp_path}/run"]
+    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    assert ended.returncode == 1
+    line = f"{tmp_path / 'config.json'} is missing: is {tmp_path} the folder of a run?"
+    assert ended.stderr == f"error: {line}\n"

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from experiments import run_config
-from experiments.configs import modern, paper, saved, synthetic
+from experiments.configs import paper, real_videos, saved, synthetic
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet.config import to_dict
@@ -14,7 +14,7 @@ from stfnet.config import to_dict
 RECORDS = types.SimpleNamespace(name="tiny", classes=("Bow", "Jump"))
 
 
-@pytest.mark.parametrize("module", [modern, paper, synthetic])
+@pytest.mark.parametrize("module", [paper, real_videos, synthetic])
 def test_the_settings_of_a_run_are_those_it_had(module, tmp_path):
     config = run_config.make_run_config(module.get_config(), RECORDS)
     config = dataclasses.replace(
@@ -23,7 +23,7 @@ def test_the_settings_of_a_run_are_those_it_had(module, tmp_path):
         fold="group07",
         split_seed=5,
         split_from="there",
-        training=dataclasses.replace(config.training, weights="", seed=9),
+        training=dataclasses.replace(config.training, seed=9),
     )
     path = tmp_path / "config.json"
     files.write_json(path, to_dict(config))

@@ -87,10 +87,8 @@ def _maps(model, inputs, labels):
 def _share_on_square(maps, places):
     """The mean share of a map's sum that is on the square, or on the cells that touch it."""
     centers = (np.arange(SIDE // CELL) + 0.5) * CELL
-    inside = [
-        (places[..., k, None] - CELL <= centers) & (centers < places[..., k, None] + SQUARE + CELL)
-        for k in (0, 1)
-    ]
+    first, last = places - CELL, places + SQUARE + CELL
+    inside = [(first[..., k, None] <= centers) & (centers < last[..., k, None]) for k in range(2)]
     inside = inside[0][..., :, None] & inside[1][..., None, :]  # n t h w
     totals = maps.sum((2, 3))
     return float(((maps * inside).sum((2, 3))[totals > 0] / totals[totals > 0]).mean())
@@ -126,15 +124,15 @@ def test_the_map_is_on_the_square_that_moves(trained, clips):
 
 @pytest.mark.parametrize("name", ["logits", "lstm_conv", "fusion"])
 def test_the_map_goes_with_the_weights_of_every_layer(trained, clips, name):
-    inputs, labels, _ = clips
+    inputs, labels = {name: x[:8] for name, x in clips[0].items()}, clips[1][:8]
+    before = _maps(trained, inputs, labels)
     other = keras.models.clone_model(trained)
     other.set_weights(trained.get_weights())
-    np.testing.assert_array_equal(_maps(other, inputs, labels), _maps(trained, inputs, labels))
-    fresh = _build(seed=7)
-    other.get_layer(name).set_weights(fresh.get_layer(name).get_weights())
-    before, after = (_maps(model, inputs, labels).reshape(TESTED, -1) for model in (trained, other))
-    alike = [
-        np.corrcoef(a, b)[0, 1] if a.std() and b.std() else 0.0
-        for a, b in zip(before, after, strict=True)
-    ]
-    assert np.mean(alike) < 0.6
+    np.testing.assert_allclose(_maps(other, inputs, labels), before, rtol=1e-4, atol=1e-6)
+    alike = []
+    for seed in (7, 8, 9):
+        other.get_layer(name).set_weights(_build(seed).get_layer(name).get_weights())
+        after = _maps(other, inputs, labels)
+        for a, b in zip(before.reshape(8, -1), after.reshape(8, -1), strict=True):
+            alike.append(np.corrcoef(a, b)[0, 1] if b.std() else 0.0)
+    assert np.mean(alike) < 0.65  # 1 where a map does not depend on the layer

@@ -66,8 +66,8 @@ flags.DEFINE_enum(
     "resize",
     _USUAL.resize,
     video.RESIZE_MODES,
-    "straight to the square; short side then centre; or the square window, three fifths of the short "
-    "side, in which the video moves most",
+    "straight to the square; short side then centre; or the window (three fifths of the short "
+    "side) in which the video moves most",
 )
 flags.DEFINE_enum(
     "image_format", _USUAL.image_format, records.IMAGE_FORMATS, "encoding of frames and flow"

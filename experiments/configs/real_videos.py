@@ -1,19 +1,20 @@
 r"""A few hundred videos of one's own on a CPU, in class folders with a splits.csv.
 
     python -m experiments.prepare --source=folder:VIDEOS --output=RECORDS --image_size=112 \
-        --num_frames=8 --flow_quality=fast
+        --num_frames=8 --flow_quality=fast --resize=motion
     python -m experiments.train --config=experiments/configs/real_videos.py --records=RECORDS \
         --workdir=RUN --cache=features
 
 The name after a colon chooses what the streams start from:
 
 imagenet   (default) full VGG-16s keep ImageNet's weights (`--config.training.weights=FILE.h5` names
-           a copy of them), and their maps are computed once. What follows them is small, and a
+           a copy of them), and their maps are computed once. They see the window in which a video
+           moves most, since people are small in most recordings. What follows them is small, and a
            linear path stands beside the LSTMs. Cross-validation over the training videos chooses
            among RGB, flow and both; `--config.model.streams=both` leaves that out.
 scratch    a narrow network (VGG channels divided by 8) without pretrained weights, regularised by
            weight decay, dropout, label smoothing and mirrored and cropped clips, for
-           `--image_size=96` and `--cache=memory`. Where a mirrored action is another one, as a
+           `--image_size=96 --resize=stretch` and `--cache=memory`. Where a mirrored action is another one, as a
            forehand and a backhand, give `--config.training.augmentation=crop`.
 
 Without a splits.csv, give `--config.protocol=group`.
@@ -30,7 +31,7 @@ def _imagenet():
     return defaults.changed(
         protocol="official",
         model=dict(
-            clip=dict(num_frames=8, flow_length=4, image_size=112),
+            clip=dict(num_frames=8, flow_length=4, image_size=112, resize="motion"),
             streams="auto",
             map_levels=(3, 4, 5),
             map_norm=True,
@@ -55,6 +56,7 @@ def _imagenet():
             tau_range=(5, 1000),
             frame_grid=16,
             keep="last",
+            train_on_validation=True,
             validation_fraction=0.1,
             weights="imagenet",
             temporal_conv1="cross_modality",

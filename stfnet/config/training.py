@@ -65,6 +65,9 @@ class TrainingConfig:
     # `K/N`: in place of that fraction, the K-th of N parts of the training videos, divided by
     # whole groups. Empty for the fraction.
     validation_fold: str = ""
+    # Train on the validation videos too, with keep=last: where everything was chosen before, they
+    # are worth more for learning. Validation figures are then of videos that were trained on.
+    train_on_validation: bool = False
     # Which epoch is kept: the `best` on validation, or the `last` of all, whatever validation says.
     keep: str = setting("best", ("best", "last"))
     # What to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`), the network
@@ -133,6 +136,12 @@ class TrainingConfig:
         return min(self.frozen_blocks[: stage + 1])
 
     def _refuse_without_effect(self):
+        if self.train_on_validation and not (self.keep == "last" and self.held_back):
+            raise UserError(
+                "training.train_on_validation needs training.keep=last, since an epoch cannot be "
+                "chosen on videos that were trained on, and a training.validation_fraction above "
+                "0, since the validation part would be the test part"
+            )
         if self.weight_decay and self.optimizer != "adamw":
             raise UserError(
                 f"training.weight_decay={self.weight_decay} has no effect with "

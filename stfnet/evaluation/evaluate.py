@@ -178,11 +178,10 @@ def evaluate(
         "majority": metrics.majority_accuracy(train_labels, labels, classes),
         "leak": _leak(record_set, located, positions),
         "num_test": len(positions),
-        "num_train": len(located.train),
+        "num_train": len(located.train)
+        + (len(located.val) if config.training.train_on_validation else 0),
         "num_classes": classes,
-        "validated_on": "groups held back from training"
-        if config.training.held_back
-        else "the test part itself",
+        "validated_on": _validated_on(config.training),
         "certificate": videos.certificate(),
         "records_sha256": record_set.sha256,
         "unseen": [record_set.videos[k].id for k in located.unseen],
@@ -201,6 +200,13 @@ def evaluate(
 def _batch_size(config: RunConfig) -> int:
     """Clips a batch: as many as a training step computes at once, which fit the memory."""
     return max(1, config.training.batch_size // config.training.accumulation_steps)
+
+
+def _validated_on(training) -> str:
+    """On what the epoch of the network was chosen."""
+    if training.keep == "last":
+        return "no videos: the last one was kept"
+    return "groups held back from training" if training.held_back else "the test part itself"
 
 
 def _leak(record_set: records.RecordSet, located: run.Located, positions: np.ndarray) -> float:

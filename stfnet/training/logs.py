@@ -33,7 +33,8 @@ def print_header(
         f"{config.name}: {len(located.train)} training, {len(located.val)} validation and "
         f"{len(located.test)} test videos of {len(config.classes)} classes (protocol "
         f"{config.protocol}, fold {config.fold}); {parameters:,} parameters; "
-        f"{devices} device(s)",
+        f"{devices} device(s)"
+        + ("; the validation videos are trained on too" * config.training.train_on_validation),
         *located.notes(record_set),
         *videos.warnings(),
         sep="\n",

@@ -74,7 +74,9 @@ def train(
     videos = run.open_videos(workdir, config, record_set)
     located = run.locate(videos, record_set)
     run.check_learned_videos(workdir, videos, located, record_set)
-    cached = np.concatenate([located.train, located.val]) if cache_in_memory else ()
+    both = np.concatenate([located.train, located.val])
+    learned = np.sort(both) if training.train_on_validation else located.train
+    cached = both if cache_in_memory else ()
     reader = RecordReader(record_set, cached)
     progress = Progress()
     with strategies.naming_lost_workers(strategy, progress), strategy.scope():
@@ -103,8 +105,7 @@ def train(
             return None
         # Of the streams as they are now: the starting weights' file may have changed since.
         opened = Features(features_folder, model, record_set, config, steps.block)
-        learned = [*located.train, *located.val]
-        if not opened.compute(learned, lambda: sigterm.received):
+        if not opened.compute([*located.train, *located.val], lambda: sigterm.received):
             raise Preempted("stopped among the maps; the same command resumes the run")
         stack.enter_context(input_pipeline.naming_damage(opened))
         return opened
@@ -157,7 +158,7 @@ def train(
             stage, epoch = progress.stage, progress.epoch
             if steps.block != (maps.block if maps else 0):
                 maps = open_maps()
-            plan = plans.plan_training(record_set, located.train, clip, training, stage, epoch)
+            plan = plans.plan_training(record_set, learned, clip, training, stage, epoch)
             batches = len(plan) // size
             if progress.begin_epoch(len(plan)):
                 print(

@@ -81,7 +81,11 @@ def choose_streams(
 def _run(config, streams, fold, folder, train):
     """Number of right validation videos of one run, and of all."""
     training = dataclasses.replace(
-        config.training, validation_fold=f"{fold}/{FOLDS}", keep="last", validation_clips=1
+        config.training,
+        validation_fold=f"{fold}/{FOLDS}",
+        keep="last",
+        validation_clips=1,
+        train_on_validation=False,
     )
     one = dataclasses.replace(_with_streams(config, streams), training=training)
     keras.backend.clear_session()  # of the run before

@@ -51,6 +51,11 @@ def test_blocks_are_unchanged_until_a_stage_trains_them(frozen, unchanged):
             "weight_decay=0.1 has no effect with training.optimizer=adam",
         ),
         (_training(temporal_conv1="cross_modality"), "temporal_conv1=cross_modality has no effect"),
+        (_training(train_on_validation=True), "train_on_validation needs training.keep=last"),
+        (
+            _training(train_on_validation=True, keep="last", validation_fraction=0.0),
+            "the validation part would be the test part",
+        ),
         (_training(fc6_init="imagenet"), "fc6_init=imagenet has no effect"),
         (_training(fc6_init="imagenet", weights="best.keras"), "fc6_init=imagenet has no effect"),
         (_training(validation_fold="3/2"), "is not K/N"),

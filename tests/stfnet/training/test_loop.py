@@ -148,6 +148,32 @@ def test_a_plateau_ends_a_stage(tiny_records, tmp_path):
     assert len(progress.history) == 4  # the first is the best; three more without a better one
 
 
+def test_validation_videos_are_trained_on_where_asked(tiny_records, tmp_path, monkeypatch, capfd):
+    trained = {}
+
+    def counted(record_set, positions, *rest):
+        trained[name] = sorted(record_set.videos[k].id for k in positions)
+        return plan_training(record_set, positions, *rest)
+
+    plan_training = loop.plans.plan_training
+    monkeypatch.setattr(loop.plans, "plan_training", counted)
+    for name, asked in (("without", False), ("with", True)):
+        config = _config(
+            tiny_records,
+            learning_rates=(1e-3,),
+            max_epochs=(1,),
+            frozen_blocks=(0,),
+            keep="last",
+            train_on_validation=asked,
+        )
+        loop.train(config, tiny_records, tmp_path / name)
+    videos = run.read_videos(tmp_path / "with")
+    assert videos.val and trained["without"] == sorted(videos.train)
+    assert trained["with"] == sorted({**videos.train, **videos.val})
+    assert not set(trained["with"]) & set(videos.test)
+    assert capfd.readouterr().out.count("the validation videos are trained on too") == 1
+
+
 def test_frozen_streams_keep_their_weights(tiny_records, tmp_path):
     config = _config(tiny_records, max_epochs=(1, 1), frozen_blocks=(5, 2))
     trained = _Network()

@@ -12,6 +12,7 @@ PROGRAMS = (
     "features",
     "report",
     "compare",
+    "ablate",
     "benchmark",
 )
 
@@ -47,6 +48,7 @@ setup(
         # installed beside it.
         "opencv-contrib-python-headless>=5.0",
         "scikit-learn>=1.5",
+        "scipy>=1.11",
         "tensorboard>=2.20",
         "tensorflow-datasets>=4.9.10",
         "tqdm>=4.66",

@@ -114,37 +114,29 @@ def main(_):
 
 def train(config, record_set, workdir, strategy):
     """Trains one run to its end; returns the exit status."""
-    import keras
-
     from experiments.run_config import chooses_streams
     from stfnet import run
-    from stfnet.evaluation import plots
-    from stfnet.training import loop, selection, strategies
+    from stfnet.training import loop, selection, strategies, watched
     from stfnet.training.preemption import PREEMPTED, Preempted
-    from stfnet.training.tensorboard import TensorBoard
 
     maps_folder = Path(FLAGS.cache_dir or Path(FLAGS.workdir) / run.FEATURES_FOLDER)
-    fit = functools.partial(
-        loop.train,
-        record_set=record_set,
-        strategy=strategy,
-        cache_in_memory=FLAGS.cache == "memory",
-        features_folder=maps_folder if FLAGS.cache == "features" else None,
-    )
+    settings = {
+        "record_set": record_set,
+        "strategy": strategy,
+        "cache_in_memory": FLAGS.cache == "memory",
+        "features_folder": maps_folder if FLAGS.cache == "features" else None,
+    }
     try:
         if chooses_streams(FLAGS.config):
             selection.check(strategies.num_workers(strategy))
+            fit = functools.partial(loop.train, **settings)
             config = selection.choose_streams(config, record_set, workdir, fit)
-        keras.backend.clear_session()  # of the run before
-        board = TensorBoard(workdir / run.TENSORBOARD_FOLDER, record_set, config)
-        progress = fit(config, workdir=workdir, callbacks=[board])
+        progress = watched.train(config, workdir=workdir, **settings)
     except Preempted as stop:
         print(stop, file=sys.stderr)
         return PREEMPTED
     if not strategies.is_chief(strategy):
         return 0
-    with plots.never_fatal(workdir / run.CURVES_FILE):
-        plots.draw_curves(progress.history, workdir / run.CURVES_FILE)
     if best := progress.best:
         print(
             f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "

@@ -74,7 +74,7 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path | B
     side = min(2 + 0.35 * count + 0.08 * max(map(len, labels)), LARGEST_SIDE)
     # In points, of which an inch has 72; the matrix has at least three quarters of the side.
     size = min(10.0, 0.8 * 72 * 0.75 * side / len(labels))
-    with _figure(side, side, path) as figure:
+    with new_figure(side, side, path) as figure:
         axes = figure.add_subplot()
         edge = count - 0.5
         axes.imshow(
@@ -110,7 +110,7 @@ def draw_curves(history: Sequence[Mapping], path: Path | BinaryIO) -> None:
         path: PNG file, or a binary file to write to.
     """
     epochs = np.arange(1, len(history) + 1)
-    with _figure(10, 4, path) as figure:
+    with new_figure(10, 4, path) as figure:
         panels = figure.subplots(1, 2)
         for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
             axes.plot(epochs, [float(row[name]) for row in history], label="training")
@@ -136,7 +136,7 @@ def draw_reliability(
     filled = [row for row in rows if row["count"]]
     left = [row["low"] for row in filled]
     widths = [row["high"] - row["low"] for row in filled]
-    with _figure(5, 6, path) as figure:
+    with new_figure(5, 6, path) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         bars = {"align": "edge", "edgecolor": "white"}
         above.bar(left, [row["accuracy"] for row in filled], widths, color="tab:blue", **bars)
@@ -182,7 +182,7 @@ def draw_rates(title: str, bars: Sequence[Bar], path: Path | BinaryIO) -> None:
         bars: in order.
         path: PNG file, or a binary file to write to.
     """
-    with _figure(10, 1.4 + 0.5 * len(bars), path) as figure:
+    with new_figure(10, 1.4 + 0.5 * len(bars), path) as figure:
         axes = figure.add_subplot()
         for place, bar in enumerate(bars):
             color = "tab:blue" if bar.emphasised else "silver"
@@ -229,7 +229,7 @@ def draw_timeline(timeline: Timeline, path: Path | BinaryIO) -> None:
     lanes = [name for name in durations if name in longest]
     columns = [timeline.classes.index(name) for name in lanes]
     end = float(timeline.edges[-1])
-    with _figure(12, 1.5 + 0.45 * len(lanes), path) as figure:
+    with new_figure(12, 1.5 + 0.45 * len(lanes), path) as figure:
         axes = figure.add_subplot()
         mesh = axes.pcolormesh(
             timeline.edges,
@@ -264,8 +264,13 @@ def draw_timeline(timeline: Timeline, path: Path | BinaryIO) -> None:
 
 
 @contextlib.contextmanager
-def _figure(width: float, height: float, path: Path | BinaryIO) -> Iterator[Any]:
-    """Yields a matplotlib Figure, size in inches, and saves it when the block has drawn it."""
+def new_figure(width: float, height: float, path: Path | BinaryIO) -> Iterator[Any]:
+    """Yields a matplotlib Figure, and saves it when the block has drawn it.
+
+    Args:
+        width, height: in inches.
+        path: PNG file, or a binary file to write to.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 

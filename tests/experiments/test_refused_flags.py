@@ -27,6 +27,7 @@ for arguments in json.loads(sys.argv[2]):
 
 PREPARE = ("--source=folder:/nowhere", "--output=new")
 TRAIN = ("--config=synthetic.py", "--records=/nowhere", "--workdir=new")
+ABLATE = ("--config=synthetic.py", "--records=/nowhere", "--output=new", "--study=streams")
 FEATURES = ("--records=/nowhere", "--output=new")
 LIVE = ("--model=/nowhere", "--live=0")
 TIMELINE = ("--model=/nowhere", "--video=v", "--output=o", "--timeline")
@@ -63,6 +64,14 @@ CASES = {
             ("--records=r", "--workdir=w", "--baseline_weights=imagenet"),
             "--baseline_weights has no effect without --baselines",
         ),
+    ],
+    "ablate": [
+        (("--list", "--seeds=2"), "--seeds has no effect with --list: leave it out"),
+        (ABLATE[:-1], "--study is missing (--help lists the flags, --list the studies)"),
+        (ABLATE[1:], "--config is missing"),
+        ((*ABLATE, "--cache_dir=there"), "--cache_dir has no effect without --cache=features"),
+        ((*ABLATE, "--output=a_file"), "--output=a_file: a_file is no folder"),
+        ((*ABLATE, "--study=all", "--seeds=2"), "/nowhere does not exist"),
     ],
     "features": [
         (FEATURES, "one of --weights=FILE.h5 (or imagenet) and --network=RUN is needed"),

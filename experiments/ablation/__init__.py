@@ -1,0 +1,1 @@
+"""Ablations: named studies of one setting each, run over seeds and compared."""

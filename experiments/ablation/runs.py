@@ -1,0 +1,207 @@
+"""The runs of an ablation: one folder for each variant and seed, trained and evaluated once.
+
+OUTPUT/runs/SETTINGS/seed-K is a run as `experiments.train` makes it, and evaluated as by
+`experiments.evaluate`. SETTINGS names what differs from the configuration, so that studies share
+the runs that they have in common. OUTPUT/base.json has the configuration and the records of all.
+"""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.ablation.studies import Variant, changed_config
+from preprocessing import files
+from preprocessing.errors import UserError
+from preprocessing.records import RecordSet
+from stfnet import features, run
+from stfnet.config import RunConfig, to_dict
+from stfnet.evaluation import evaluate, result_files
+from stfnet.run import checkpoints
+from stfnet.training import strategies, watched
+
+BASE_FILE, RUNS_FOLDER = "base.json", "runs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run reached.
+
+    Attributes:
+        folder: of the run.
+        seed: `training.seed`.
+        results: of its results.json, on the test part.
+        right: id of each test video -> whether the network recognises it.
+        validation: accuracy on the validation part of the epoch that was kept.
+        epochs: trained, over all stages.
+    """
+
+    folder: Path
+    seed: int
+    results: Mapping[str, Any]
+    right: Mapping[str, bool]
+    validation: float
+    epochs: int
+
+
+def check(variants: Mapping[str, Variant], cache: str) -> None:
+    """Checks that every variant can be trained here, before anything is.
+
+    Args:
+        variants: of a study, by name.
+        cache: of `--cache`.
+
+    Raises:
+        UserError: several workers train together, or a variant has no maps to cache.
+    """
+    workers = strategies.named_workers()
+    if workers > 1:
+        raise UserError(
+            f"an ablation works in one process, and there are {workers} workers: start it on one "
+            "machine, without TF_CONFIG"
+        )
+    for variant in variants.values():
+        if cache == "features":
+            features.check(variant.config, workers)
+
+
+@contextlib.contextmanager
+def writing(output: Path, base: RunConfig, record_set: RecordSet) -> Iterator[None]:
+    """Holds the folder of an ablation while the block fills it.
+
+    Raises:
+        UserError: another process does, or it holds runs of another configuration or of other
+            records.
+    """
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    with files.locked(output, "ablation"):
+        files.remove_partial(output)
+        path = output / BASE_FILE
+        config = json.loads(json.dumps(to_dict(base)))  # tuples become lists, as in the file
+        del config["training"]["seed"]  # there is one folder a seed
+        values = {"records_sha256": record_set.sha256, "config": config}
+        if not path.exists():
+            files.write_json(path, values)
+        elif (there := _read_base(path)) != values:
+            what = "of other records" if there["config"] == config else "of another configuration"
+            raise UserError(f"{output} holds runs {what} ({path}): name another --output")
+        yield
+
+
+def _read_base(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text())
+        return {name: values[name] for name in ("records_sha256", "config")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}: {error}): restore it from a copy, or "
+            "name another --output"
+        ) from error
+
+
+def run_study(
+    variants: Mapping[str, Variant],
+    seeds: int,
+    record_set: RecordSet,
+    output: Path,
+    **settings: Any,
+) -> dict[str, list[Outcome]]:
+    """Runs every variant of a study with seeds from that of the configuration on.
+
+    Args:
+        variants: by name.
+        seeds: how many.
+        record_set, output, settings: as for `run_variant`.
+
+    Returns:
+        Name of each variant -> its runs.
+    """
+    return {
+        name: [
+            run_variant(variant, variant.config.training.seed + k, record_set, output, **settings)
+            for k in range(seeds)
+        ]
+        for name, variant in variants.items()
+    }
+
+
+def run_variant(
+    variant: Variant,
+    seed: int,
+    record_set: RecordSet,
+    output: Path,
+    **settings: Any,
+) -> Outcome:
+    """Trains and evaluates one run, or reads what it reached where that was done before.
+
+    A run that was stopped goes on from its last checkpoint.
+
+    Args:
+        variant: whose run it is.
+        seed: its `training.seed`.
+        record_set: of the records.
+        output: folder of the ablation.
+        settings: of `loop.train`, such as `features_folder`.
+
+    Raises:
+        Preempted: SIGTERM came; the run is saved.
+        UserError: as training and evaluation.
+    """
+    folder = Path(output) / RUNS_FOLDER / variant.folder / f"seed-{seed}"
+    config = changed_config(variant.config, {"training.seed": seed})
+    record_set = read_as(record_set, config)
+    if run.is_finished(folder) and run.read_config(folder) == config:
+        with contextlib.suppress(UserError):  # not evaluated, or a file is damaged
+            outcome = read_outcome(folder)
+            print(f"finished before: {folder}, top-1 {outcome.results['top1']:.3f}")
+            return outcome
+    print(f"training: {folder}")
+    watched.train(config, record_set, folder, **settings)
+    evaluate.evaluate_run(folder, record_set)
+    outcome = read_outcome(folder)
+    print(f"finished: {folder}, top-1 {outcome.results['top1']:.3f}")
+    return outcome
+
+
+def read_as(record_set: RecordSet, config: RunConfig) -> RecordSet:
+    """The records as a configuration reads them, with its T and L.
+
+    A record has every frame and every flow field of its video, and T and L only say which of them
+    make a clip. So no value of them needs other records.
+    """
+    clip = config.model.clip
+    read = {"num_frames": clip.num_frames, "flow_length": clip.flow_length}
+    return dataclasses.replace(record_set, clip={**record_set.clip, **read})
+
+
+def read_outcome(folder: Path) -> Outcome:
+    """What the run in a folder reached.
+
+    Raises:
+        UserError: it was not trained to its end or not evaluated, or its files contradict each
+            other.
+    """
+    state = checkpoints.latest_state(folder / run.CHECKPOINTS_FOLDER)
+    if not state or not state["finished"]:
+        raise UserError(f"{folder} has not trained to its end: start the same command again")
+    results = result_files.read_results(folder)
+    rows = result_files.read_predictions(folder)
+    right = {row.get("video", ""): row.get("class") == row.get("predicted") for row in rows}
+    if len(right) != results["num_test"] or sum(right.values()) != round(
+        results["top1"] * len(right)
+    ):
+        raise UserError(
+            f"{result_files.paths_in(folder).predictions} does not fit results.json beside it: "
+            "start the same command again, which evaluates the run again"
+        )
+    return Outcome(
+        folder,
+        run.read_config(folder).training.seed,
+        results,
+        right,
+        state["best"]["val_accuracy"],
+        len(state["history"]),
+    )

@@ -1,0 +1,106 @@
+"""The studies: their values on configurations, the paper's value, what is refused."""
+
+import dataclasses
+
+import pytest
+
+from experiments.ablation import studies
+from experiments.ablation.studies import STUDIES
+from preprocessing.errors import UserError
+from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
+
+# The defaults of all settings are the paper's, or where it names none this project's reading.
+PAPER = RunConfig("ucf11", tuple("abc"), ModelConfig(3), TrainingConfig())
+
+
+def _with(**model):
+    return dataclasses.replace(PAPER, model=dataclasses.replace(PAPER.model, **model))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_reference_is_the_paper_and_every_other_value_another(name):
+    found = studies.variants(STUDIES[name], PAPER)
+    assert next(iter(found)) == STUDIES[name].reference
+    assert found.pop(STUDIES[name].reference).config == PAPER
+    assert set(found) == set(STUDIES[name].values) - {STUDIES[name].reference}
+    configs = [variant.config for variant in found.values()]
+    assert all(config != PAPER for config in configs) and len(found) == len(set(configs))
+    folders = [variant.folder for variant in found.values()]
+    assert len(set(folders)) == len(folders) and studies.AS_CONFIGURED not in folders
+    assert not set("/ ,:") & set("".join(folders))
+
+
+def test_the_values_are_those_that_the_questions_need():
+    shown = {name: list(study.values) for name, study in STUDIES.items()}
+    assert shown["streams"] == ["both", "rgb", "flow"]
+    assert shown["fusion"] == ["conv3d", "conv2d", "sum", "concat"]
+    assert shown["branches"] == ["both", "conv", "fc"]
+    assert shown["normalize"] == ["none", "gates", "all"]
+    assert shown["flow_length"] == ["1", "2", "4", "6", "8"]
+    found = studies.variants(STUDIES["flow_length"], PAPER)
+    assert [found[k].config.model.clip.flow_length for k in "12468"] == [1, 2, 4, 6, 8]
+    assert found["8"].folder == "flow_length-8"
+    tau = studies.variants(STUDIES["tau_range"], PAPER)["10 to 20"]
+    assert (tau.config.training.tau_range, tau.folder) == ((10, 20), "tau_range-10-to-20")
+
+
+def test_another_value_of_the_configuration_is_a_variant_of_its_own():
+    clip = ClipConfig(num_frames=6)
+    found = studies.variants(STUDIES["num_frames"], _with(clip=clip))
+    assert list(found) == ["17", "4", "8", "25", "6 (as configured)"]
+    assert found["6 (as configured)"].config == _with(clip=clip)
+    assert found["17"].folder == "num_frames-17"
+    assert found["6 (as configured)"].folder == studies.AS_CONFIGURED
+    # Where the values have it, it is that one.
+    found = studies.variants(STUDIES["normalize"], _with(normalize="all"))
+    assert list(found) == ["gates", "none", "all"]
+    assert found["all"].folder == studies.AS_CONFIGURED
+
+
+def test_one_stream_has_none_to_leave_out():
+    found = studies.variants(STUDIES["streams"], _with(stream_dropout=0.2))
+    assert found["both"].config.model.stream_dropout == 0.2
+    assert found["rgb"].config.model == dataclasses.replace(PAPER.model, streams="rgb")
+    assert found["rgb"].folder == "streams-rgb+stream_dropout-0.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        (
+            "fusion",
+            {"streams": "rgb"},
+            "the study fusion has no effect with model.streams=rgb: give "
+            "--config.model.streams=both, or leave the study out",
+        ),
+        ("fusion_init", {"fusion": "sum"}, "no effect with model.fusion=sum"),
+        ("merge", {"branches": "fc"}, "no effect with model.branches=fc"),
+        (
+            "fusion_init",
+            {"fusion_filters": 384},
+            "model.fusion_init=identity_sum does not fit the configuration: .* 512, not 384",
+        ),
+    ],
+)
+def test_a_study_that_does_not_fit_is_refused_and_all_leaves_it_out(name, settings, message):
+    base = _with(**settings)
+    with pytest.raises(UserError, match=message):
+        studies.chosen(["streams", name], base)
+    found, left_out = studies.chosen(["all"], base)
+    assert name not in found and "streams" in found
+    assert any(line.startswith(f"study {name} is left out: ") for line in left_out)
+    assert set(found) | {line.split()[1] for line in left_out} == set(STUDIES)
+
+
+def test_studies_are_run_once_in_the_order_given():
+    found, left_out = studies.chosen(["merge", "streams", "merge"], PAPER)
+    assert (list(found), left_out) == (["merge", "streams"], [])
+    found, _ = studies.chosen(["merge", "all"], PAPER)
+    assert list(found) == ["merge", *(name for name in STUDIES if name != "merge")]
+
+
+def test_the_list_marks_the_value_of_the_paper():
+    lines = studies.described().splitlines()
+    assert "  values:   1; 2; 4 (paper); 6; 8" in lines
+    assert "  values:   concat (default, open in the paper); sum; product" in lines
+    assert [line for line in lines if not line.startswith(" ")] == list(STUDIES)

@@ -1,0 +1,129 @@
+"""The program of ablations as a person runs it: studies on real records, stopped and resumed."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments.ablation.studies import STUDIES
+
+# Training takes long enough to be stopped in its middle.
+CONFIG = (
+    "--config=experiments/configs/synthetic.py",
+    "--config.model.clip.num_frames=3",
+    "--config.model.clip.image_size=32",
+    "--config.model.width_divisor=32",
+    "--config.model.fc6_units=8",
+    "--config.model.lstm_units=8",
+    "--config.model.normalize=gates",
+    "--config.training.max_epochs=(8,1)",
+    "--config.training.batch_size=4",
+    "--config.training.checkpoint_minutes=0",
+)
+
+
+@pytest.fixture
+def start(request):
+    """Function that starts `python -m experiments.ablate ...`."""
+    started = []
+
+    def begin(*arguments):
+        command = [sys.executable, "-m", "experiments.ablate", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            command, cwd=request.config.rootpath, stdout=pipe, stderr=pipe, text=True
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def _stop_when_trained(process, folder, epochs, how):
+    """Sends a signal once a run has a history of so many epochs; returns the exit status."""
+    ends = time.monotonic() + 240
+    history = folder / "history.csv"
+    while not (history.is_file() and len(history.read_text().splitlines()) > epochs):
+        assert process.poll() is None and time.monotonic() < ends, process.stderr.read()
+        time.sleep(0.1)
+    process.send_signal(how)
+    process.communicate(timeout=120)
+    return process.returncode
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_and_stopped_goes_on_and_skips_what_is_finished(
+    start, tiny_records, tmp_path
+):
+    arguments = (*CONFIG, f"--records={tiny_records.folder}", f"--output={tmp_path}", "--seeds=2")
+    runs = tmp_path / "runs"
+    seeds = [runs / "as-configured" / f"seed-{seed}" for seed in (0, 1)]
+    process = start(*arguments, "--study=streams")
+    assert _stop_when_trained(process, seeds[0], 2, signal.SIGKILL) == -signal.SIGKILL
+    process = start(*arguments, "--study=streams")
+    assert _stop_when_trained(process, seeds[1], 2, signal.SIGTERM) == 143
+    assert not (tmp_path / "streams.md").exists()
+    first = (seeds[0] / "results.json").stat().st_mtime_ns
+
+    # Another study shares the runs of the reference.
+    process = start(*arguments, "--study=streams", "--study=normalize", "--cache=memory")
+    printed, errors = process.communicate(timeout=560)
+    assert process.returncode == 0, errors
+    assert (seeds[0] / "results.json").stat().st_mtime_ns == first
+    assert printed.count("finished before: ") == 3  # seed 0; for normalize both seeds
+    assert sorted(path.name for path in runs.iterdir()) == [
+        *("as-configured", "normalize-all", "normalize-none", "streams-flow"),
+        "streams-rgb",
+    ]
+    for seed in seeds:
+        with open(seed / "history.csv", newline="") as file:
+            epochs = [(row["stage"], row["epoch"]) for row in csv.DictReader(file)]
+        assert len(epochs) == len(set(epochs)) >= 2
+
+    assert (tmp_path / "streams.md").read_text().strip() in printed
+    figures = json.loads((tmp_path / "streams.json").read_text())
+    assert [row["value"] for row in figures["values"]] == ["both", "rgb", "flow"]
+    with open(tmp_path / "streams.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        with open(f"{row['folder']}/predictions.csv", newline="") as file:
+            tested = list(csv.DictReader(file))
+        right = sum(one["class"] == one["predicted"] for one in tested)
+        assert float(row["top1"]) == pytest.approx(right / len(tested))
+    assert len(rows) == 6 and (tmp_path / "streams.png").stat().st_size > 5000
+
+
+def test_the_studies_are_listed(start):
+    process = start("--list")
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert [line for line in printed.splitlines() if not line.startswith(" ")] == list(STUDIES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--study=colour",), "--study"),
+        (("--study=streams", "--config.model.streams=auto"), "chooses its streams"),
+        (("--study=merge", "--config.model.branches=fc"), "the study merge has no effect with"),
+        (("--study=streams", "--config.model.clip.num_frames=5"), "num_frames=3, but the model"),
+        (("--study=streams", "--cache=features"), "--cache=features has no effect with"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    start, tiny_records, tmp_path, arguments, message
+):
+    output = tmp_path / "out"
+    places = (f"--records={tiny_records.folder}", f"--output={output}")
+    process = start(*CONFIG, *places, *arguments)
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 1 and not printed
+    assert errors.startswith("error: ") and len(errors.splitlines()) == 1
+    assert message in errors and not output.exists()

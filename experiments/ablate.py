@@ -77,7 +77,6 @@ def main(_):
     from stfnet.training import strategies
     from stfnet.training.preemption import PREEMPTED, Preempted
 
-    strategy = strategies.make_strategy()
     record_set = records.load_record_set(FLAGS.records)
     if chooses_streams(FLAGS.config):
         raise UserError(
@@ -89,7 +88,9 @@ def main(_):
     chosen, left_out = studies.chosen(FLAGS.study, base)
     for variants in chosen.values():
         runs.check(variants, FLAGS.cache)
-    print(*left_out, sep="\n", end="\n" if left_out else "", flush=True)
+    for line in left_out:
+        print(line, flush=True)
+    strategy = strategies.make_strategy()  # after `check`: it would wait for other workers
     output = Path(FLAGS.output)
     maps_folder = Path(FLAGS.cache_dir or output / run.FEATURES_FOLDER)
     with runs.writing(output, base, record_set):

@@ -17,12 +17,13 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import features, run
-from stfnet.config import RunConfig, to_dict
+from stfnet.config import RunConfig, read_json, to_dict
 from stfnet.evaluation import evaluate, result_files
 from stfnet.run import checkpoints
 from stfnet.training import strategies, watched
 
 BASE_FILE, RUNS_FOLDER = "base.json", "runs"
+_RECORDS = "records_sha256"  # key of BASE_FILE, beside the configuration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,26 +81,21 @@ def writing(output: Path, base: RunConfig, record_set: RecordSet) -> Iterator[No
     with files.locked(output, "ablation"):
         files.remove_partial(output)
         path = output / BASE_FILE
-        config = json.loads(json.dumps(to_dict(base)))  # tuples become lists, as in the file
-        del config["training"]["seed"]  # there is one folder a seed
-        values = {"records_sha256": record_set.sha256, "config": config}
+        config = changed_config(base, {"training.seed": 0})  # there is one folder a seed
         if not path.exists():
-            files.write_json(path, values)
-        elif (there := _read_base(path)) != values:
-            what = "of other records" if there["config"] == config else "of another configuration"
-            raise UserError(f"{output} holds runs {what} ({path}): name another --output")
+            files.write_json(path, {_RECORDS: record_set.sha256, **to_dict(config)})
+        there = read_json(RunConfig, path, beside=(_RECORDS,))
+        if changed := run.differences(there, config):
+            raise UserError(
+                f"{output} holds runs of another configuration ({'; '.join(changed[:3])}): name "
+                "another --output, or give the same settings"
+            )
+        if json.loads(path.read_text()).get(_RECORDS) != record_set.sha256:
+            raise UserError(
+                f"{output} holds runs of other records than {record_set.folder} has now: name "
+                "another --output, or give the records of those runs"
+            )
         yield
-
-
-def _read_base(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text())
-        return {name: values[name] for name in ("records_sha256", "config")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): restore it from a copy, or "
-            "name another --output"
-        ) from error
 
 
 def run_study(
@@ -153,16 +149,17 @@ def run_variant(
     folder = Path(output) / RUNS_FOLDER / variant.folder / f"seed-{seed}"
     config = changed_config(variant.config, {"training.seed": seed})
     record_set = read_as(record_set, config)
-    if run.is_finished(folder) and run.read_config(folder) == config:
+    finished = run.is_finished(folder) and run.read_config(folder) == config
+    if finished:
         with contextlib.suppress(UserError):  # not evaluated, or a file is damaged
             outcome = read_outcome(folder)
-            print(f"finished before: {folder}, top-1 {outcome.results['top1']:.3f}")
+            print(f"finished before: {folder}, top-1 {outcome.results['top1']:.3f}", flush=True)
             return outcome
-    print(f"training: {folder}")
+    print(f"{'evaluating' if finished else 'training'}: {folder}", flush=True)
     watched.train(config, record_set, folder, **settings)
     evaluate.evaluate_run(folder, record_set)
     outcome = read_outcome(folder)
-    print(f"finished: {folder}, top-1 {outcome.results['top1']:.3f}")
+    print(f"finished: {folder}, top-1 {outcome.results['top1']:.3f}", flush=True)
     return outcome
 
 

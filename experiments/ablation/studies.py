@@ -25,8 +25,7 @@ class Study:
         reference: name of the variant with the paper's value.
         claim: what the paper says, and where.
         stated: whether the paper states the reference's value.
-        needs: settings without which the study would have no effect -> the values that they may
-            have.
+        needs: other settings of the configuration -> the values with which the study makes sense.
     """
 
     name: str
@@ -178,14 +177,14 @@ def variants(study: Study, base: RunConfig) -> dict[str, Variant]:
         base: configuration in which only the study's settings are changed.
 
     Raises:
-        UserError: the study has no effect with the configuration, or a value does not fit it.
+        UserError: the study makes no sense with the configuration, or a value does not fit it.
     """
     for path, allowed in study.needs.items():
         value = _value(base, path)
         if value not in allowed:
             raise UserError(
-                f"the study {study.name} has no effect with {path}={value}: give --config.{path}="
-                f"{allowed[0]}, or leave the study out"
+                f"the study {study.name} needs {path}={' or '.join(allowed)}, not {value}: give "
+                f"--config.{path}={allowed[0]}, or leave the study out"
             )
     settings = {study.reference: study.values[study.reference], **study.values}
     found = {name: _variant(name, base, changes) for name, changes in settings.items()}

@@ -112,18 +112,21 @@ def check_same_config(workdir: Path, config: RunConfig) -> None:
     Raises:
         UserError: they differ; the message names the settings.
     """
-    old = dict(_flat(to_dict(read_config(workdir))))
-    new = dict(_flat(to_dict(config)))
-    changed = [
-        f"{name}: {old.get(name)} there, {value} now"
-        for name, value in new.items()
-        if old.get(name) != value
-    ]
-    if changed:
+    if changed := differences(read_config(workdir), config):
         raise UserError(
             f"{workdir} holds a run of another configuration ({'; '.join(changed[:3])}). Use "
             "another --workdir, or the same settings to resume that run"
         )
+
+
+def differences(there: RunConfig, now: RunConfig) -> list[str]:
+    """A text for each setting in which a configuration differs from that of a folder."""
+    old, new = (dict(_flat(to_dict(config))) for config in (there, now))
+    return [
+        f"{name}: {old.get(name)} there, {value} now"
+        for name, value in new.items()
+        if old.get(name) != value
+    ]
 
 
 def _flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:

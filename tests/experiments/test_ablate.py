@@ -112,7 +112,10 @@ def test_the_studies_are_listed(start):
     [
         (("--study=colour",), "--study"),
         (("--study=streams", "--config.model.streams=auto"), "chooses its streams"),
-        (("--study=merge", "--config.model.branches=fc"), "the study merge has no effect with"),
+        (
+            ("--study=merge", "--config.model.branches=fc"),
+            "the study merge needs model.branches=both",
+        ),
         (("--study=streams", "--config.model.clip.num_frames=5"), "num_frames=3, but the model"),
         (("--study=streams", "--cache=features"), "--cache=features has no effect with"),
     ],

@@ -70,11 +70,11 @@ def test_one_stream_has_none_to_leave_out():
         (
             "fusion",
             {"streams": "rgb"},
-            "the study fusion has no effect with model.streams=rgb: give "
+            "the study fusion needs model.streams=both, not rgb: give "
             "--config.model.streams=both, or leave the study out",
         ),
-        ("fusion_init", {"fusion": "sum"}, "no effect with model.fusion=sum"),
-        ("merge", {"branches": "fc"}, "no effect with model.branches=fc"),
+        ("fusion_init", {"fusion": "sum"}, "needs model.fusion=conv3d or conv2d, not sum"),
+        ("merge", {"branches": "fc"}, "needs model.branches=both, not fc"),
         (
             "fusion_init",
             {"fusion_filters": 384},

@@ -20,7 +20,7 @@ CONFIG = (
     "--config.model.fc6_units=8",
     "--config.model.lstm_units=8",
     "--config.model.normalize=gates",
-    "--config.training.max_epochs=(8,1)",
+    "--config.training.max_epochs=(4,1)",
     "--config.training.batch_size=4",
     "--config.training.checkpoint_minutes=0",
 )
@@ -65,39 +65,38 @@ def test_a_study_that_is_killed_and_stopped_goes_on_and_skips_what_is_finished(
     arguments = (*CONFIG, f"--records={tiny_records.folder}", f"--output={tmp_path}", "--seeds=2")
     runs = tmp_path / "runs"
     seeds = [runs / "as-configured" / f"seed-{seed}" for seed in (0, 1)]
-    process = start(*arguments, "--study=streams")
+    process = start(*arguments, "--study=fusion_init")
     assert _stop_when_trained(process, seeds[0], 2, signal.SIGKILL) == -signal.SIGKILL
-    process = start(*arguments, "--study=streams")
+    process = start(*arguments, "--study=fusion_init")
     assert _stop_when_trained(process, seeds[1], 2, signal.SIGTERM) == 143
-    assert not (tmp_path / "streams.md").exists()
+    assert not (tmp_path / "fusion_init.md").exists()
     first = (seeds[0] / "results.json").stat().st_mtime_ns
 
     # Another study shares the runs of the reference.
-    process = start(*arguments, "--study=streams", "--study=normalize", "--cache=memory")
+    process = start(*arguments, "--study=fusion_init", "--study=merge", "--cache=memory")
     printed, errors = process.communicate(timeout=560)
     assert process.returncode == 0, errors
     assert (seeds[0] / "results.json").stat().st_mtime_ns == first
-    assert printed.count("finished before: ") == 3  # seed 0; for normalize both seeds
+    assert printed.count("finished before: ") == 3  # seed 0; for merge both seeds
     assert sorted(path.name for path in runs.iterdir()) == [
-        *("as-configured", "normalize-all", "normalize-none", "streams-flow"),
-        "streams-rgb",
+        *("as-configured", "fusion_init-identity_sum", "merge-product", "merge-sum"),
     ]
     for seed in seeds:
         with open(seed / "history.csv", newline="") as file:
             epochs = [(row["stage"], row["epoch"]) for row in csv.DictReader(file)]
         assert len(epochs) == len(set(epochs)) >= 2
 
-    assert (tmp_path / "streams.md").read_text().strip() in printed
-    figures = json.loads((tmp_path / "streams.json").read_text())
-    assert [row["value"] for row in figures["values"]] == ["both", "rgb", "flow"]
-    with open(tmp_path / "streams.csv", newline="") as file:
+    assert (tmp_path / "fusion_init.md").read_text().strip() in printed
+    figures = json.loads((tmp_path / "merge.json").read_text())
+    assert [row["value"] for row in figures["values"]] == ["concat", "sum", "product"]
+    with open(tmp_path / "merge.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         with open(f"{row['folder']}/predictions.csv", newline="") as file:
             tested = list(csv.DictReader(file))
         right = sum(one["class"] == one["predicted"] for one in tested)
         assert float(row["top1"]) == pytest.approx(right / len(tested))
-    assert len(rows) == 6 and (tmp_path / "streams.png").stat().st_size > 5000
+    assert len(rows) == 6 and (tmp_path / "merge.png").stat().st_size > 5000
 
 
 def test_the_studies_are_listed(start):
@@ -116,8 +115,6 @@ def test_the_studies_are_listed(start):
             ("--study=merge", "--config.model.branches=fc"),
             "the study merge needs model.branches=both",
         ),
-        (("--study=streams", "--config.model.clip.num_frames=5"), "num_frames=3, but the model"),
-        (("--study=streams", "--cache=features"), "--cache=features has no effect with"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(

@@ -142,7 +142,7 @@ def table_of(study: Study, rows: Sequence[Row], groups: int) -> tables.Table:
         (
             f"Chance {_percent(first['chance'])} %, majority class "
             f"{_percent(first['majority'])} %, leak of the split {_percent(first['leak'])} %.",
-            f"Over seeds: Student's interval of the mean of {len(rows[0].outcomes)} training(s).",
+            f"Over seeds ({len(rows[0].outcomes)}): Student's interval of the mean.",
             f"Over test groups, and paired: bootstrap over {groups} groups of test videos{few}; "
             "each video counts with the fraction of the seeds that recognise it.",
             "A paired interval does not cover what other seeds would give: read it beside the one "
@@ -266,7 +266,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
             "orange: 95 % over seeds; dotted: chance"
         )
         differences.set_xlabel("difference from the reference (points);\nline: 95 %, paired")
-        figure.suptitle(f"{study.name}, {first['dataset']}, {len(rows[0].outcomes)} seed(s)")
+        figure.suptitle(f"{study.name}, {first['dataset']}, seeds: {len(rows[0].outcomes)}")
         for axes in (rates, differences):
             axes.grid(axis="x", alpha=0.3)
             for side in ("top", "right"):

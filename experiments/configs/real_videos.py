@@ -14,8 +14,9 @@ imagenet   (default) full VGG-16s keep ImageNet's weights (`--config.training.we
            among RGB, flow and both; `--config.model.streams=both` leaves that out.
 scratch    a narrow network (VGG channels divided by 8) without pretrained weights, regularised by
            weight decay, dropout, label smoothing and mirrored and cropped clips, for
-           `--image_size=96 --num_frames=8 --resize=stretch` and `--cache=memory`. Where a mirrored action is
-           another one, as a forehand and a backhand, give `--config.training.augmentation=crop`.
+           `--image_size=96 --num_frames=8 --resize=stretch` and `--cache=memory`. Where a mirrored
+           action is another one, as a forehand and a backhand, give
+           `--config.training.augmentation=crop`.
 
 Without a splits.csv, give `--config.protocol=group`.
 

@@ -97,8 +97,14 @@ class MotionMap:
 
 
 def cut(frame: np.ndarray, window: Window) -> np.ndarray:
-    """The part of a frame (H, W, ...) within a window, as a view."""
-    top, left, side = window
+    """The part of a frame (H, W, ...) within a window, as a view.
+
+    A folder may hold images of several sizes: in one that the window does not fit it is moved
+    inside, and made smaller where it must.
+    """
+    height, width = frame.shape[:2]
+    side = min(window.side, height, width)
+    top, left = min(window.top, height - side), min(window.left, width - side)
     return frame[top : top + side, left : left + side]
 
 

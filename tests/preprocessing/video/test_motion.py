@@ -76,6 +76,16 @@ def test_a_followed_window_stays_until_clearly_more_moves_elsewhere():
     assert other.left > 128
 
 
+def test_frames_of_other_sizes_are_cut_too():
+    window = video.Window(top=48, left=184, side=72)
+    frame = np.arange(30 * 40, dtype=np.uint16).reshape(30, 40)
+    np.testing.assert_array_equal(video.cut(frame, window), frame[:, 10:])
+    sizes = [(20, 90), (120, 256), (90, 20)]
+    frames = [np.full((*size, 3), 50, np.uint8) for size in sizes]
+    resize = video.Resizer(32, "motion", frames)
+    assert {resize(frame).shape for frame in frames} == {(32, 32, 3)}
+
+
 def test_resizer_cuts_and_enlarges():
     frames = _moving_block(at=(70, 200))
     resize = video.Resizer(32, "motion", frames)

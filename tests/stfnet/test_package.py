@@ -26,21 +26,19 @@ def run_python(request):
     return run
 
 
-def test_the_package_and_every_configuration_load_without_keras(request, run_python):
-    names = [
-        path.stem
-        for path in (request.config.rootpath / "experiments" / "configs").glob("*.py")
-        if path.stem != "__init__"
-    ]
+def test_the_package_and_every_configuration_load_without_keras(request, run_python, tiny_run):
+    folder = request.config.rootpath / "experiments" / "configs"
+    names = [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "saved")]
     assert len(names) > 3
     text = f"""
 import importlib, sys
 import stfnet, stfnet.run
 for name in {names}:
     importlib.import_module("experiments.configs." + name).get_config()
+importlib.import_module("experiments.configs.saved").get_config(sys.argv[1])
 print(*(name for name in {HEAVY} if name in sys.modules))
 """
-    assert run_python(text) == []
+    assert run_python(text, tiny_run / "config.json") == []
 
 
 @pytest.mark.parametrize(

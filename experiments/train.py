@@ -140,7 +140,9 @@ def train(config, record_set, workdir, strategy):
     if best := progress.best:
         print(
             f"best: stage {best['stage']} epoch {best['epoch']}, validation accuracy "
-            f"{best['val_accuracy']:.3f}; kept as {workdir / run.BEST_FILE}",
+            f"{best['val_accuracy']:.3f}"
+            + (" (of videos trained on)" * config.training.train_on_validation)
+            + f"; kept as {workdir / run.BEST_FILE}",
             flush=True,
         )
     return 0

@@ -78,7 +78,7 @@ def test_a_run_of_the_papers_configuration_differs_from_it_in_nothing():
 
 def test_a_folder_of_folds_or_of_fused_predictions_is_no_run(tmp_path, tiny_run):
     run_config.check_one_run(tiny_run)
-    run_config.check_one_run(tmp_path)  # what is missing there is told elsewhere
+    run_config.check_one_run(tmp_path)  # it is no run at all, which reading it reports
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(UserError, match="holds the fused predictions of several runs"):
         run_config.check_one_run(tmp_path)

@@ -44,7 +44,7 @@ def _windows(frames):
 
 @pytest.mark.parametrize("size", [(48, 100), (100, 48), (40, 40), (65, 67), (240, 320), (9, 500)])
 def test_the_window_is_that_of_the_file(size):
-    rng, found = np.random.default_rng(sum(size)), set()
+    rng, windows = np.random.default_rng(sum(size)), set()
     for _ in range(5):
         frames = np.repeat(rng.integers(0, 256, (1, *size, 3)), 6, axis=0)
         top, left = (int(rng.integers(0, side - 6)) if side > 6 else 0 for side in size)
@@ -52,8 +52,8 @@ def test_the_window_is_that_of_the_file(size):
         frames = np.clip(frames + rng.integers(-3, 4, frames.shape), 0, 255).astype(np.uint8)
         expected = _windows(frames)
         assert tuple(int(n) for n in image_graph.motion_window(frames)) == expected
-        found.add(expected)
-    assert len(found) > 1 or size == (40, 40)
+        windows.add(expected)
+    assert len(windows) > 1 or size == (40, 40)
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])

@@ -69,11 +69,16 @@ def test_a_still_video_has_the_central_window():
 
 
 def test_a_followed_window_stays_until_clearly_more_moves_elsewhere():
-    frames = _moving_block(at=(40, 40))
-    first = _window(frames)
-    assert _window(_moving_block(at=(44, 46)), first) == first
-    other = _window(_moving_block(at=(40, 210)), first)
-    assert other.left > 128
+    present = _window(_moving_block(at=(40, 40)))
+    # A block on the left, and one of another height on the right.
+    for height, moves in ((16, False), (18, False), (24, True)):
+        frames = _moving_block(at=(40, 40))
+        flicker = frames[:, 40:41, 40:41]  # the values that the block takes
+        frames[:, 40 : 40 + height, 208:224] = flicker
+        assert _window(frames).left > 128 or height == 16
+        followed = _window(frames, present)
+        assert (followed.left > 128) if moves else (followed == present)
+    assert _window(np.zeros((5, 120, 256, 3), np.uint8), present) == present
 
 
 def test_frames_of_other_sizes_are_cut_too():

@@ -102,6 +102,33 @@ def _versions(record_set: records.RecordSet | None) -> list[tuple[str, str]]:
     return rows
 
 
+def _pictures(workdir: Path) -> dict[str, str]:
+    """Those that a run and its evaluation drew, as data URLs."""
+    paths = result_files.paths_in(workdir)
+    drawn = {
+        "curves": workdir / run.CURVES_FILE,
+        "confusion": paths.confusion,
+        "reliability": paths.reliability,
+    }
+    return {
+        name: data_url("image/png", path.read_bytes())
+        for name, path in drawn.items()
+        if path.is_file()
+    }
+
+
+def _template() -> jinja2.Template:
+    """Of the page; every text that it is given is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html.jinja")
+
+
 def write_report(
     workdir: Path,
     folder: Path,
@@ -145,27 +172,10 @@ def write_report(
         network = prediction.load_run(workdir)[0] if grad_cam else None
         examples = with_films([*wrong, *right], workdir, record_set, config, network)
         wrong, right = examples[: len(wrong)], examples[len(wrong) :]
-    paths = result_files.paths_in(workdir)
-    pictures = {
-        name: data_url("image/png", path.read_bytes())
-        for name, path in (
-            ("curves", workdir / run.CURVES_FILE),
-            ("confusion", paths.confusion),
-            ("reliability", paths.reliability),
-        )
-        if path.is_file()
-    }
     script = (HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     filmed = [one for one in (*wrong, *right) if one.film]
-    page = environment.get_template("report.html.jinja").render(
+    page = _template().render(
         config=config,
         results=results,
         protocol=PROTOCOLS[results["protocol"]],
@@ -173,7 +183,7 @@ def write_report(
         classes=sorted(results["classes"].items(), key=lambda row: row[1]["recall"]),
         ablation=_read_ablation(ablation) if ablation else None,
         published=sorted((published or {}).items(), key=lambda row: row[1]),
-        pictures=pictures,
+        pictures=_pictures(workdir),
         wrong=wrong,
         right=right,
         grad_cam=grad_cam,

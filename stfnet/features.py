@@ -44,6 +44,26 @@ def map_shape(model: ModelConfig, block: int) -> tuple[int, int, int]:
     return vgg_stream.map_shape(size, block, model.width_divisor, model.map_levels)
 
 
+def streams(model: STFNet, block: int) -> keras.Model:
+    """What is left of the streams after a block: from maps at its end to the streams' maps.
+
+    Args:
+        model: the network.
+        block: at whose end the maps are, 1 to 5; 0 for the network's inputs.
+
+    Returns:
+        keras.Model, whose inputs have the names of the network's inputs: float16
+        (B, T, *map_shape), uint8 for block 0. Outputs are a list, X_a and X_b.
+    """
+    layers = {name: model.get_layer(f"{name}_stream") for name in model.input}
+    if not block:
+        return keras.Model(model.input, [layer.output for layer in layers.values()])
+    shape = (model.config.clip.num_frames, *map_shape(model.config, block))
+    inputs = {name: keras.Input(shape, dtype="float16", name=name) for name in layers}
+    outputs = [layer(inputs[name], first=block + 1) for name, layer in layers.items()]
+    return keras.Model(inputs, outputs)
+
+
 def head(model: STFNet, block: int) -> keras.Model:
     """What follows a block of both streams, with the network's weights: from maps to the logits.
 
@@ -52,17 +72,12 @@ def head(model: STFNet, block: int) -> keras.Model:
         block: at whose end the maps are, 1 to 5; the next blocks are part of the head.
 
     Returns:
-        keras.Model, whose inputs have the names of the network's inputs: float16
-        (B, T, *map_shape).
+        keras.Model, whose inputs are those of `streams`.
     """
-    streams = {name: model.get_layer(f"{name}_stream") for name in model.input}
-    rest = keras.Model(
-        [stream.output for stream in streams.values()], model.get_layer("logits").output
-    )
-    shape = (model.config.clip.num_frames, *map_shape(model.config, block))
-    inputs = {name: keras.Input(shape, dtype="float16", name=name) for name in streams}
-    outputs = [stream(inputs[name], first=block + 1) for name, stream in streams.items()]
-    return keras.Model(inputs, rest(outputs))
+    maps = [model.get_layer(f"{name}_stream").output for name in model.input]
+    rest = keras.Model(maps, model.get_layer("logits").output)
+    begin = streams(model, block)
+    return keras.Model(begin.input, rest(begin.output))
 
 
 def identity(

@@ -199,11 +199,7 @@ def _linear_path(config, maps, dtype):
     norm = layers.BatchNormalization(
         momentum=0.9, scale=False, center=False, dtype=dtype, name="linear_norm"
     )
-    means = norm(means)  # b t c
-    count = config.linear_parts
-    edges = [round(k * config.clip.num_frames / count) for k in range(1, count)]
-    parts = ops.split(means, edges, axis=1)
-    means = ops.concatenate([ops.mean(part, axis=1) for part in parts], axis=-1)
+    means = linear_parts(norm(means), config.linear_parts)
     # From zero: the network starts as if the path were not there.
     dense = layers.Dense(
         config.num_classes,
@@ -213,3 +209,10 @@ def _linear_path(config, maps, dtype):
         name="linear_logits",
     )
     return dense(layers.Dropout(config.fc6_dropout, dtype=dtype, name="dropout_linear")(means))
+
+
+def linear_parts(means, count):
+    """Means over `count` parts of a clip, one after the other: (B, T, C) to (B, count * C)."""
+    edges = [round(k * means.shape[1] / count) for k in range(1, count)]
+    parts = ops.split(means, edges, axis=1)
+    return ops.concatenate([ops.mean(part, axis=1) for part in parts], axis=-1)

@@ -57,6 +57,7 @@ def _imagenet():
             frame_grid=16,
             keep="last",
             train_on_validation=True,
+            linear_start=True,
             validation_fraction=0.1,
             weights="imagenet",
             temporal_conv1="cross_modality",

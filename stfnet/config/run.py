@@ -46,7 +46,8 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices: int = 
 
     Raises:
         UserError: the batch cannot be divided evenly, statistics are taken over the batch where a
-            device computes one clip at a time, or VGG-16's weights do not fit the network.
+            device computes one clip at a time, VGG-16's weights do not fit the network, or there is
+            no linear path to fit.
     """
     if training.weights and not training.weights.endswith(".keras"):
         needed = [("width_divisor", model.width_divisor, 1)]
@@ -59,6 +60,11 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices: int = 
                     f"training.weights={training.weights} are VGG-16's and need model.{name}="
                     f"{fitting}, not {value}"
                 )
+    if training.linear_start and not model.linear_parts:
+        raise UserError(
+            "training.linear_start=True fits the linear path, and model.linear_parts=0 has none: "
+            "set linear_parts=1 or more, or linear_start=False"
+        )
     microbatch = training.batch_size // devices // microbatches_per_device(training, devices)
     if model.lstm_statistics == "batch" and microbatch == 1:
         raise UserError(

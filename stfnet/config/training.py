@@ -73,6 +73,10 @@ class TrainingConfig:
     # What to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`), the network
     # of another run (its best.keras) or, empty, nothing.
     weights: str = ""
+    # Fit the linear path of `model.linear_parts` to the test clips of the training videos before
+    # the first step: training begins at a logistic regression, whose penalty is chosen by
+    # cross-validation over their groups.
+    linear_start: bool = False
     # First convolution of the flow stream: the paper's, or the mean of the RGB filters.
     temporal_conv1: str = setting("random", TEMPORAL_CONV1)
     # `imagenet` is VGG-16's own fc1.

@@ -17,14 +17,12 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import input_pipeline, plans, run
 from stfnet.config import RunConfig
+from stfnet.evaluation import logistic
 from stfnet.frame_features.networks import CONV4, CONV5, stream_maps, vgg16_streams
 from stfnet.weights import vgg16_file
 
 LAYERS = (CONV4, CONV5)
 STREAMS = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
-# Inverse strengths of the penalty among which cross-validation chooses.
-STRENGTHS = tuple(10.0**k for k in range(-5, 2))
-FOLDS = 5  # of the cross-validation, at most
 
 
 def weights_for(config: RunConfig, given: str | None) -> Path:
@@ -109,10 +107,7 @@ def choose_and_test(
     test_features: np.ndarray,
     test_labels: np.ndarray,
 ) -> dict[str, float]:
-    """Logistic regression on standardised features, its penalty chosen by cross-validation.
-
-    The folds are whole groups. Where no fold leaves two classes to learn from (videos of a single
-    group, or of one group for each of two classes), the penalty is scikit-learn's own.
+    """Top-1 of `logistic.fit` on other videos.
 
     Args:
         features, labels, groups: of the videos to learn from, float (V, F), integers (V,) and
@@ -122,24 +117,11 @@ def choose_and_test(
     Returns:
         `top1` on the others, and the chosen `C`.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, GroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    features, test_features = (np.asarray(x, np.float64) for x in (features, test_features))
     if len(np.unique(labels)) == 1:  # nothing to learn: the one class is the answer
         return {"top1": float(np.mean(test_labels == labels[0])), "C": 1.0}
-    folds = min(FOLDS, len(np.unique(groups)))
-    divisions = GroupKFold(folds).split(features, labels, groups) if folds > 1 else ()
-    usable = [fold for fold in divisions if len(np.unique(labels[fold[0]])) > 1]
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    strength = 1.0
-    if usable:
-        search = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, cv=usable, refit=False)
-        strength = search.fit(features, labels).best_params_["logisticregression__C"]
-    model.set_params(logisticregression__C=strength).fit(features, labels)
-    return {"top1": float(model.score(test_features, test_labels)), "C": strength}
+    fitted = logistic.fit(features, labels, groups)
+    top1 = fitted.pipeline.score(np.asarray(test_features, np.float64), test_labels)
+    return {"top1": float(top1), "C": fitted.strength}
 
 
 def linear_model(

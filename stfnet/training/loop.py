@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import logging
 import math
@@ -23,7 +24,7 @@ from stfnet.features import Features, map_dataset
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
 from stfnet.run import checkpoints
-from stfnet.training import logs, strategies, variables
+from stfnet.training import linear_start, logs, strategies, variables
 from stfnet.training.preemption import Preempted, Sigterm
 from stfnet.training.schedule import Progress, learning_rate, make_optimizer
 from stfnet.training.steps import DistributedSteps
@@ -87,17 +88,20 @@ def train(
 
     maps: Features | None = None
 
+    def read(plan: plans.ClipPlan, batch_size: int, augmentation: str = "none") -> tf.data.Dataset:
+        """The clips of a plan, or their maps in a stage that reads maps."""
+        if maps:
+            return map_dataset(maps, record_set, plan, config, batch_size)
+        return input_pipeline.clip_dataset(record_set, plan, clip, batch_size, augmentation, reader)
+
     def clips(plan: plans.ClipPlan, augmentation: str = "none") -> Iterable:
-        """This worker's clips of a plan, or their maps in a stage that reads maps."""
+        """This worker's clips of a plan."""
+        part = functools.partial(read, augmentation=augmentation)
+        return _worker_batches(strategy, plan, size, part)
 
-        def read(plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
-            if maps:
-                return map_dataset(maps, record_set, plan, config, batch_size)
-            return input_pipeline.clip_dataset(
-                record_set, plan, clip, batch_size, augmentation, reader
-            )
-
-        return _worker_batches(strategy, plan, size, read)
+    def test_clips_of(positions: np.ndarray, clips_per_video: int = 1) -> plans.ClipPlan:
+        grid = training.frame_grid
+        return plans.plan_evaluation(record_set, positions, clip, size, clips_per_video, grid)
 
     def open_maps() -> Features | None:
         """The maps that this stage reads, all of them computed; None where it reads images."""
@@ -127,6 +131,7 @@ def train(
         if chief:
             stack.enter_context(run.writing(workdir, config, videos))
 
+        stack.enter_context(input_pipeline.naming_damage(reader))
         # Where the run is.
         strategies.check_shared_folder(strategy, workdir, videos, record_set)
         checkpoint = checkpoints.load_latest(workdir / run.CHECKPOINTS_FOLDER)
@@ -142,10 +147,13 @@ def train(
         if checkpoint:
             variables.assign(checkpoint[0], model, steps.optimizer)
             logging.info("resuming from step %d", progress.step)
+        elif training.linear_start:
+            maps = open_maps()
+            whole = read(test_clips_of(learned), size)  # on each worker, so that all fit the same
+            linear_start.start(model, steps.block, whole, record_set, lambda: sigterm.received)
         del checkpoint  # as large as the network and its optimiser
         saved_at = time.monotonic()
 
-        stack.enter_context(input_pipeline.naming_damage(reader))
         if chief:
             own = stack.enter_context(logs.callbacks_of_run(workdir, progress, size))
             callbacks = [*own, *callbacks]
@@ -207,14 +215,7 @@ def train(
             # Validation, which decides what is kept.
             listeners.on_test_begin()
             with steps.averaged_weights():
-                test_plan = plans.plan_evaluation(
-                    record_set,
-                    located.val,
-                    clip,
-                    size,
-                    training.validation_clips,
-                    training.frame_grid,
-                )
+                test_plan = test_clips_of(located.val, training.validation_clips)
                 validation = _validate(steps, clips(test_plan), sigterm, progress.step)
                 if validation:
                     figures, confusion = validation

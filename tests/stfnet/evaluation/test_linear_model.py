@@ -102,35 +102,6 @@ def test_a_run_validated_on_its_test_part_keeps_it_out(tiny_records, trained, fr
     assert len(tested) == 6 and sorted([*known, *tested]) == list(range(24))
 
 
-def test_the_strength_is_chosen_over_whole_groups():
-    # The videos of a group are nearly copies: folds that divide groups would choose a weak penalty.
-    rng = np.random.default_rng(0)
-    groups = np.repeat([f"g{k:02d}" for k in range(16)], 5)
-    labels = np.repeat(np.arange(16) % 2, 5)
-    x = np.repeat(rng.normal(size=(16, 30)), 5, axis=0) + 0.01 * rng.normal(size=(80, 30))
-    x[:, 0] += 2 * labels
-    chosen = linear_model.choose_and_test(x, labels, groups, x, labels)
-    want, strength = 0.0, 0.0
-    for one in linear_model.STRENGTHS:
-        scores = []
-        for a, b in GroupKFold(5).split(x, labels, groups):
-            mean, deviation = x[a].mean(0), x[a].std(0)
-            model = LogisticRegression(C=one, max_iter=2000)
-            model.fit((x[a] - mean) / deviation, labels[a])
-            scores.append(model.score((x[b] - mean) / deviation, labels[b]))
-        if np.mean(scores) > want:
-            want, strength = np.mean(scores), one
-    assert chosen["C"] == strength and want < 1
-
-
-@pytest.mark.parametrize("groups", ["aaaaaa", "aaabbb"])
-def test_too_few_groups_take_the_default_strength(groups):
-    labels = np.array([0, 0, 0, 1, 1, 1])
-    x = labels[:, None] + np.linspace(0, 0.1, 12).reshape(6, 2)
-    chosen = linear_model.choose_and_test(x, labels, np.array(list(groups)), x, labels)
-    assert chosen == {"top1": 1.0, "C": 1.0}
-
-
 def test_a_single_class_is_the_answer():
     x, labels = np.zeros((3, 2)), np.array([1, 1, 1])
     chosen = linear_model.choose_and_test(x, labels, labels, x, np.array([1, 0, 1]))

@@ -1,0 +1,166 @@
+"""The linear path's start: a logistic regression in place of zeros.
+
+With some hundreds of videos and frozen streams a linear model is hard to beat. So training begins
+there: the path of `model.linear_parts` gets the weights of a logistic regression on the same
+features, and the LSTMs learn from what it leaves.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from preprocessing.records import RecordSet
+from stfnet import features
+from stfnet.evaluation import logistic
+from stfnet.input_pipeline import network_inputs
+from stfnet.model import STFNet, linear_parts
+from stfnet.training.preemption import Preempted
+
+
+def start(
+    model: STFNet,
+    block: int,
+    batches: Iterable,
+    record_set: RecordSet,
+    must_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Fits the linear path to clips, and prints what cross-validation says of the fit.
+
+    Args:
+        model: the network, with a linear path.
+        block: at whose end the maps are that batches hold; 0: they hold images.
+        batches: of the clips; those of weight 0 are left out.
+        record_set: of the records.
+        must_stop: asked before each batch.
+
+    Raises:
+        Preempted: it had to stop.
+    """
+
+    def until_stopped():
+        for batch in batches:
+            if must_stop():
+                raise Preempted("stopped before the first step; the same command starts again")
+            yield batch
+
+    clips = moments(model, block, until_stopped())
+    fitted = fit(model, clips, np.array([record_set.videos[k].group for k in clips.videos]))
+    if not fitted:
+        print("linear start: one class to learn, so the linear path starts from zero", flush=True)
+        return
+    validated = fitted.accuracy is not None and (
+        f", {fitted.accuracy:.3f} right in cross-validation over whole groups"
+    )
+    print(
+        f"linear start: logistic regression on {len(clips.labels)} clips, "
+        f"C = {fitted.strength:g}{validated or ''}",
+        flush=True,
+    )
+
+
+class Moments(NamedTuple):
+    """What the linear path needs of V clips, and what the normalisations before it need.
+
+    Attributes:
+        means: float64 (V, T, C), of the streams' maps over their cells, the streams' channels one
+            after the other.
+        squares: float64 (C,), mean square of the maps over clips, frames and cells.
+        labels: int64 (V,).
+        videos: int64 (V,), positions in the record set.
+    """
+
+    means: np.ndarray
+    squares: np.ndarray
+    labels: np.ndarray
+    videos: np.ndarray
+
+
+def moments(model: STFNet, block: int, batches: Iterable) -> Moments:
+    """Reads clips and computes their maps' moments.
+
+    Args:
+        model: the network.
+        block: at whose end the maps are that batches hold; 0: they hold images.
+        batches: of the clips; those of weight 0 are left out.
+    """
+    streams = features.streams(model, block)
+
+    @tf.function
+    def compute(batch):
+        inputs = network_inputs(batch)
+        maps = streams({name: inputs[name] for name in streams.input}, training=False)
+        maps = [tf.cast(x, tf.float32) for x in tf.nest.flatten(maps)]
+        means = [tf.reduce_mean(x, (2, 3)) for x in maps]
+        squares = [tf.reduce_mean(x * x, (1, 2, 3)) for x in maps]
+        return tf.concat(means, -1), tf.concat(squares, -1)
+
+    rows = []
+    for batch in batches:
+        kept = batch["weight"].numpy() > 0
+        values = (*compute(batch), batch["label"], batch["video"])
+        rows.append([np.asarray(value)[kept] for value in values])
+    means, squares, labels, videos = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return Moments(means.astype(np.float64), squares.mean(0, dtype=np.float64), labels, videos)
+
+
+def fit(model: STFNet, of: Moments, groups: np.ndarray) -> logistic.Fit | None:
+    """Gives the linear path a logistic regression, and the normalisations their statistics.
+
+    Args:
+        model: the network, with a linear path.
+        of: the clips to learn from.
+        groups: (V,), the group of each clip; the folds of the cross-validation are whole groups.
+
+    Returns:
+        The logistic regression; None where the clips have a single class, and the path stays as
+        it is.
+    """
+    if len(np.unique(of.labels)) == 1:
+        return None
+    means = _normalize_maps(model, of)
+    norm = model.get_layer("linear_norm")
+    mean, variance = means.mean((0, 1)), means.var((0, 1))
+    norm.moving_mean.assign(mean)
+    norm.moving_variance.assign(variance)
+    normalized = (means - mean) / np.sqrt(variance + norm.epsilon)
+    inputs = keras.ops.convert_to_numpy(linear_parts(normalized, model.config.linear_parts))
+    fitted = logistic.fit(inputs, of.labels, groups)
+    kernel, bias = _affine(fitted.pipeline, model.config.num_classes)
+    model.get_layer("linear_logits").kernel.assign(kernel)
+    # From zero: the network starts as the regression, and the LSTMs learn what it lacks.
+    recurrent = model.get_layer("lstm_logits")
+    recurrent.kernel.assign(np.zeros(recurrent.kernel.shape))
+    recurrent.bias.assign(bias)
+    return fitted
+
+
+def _normalize_maps(model, of):
+    """The means after `map_norm`, whose statistics are set; without one, as they are."""
+    if not model.config.map_norm:
+        return of.means
+    mean = of.means.mean((0, 1))
+    variance = np.maximum(of.squares - mean**2, 0)
+    layers = [model.get_layer(f"{stream}_map_norm") for stream in model.input]
+    edges = np.cumsum([layer.moving_mean.shape[0] for layer in layers])[:-1]
+    for layer, m, v in zip(layers, np.split(mean, edges), np.split(variance, edges), strict=True):
+        layer.moving_mean.assign(m)
+        layer.moving_variance.assign(v)
+    return (of.means - mean) / np.sqrt(variance + layers[0].epsilon)
+
+
+def _affine(pipeline, num_classes):
+    """A fitted classifier as kernel (F, num_classes) and bias (num_classes,) of its logits."""
+    scale, rotation, classifier = (step for _, step in pipeline.steps)
+    coefficients = classifier.coef_
+    at_zero = np.atleast_2d(pipeline.decision_function(np.zeros((1, scale.n_features_in_))))
+    if len(classifier.classes_) == 2:  # one decision: half of it for, half against
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        at_zero = np.concatenate([-at_zero, at_zero], axis=1) / 2
+    kernel = np.zeros((scale.n_features_in_, num_classes))
+    kernel[:, classifier.classes_] = (coefficients @ rotation.components_ / scale.scale_).T
+    bias = np.zeros(num_classes)
+    bias[classifier.classes_] = at_zero[0]
+    return kernel, bias

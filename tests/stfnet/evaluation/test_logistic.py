@@ -1,0 +1,50 @@
+"""The penalty of a logistic regression, chosen by hand, and the rotation that saves time."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from stfnet.evaluation import logistic
+
+
+def test_the_strength_is_chosen_over_whole_groups():
+    # The videos of a group are nearly copies: folds that divide groups would choose a weak penalty.
+    rng = np.random.default_rng(0)
+    groups = np.repeat([f"g{k:02d}" for k in range(16)], 5)
+    labels = np.repeat(np.arange(16) % 2, 5)
+    x = np.repeat(rng.normal(size=(16, 30)), 5, axis=0) + 0.01 * rng.normal(size=(80, 30))
+    x[:, 0] += 2 * labels
+    fitted = logistic.fit(x, labels, groups)
+    want, strength = 0.0, 0.0
+    for one in logistic.STRENGTHS:
+        scores = []
+        for a, b in GroupKFold(5).split(x, labels, groups):
+            mean, deviation = x[a].mean(0), x[a].std(0)
+            model = LogisticRegression(C=one, max_iter=2000)
+            model.fit((x[a] - mean) / deviation, labels[a])
+            scores.append(model.score((x[b] - mean) / deviation, labels[b]))
+        if np.mean(scores) > want:
+            want, strength = np.mean(scores), one
+    assert fitted.strength == strength and want < 1
+    assert fitted.accuracy == pytest.approx(want)
+
+
+@pytest.mark.parametrize("groups", ["aaaaaa", "aaabbb"])
+def test_too_few_groups_take_the_default_strength(groups):
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    x = labels[:, None] + np.linspace(0, 0.1, 12).reshape(6, 2)
+    fitted = logistic.fit(x, labels, np.array(list(groups)))
+    assert fitted.strength == 1.0 and fitted.accuracy is None
+    assert fitted.pipeline.score(x, labels) == 1.0
+
+
+def test_the_rotation_changes_no_probability():
+    rng = np.random.default_rng(1)
+    labels = np.arange(30) % 3
+    x = rng.normal(size=(30, 200)) * rng.uniform(0.1, 9, 200) + labels[:, None]
+    fitted = logistic.fit(x, labels, np.arange(30) // 3)
+    plain = LogisticRegression(C=fitted.strength, max_iter=10000, tol=1e-8)
+    standard = (x - x.mean(0)) / x.std(0)
+    want = plain.fit(standard, labels).predict_proba(standard)
+    np.testing.assert_allclose(fitted.pipeline.predict_proba(x), want, atol=1e-3)

@@ -102,19 +102,22 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path | B
                 )
 
 
-def draw_curves(history: Sequence[Mapping], path: Path | BinaryIO) -> None:
+def draw_curves(
+    history: Sequence[Mapping], path: Path | BinaryIO, validation: str = "validation"
+) -> None:
     """Draws training and validation loss and accuracy against epochs (Figs. 9-11).
 
     Args:
         history: rows of history.csv, in order.
         path: PNG file, or a binary file to write to.
+        validation: name of the validation curve.
     """
     epochs = np.arange(1, len(history) + 1)
     with new_figure(10, 4, path) as figure:
         panels = figure.subplots(1, 2)
         for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
             axes.plot(epochs, [float(row[name]) for row in history], label="training")
-            axes.plot(epochs, [float(row[f"val_{name}"]) for row in history], label="validation")
+            axes.plot(epochs, [float(row[f"val_{name}"]) for row in history], label=validation)
             stages = [int(row["stage"]) for row in history]
             for k in np.flatnonzero(np.diff(stages)):
                 axes.axvline(k + 1.5, color="grey", linestyle=":")

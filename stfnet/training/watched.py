@@ -32,5 +32,6 @@ def train(config: RunConfig, record_set: RecordSet, workdir: Path, **settings: A
     progress = loop.train(config, record_set, workdir, callbacks=[board], **settings)
     if strategies.is_chief(settings.get("strategy")):
         with plots.never_fatal(workdir / run.CURVES_FILE):
-            plots.draw_curves(progress.history, workdir / run.CURVES_FILE)
+            validation = "validation" + " (trained on too)" * config.training.train_on_validation
+            plots.draw_curves(progress.history, workdir / run.CURVES_FILE, validation)
     return progress

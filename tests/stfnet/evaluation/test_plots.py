@@ -107,7 +107,10 @@ def test_curves_are_drawn_as_a_whole_file(tmp_path):
     ]
     plots.draw_curves(history, tmp_path / "curves.png")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
-    assert cv2.imread(str(tmp_path / "curves.png")).std() > 10
+    plain = cv2.imread(str(tmp_path / "curves.png"))
+    assert plain.std() > 10
+    plots.draw_curves(history, tmp_path / "curves.png", "validation (trained on too)")
+    assert (cv2.imread(str(tmp_path / "curves.png")) != plain).any()
 
 
 def test_the_bars_of_reliability_are_as_high_as_the_accuracy():

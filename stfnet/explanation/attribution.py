@@ -19,12 +19,13 @@ from stfnet.layers.vgg_stream import VGGStream
 # Convolutions of VGG-16 whose maps the paper's Figure 7 shows, counted from 1.
 SHOWN_CONVOLUTIONS = (1, 6, 9)
 BRANCHES = ("conv", "fc")
+LINEAR, LINEAR_END = "linear", "linear_logits"  # the path beside the branches, and its last layer
 AT_ONCE = 8  # frames left out in one pass: x_conv of the paper's clips is 7 MB
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameImportance:
-    """How much each frame of a clip counts in one branch; see `frame_importance`.
+    """How much each frame of a clip counts in one branch, or in the linear path.
 
     Attributes:
         gradient: float32 (T,), by the gradient.
@@ -46,7 +47,7 @@ class Explanation:
         shown: place in the clip of the frame whose feature maps these are.
         feature_maps: see `feature_maps`.
         grad_cam: float32 (T, h, w), see `grad_cam`.
-        importance: see `frame_importance`.
+        importance: see `frame_importance` and `linear_importance`.
     """
 
     classes: tuple[str, ...]
@@ -94,7 +95,8 @@ def explain_clip(
         shown=shown,
         feature_maps=feature_maps(model, clip_inputs, shown),
         grad_cam=grad_cam(model, fused, target),
-        importance=frame_importance(model, fused, target),
+        importance=frame_importance(model, fused, target)
+        | linear_importance(model, clip_inputs, target),
     )
 
 
@@ -224,20 +226,52 @@ def frame_importance(
     ends = [model.get_layer(f"lstm_{name}").input for name in names]
     sequences = keras.Model(model.get_layer("fusion").output, ends)(fused, training=False)
     rest = keras.Model(ends, _recurrent_logits(model))
+    return dict(zip(names, _importance(rest, sequences, target), strict=True))
+
+
+def linear_importance(
+    model: keras.Model, clip_inputs: Mapping[str, np.ndarray], target: int
+) -> dict[str, FrameImportance]:
+    """How much each frame counts for a class in the linear path of `model.linear_parts`.
+
+    As `frame_importance`, where x(t) is the output of `linear_norm`, (T, C), and y_c what the path
+    adds to the logit. The path is linear, so both measures agree but for rounding.
+
+    Args:
+        model: the network, in float32.
+        clip_inputs: as in `feature_maps`.
+        target: position of class c.
+
+    Returns:
+        `linear` -> FrameImportance; empty where the network has no such path.
+    """
+    if LINEAR_END not in {layer.name for layer in model.layers}:
+        return {}
+    end = model.get_layer("linear_norm").output
+    clip = {name: clip_inputs[name][None] for name in model.input}
+    sequence = keras.Model(model.input, end)(clip, training=False)
+    rest = keras.Model([end], model.get_layer(LINEAR_END).output)
+    return dict(zip([LINEAR], _importance(rest, [sequence], target), strict=True))
+
+
+def _importance(
+    rest: keras.Model, sequences: Sequence[tf.Tensor], target: int
+) -> list[FrameImportance]:
+    """The importance of the frames of each sequence (1, T, F) that `rest` reads."""
     whole = rest(sequences, training=False)[0, target].numpy()
     gradients = _gradient(rest, sequences, target)
-    importance = {}
-    for k, name in enumerate(names):
-        others = _mean_of_the_others(sequences[k])
-        gradient = tf.reduce_sum(gradients[k] * (sequences[k] - others), axis=-1).numpy()[0]
+    importance = []
+    for k, sequence in enumerate(sequences):
+        others = _mean_of_the_others(sequence)
+        gradient = tf.reduce_sum(gradients[k] * (sequence - others), axis=-1).numpy()[0]
         scores = []
         for begin in range(0, gradient.size, AT_ONCE):
             frames = tf.range(begin, min(begin + AT_ONCE, gradient.size))
-            without = [tf.repeat(sequence, frames.shape[0], axis=0) for sequence in sequences]
+            without = [tf.repeat(one, frames.shape[0], axis=0) for one in sequences]
             left_out = frames[:, None, None] == tf.range(gradient.size)[None, :, None]  # n t 1
-            without[k] = tf.where(left_out, others, sequences[k])
+            without[k] = tf.where(left_out, others, sequence)
             scores.append(rest(without, training=False)[:, target].numpy())
-        importance[name] = FrameImportance(gradient, whole - np.concatenate(scores))
+        importance.append(FrameImportance(gradient, whole - np.concatenate(scores)))
     return importance
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from preprocessing import files, video
 from preprocessing.captions import draw_text
 from stfnet.explanation.attribution import Explanation
-from stfnet.explanation.pictures import ShownClip, draw_bars, limit, overlay, scale
+from stfnet.explanation.pictures import ShownClip, draw_bars, limit, overlay, scale, title
 from stfnet.inference import annotation
 from stfnet.inference.annotation import BACKGROUND, CAPTION, MARGIN, MUTED, TEXT, TRACK
 from stfnet.inference.prediction import rank
@@ -37,7 +37,7 @@ def draw_strips(explanation: Explanation, clip: ShownClip, number: int, width: i
     strips = []
     for branch, importance in explanation.importance.items():
         strip = np.full((STRIP, width, 3), BACKGROUND, np.uint8)
-        draw_text(strip, f"{branch} branch", MARGIN, 20, 14, TEXT)
+        draw_text(strip, title(branch), MARGIN, 20, 14, TEXT)
         draw_text(strip, scale(importance), MARGIN, 39, 12, MUTED)
         inside = strip[4 : STRIP - 4]
         inside[:, NAMES - 2 * BAR : NAMES + length + 2 * BAR] = TRACK

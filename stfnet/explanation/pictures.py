@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from preprocessing.captions import draw_text
-from stfnet.explanation.attribution import Explanation, FrameImportance
+from stfnet.explanation.attribution import LINEAR, Explanation, FrameImportance
 from stfnet.inference.annotation import ACCENT, BACKGROUND, MARGIN, MUTED, TEXT, TRACK, enlarge
 
 CHANNELS = 6  # shown of each layer, the first (Fig. 7)
@@ -118,6 +118,11 @@ def draw_bars(
             strip[rows, max(center + left, 0) : max(center + left + bar, 0)] = color
 
 
+def title(branch: str) -> str:
+    """What a branch is called: `conv branch`, `fc branch`, `linear path`."""
+    return f"{branch} {'path' if branch == LINEAR else 'branch'}"
+
+
 def limit(importance: FrameImportance) -> float:
     """The largest absolute value of a branch, by either measure."""
     return float(max(np.abs(importance.left_out).max(), np.abs(importance.gradient).max()))
@@ -212,7 +217,7 @@ def _clip_line(explanation: Explanation, clip: ShownClip, shown: slice, across: 
     centers = [left + width // 2 for left in lefts]
     for branch, whole in explanation.importance.items():
         part = FrameImportance(whole.gradient[shown], whole.left_out[shown])
-        strip = _labelled(BARS, across, f"{branch} branch", scale(whole))
+        strip = _labelled(BARS, across, title(branch), scale(whole))
         for left in lefts:
             strip[:, left : left + width] = TRACK
         draw_bars(strip, centers, part, limit(whole), width // 5)

@@ -183,7 +183,8 @@ def test_a_linear_path_changes_the_scores_and_not_what_the_lstms_see(randomize):
     model = build_stfnet(config)
     clip = _clip(config)
     before = attribution.explain_clip(model, "abc", clip, 1)
-    assert list(before.importance) == ["conv"]
+    assert list(before.importance) == ["conv", "linear"]
+    assert not before.importance["linear"].left_out.any()  # its kernel is zero
     randomize(model.get_layer("linear_logits"))
     after = attribution.explain_clip(model, "abc", clip, 1)
     assert np.abs(after.logits - before.logits).max() > 1e-3
@@ -191,3 +192,31 @@ def test_a_linear_path_changes_the_scores_and_not_what_the_lstms_see(randomize):
     np.testing.assert_array_equal(
         after.importance["conv"].left_out, before.importance["conv"].left_out
     )
+
+
+def test_the_frames_of_the_linear_path_count_as_computed_by_hand(randomize):
+    config = ModelConfig(**SMALL, linear_parts=2, map_levels=(4, 5))
+    model = build_stfnet(config)
+    randomize(model)
+    clip = _clip(config)
+    importance = attribution.linear_importance(model, clip, 2)["linear"]
+    normalized = keras.Model(model.input, model.get_layer("linear_norm").output)
+    x = np.float64(normalized({name: clip[name][None] for name in model.input}))[0]  # t c
+    kernel = np.float64(model.get_layer("linear_logits").kernel)[:, 2]
+    frames = len(x)
+    edge = round(frames / 2)
+
+    def score(x):
+        return np.concatenate([x[:edge].mean(0), x[edge:].mean(0)]) @ kernel
+
+    for t in range(frames):
+        without = x.copy()
+        without[t] = np.delete(x, t, axis=0).mean(0)
+        want = score(x) - score(without)
+        np.testing.assert_allclose(importance.left_out[t], want, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(importance.gradient[t], want, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_without_a_linear_path_has_no_importance_of_it():
+    model = build_stfnet(ModelConfig(**SMALL))
+    assert attribution.linear_importance(model, _clip(model.config), 0) == {}

@@ -10,8 +10,9 @@ The name after a colon chooses what the streams start from:
 imagenet   (default) full VGG-16s keep ImageNet's weights (`--config.training.weights=FILE.h5` names
            a copy of them), and their maps are computed once. They see the window in which a video
            moves most, since people are small in most recordings. What follows them is small, and a
-           linear path stands beside the LSTMs. Cross-validation over the training videos chooses
-           among RGB, flow and both; `--config.model.streams=both` leaves that out.
+           linear path, which starts as a logistic regression, stands beside the LSTMs.
+           Cross-validation over the training videos chooses among RGB, flow and both;
+           `--config.model.streams=both` leaves that out.
 scratch    a narrow network (VGG channels divided by 8) without pretrained weights, regularised by
            weight decay, dropout, label smoothing and mirrored and cropped clips, for
            `--image_size=96 --num_frames=8 --resize=stretch` and `--cache=memory`. Where a mirrored

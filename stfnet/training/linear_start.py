@@ -51,14 +51,12 @@ def start(
     if not fitted:
         print("linear start: one class to learn, so the linear path starts from zero", flush=True)
         return
-    validated = fitted.accuracy is not None and (
-        f", {fitted.accuracy:.3f} right in cross-validation over whole groups"
+    line = (
+        f"linear start: logistic regression on {len(clips.labels)} clips, C = {fitted.strength:g}"
     )
-    print(
-        f"linear start: logistic regression on {len(clips.labels)} clips, "
-        f"C = {fitted.strength:g}{validated or ''}",
-        flush=True,
-    )
+    if fitted.accuracy is not None:
+        line += f", {fitted.accuracy:.3f} right in cross-validation over whole groups"
+    print(line, flush=True)
 
 
 class Moments(NamedTuple):

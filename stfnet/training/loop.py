@@ -99,7 +99,7 @@ def train(
         part = functools.partial(read, augmentation=augmentation)
         return _worker_batches(strategy, plan, size, part)
 
-    def test_clips_of(positions: np.ndarray, clips_per_video: int = 1) -> plans.ClipPlan:
+    def evaluation_plan(positions: np.ndarray, clips_per_video: int = 1) -> plans.ClipPlan:
         grid = training.frame_grid
         return plans.plan_evaluation(record_set, positions, clip, size, clips_per_video, grid)
 
@@ -149,7 +149,7 @@ def train(
             logging.info("resuming from step %d", progress.step)
         elif training.linear_start:
             maps = open_maps()
-            whole = read(test_clips_of(learned), size)  # on each worker, so that all fit the same
+            whole = read(evaluation_plan(learned), size)  # on each worker, so that all fit the same
             linear_start.start(model, steps.block, whole, record_set, lambda: sigterm.received)
         del checkpoint  # as large as the network and its optimiser
         saved_at = time.monotonic()
@@ -215,7 +215,7 @@ def train(
             # Validation, which decides what is kept.
             listeners.on_test_begin()
             with steps.averaged_weights():
-                test_plan = test_clips_of(located.val, training.validation_clips)
+                test_plan = evaluation_plan(located.val, training.validation_clips)
                 validation = _validate(steps, clips(test_plan), sigterm, progress.step)
                 if validation:
                     figures, confusion = validation

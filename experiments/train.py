@@ -74,7 +74,8 @@ def main(_):
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
     from preprocessing.records import local_copy
-    from stfnet import features, plans
+    from stfnet import plans
+    from stfnet.frame_features import stream_maps
     from stfnet.training import strategies
 
     # First of all: a cluster can only be joined before TensorFlow has done anything else.
@@ -84,7 +85,7 @@ def main(_):
     strategies.check_run(strategy, config)
     plans.check_records(record_set, config)
     if FLAGS.cache == "features":
-        features.check(config, strategies.num_workers(strategy))
+        stream_maps.check(config, strategies.num_workers(strategy))
     workdir = Path(FLAGS.workdir)
     if not FLAGS.folds:
         runs = {workdir: config}

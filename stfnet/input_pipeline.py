@@ -135,7 +135,7 @@ def network_inputs(batch):
 
     Args:
         batch: `rgb` uint8 (B, T, H, W, 3) and `fields` uint8 (B, T, L, 2, H, W), of `clip_dataset`;
-            or the streams' maps, of `features.map_dataset`, which are returned as they are.
+            or the streams' maps, of `map_dataset`, which are returned as they are.
 
     Returns:
         Dictionary of `rgb` and `flow`, uint8 (B, T, H, W, 2L), channels x1, y1, x2, y2, ...

@@ -16,9 +16,10 @@ from experiments.ablation.studies import Variant, changed_config
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
-from stfnet import features, run
+from stfnet import run
 from stfnet.config import RunConfig, read_json, to_dict
 from stfnet.evaluation import evaluate, result_files
+from stfnet.frame_features import stream_maps
 from stfnet.run import checkpoints
 from stfnet.training import strategies, watched
 
@@ -65,7 +66,7 @@ def check(variants: Mapping[str, Variant], cache: str) -> None:
         )
     for variant in variants.values():
         if cache == "features":
-            features.check(variant.config, workers)
+            stream_maps.check(variant.config, workers)
 
 
 @contextlib.contextmanager

@@ -99,10 +99,10 @@ def _maps(size, config, block):
     """Random maps of a block of the streams, for a batch."""
     import numpy as np
 
-    from stfnet import features
+    from stfnet.frame_features import stream_maps
 
     rng = np.random.default_rng(0)
-    shape = (size, config.clip.num_frames, *features.map_shape(config, block))
+    shape = (size, config.clip.num_frames, *stream_maps.map_shape(config, block))
     return {name: rng.random(shape, np.float32).astype(np.float16) for name in ("rgb", "flow")}
 
 

@@ -1,1 +1,1 @@
-"""Features of every frame of a record set, for people who want them and not the network."""
+"""What the streams make of frames: maps that training reads, and pooled features for other uses."""

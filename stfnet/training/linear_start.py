@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from preprocessing.records import RecordSet
-from stfnet import features
 from stfnet.evaluation import logistic
+from stfnet.frame_features import stream_maps
 from stfnet.input_pipeline import network_inputs
 from stfnet.model import STFNet, linear_parts
 from stfnet.training.preemption import Preempted
@@ -84,7 +84,7 @@ def moments(model: STFNet, block: int, batches: Iterable) -> Moments:
         block: at whose end the maps are that batches hold; 0: they hold images.
         batches: of the clips; those of weight 0 are left out.
     """
-    streams = features.streams(model, block)
+    streams = stream_maps.streams(model, block)
 
     @tf.function
     def compute(batch):

@@ -20,7 +20,7 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import input_pipeline, plans, run
 from stfnet.config import RunConfig, TrainingConfig
-from stfnet.features import Features, map_dataset
+from stfnet.frame_features.stream_maps import Features, map_dataset
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
 from stfnet.run import checkpoints

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from stfnet import features
 from stfnet.config import TrainingConfig, microbatches_per_device
+from stfnet.frame_features import stream_maps
 from stfnet.input_pipeline import network_inputs
 
 
@@ -26,7 +26,7 @@ class DistributedSteps:
         optimizer: of the stage.
         training: the configuration.
         strategy: over whose replicas a batch is divided.
-        block: at whose end the streams' maps are that batches hold, of `features.map_dataset`: only
+        block: at whose end the streams' maps are that batches hold, of `map_dataset`: only
             what follows is computed and trained. 0: they hold images.
     """
 
@@ -45,7 +45,7 @@ class DistributedSteps:
         with strategy.scope():
             # The loss is computed on logits: a softmax that underflows has no gradient.
             if block:
-                self.model = features.head(model, block)
+                self.model = stream_maps.head(model, block)
             else:
                 self.model = keras.Model(model.input, model.get_layer("logits").output)
             self.optimizer.build(self.model.trainable_variables)

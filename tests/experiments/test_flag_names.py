@@ -22,7 +22,7 @@ PRINTED_BY = {
     "stfnet/config/run.py": ["train"],
     "stfnet/config/training.py": ["train"],
     "stfnet/config/model.py": ["train"],
-    "stfnet/features.py": ["train"],
+    "stfnet/frame_features/stream_maps.py": ["train"],
     "stfnet/training/selection.py": ["train"],
     "stfnet/frame_features/folder.py": ["features"],
     "stfnet/evaluation/linear_model.py": ["evaluate"],

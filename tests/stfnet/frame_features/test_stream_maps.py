@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
-from stfnet import ClipConfig, ModelConfig, features, input_pipeline, plans, run
+from stfnet import ClipConfig, ModelConfig, input_pipeline, plans, run
 from stfnet.config import RunConfig, TrainingConfig
+from stfnet.frame_features import stream_maps
 from stfnet.training import loop
 from stfnet.training.preemption import Preempted
 
@@ -67,12 +68,12 @@ def _vgg16(clips, stream, block):
 def test_a_clips_maps_are_those_of_vgg16_for_it(tiny_records, tmp_path, streams, block, shape):
     config = _config(tiny_records, dataclasses.replace(MODEL, streams=streams))
     model = loop.make_model(config)
-    maps = features.Features(tmp_path, model, tiny_records, config, block)
+    maps = stream_maps.Features(tmp_path, model, tiny_records, config, block)
     positions = np.array([1, 6])
     maps.compute(positions)
     plan = plans.plan_training(tiny_records, positions, CLIP, config.training, 0, 0)
     plan = dataclasses.replace(plan, flip=np.arange(len(plan)) % 2 == 0)
-    (batch,) = features.map_dataset(maps, tiny_records, plan, config, len(plan))
+    (batch,) = stream_maps.map_dataset(maps, tiny_records, plan, config, len(plan))
     (clips,) = input_pipeline.clip_dataset(
         tiny_records, plan, CLIP, len(plan), "flip", RecordReader(tiny_records)
     )
@@ -148,7 +149,7 @@ def test_training_on_maps_follows_training_without_them(
 def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, tmp_path):
     config = _config(tiny_records, augmentation="none")
     model = loop.make_model(config)
-    maps = features.Features(tmp_path, model, tiny_records, config, 5)
+    maps = stream_maps.Features(tmp_path, model, tiny_records, config, 5)
     maps.compute([0, 1])
     paths = sorted(tmp_path.glob("*/*.npy"))
     assert len(paths) == 4  # two videos of two streams
@@ -161,12 +162,12 @@ def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, 
     plan = plans.plan_evaluation(tiny_records, np.array([0, 1]), CLIP, 1)
     damaged = rf"{kept.name} is missing or damaged .* delete it and"
     with pytest.raises(UserError, match=damaged), input_pipeline.naming_damage(maps):
-        list(features.map_dataset(maps, tiny_records, plan, config, 1))
+        list(stream_maps.map_dataset(maps, tiny_records, plan, config, 1))
 
 
 def test_a_computation_that_must_stop_keeps_what_it_has(tiny_records, tmp_path):
     config = _config(tiny_records, augmentation="none")
-    maps = features.Features(tmp_path, loop.make_model(config), tiny_records, config, 5)
+    maps = stream_maps.Features(tmp_path, loop.make_model(config), tiny_records, config, 5)
     asked = []
 
     def after_one():
@@ -227,7 +228,7 @@ def test_a_resumed_run_takes_the_maps_of_its_own_streams(tiny_records, tmp_path,
 
 def _folders(config, record_set, tmp_path, network=None, block=5):
     network = network or loop.make_model(config)
-    return features.Features(tmp_path, network, record_set, config, block).folders
+    return stream_maps.Features(tmp_path, network, record_set, config, block).folders
 
 
 def test_other_weights_or_inputs_have_maps_of_their_own(tiny_records, tmp_path):
@@ -276,13 +277,13 @@ def test_maps_depend_on_the_weights_up_to_their_block_alone(tiny_records, tmp_pa
 
 def test_only_the_frames_of_the_grid_have_maps(tiny_records, tmp_path, capsys):
     config = _config(tiny_records, augmentation="none", frame_grid=4)
-    maps = features.Features(tmp_path, loop.make_model(config), tiny_records, config, 5)
+    maps = stream_maps.Features(tmp_path, loop.make_model(config), tiny_records, config, 5)
     assert maps.compute([0, 1])
     assert "8 maps of the rgb stream" in capsys.readouterr().out
     for path in tmp_path.glob("*/*.npy"):
         assert np.load(path).shape == (4, 2, 2, 16)
     every = _config(tiny_records, augmentation="none")
-    whole = features.Features(tmp_path, loop.make_model(every), tiny_records, every, 5)
+    whole = stream_maps.Features(tmp_path, loop.make_model(every), tiny_records, every, 5)
     whole.compute([0, 1])
     training = config.training
     plan = plans.plan_training(tiny_records, np.array([0, 1]), CLIP, training, 0, 0)
@@ -304,5 +305,5 @@ def test_what_cannot_be_trained_on_maps_is_refused(tiny_records, changes, worker
     with pytest.raises(UserError, match=reason):
         levels = {"map_levels": changes.pop("map_levels", (5,))}
         model = dataclasses.replace(MODEL, **levels)
-        features.check(_config(tiny_records, model, **changes), workers)
-    features.check(_config(tiny_records), 1)
+        stream_maps.check(_config(tiny_records, model, **changes), workers)
+    stream_maps.check(_config(tiny_records), 1)

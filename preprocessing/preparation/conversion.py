@@ -15,6 +15,9 @@ from preprocessing import flow, records, video
 from preprocessing.errors import UserError
 from preprocessing.settings import check, setting
 
+# Kinds of notes, as in `notes.jsonl`.
+FEWER_FRAMES, REPEATED_FRAMES = "fewer_frames", "repeated_frames"
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -48,11 +51,13 @@ class Facts:
         num_frames: frames that decoded.
         mean_motion: mean length of the flow vectors, in pixels of the stored size.
         note: what is doubtful about it, in one line; empty where nothing is.
+        doubt: name of the kind of note.
     """
 
     num_frames: int
     mean_motion: float
     note: str = ""
+    doubt: str = FEWER_FRAMES
 
 
 def convert(
@@ -82,6 +87,7 @@ def convert(
     solver = solver or flow.Solver(settings.flow_method, settings.flow_quality)
     num_frames = 0
     notes: list[str] = []
+    repeats = video.RepeatCounter()
 
     def decode(note):
         decoded = video.read_frames(path, note, lambda: report(0), segment)
@@ -102,7 +108,9 @@ def convert(
                     "too_long",
                     f"{path} fills a record's 2 GiB after {num_frames} frames: cut it into clips",
                 )
-            yield video.grayscale(small)
+            gray = video.grayscale(small)
+            repeats.add(gray)
+            yield gray
 
     motion = 0.0
     for field in solver.fields(gray_frames(), waiting=lambda: report(0)):
@@ -115,4 +123,6 @@ def convert(
         raise video.VideoError(
             "too_short", f"{where} has {num_frames} frame, and flow needs two: leave it out"
         )
-    return Facts(num_frames, round(motion / (num_frames - 1), 4), note=" ".join(notes))
+    doubt = FEWER_FRAMES if notes else REPEATED_FRAMES
+    note = "; ".join(filter(None, [*notes, repeats.note(path)]))
+    return Facts(num_frames, round(motion / (num_frames - 1), 4), note, doubt)

@@ -27,6 +27,7 @@ from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
 from preprocessing.preparation.tasks import PARTS_FOLDER, Part, Task
 from preprocessing.records import tfrecord
+from preprocessing.records.outcomes import Row
 
 _IDENTITY_FILE = "plan.json"
 _VIDEOS_PER_SHARD = 128
@@ -172,7 +173,7 @@ class Preparation:
             for number in numbers:
                 self.task(number).record_path.unlink(missing_ok=True)
 
-    def reopen(self, finished: records.RecordSet, added: Iterable[int], notes: Mapping[str, str]):
+    def reopen(self, finished: records.RecordSet, added: Iterable[int], notes: Mapping[str, Row]):
         """Splits shards of a finished set into parts again, so that other videos can join them.
 
         The metadata are deleted last: after a kill before that, the set is still the finished one.
@@ -180,20 +181,22 @@ class Preparation:
         Args:
             finished: the set as it is.
             added: numbers of the videos that join.
-            notes: video id -> `Facts.note` of the finished set.
+            notes: video id -> its row in the notes of the finished set.
         """
         changed = {self._shard_of(number) for number in added}
         number_of = {video.id: number for number, video in enumerate(self.videos)}
         for video in finished.videos:
             task = self.task(number_of[video.id])
-            note = notes.get(video.id, "")
+            noted = notes.get(video.id)
             if video.shard in changed:
                 record = records.read_bytes(
                     finished.shard_paths[video.shard], video.offset, video.length
                 )
                 with files.writing(task.record_path) as file:
                     file.write(record)
-            facts = conversion.Facts(video.num_frames, video.mean_motion, note=note)
+            facts = conversion.Facts(video.num_frames, video.mean_motion)
+            if noted:
+                facts = dataclasses.replace(facts, note=noted["reason"], doubt=noted["outcome"])
             task.write_facts(Part(facts, video.length, video.record_sha256, video.source_sha256))
         (self.folder / records.METADATA_FILE).unlink()
         for shard in changed:

@@ -109,7 +109,7 @@ def prepare(
             record_set = _updated(preparation, finished, clip)
         else:
             if finished:
-                notes = {row["id"]: row["reason"] for row in read_rows(folder, NOTES_FILE)}
+                notes = {row["id"]: row for row in read_rows(folder, NOTES_FILE)}
                 preparation.reopen(finished, added, notes)
                 done = preparation.load()
             preparation.join(done)
@@ -140,7 +140,7 @@ def _convert(
 
 def _write_notes(preparation: Preparation, done: Mapping[int, Part]):
     notes = [
-        _row(preparation.videos[number], "fewer_frames", part.facts.note)
+        _row(preparation.videos[number], part.facts.doubt, part.facts.note)
         for number, part in done.items()
         if part.facts.note
     ]

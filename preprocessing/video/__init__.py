@@ -17,6 +17,7 @@ from preprocessing.video.paths import (
     is_image,
     sha256,
 )
+from preprocessing.video.repeats import RepeatCounter
 from preprocessing.video.resizing import grayscale, resize
 from preprocessing.video.segments import Segment
 
@@ -27,6 +28,7 @@ __all__ = [
     "UNKNOWN_FPS",
     "Claim",
     "MotionMap",
+    "RepeatCounter",
     "Resizer",
     "Segment",
     "VideoError",

@@ -157,6 +157,7 @@ def _shown(clip_inputs: Mapping[str, Any], clip: ClipConfig, aspect: float) -> p
         fps=clip_inputs["fps"],
         whole=whole,
         aspect=aspect if whole else 1.0,
+        window=clip_inputs["window"],
     )
 
 

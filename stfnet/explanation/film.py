@@ -71,14 +71,15 @@ def write_film(path: Path, source: Path, explanation: Explanation, clip: ShownCl
         panel = None
         try:
             for number, frame in enumerate(video.read_frames(source)):
-                height, width = annotation.picture_size(*frame.shape[:2])
+                whole = annotation.draw_frame(frame, clip.window)
+                height, width = whole.shape[:2]
                 across = width if clip.whole else height
                 if panel is None:
                     panel = annotation.draw_panel(height + CAPTION, ranking, notes)
                 t = places[np.searchsorted(numbers[places], number, side="right") - 1]
                 cam = overlay(clip.frames[t], explanation.grad_cam[t], largest, height, across)
                 pictures = [
-                    ("video", annotation.enlarge(frame, height, width)),
+                    ("video", whole),
                     (f"frame {numbers[t] + 1}: Grad-CAM of {name}", cam),
                 ]
                 if clip.fields is not None:

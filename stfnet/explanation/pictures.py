@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from preprocessing import video
 from preprocessing.captions import draw_text
 from stfnet.explanation.attribution import LINEAR, Explanation, FrameImportance
 from stfnet.inference.annotation import ACCENT, BACKGROUND, MARGIN, MUTED, TEXT, TRACK, enlarge
@@ -37,6 +38,7 @@ class ShownClip:
         fps: frames a second of the video.
         whole: whether the clip has whole frames of the video, stretched, else a square out of them.
         aspect: width of the drawn frames by their height.
+        window: the part of a frame that the clip shows; None for the whole or the middle.
     """
 
     frames: np.ndarray
@@ -46,6 +48,7 @@ class ShownClip:
     fps: float
     whole: bool
     aspect: float
+    window: video.Window | None = None
 
 
 def cell_width(aspect: float) -> int:

@@ -218,6 +218,27 @@ def enlarge(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=interpolation)
 
 
+def draw_frame(frame: np.ndarray, window: video.Window | None) -> np.ndarray:
+    """Draws a whole frame, and the edge of the window of it that the network reads.
+
+    Args:
+        frame: uint8 (H, W, 3), RGB.
+        window: in pixels of the frame; None where the network reads the whole.
+
+    Returns:
+        uint8 (*picture_size(H, W), 3), RGB.
+    """
+    height, width = picture_size(*frame.shape[:2])
+    picture = enlarge(frame, height, width)
+    if window:
+        down, across = height / frame.shape[0], width / frame.shape[1]
+        bottom, right = window.top + window.side, window.left + window.side
+        first = (round(window.left * across), round(window.top * down))
+        last = (round(right * across) - 1, round(bottom * down) - 1)
+        cv2.rectangle(picture, first, last, ACCENT, 2)
+    return picture
+
+
 def write_annotated(
     path: Path,
     source: Path,
@@ -228,7 +249,7 @@ def write_annotated(
     """Writes the annotated video of one prediction, whole or not at all.
 
     The flow shown is what the network read: for a frame without a field in the clip, the last
-    field before it.
+    field before it. Where it reads a window of the frame, the window's edge is drawn.
 
     Args:
         path: file to write, `.mp4` or `.webm`.
@@ -247,10 +268,10 @@ def write_annotated(
         panel = None
         try:
             for number, frame in enumerate(video.read_frames(source)):
-                height, width = picture_size(*frame.shape[:2])
+                pictures = [("video", draw_frame(frame, clip_inputs["window"]))]
+                height, width = pictures[0][1].shape[:2]
                 if panel is None:
                     panel = draw_panel(height + CAPTION, ranking, notes)
-                pictures = [("video", enlarge(frame, height, width))]
                 if len(fields):
                     field = int(fields[np.searchsorted(fields, number, side="right") - 1])
                     caption = f"optical flow, frame {field + 1} to {field + 2}"

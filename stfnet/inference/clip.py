@@ -69,7 +69,8 @@ def read_clip(
 
     Returns:
         Dictionary of `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L) as far as asked for,
-        `frame_numbers` int64 (T,) 0-based, `num_frames` and `fps` (frames a second).
+        `frame_numbers` int64 (T,) 0-based, `num_frames`, `fps` (frames a second) and `window`, the
+        `preprocessing.video.Window` of the frame that was cut out, None where the whole is read.
 
     Raises:
         UserError: the video does not decode, has fewer than two frames, or fewer than T under
@@ -86,6 +87,7 @@ def read_clip(
         "frame_numbers": frame_numbers,
         "num_frames": num_frames,
         "fps": video.usual_fps(video.probe(path).fps),
+        "window": resize.window,
     }
     wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())

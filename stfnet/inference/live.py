@@ -23,7 +23,7 @@ class _Follower:
     def __init__(self, clip: ClipConfig, interval: int):
         self._size = clip.image_size
         self._motion = video.MotionMap(decay=0.5 ** (2 / (clip.num_frames * interval)))
-        self._window: video.Window | None = None
+        self.window: video.Window | None = None
         self._last: np.ndarray | None = None
 
     def add(self, frame: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
@@ -34,8 +34,8 @@ class _Follower:
             moved the frame before in it too, else None.
         """
         self._motion.add(frame)
-        window, last = self._motion.window(self._window), self._last
-        moved, self._window, self._last = window != self._window, window, frame
+        window, last = self._motion.window(self.window), self._last
+        moved, self.window, self._last = window != self.window, window, frame
         small = video.resize(video.cut(frame, window), self._size)
         if last is None or not moved:
             return None, small
@@ -70,6 +70,11 @@ class SlidingWindow:
     def full(self):
         """Whether there are as many sampled frames as a clip has."""
         return len(self.samples) == self.clip.num_frames
+
+    @property
+    def seen(self) -> video.Window | None:
+        """The part of the last frame that was taken; None for the whole."""
+        return self._resizer.window if self._resizer else None
 
     def add(self, frame):
         """Takes the next frame, uint8 (H, W, 3) RGB; returns whether a sample became complete."""
@@ -260,8 +265,8 @@ def _follow(model, config, source, window, writer, show):
 
 
 def _draw(frame, window, ranking, notes):
-    height, width = annotation.picture_size(*frame.shape[:2])
-    pictures = [("stream", annotation.enlarge(frame, height, width))]
+    pictures = [("stream", annotation.draw_frame(frame, window.seen))]
+    height, width = pictures[0][1].shape[:2]
     if window.streams != "rgb":
         size, number = window.clip.image_size, max(window.fields, default=None)
         field = np.zeros((size, size, 2), np.float32)

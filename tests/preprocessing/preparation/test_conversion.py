@@ -108,3 +108,20 @@ def test_a_real_ucf101_file_has_141_frames_and_140_fields():
 def test_impossible_settings_are_refused(setting, message):
     with pytest.raises(UserError, match=message):
         conversion.Settings(**setting)
+
+
+def test_a_video_whose_frames_repeat_is_noted(tmp_path, write_video):
+    once = write_video(tmp_path / "once.mp4", num_frames=16, fourcc="mp4v")
+    twice = tmp_path / "twice"
+    twice.mkdir()
+    for number, frame in enumerate(video.read_frames(once)):
+        for copy in range(2):
+            cv2.imwrite(str(twice / f"{2 * number + copy:03}.png"), frame[..., ::-1])
+    settings = conversion.Settings(image_size=32)
+    facts = {}
+    for path in (once, twice):
+        with records.ExampleWriter("v", 0) as writer:
+            facts[path] = conversion.convert(path, writer, settings)
+    assert facts[once].note == ""
+    assert "repeat the one before" in facts[twice].note
+    assert facts[twice].doubt == "repeated_frames"

@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
+from preprocessing.video import Window
 from stfnet.config import ClipConfig
 from stfnet.inference import annotation
+from stfnet.inference.clip import read_clip
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 RANKING = [("Wave", 0.75), ("Jump", 0.25)]
@@ -30,6 +32,7 @@ def clip_inputs():
         "frame_numbers": np.array([0, 3, 6]),
         "num_frames": 11,
         "fps": 20.0,
+        "window": None,
     }
 
 
@@ -64,6 +67,26 @@ def test_the_annotated_video_shows_every_frame_beside_its_flow(
     colored = frames[7][44:384, 490:950].reshape(-1, 3).mean(0)
     np.testing.assert_allclose(colored, [255, 0, 0], atol=12)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_window_that_the_network_reads_is_outlined():
+    frame = np.zeros((90, 120, 3), np.uint8)
+    picture = annotation.draw_frame(frame, Window(top=10, left=20, side=24))  # enlarged 4 times
+    rows, columns = np.nonzero((picture == annotation.ACCENT).all(-1))
+    np.testing.assert_allclose([rows.min(), rows.max()], [40, 135], atol=1)
+    np.testing.assert_allclose([columns.min(), columns.max()], [80, 175], atol=1)
+    assert not picture[44:132, 84:172].any()
+
+
+def test_the_annotated_video_outlines_what_moves(moving_square, tmp_path):
+    clip = ClipConfig(num_frames=3, image_size=32, resize="motion")
+    clip_inputs = read_clip(moving_square, clip, "rgb")
+    annotation.write_annotated(tmp_path / "a.webm", moving_square, clip_inputs, clip, RANKING)
+    picture = _read(tmp_path / "a.webm")[0][0][34:394, :480].astype(int)
+    window, scale = clip_inputs["window"], 360 / 48
+    middle = round((window.left + window.side / 2) * scale)
+    edge = picture[round(window.top * scale) : round(window.top * scale) + 2, middle]
+    assert np.abs(edge - annotation.ACCENT).max() < 60  # as far as a small VP8 keeps colours
 
 
 def test_bars_are_as_long_as_the_probabilities():

@@ -61,6 +61,7 @@ setup(
         "peers": ["torch>=2.6"],
         "test": [
             "av>=14",
+            "hypothesis>=6.100",
             "mypy>=1.15",
             "pytest>=8",
             "pytest-timeout>=2.3",

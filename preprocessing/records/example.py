@@ -126,9 +126,10 @@ def _encoded(image: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
 
 
 class _Codec(NamedTuple):
-    """OpenCV's decoder and its modes."""
+    """OpenCV's decoder, its error and its modes."""
 
     imdecode: Callable[[np.ndarray, int], np.ndarray | None]
+    error: type[Exception]
     color: int
     gray: int
     unchanged: int
@@ -141,6 +142,7 @@ def _codec() -> _Codec:
     upright = cv2.IMREAD_IGNORE_ORIENTATION
     return _Codec(
         cv2.imdecode,
+        cv2.error,
         cv2.IMREAD_COLOR_RGB | upright,
         cv2.IMREAD_GRAYSCALE | upright,
         cv2.IMREAD_UNCHANGED,
@@ -149,7 +151,10 @@ def _codec() -> _Codec:
 
 def _decoded(image: bytes | memoryview, mode: int) -> np.ndarray:
     # OpenCV lets other threads run meanwhile.
-    decoded = _codec().imdecode(np.frombuffer(image, np.uint8), mode) if len(image) else None
+    try:
+        decoded = _codec().imdecode(np.frombuffer(image, np.uint8), mode) if len(image) else None
+    except _codec().error as error:  # larger than any image of a record
+        raise ValueError("an image cannot be decoded") from error
     if decoded is None:
         raise ValueError("an image cannot be decoded")
     return decoded

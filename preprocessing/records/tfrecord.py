@@ -114,7 +114,7 @@ def varints(content: Buffer) -> list[int]:
 def _read_varint(content: Buffer, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
-        if position == len(content):
+        if position == len(content) or shift > 63:
             raise ValueError("ends inside a number")
         byte = content[position]
         value |= (byte & 0x7F) << shift

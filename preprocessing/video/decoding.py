@@ -291,7 +291,10 @@ def _claim(capture: cv2.VideoCapture) -> Claim:
 
 
 def _read_image(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise VideoError("corrupt", f"{path} claims to be larger than 134 megapixels") from error
     if image is None:
         raise VideoError("corrupt", f"{path} does not decode as an image")
     return image

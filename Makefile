@@ -1,5 +1,5 @@
 # make demo: the whole road on rendered videos, from nothing.  make test: linter, types and tests.
-# make test-slow: several workers, killed runs, Beam and other tests that take minutes.
+# make test-slow: several workers, killed runs, Beam, the server and other tests that take minutes.
 PYTHON ?= python3.11
 VENV ?= .venv
 DEVICE ?= cpu
@@ -20,7 +20,7 @@ $(INSTALLED)-test: $(INSTALLED)
 	touch $@
 
 $(INSTALLED)-slow: $(INSTALLED)-test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE),beam,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE),beam,serve,test]'
 	touch $@
 
 demo: install

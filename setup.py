@@ -14,6 +14,7 @@ PROGRAMS = (
     "compare",
     "ablate",
     "benchmark",
+    "serve",
 )
 
 setup(
@@ -58,6 +59,14 @@ setup(
         "cpu": ["tensorflow-cpu>=2.21,<2.22"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "beam": ["apache-beam>=2.77"],
+        "serve": [
+            "fastapi>=0.165",
+            "fastapi-offline>=1.7",
+            "gradio>=6.31,<7",
+            "pebble>=5.2",
+            "prometheus-client>=0.22",
+            "uvicorn>=0.35",
+        ],
         "peers": ["torch>=2.6"],
         "test": [
             "av>=14",

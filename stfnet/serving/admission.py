@@ -1,0 +1,88 @@
+"""What stands before the application: which addresses there are, and how many uploads at once."""
+
+import asyncio
+import time
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stfnet.serving.jobs import RETRY_SECONDS, Jobs
+from stfnet.serving.limits import RefusedError
+from stfnet.serving.metrics import Metrics
+
+PREDICT = "/api/predict"
+PAGE_API = "/gradio_api/"
+PAGE_UPLOAD = f"{PAGE_API}upload"
+# What the page needs of Gradio's addresses. Others would fetch from other hosts, or store files.
+PAGE_NEEDS = tuple(
+    PAGE_API + name for name in ("upload", "queue/", "file=/", "heartbeat/", "startup-events")
+)
+
+
+class Admission:
+    """ASGI middleware: refuses uploads when too many requests are in hand (503), uploads that take
+    too long (408), and those of Gradio's addresses that the page does not need (404).
+
+    Args:
+        app: what it stands before.
+        jobs: counts the requests.
+        metrics: counts the answers of the REST endpoint.
+    """
+
+    def __init__(self, app: ASGIApp, jobs: Jobs, metrics: Metrics):
+        self._app, self._jobs, self._metrics = app, jobs, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, or passes it on."""
+        path = scope.get("path", "")
+        if path.startswith(PAGE_API) and not path.startswith(PAGE_NEEDS):
+            await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
+        elif scope["type"] == "http" and scope["method"] == "POST" and path == PREDICT:
+            await self._admit(scope, receive, self._counted(send))
+        elif scope["type"] == "http" and scope["method"] == "POST" and path == PAGE_UPLOAD:
+            await self._admit(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Only what `admitted` itself raises is answered here; the application answers its own.
+        admitted = self._jobs.admitted()
+        try:
+            admitted.__enter__()
+        except RefusedError as error:
+            headers = {"Retry-After": str(RETRY_SECONDS)}
+            response = JSONResponse({"detail": str(error)}, error.status, headers)
+            await response(scope, receive, send)
+            return
+        try:
+            await self._app(scope, self._in_time(receive), send)
+        finally:
+            admitted.__exit__(None, None, None)
+
+    def _in_time(self, receive: Receive) -> Receive:
+        """Receives the body of a request before its time is over."""
+        limit = self._jobs.limits.time_limit
+        end, whole = time.monotonic() + limit, False
+
+        async def receive_in_time() -> Message:
+            nonlocal whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout(end - time.monotonic()):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(408, f"the upload took longer than {limit:g} s") from error
+            whole = not message.get("more_body", False)
+            return message
+
+        return receive_in_time
+
+    def _counted(self, send: Send) -> Send:
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.count("api", message["status"])
+            await send(message)
+
+        return send_counted

@@ -1,0 +1,131 @@
+"""Requests to the one process that has the network: how many at once, and what became of each."""
+
+import asyncio
+import contextlib
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+
+import pebble
+
+from preprocessing.errors import UserError
+from stfnet.serving import worker
+from stfnet.serving.limits import Limits, RefusedError
+from stfnet.serving.worker import Answer, Network
+
+RETRY_SECONDS = 5  # after which a client may come again
+ENDING = "the server ends: try again later"
+
+
+class Jobs:
+    """Lets requests in up to a number, and computes one after the other.
+
+    A context manager: its process ends with the block.
+
+    Args:
+        folder: of a run or an export.
+        limits: of the server.
+        quality: of the flow, `reference` or `fast`.
+
+    Attributes:
+        in_hand: requests let in that have not ended.
+    """
+
+    def __init__(self, folder: str, limits: Limits, quality: str):
+        self.limits, self.in_hand = limits, 0
+        self._running: set[asyncio.Future] = set()
+        self._ending = False
+        self._arguments = folder, quality
+        self._pool = self._new_pool()
+        self._described = self._pool.schedule(worker.describe)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stop()
+
+    @property
+    def network(self) -> Network:
+        """What is served, as soon as it is loaded.
+
+        Raises:
+            UserError: the folder holds no network that works.
+        """
+        return self._described.result()
+
+    @contextlib.contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Counts the block as a request in hand.
+
+        Raises:
+            RefusedError: (503) there are as many as the limits allow, or the server ends.
+        """
+        if self._ending:
+            raise RefusedError(503, ENDING)
+        if self.in_hand >= self.limits.queue:
+            raise RefusedError(503, f"{self.in_hand} requests are in hand: try again later")
+        self.in_hand += 1
+        try:
+            yield
+        finally:
+            self.in_hand -= 1
+
+    async def recognise(self, path: str, draw: bool = False, film: str | None = None) -> Answer:
+        """Recognises a video file, when the requests before it are done.
+
+        Args:
+            path, draw, film: as of `worker.recognise`.
+
+        Raises:
+            RefusedError: (422) the file is no video that can be recognised; (504) it took longer
+                than the limit; (500) the process died of it; (503) the server ended before.
+        """
+        future = asyncio.wrap_future(self._schedule((path, self.limits.max_seconds, draw, film)))
+        self._running.add(future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if self._ending:
+                raise RefusedError(503, ENDING) from None
+            raise
+        except TimeoutError as error:
+            limit = f"{self.limits.time_limit:g} s"
+            reason = f"no answer within {limit}: send a shorter or smaller video"
+            raise RefusedError(504, reason) from error
+        except (pebble.ProcessExpired, BrokenProcessPool) as error:
+            raise RefusedError(500, "the process that decoded the video died") from error
+        except UserError as error:
+            raise RefusedError(422, " ".join(str(error).split())) from error
+        finally:
+            self._running.discard(future)
+
+    async def end(self, grace: float) -> None:
+        """Lets nothing in any more, and after some seconds gives up what is still in hand."""
+        self._ending = True
+        await asyncio.sleep(grace)
+        self._pool.stop()  # or it would start another process in the place of the one it gives up
+        for future in tuple(self._running):
+            future.cancel()
+
+    def _schedule(self, arguments) -> pebble.ProcessFuture:
+        # Time counts from when the process takes it up, and the network is loaded by then.
+        limit = self.limits.time_limit
+        try:
+            return self._pool.schedule(worker.recognise, arguments, timeout=limit)
+        except RuntimeError:  # the process died while it had nothing to do
+            self._pool = self._new_pool()
+            return self._pool.schedule(worker.recognise, arguments, timeout=limit)
+
+    def _new_pool(self) -> pebble.ProcessPool:
+        # Spawned, not forked: it inherits no threads, locks or sockets of the server.
+        return pebble.ProcessPool(
+            max_workers=1,
+            initializer=worker.open_network,
+            initargs=self._arguments,
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def _stop(self):
+        self._pool.stop()
+        self._pool.join()

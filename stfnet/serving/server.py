@@ -1,0 +1,127 @@
+"""The life of a server: its temporary folder, its socket, its end."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+
+from preprocessing import files
+from preprocessing.errors import UserError
+from stfnet.serving.jobs import Jobs
+from stfnet.serving.limits import Limits
+
+FOLDER = "stfnet-serve"
+LAST_SECONDS = 3  # for the answers to requests that were given up
+
+
+def serve(
+    folder: str,
+    host: str,
+    port: int,
+    limits: Limits,
+    quality: str = "fast",
+    grace: int = 10,
+    show: Callable[[str], None] = print,
+) -> None:
+    """Serves a network until SIGTERM or Ctrl-C.
+
+    Args:
+        folder: of a run or an export.
+        host: address to listen at.
+        port: of the address; 0 for any that is free.
+        limits: what is taken from clients.
+        quality: of the flow, `reference` or `fast`.
+        grace: seconds that requests in hand have left when the server is told to end.
+        show: called with the line that says where the server listens.
+
+    Raises:
+        UserError: the address cannot be listened at, or the folder holds no network that works.
+        SystemExit: (0) on SIGTERM.
+    """
+    # Also while the network is loaded. Uvicorn has its own handler and then sends the signal again.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with (
+        temporary_folder() as place,
+        listening(host, port) as listener,
+        Jobs(folder, limits, quality) as jobs,
+    ):
+        os.environ["GRADIO_TEMP_DIR"] = str(place)
+        # Gradio reads where its files go when it is imported, while the network is loaded.
+        from stfnet.serving.app import make_app
+
+        network = jobs.network
+        config = uvicorn.Config(
+            make_app(jobs),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=grace + LAST_SECONDS,
+        )
+        address = f"[{host}]" if ":" in host else host
+        explained = "" if network.explains else ", without explanation: it is an export"
+        show(
+            f"http://{address}:{listener.getsockname()[1]} recognises the {len(network.classes)} "
+            f"classes of {network.dataset}{explained}"
+        )
+        _Server(config, jobs, grace).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells the requests in hand and the pages that are open when it is about to end."""
+
+    def __init__(self, config: uvicorn.Config, jobs: Jobs, grace: int):
+        super().__init__(config)
+        self._jobs, self._grace = jobs, grace
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.page.stop_event.set()
+        ending = asyncio.create_task(self._jobs.end(self._grace))
+        await super().shutdown(sockets)
+        ending.cancel()
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for every temporary file of this process, removed with all in it at the end.
+
+    What servers that were killed left is removed first.
+    """
+    before = tempfile.gettempdir()
+    name = Path(before) / FOLDER
+    files.remove_partial_of(name)
+    place = files.partial_path(name)
+    place.mkdir(mode=0o700)
+    tempfile.tempdir = str(place)
+    try:
+        yield place
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens.
+
+    Raises:
+        UserError: the address is taken or not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"--host={host} --port={port}: {reason}: give another --port, or an address of this "
+            "machine as --host"
+        ) from error
+    with listener:
+        yield listener

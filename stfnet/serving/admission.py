@@ -1,8 +1,11 @@
 """What stands before the application: which addresses there are, and how many uploads at once."""
 
 import asyncio
+import contextlib
 import time
+from pathlib import Path
 
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +22,35 @@ PAGE_NEEDS = tuple(
     PAGE_API + name for name in ("upload", "queue/", "file=/", "heartbeat/", "startup-events")
 )
 
+# Nothing that the page holds, or a later version of Gradio brings, may ask another host.
+HEADERS = {
+    "content-security-policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
+    "frame-ancestors 'self'; form-action 'self'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Guard:
+    """ASGI middleware: adds `HEADERS` to every answer.
+
+    Args:
+        app: what it stands before.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on."""
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_guarded)
+
 
 class Admission:
     """ASGI middleware: refuses uploads when too many requests are in hand (503), uploads that take
@@ -28,10 +60,12 @@ class Admission:
         app: what it stands before.
         jobs: counts the requests.
         metrics: counts the answers of the REST endpoint.
+        kept: folder in which the page keeps files for a while; when it holds more than twice what
+            the requests at once may bring, uploads to the page are refused (503).
     """
 
-    def __init__(self, app: ASGIApp, jobs: Jobs, metrics: Metrics):
-        self._app, self._jobs, self._metrics = app, jobs, metrics
+    def __init__(self, app: ASGIApp, jobs: Jobs, metrics: Metrics, kept: Path):
+        self._app, self._jobs, self._metrics, self._kept = app, jobs, metrics, kept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or passes it on."""
@@ -41,7 +75,11 @@ class Admission:
         elif scope["type"] == "http" and scope["method"] == "POST" and path == PREDICT:
             await self._admit(scope, receive, self._counted(send))
         elif scope["type"] == "http" and scope["method"] == "POST" and path == PAGE_UPLOAD:
-            await self._admit(scope, receive, send)
+            if self._full():
+                error = RefusedError(503, "no room for more files: try again in some minutes")
+                await _refuse(error, scope, receive, send)
+            else:
+                await self._admit(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -51,14 +89,19 @@ class Admission:
         try:
             admitted.__enter__()
         except RefusedError as error:
-            headers = {"Retry-After": str(RETRY_SECONDS)}
-            response = JSONResponse({"detail": str(error)}, error.status, headers)
-            await response(scope, receive, send)
+            await _refuse(error, scope, receive, send)
             return
         try:
             await self._app(scope, self._in_time(receive), send)
         finally:
             admitted.__exit__(None, None, None)
+
+    def _full(self) -> bool:
+        limits, size = self._jobs.limits, 0
+        for path in self._kept.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # removed in between
+                size += path.stat().st_size
+        return size > 2 * limits.queue * limits.max_bytes
 
     def _in_time(self, receive: Receive) -> Receive:
         """Receives the body of a request before its time is over."""
@@ -86,3 +129,9 @@ class Admission:
             await send(message)
 
         return send_counted
+
+
+async def _refuse(error: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    response = JSONResponse({"detail": str(error)}, error.status, headers)
+    await response(scope, receive, send)

@@ -5,15 +5,17 @@ import shutil
 import tempfile
 import time
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import FastAPI, File, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
+from gradio.utils import get_upload_folder
 from pydantic import BaseModel, Field
 
 from stfnet.serving import page
-from stfnet.serving.admission import PREDICT, Admission
+from stfnet.serving.admission import PREDICT, Admission, Guard
 from stfnet.serving.jobs import Jobs
 from stfnet.serving.limits import FORM_BYTES, RefusedError
 from stfnet.serving.metrics import Metrics
@@ -83,7 +85,8 @@ def make_app(jobs: Jobs) -> FastAPI:
         max_body_size=limits.max_bytes + FORM_BYTES,
         form_limits={"max_files": 1, "max_fields": 4},
     )
-    app.add_middleware(Admission, jobs=jobs, metrics=metrics)
+    app.add_middleware(Admission, jobs=jobs, metrics=metrics, kept=Path(get_upload_folder()))
+    app.add_middleware(Guard)
 
     @app.exception_handler(RefusedError)
     async def refuse(_: Request, error: RefusedError) -> Response:

@@ -20,10 +20,17 @@ from stfnet.serving.worker import Answer
 SHOWN_CLASSES = 5
 KEPT_SECONDS, LOOK_SECONDS = 600, 60  # how long files of the page live, and how often that is seen
 # The picture of a clip is wide: on a phone it is scrolled, not shrunk until nothing can be read.
+# Gradio's scissors load a program from another host.
 CSS = """
-#picture { overflow-x: auto; }
-#picture img { min-width: 900px; max-width: none; width: 100%; object-fit: contain; }
-footer { display: none !important; }
+#source video { max-height: 260px; }
+#film video { max-height: 480px; }
+#picture img { width: auto; max-width: 100%; height: auto; }
+@media (max-width: 700px) {
+  #picture button:has(img), #picture .image-frame { display: block; width: 100%; text-align: left; }
+  #picture .image-frame { overflow-x: auto; }
+  #picture img { width: 900px; max-width: none; }
+}
+button[aria-label^="Trim"] { display: none !important; }
 """
 NOT_EXPLAINED = (
     "This server has an **export**, which gives probabilities alone: Grad-CAM and the importance "
@@ -82,7 +89,12 @@ def build(jobs: Jobs, metrics: Metrics) -> gr.Blocks:
                 film_path = str(Path(folder) / "film.webm") if film and network.explains else None
                 answer = await jobs.recognise(path, draw=True, film=film_path)
                 took = time.monotonic() - begin
-                yield dict(answer.ranking), facts(answer, took), answer.picture, film_path
+                yield (
+                    dict(answer.ranking),
+                    facts(answer, took),
+                    gr.update(value=answer.picture, visible=answer.picture is not None),
+                    gr.update(value=film_path, visible=film_path is not None),
+                )
         except RefusedError as error:
             metrics.count("page", error.status)
             raise gr.Error(str(error), print_exception=False) from None
@@ -101,7 +113,8 @@ def build(jobs: Jobs, metrics: Metrics) -> gr.Blocks:
                     label="Video",
                     sources=["upload", "webcam"],
                     webcam_options=gr.WebcamOptions(mirror=False),
-                    height=320,
+                    height=330,
+                    elem_id="source",
                 )
                 film = gr.Checkbox(
                     label="Also a film of the whole video (takes longer)", visible=network.explains
@@ -112,15 +125,21 @@ def build(jobs: Jobs, metrics: Metrics) -> gr.Blocks:
                 text = gr.Markdown(elem_id="facts")
         if not network.explains:
             gr.Markdown(NOT_EXPLAINED, elem_id="not-explained")
-        what = "frames, Grad-CAM, flow, how much each frame counts"
         picture = gr.Image(
-            label=f"What it rests on: {what}" if network.explains else "Sampled frames and flow",
+            show_label=False,
+            buttons=["download", "fullscreen"],
             format="png",
             interactive=False,
             elem_id="picture",
-            visible=network.explains or network.streams == "both",
+            visible=False,
         )
-        shown_film = gr.Video(label="Film", interactive=False, visible=network.explains)
+        shown_film = gr.Video(
+            label="Film",
+            buttons=["download"],
+            interactive=False,
+            elem_id="film",
+            visible=False,
+        )
         gr.on(
             [source.upload, source.stop_recording, button.click],
             recognise,

@@ -53,7 +53,8 @@ def serve(
         listening(host, port) as listener,
         Jobs(folder, limits, quality) as jobs,
     ):
-        os.environ["GRADIO_TEMP_DIR"] = str(place)
+        # Not `place` itself: Gradio does not copy what is in its folder, and the page deletes that.
+        os.environ["GRADIO_TEMP_DIR"] = str(place / "page")
         # Gradio reads where its files go when it is imported, while the network is loaded.
         from stfnet.serving.app import make_app
 

@@ -1,8 +1,19 @@
-"""Float64 NumPy statements of the network's parts, written from the paper's equations."""
+"""Float64 NumPy statements of the network's parts, from the paper, and a headless Chromium."""
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
 
 import numpy as np
 import pytest
 
+PATIENCE = 60  # seconds for an answer of the browser
 EPSILON = 1e-3
 
 
@@ -78,6 +89,145 @@ def _weights_of(layer):
     }
 
 
+class Chromium:
+    """One page of a headless Chromium; DevTools messages go over pipes, ended by zero bytes.
+
+    Attributes:
+        complaints: errors and warnings of the console, exceptions, and addresses that failed.
+        requests: addresses that the page asked for.
+    """
+
+    def __init__(self, program, profile):
+        pipes = *os.pipe(), *os.pipe()
+        commands, messages = (fcntl.fcntl(pipes[k], fcntl.F_DUPFD, 10) for k in (0, 3))
+        os.close(pipes[0])
+        os.close(pipes[3])
+        self._commands, self._messages = pipes[1:3]
+        self._buffer, self._numbers = b"", itertools.count(1)
+        self.complaints, self.requests = [], []
+        arguments = [
+            *(
+                program,
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+            ),
+            *("--no-first-run", "--disable-background-networking", "--disable-extensions"),
+            *("--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"),
+        ]
+        # Chromium reads from descriptor 3 and writes to 4; the pipes have other numbers.
+        self._process = subprocess.Popen(
+            ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{messages}', "bash", *arguments],
+            pass_fds=(commands, messages),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(commands)
+        os.close(messages)
+        targets = self.ask("Target.getTargets", None)["targetInfos"]
+        target = next(one["targetId"] for one in targets if one["type"] == "page")
+        attached = self.ask("Target.attachToTarget", None, targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{domain}.enable")
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            os.write(self._commands, b'{"id": 0, "method": "Browser.close"}\0')
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._commands)
+        os.close(self._messages)
+
+    def ask(self, method, session="own", **parameters):
+        """The answer to a command; what the page complains about in between is kept."""
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters}
+        if session:
+            message["sessionId"] = self._session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == number:
+                assert "error" not in answer, f"{method}: {answer['error']}"
+                return answer["result"]
+
+    def wait_for(self, event):
+        while self._receive().get("method") != event:
+            pass
+
+    def _receive(self):
+        end = time.monotonic() + PATIENCE
+        while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._messages], [], [], max(0, end - time.monotonic()))
+            assert ready, f"Chromium does not answer within {PATIENCE} seconds"
+            received = os.read(self._messages, 1 << 20)
+            assert received, "Chromium has ended"
+            self._buffer += received
+        message, _, self._buffer = self._buffer.partition(b"\0")
+        message = json.loads(message)
+        values = message.get("params", {})
+        match message.get("method"):
+            case "Runtime.consoleAPICalled" if values["type"] in ("error", "warning", "assert"):
+                self.complaints.append([one.get("value") for one in values["args"]])
+            case "Runtime.exceptionThrown":
+                self.complaints.append(values["exceptionDetails"])
+            case "Log.entryAdded" if values["entry"]["level"] in ("error", "warning"):
+                self.complaints.append(values["entry"])
+            case "Network.requestWillBeSent":
+                self.requests.append(values["request"]["url"])
+            case "Network.loadingFailed":
+                self.complaints.append(values)
+        return message
+
+    def open(self, path, width, dark=False):
+        """Opens a file or an address at a width in pixels, on a light or dark screen or a phone."""
+        self.complaints.clear()
+        self.requests.clear()
+        self.ask(
+            "Emulation.setDeviceMetricsOverride",
+            **{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.ask("Emulation.setEmulatedMedia", features=[scheme])
+        url = path if isinstance(path, str) else path.absolute().as_uri()
+        self.ask("Page.navigate", url=url)
+        self.wait_for("Page.loadEventFired")
+
+    def evaluate(self, expression):
+        """The value of a JavaScript expression, awaited where it is a promise."""
+        answer = self.ask(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def wait_until(self, condition):
+        """Waits for a JavaScript expression to become true."""
+        end = time.monotonic() + PATIENCE
+        while not self.evaluate(condition):
+            assert time.monotonic() < end, f"not within {PATIENCE} seconds: {condition}"
+            time.sleep(0.05)
+
+    def choose_file(self, selector, path):
+        """Puts a file into the input that a CSS selector names."""
+        root = self.ask("DOM.getDocument")["root"]["nodeId"]
+        node = self.ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.ask("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
+    def press(self, key):
+        """Presses a key, such as Tab or Enter, on the element that has the focus."""
+        text = {"Enter": "\r"}.get(key, "")
+        codes = {"key": key, "code": key, "windowsVirtualKeyCode": {"Enter": 13, "Tab": 9}[key]}
+        self.ask("Input.dispatchKeyEvent", type="keyDown", text=text, **codes)
+        self.ask("Input.dispatchKeyEvent", type="keyUp", **codes)
+
+
 @pytest.fixture(scope="session")
 def numpy_layer_norm():
     return _layer_norm
@@ -132,3 +282,13 @@ def vgg16_maps(vgg16):
         return {"rgb": np.asarray(network(prepared)), "flow": np.asarray(network(grey))}
 
     return maps
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    browser = Chromium(program, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

@@ -1,0 +1,102 @@
+"""A server as a user starts it, in a process of its own, and its jobs alone."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+PATIENCE = 300  # seconds in which a server starts, also on a busy machine
+
+
+class Server:
+    """A running `experiments.serve`.
+
+    Attributes:
+        url: where it listens.
+        temporary: folder in which it makes its temporary files.
+        process: the process.
+    """
+
+    def __init__(self, temporary, **flags):
+        self.temporary, self.log = temporary, temporary.with_suffix(".log")
+        temporary.mkdir()
+        command = [sys.executable, "-m", "experiments.serve", "--port=0"]
+        command += [f"--{name}={value}" for name, value in flags.items()]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env={**os.environ, "TMPDIR": str(temporary)}
+            )
+        end = time.monotonic() + PATIENCE
+        while not (match := re.search("http://[^ ]+", self.log.read_text())):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, f"the server does not start within {PATIENCE} s"
+            time.sleep(0.2)
+        self.url = match[0]
+
+    def terminate(self) -> float:
+        """Sends SIGTERM and returns the seconds until the end."""
+        begin = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
+        return time.monotonic() - begin
+
+    def left(self):
+        """Names of the files and folders among its temporary ones."""
+        return [path.name for path in self.temporary.rglob("*") if path.is_file()]
+
+
+@contextlib.contextmanager
+def _started(temporary, **flags):
+    server = Server(temporary, **flags)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+@pytest.fixture(scope="session")
+def start_server():
+    """Context manager of a folder and flags in which a server runs."""
+    return _started
+
+
+@pytest.fixture(scope="session")
+def server(tiny_run, tmp_path_factory):
+    """A server of `tiny_run` that takes 1 MB, 5 seconds and 4 requests at once."""
+    limits = {"max_megabytes": 1, "max_seconds": 5, "queue": 4}
+    with _started(tmp_path_factory.mktemp("server") / "tmp", model=tiny_run, **limits) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def jobs(tiny_run):
+    """The jobs of a server of `tiny_run`, two at once."""
+    from stfnet.serving.jobs import Jobs
+    from stfnet.serving.limits import Limits
+
+    limits = Limits(max_megabytes=1, max_seconds=5, queue=2, time_limit=PATIENCE)
+    with Jobs(str(tiny_run), limits, "fast") as jobs:
+        yield jobs
+
+
+@pytest.fixture(scope="session")
+def films_of_all_kinds(tmp_path_factory, moving_square):
+    """Files by name: one that a browser plays, a long one, one cut off, a playlist, text, none."""
+    from experiments.benchmarks import films
+
+    folder = tmp_path_factory.mktemp("films")
+    films.write_video(folder / "plays.webm", films.moving_textures(60, 160, 120), "VP80", 30)
+    films.write_video(folder / "long.mp4", films.moving_textures(100, 64, 48), films.MPEG_4, 10)
+    films.write_video(folder / "one.mp4", films.moving_textures(1, 64, 48), films.MPEG_4, 10)
+    content = moving_square.read_bytes()
+    (folder / "cut.mp4").write_bytes(content[: 2 * len(content) // 3])
+    (folder / "playlist.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/hostname\n")
+    (folder / "text.mp4").write_text("no video")
+    (folder / "empty.mp4").touch()
+    return folder

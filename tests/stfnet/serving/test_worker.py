@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from preprocessing.errors import UserError
+from stfnet.serving import worker
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def opened(tiny_run):
+    return worker._open(str(tiny_run), "reference")
+
+
+@pytest.fixture
+def of_run(opened, monkeypatch):
+    monkeypatch.setattr(worker, "_opened", opened)
+
+
+def test_a_run_predicts_as_the_program_does_and_explains(of_run, moving_square, tiny_run, tmp_path):
+    from stfnet.inference import prediction
+
+    model, config = prediction.load_run(tiny_run)
+    expected, _ = prediction.predict_video(model, config, moving_square)
+    network = worker.describe()
+    assert network == worker.Network("tiny", ("Bow", "Jump", "Wave"), "both", 3, True)
+    answer = worker.recognise(str(moving_square), 5)
+    assert answer.picture is None and (answer.num_frames, answer.fps) == (11, 20)
+    assert answer.seconds == pytest.approx(0.55)
+    assert answer.frames == ((0, 0), (3, pytest.approx(0.15)), (6, pytest.approx(0.3)))
+    probabilities = dict(answer.ranking)
+    np.testing.assert_allclose([probabilities[c] for c in network.classes], expected, atol=1e-6)
+    film = tmp_path / "film.webm"
+    drawn = worker.recognise(str(moving_square), 5, draw=True, film=str(film))
+    assert drawn.picture.dtype == np.uint8 and min(drawn.picture.shape[:2]) > 300
+    assert film.stat().st_size > 1000
+    assert dict(drawn.ranking) == pytest.approx(probabilities, abs=1e-4)
+
+
+def test_an_export_predicts_and_shows_frames_and_flow(
+    opened, of_run, moving_square, tmp_path, monkeypatch
+):
+    from stfnet.inference.export import export_saved_model
+
+    export_saved_model(opened.model, opened.config, tmp_path / "export")
+    of_export = worker._open(str(tmp_path / "export"), "reference")
+    assert not of_export.network.explains
+    before = worker.recognise(str(moving_square), 5)
+    monkeypatch.setattr(worker, "_opened", of_export)
+    answer = worker.recognise(str(moving_square), 5, draw=True)
+    assert dict(answer.ranking) == pytest.approx(dict(before.ranking), abs=1e-4)
+    assert answer.picture.shape == (264, 3 * 132, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cut.mp4", "the video "),
+        ("playlist.mp4", "the video is no video, whatever its extension"),
+        ("text.mp4", "the video is no video, whatever its extension"),
+        ("empty.mp4", "the video is empty"),
+        ("long.mp4", "the video is longer than 5 s"),
+        ("one.mp4", "the video: .*at least 2"),
+    ],
+)
+def test_a_bad_file_is_refused_without_its_name(of_run, films_of_all_kinds, name, message):
+    with pytest.raises(UserError, match=f"^{message}") as caught:
+        worker.recognise(str(films_of_all_kinds / name), 5)
+    assert str(films_of_all_kinds) not in str(caught.value)
+
+
+def test_a_folder_without_a_network_is_said_later(monkeypatch, tmp_path):
+    with pytest.raises(UserError) as caught:
+        worker._open(str(tmp_path), "reference")
+    monkeypatch.setattr(worker, "_opened", caught.value)
+    with pytest.raises(UserError, match=r"config\.json"):
+        worker.describe()

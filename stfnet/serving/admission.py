@@ -31,22 +31,33 @@ HEADERS = {
 }
 
 
+# A client that sends on after such an answer is hung up on.
+CUT_OFF = (408, 413, 503)
+
+
 class Guard:
-    """ASGI middleware: adds `HEADERS` to every answer.
+    """ASGI middleware around all others: adds `HEADERS` to every answer, hangs up on uploads that
+    were refused, and counts the answers of the REST endpoint.
 
     Args:
         app: what it stands before.
+        metrics: of the server.
     """
 
-    def __init__(self, app: ASGIApp):
-        self._app = app
+    def __init__(self, app: ASGIApp, metrics: Metrics):
+        self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on."""
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if message["status"] in CUT_OFF:
+                    headers["connection"] = "close"
+                if _is_post(scope, PREDICT):
+                    self._metrics.count("api", message["status"])
             await send(message)
 
         await self._app(scope, receive, send_guarded)
@@ -59,22 +70,21 @@ class Admission:
     Args:
         app: what it stands before.
         jobs: counts the requests.
-        metrics: counts the answers of the REST endpoint.
         kept: folder in which the page keeps files for a while; when it holds more than twice what
             the requests at once may bring, uploads to the page are refused (503).
     """
 
-    def __init__(self, app: ASGIApp, jobs: Jobs, metrics: Metrics, kept: Path):
-        self._app, self._jobs, self._metrics, self._kept = app, jobs, metrics, kept
+    def __init__(self, app: ASGIApp, jobs: Jobs, kept: Path):
+        self._app, self._jobs, self._kept = app, jobs, kept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or passes it on."""
         path = scope.get("path", "")
         if path.startswith(PAGE_API) and not path.startswith(PAGE_NEEDS):
             await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
-        elif scope["type"] == "http" and scope["method"] == "POST" and path == PREDICT:
-            await self._admit(scope, receive, self._counted(send))
-        elif scope["type"] == "http" and scope["method"] == "POST" and path == PAGE_UPLOAD:
+        elif _is_post(scope, PREDICT):
+            await self._admit(scope, receive, send)
+        elif _is_post(scope, PAGE_UPLOAD):
             if self._full():
                 error = RefusedError(503, "no room for more files: try again in some minutes")
                 await _refuse(error, scope, receive, send)
@@ -122,13 +132,9 @@ class Admission:
 
         return receive_in_time
 
-    def _counted(self, send: Send) -> Send:
-        async def send_counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._metrics.count("api", message["status"])
-            await send(message)
 
-        return send_counted
+def _is_post(scope: Scope, path: str) -> bool:
+    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == path
 
 
 async def _refuse(error: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:

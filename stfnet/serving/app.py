@@ -15,7 +15,7 @@ from gradio.utils import get_upload_folder
 from pydantic import BaseModel, Field
 
 from stfnet.serving import page
-from stfnet.serving.admission import PREDICT, Admission, Guard
+from stfnet.serving.admission import PREDICT, Admission
 from stfnet.serving.jobs import Jobs
 from stfnet.serving.limits import FORM_BYTES, RefusedError
 from stfnet.serving.metrics import Metrics
@@ -73,7 +73,8 @@ def make_app(jobs: Jobs) -> FastAPI:
         jobs: has the network and the limits.
 
     Returns:
-        The page at `/`, `POST /api/predict`, `/docs`, `/health` and `/metrics`.
+        The page at `/`, `POST /api/predict`, `/docs`, `/health` and `/metrics`; to be
+        put behind a `Guard` with `state.metrics`. `state.page` is Gradio's part of it.
     """
     limits, metrics = jobs.limits, Metrics(jobs)
     app = FastAPIOffline(
@@ -85,8 +86,8 @@ def make_app(jobs: Jobs) -> FastAPI:
         max_body_size=limits.max_bytes + FORM_BYTES,
         form_limits={"max_files": 1, "max_fields": 4},
     )
-    app.add_middleware(Admission, jobs=jobs, metrics=metrics, kept=Path(get_upload_folder()))
-    app.add_middleware(Guard)
+    app.add_middleware(Admission, jobs=jobs, kept=Path(get_upload_folder()))
+    app.state.metrics = metrics
 
     @app.exception_handler(RefusedError)
     async def refuse(_: Request, error: RefusedError) -> Response:

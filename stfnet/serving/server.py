@@ -56,11 +56,13 @@ def serve(
         # Not `place` itself: Gradio does not copy what is in its folder, and the page deletes that.
         os.environ["GRADIO_TEMP_DIR"] = str(place / "page")
         # Gradio reads where its files go when it is imported, while the network is loaded.
+        from stfnet.serving.admission import Guard
         from stfnet.serving.app import make_app
 
         network = jobs.network
+        app = make_app(jobs)
         config = uvicorn.Config(
-            make_app(jobs),
+            Guard(app, app.state.metrics),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -72,18 +74,18 @@ def serve(
             f"http://{address}:{listener.getsockname()[1]} recognises the {len(network.classes)} "
             f"classes of {network.dataset}{explained}"
         )
-        _Server(config, jobs, grace).run([listener])
+        _Server(config, jobs, app.state.page.stop_event, grace).run([listener])
 
 
 class _Server(uvicorn.Server):
     """Tells the requests in hand and the pages that are open when it is about to end."""
 
-    def __init__(self, config: uvicorn.Config, jobs: Jobs, grace: int):
+    def __init__(self, config: uvicorn.Config, jobs: Jobs, pages: asyncio.Event, grace: int):
         super().__init__(config)
-        self._jobs, self._grace = jobs, grace
+        self._jobs, self._pages, self._grace = jobs, pages, grace
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.state.page.stop_event.set()
+        self._pages.set()
         ending = asyncio.create_task(self._jobs.end(self._grace))
         await super().shutdown(sockets)
         ending.cancel()

@@ -29,6 +29,7 @@ PRINTED_BY = {
     "stfnet/training/strategies.py": ["train"],
     "stfnet/inference/capture.py": ["predict"],
     "stfnet/inference/export.py": ["export"],
+    "stfnet/serving/server.py": ["serve"],
     "stfnet/evaluation/report.py": ["report"],
     "stfnet/evaluation/fusion.py": ["evaluate"],
     "stfnet/evaluation/views.py": ["evaluate"],

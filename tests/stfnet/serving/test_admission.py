@@ -45,7 +45,7 @@ def _app(jobs, counted, kept=Path("/nowhere")):
     paths = [Route(path, body, methods=["POST"]) for path in (PREDICT, PAGE_UPLOAD)]
     app = Starlette(routes=[*paths, Route("/{path:path}", get)])
     metrics = SimpleNamespace(count=lambda source, status: counted.append((source, status)))
-    return Guard(Admission(app, jobs, metrics, kept))
+    return Guard(Admission(app, jobs, kept), metrics)
 
 
 async def _ask(app, path, method="POST", pieces=(b"abc",), pause=0.0):
@@ -85,7 +85,8 @@ def test_one_more_than_the_limit_is_told_to_come_again(path):
     app = _app(jobs, [])
     answers = asyncio.run(three())
     assert [status for status, _, _ in answers] == [200, 200, 503]
-    assert answers[2][1]["retry-after"] == "5" and answers[2][2] == b'{"detail":"busy"}'
+    assert answers[2][1]["retry-after"] == "5" and answers[2][1]["connection"] == "close"
+    assert answers[2][2] == b'{"detail":"busy"}'
     assert jobs.in_hand == 0
 
 

@@ -70,7 +70,8 @@ def test_a_file_that_declares_two_gigabytes_is_not_read(server, moving_square, p
     with socket.create_connection((host, int(port)), timeout=60) as connection:
         head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2000000000\r\n"
         connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode())
-        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+        answer = connection.recv(10_000)
+    assert answer.startswith(b"HTTP/1.1 413") and b"connection: close" in answer.lower()
     assert time.monotonic() - begin < 30
     _lives(server, moving_square)
 
@@ -91,7 +92,7 @@ def test_a_file_that_streams_two_gigabytes_is_cut_off(server, moving_square):
                 sent += len(piece)
         with contextlib.suppress(OSError):
             answer = connection.recv(1000)
-    assert sent < 100_000_000  # what lies in the sockets of both sides, at most
+    assert sent < 50_000_000  # what lies in the sockets of both sides, at most
     assert not answer or answer.startswith(b"HTTP/1.1 413")
     _lives(server, moving_square)
 

@@ -12,7 +12,10 @@ pytest.importorskip("gradio", reason="needs pip install -e '.[serve]'")
 
 pytestmark = pytest.mark.slow
 ANSWERED = "document.querySelector('#facts')?.textContent.includes('answered')"
-READY = "document.querySelector('input[type=file]') !== null"
+READY = (
+    "document.querySelector('input[type=file]') && document.querySelector('#recognise') &&"
+    " document.querySelector('input[type=checkbox]') && true"
+)
 WIDTH = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
 PICTURE = "(document.querySelector('#picture img') ?? {}).naturalWidth > 0"
 FILM = "(document.querySelector('#film video') ?? {}).videoWidth > 0"

@@ -28,7 +28,7 @@ CSS = """
 @media (max-width: 700px) {
   #picture button:has(img), #picture .image-frame { display: block; width: 100%; text-align: left; }
   #picture .image-frame { overflow-x: auto; }
-  #picture img { width: 900px; max-width: none; }
+  #picture img { max-width: none; }
 }
 button[aria-label^="Trim"] { display: none !important; }
 """

@@ -114,6 +114,7 @@ class Chromium:
                 "--disable-dev-shm-usage",
             ),
             *("--no-first-run", "--disable-background-networking", "--disable-extensions"),
+            *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),  # a camera
             *("--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"),
         ]
         # Chromium reads from descriptor 3 and writes to 4; the pipes have other numbers.

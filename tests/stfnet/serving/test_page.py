@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,8 @@ READY = (
 )
 WIDTH = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
 PICTURE = "(document.querySelector('#picture img') ?? {}).naturalWidth > 0"
+LEFT = "document.querySelector('#picture img').getBoundingClientRect().left"
+BUTTON = "[...document.querySelectorAll('#source button')].find(b => {test})"
 FILM = "(document.querySelector('#film video') ?? {}).videoWidth > 0"
 TOAST = "[...document.querySelectorAll('[data-testid=toast-body]')].map(t => t.innerText).join()"
 
@@ -46,10 +49,26 @@ def test_a_video_that_is_dropped_shows_what_it_is(chromium, server, films_of_all
     if width == 1400:
         chromium.wait_until(FILM)
     assert chromium.evaluate(WIDTH) <= width
+    assert 0 <= chromium.evaluate(LEFT) < width / 2
     assert _real(chromium.complaints) == []
     hosts = {url.split("/")[2] for url in chromium.requests if url.startswith(("http", "ws"))}
     assert hosts == {server.url.removeprefix("http://")}
     assert all(url.startswith((server.url, "data:", "blob:")) for url in chromium.requests)
+
+
+def test_a_video_from_the_camera_is_recognised(chromium, server):
+    chromium.open(f"{server.url}/", 1400)
+    chromium.wait_until(READY)
+    for test in (
+        "b.ariaLabel === 'Capture from camera'",
+        *(f"/{w}/.test(b.innerText)" for w in ("Access", "Record", "Stop")),
+    ):
+        button = BUTTON.format(test=test)
+        chromium.wait_until(f"!!{button}")
+        time.sleep(2)  # of recording, before the last
+        chromium.evaluate(f"{button}.click()")
+    chromium.wait_until(ANSWERED)
+    assert _real(chromium.complaints) == []
 
 
 def test_a_file_that_is_no_video_is_a_line_on_the_page(chromium, server, films_of_all_kinds):

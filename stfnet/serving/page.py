@@ -18,7 +18,7 @@ from stfnet.serving.metrics import Metrics
 from stfnet.serving.worker import Answer
 
 SHOWN_CLASSES = 5
-KEPT_SECONDS, LOOK_SECONDS = 600, 60  # how long files of the page live, and how often that is seen
+KEPT_SECONDS, LOOK_SECONDS = 600, 60  # how long files of the page live at least; between looks
 # The picture of a clip is wide: on a phone it is scrolled, not shrunk until nothing can be read.
 # Gradio's scissors load a program from another host.
 CSS = """
@@ -78,6 +78,8 @@ def mount(app: FastAPI, jobs: Jobs, metrics: Metrics) -> FastAPI:
 def build(jobs: Jobs, metrics: Metrics) -> gr.Blocks:
     """The page of a server, unmounted; arguments as of `mount`."""
     network, limits = jobs.network, jobs.limits
+    # A file must live until those before it are done.
+    kept = max(KEPT_SECONDS, round((limits.queue + 1) * limits.time_limit))
 
     async def recognise(path: str | None, film: bool):
         if path is None:
@@ -104,7 +106,7 @@ def build(jobs: Jobs, metrics: Metrics) -> gr.Blocks:
     with gr.Blocks(
         title=f"STFNet: {network.dataset}",
         analytics_enabled=False,
-        delete_cache=(LOOK_SECONDS, KEPT_SECONDS),
+        delete_cache=(LOOK_SECONDS, kept),
     ) as blocks:
         gr.Markdown(introduction(jobs))
         with gr.Row():

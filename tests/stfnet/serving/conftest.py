@@ -46,8 +46,9 @@ class Server:
         return time.monotonic() - begin
 
     def left(self):
-        """Names of the files and folders among its temporary ones."""
-        return [path.name for path in self.temporary.rglob("*") if path.is_file()]
+        """Names of its temporary files, but for those that the page keeps for a while."""
+        files = (path for path in self.temporary.rglob("*") if path.is_file())
+        return [path.name for path in files if "page" not in path.parts]
 
 
 @contextlib.contextmanager

@@ -158,7 +158,7 @@ def run_variant(
             return outcome
     print(f"{'evaluating' if finished else 'training'}: {folder}", flush=True)
     watched.train(config, record_set, folder, **settings)
-    evaluate.evaluate_run(folder, record_set)
+    evaluate.evaluate_run(folder, record_set, features_folder=settings.get("features_folder"))
     outcome = read_outcome(folder)
     print(f"finished: {folder}, top-1 {outcome.results['top1']:.3f}", flush=True)
     return outcome

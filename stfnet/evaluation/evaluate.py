@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import scipy.special
 from tqdm import tqdm
 
 from preprocessing import files, records, splits
@@ -17,7 +18,9 @@ from stfnet.evaluation import baselines, linear_model, metrics, result_files
 from stfnet.evaluation import views as views_of_videos
 from stfnet.evaluation.details import details
 from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.frame_features import stream_maps
 from stfnet.inference import prediction
+from stfnet.model import STFNet
 
 
 def predict_clips(
@@ -58,6 +61,45 @@ def predict_clips(
                 probabilities.append(np.asarray(model.predict_on_batch(inputs), np.float32))
         clips[flip] = np.concatenate(probabilities)[: len(positions) * views.num_clips]
     return views_of_videos.average(clips, views.num_clips, mirrored)
+
+
+def predict_from_maps(
+    model: STFNet,
+    record_set: records.RecordSet,
+    positions: np.ndarray,
+    config: RunConfig,
+    folder: Path,
+) -> np.ndarray:
+    """As `predict_clips` for the test clips, on maps of the streams' frozen blocks.
+
+    Runs whose frozen blocks have the same weights share the maps, so that the streams see a test
+    clip once for all of them.
+
+    Args:
+        model: the network of a run.
+        record_set: of the records.
+        positions: positions in `record_set.videos`.
+        config: of the run.
+        folder: in which the maps are kept; missing ones are computed.
+
+    Returns:
+        float32 (N, C), equal to those of `predict_clips` but for the maps' rounding (2^-11).
+
+    Raises:
+        UserError: as `stream_maps.Features`.
+    """
+    block = config.training.unchanged_blocks(len(config.training.learning_rates) - 1)
+    maps = stream_maps.Features(folder, model, record_set, config, block, test_clips=True)
+    maps.compute(positions.tolist())
+    size = _batch_size(config)
+    plan = plans.plan_evaluation(record_set, positions, config.model.clip, size)
+    head = stream_maps.head(model, block)
+    probabilities = []
+    with input_pipeline.naming_damage(maps):
+        for batch in stream_maps.map_dataset(maps, record_set, plan, config, size):
+            logits = head.predict_on_batch({name: batch[name] for name in head.input})
+            probabilities.append(scipy.special.softmax(np.asarray(logits, np.float32), axis=-1))
+    return np.concatenate(probabilities)[: len(positions)]
 
 
 def choose_positions(
@@ -132,6 +174,7 @@ def evaluate(
     protocol: str | None = None,
     fold: str | None = None,
     views: Views = ONE_CLIP,
+    features_folder: Path | None = None,
 ) -> tuple[dict, np.ndarray, np.ndarray]:
     """Evaluates a model on one part of a split.
 
@@ -143,6 +186,7 @@ def evaluate(
         located: those videos in the records.
         split, protocol, fold: see `choose_positions`.
         views: of each video.
+        features_folder: of maps, for `predict_from_maps`; None computes everything from images.
 
     Returns:
         (results, probabilities, positions): a dictionary of JSON values, float32 (N, C), and the
@@ -154,9 +198,12 @@ def evaluate(
     started = time.monotonic()
     plans.check_records(record_set, config)
     positions = choose_positions(record_set, config, located, split, protocol, fold)
-    probabilities = predict_clips(
-        model, record_set, positions, config.model.clip, _batch_size(config), views
-    )
+    if features_folder and views == ONE_CLIP:
+        probabilities = predict_from_maps(model, record_set, positions, config, features_folder)
+    else:
+        probabilities = predict_clips(
+            model, record_set, positions, config.model.clip, _batch_size(config), views
+        )
     labels, train_labels = (
         np.array([record_set.videos[k].label for k in part], np.int64)
         for part in (positions, located.train)
@@ -243,6 +290,7 @@ def evaluate_run(
     views: Views = ONE_CLIP,
     linear: bool = False,
     linear_weights: str | None = None,
+    features_folder: Path | None = None,
 ) -> Evaluation:
     """Evaluates the best network of a run and writes the results into its folder.
 
@@ -255,6 +303,7 @@ def evaluate_run(
         views: of each video.
         linear: whether to add `linear_model.linear_model`, likewise.
         linear_weights: VGG-16's for it, a file or `imagenet`; None for those of the run's start.
+        features_folder: see `evaluate`.
 
     Raises:
         UserError: the run has no network, there are no weights for the linear model, it would
@@ -267,7 +316,7 @@ def evaluate_run(
     videos = run.read_videos(workdir)
     located = run.locate(videos, record_set)
     results, probabilities, positions = evaluate(
-        model, record_set, config, videos, located, split, protocol, fold, views
+        model, record_set, config, videos, located, split, protocol, fold, views, features_folder
     )
     results["network_sha256"] = run.network_sha256(workdir)
     results["finished"] = run.is_finished(workdir)

@@ -81,7 +81,12 @@ def head(model: STFNet, block: int) -> keras.Model:
 
 
 def identity(
-    model: keras.Model, stream: str, record_set: RecordSet, config: RunConfig, block: int
+    model: keras.Model,
+    stream: str,
+    record_set: RecordSet,
+    config: RunConfig,
+    block: int,
+    test_clips: bool = False,
 ) -> dict[str, Any]:
     """What a stream's maps depend on, as JSON values: records, clip, input, weights, frames."""
     digest = hashlib.sha256()
@@ -94,12 +99,15 @@ def identity(
     needed = ["image_size", "resize"]
     if stream == "flow":
         needed += ["flow_length", "flow_bound"]
+    frames: dict[str, Any] = {"frame_grid": config.training.frame_grid}
+    if test_clips:
+        frames = {"test_clip": [config.model.clip.num_frames, config.model.clip.short_video]}
     return {
         "format": FORMAT,
         # Sets from before digests are told from each other by where they lie.
         "records": record_set.sha256 or str(record_set.folder.resolve()),
         "videos": [(video.id, video.num_frames, video.length) for video in record_set.videos],
-        "frame_grid": config.training.frame_grid,
+        **frames,
         "precision": config.training.precision,
         "clip": {name: clip[name] for name in needed},
         "stream": stream,
@@ -156,6 +164,8 @@ class Features:
         record_set: of the records.
         config: of the run.
         block: at whose end the maps are, 1 to 5.
+        test_clips: whether the maps are those of the frames of each video's test clip (Eqs. 13-14)
+            alone, not of `training.frame_grid`, and not mirrored.
 
     Attributes:
         folders: name of an input of the network -> folder of its stream's maps.
@@ -170,16 +180,17 @@ class Features:
         record_set: RecordSet,
         config: RunConfig,
         block: int,
+        test_clips: bool = False,
     ):
         self.folders: dict[str, Path] = {}
         for stream in model.input:
-            values = identity(model, stream, record_set, config, block)
+            values = identity(model, stream, record_set, config, block, test_clips)
             text = json.dumps(values, sort_keys=True)
             path = Path(folder) / hashlib.sha256(text.encode()).hexdigest()[:16]
             path.mkdir(parents=True, exist_ok=True)
             files.write_json(path / FEATURES_FILE, values)
             self.folders[stream] = path
-        self.block = block
+        self.block, self._test_clips = block, test_clips
         self._model, self._record_set, self._config = model, record_set, config
         self._mapped: dict[Path, np.ndarray] = {}
         self.damage: UserError | None = None
@@ -204,7 +215,9 @@ class Features:
         return all(self._compute(stream, positions, must_stop) for stream in self.folders)
 
     def _compute(self, stream, positions, must_stop) -> bool:
-        flips = (False, True) if self._config.training.augmentation in MIRRORED else (False,)
+        flips = [False]
+        if self._config.training.augmentation in MIRRORED and not self._test_clips:
+            flips.append(True)
         folder = self.folders[stream]
         with files.locked(folder, "computation of maps"):
             files.remove_partial(folder)
@@ -235,6 +248,9 @@ class Features:
     def _frames(self, position: int) -> np.ndarray:
         """Numbers of the frames of a video that have maps, in rising order."""
         count = self._record_set.videos[position].num_frames
+        if self._test_clips:
+            clip = self._config.model.clip
+            return np.unique(sampling.test_indices(count, clip.num_frames, clip.short_video))
         return sampling.frame_grid(count, self._config.training.frame_grid)
 
     def _path(self, position: int, stream: str, flip: bool) -> Path:

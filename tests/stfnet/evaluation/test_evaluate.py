@@ -234,3 +234,27 @@ def test_predictions_are_in_the_order_of_the_videos_for_every_batch_size(trained
     np.testing.assert_allclose(four, one, atol=1e-5)
     alone = evaluation.predict_clips(model, tiny_records, positions[2:3], clip, 1)
     np.testing.assert_allclose(alone, one[2:3], atol=1e-5)
+
+
+@pytest.mark.parametrize(("streams", "block"), [("both", 5), ("flow", 3)])
+def test_maps_of_the_test_clips_give_the_same_probabilities(tiny_records, tmp_path, streams, block):
+    model = ModelConfig(3, CLIP, 4, 8, 32, streams, normalize="all")
+    training = TrainingConfig(
+        batch_size=4, learning_rates=(1e-3,), max_epochs=(1,), frozen_blocks=(block,), frame_grid=4
+    )
+    config = RunConfig("tiny", tiny_records.classes, model, training)
+    network, positions = build_stfnet(model), np.array([0, 3, 4, 7, 8])
+    expected = evaluation.predict_clips(network, tiny_records, positions, CLIP, 4)
+    assert expected.std(0).max() > 1e-3  # the videos are told apart
+    for _ in range(2):
+        probabilities = evaluation.predict_from_maps(
+            network, tiny_records, positions, config, tmp_path
+        )
+        np.testing.assert_allclose(probabilities, expected, atol=2e-3)
+        files_there = sorted(tmp_path.rglob("*.npy"))
+        assert len(files_there) == len(positions) * len(network.input)
+    # A map of another video's test clip is what the second evaluation would read.
+    files_there[0].unlink()
+    files_there[1].rename(files_there[0])
+    changed = evaluation.predict_from_maps(network, tiny_records, positions, config, tmp_path)
+    assert np.abs(changed - expected).max() > 2e-3

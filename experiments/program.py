@@ -111,7 +111,7 @@ def _guarded(main, argv):
 
 
 def _parse(argv):
-    _refuse_moved_configuration(argv)
+    argv = _with_packaged_configuration(argv)
     try:
         rest = flags.FLAGS(argv)
     except UserError as error:
@@ -143,13 +143,24 @@ def _parse(argv):
     return rest
 
 
-def _refuse_moved_configuration(argv):
-    for before, argument in zip(["", *argv], argv, strict=False):
-        name, _, path = argument.lstrip("-").partition("=")
-        if before in ("--config", "-config"):
-            name, path = "config", argument
-        if name == "config" and (place := configs.new_place(path)):
+def _with_packaged_configuration(argv):
+    """The arguments, where --config names a file of this project by its full path.
+
+    What the name stands for is printed. A name that an earlier version had ends the program.
+    """
+    argv = list(argv)
+    for number in range(1, len(argv)):
+        flag, equals, path = argv[number].partition("=")
+        if argv[number - 1] in ("--config", "-config"):
+            flag, equals, path = "", "", argv[number]
+        elif not equals or flag not in ("--config", "-config"):
+            continue
+        if ours := configs.packaged(path):
+            argv[number] = f"{flag}{equals}{ours}"
+            print(f"note: no {path} here: --config={ours} is read", file=sys.stderr)
+        elif place := configs.new_place(path):
             sys.exit(_stop(f"--config={path} has moved: give --config={place}"))
+    return argv
 
 
 def _stop(message: str) -> int:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+FOLDER = Path(__file__).parent
+
 # Name of a file that this project had once: what has its values now.
 MOVED = {
     "ucf101.py": "paper.py",
@@ -26,3 +28,25 @@ def new_place(path: str) -> str | None:
     if moved is None or file.exists():
         return None
     return f"experiments/configs/{moved}"
+
+
+def packaged(path: str) -> str | None:
+    """The file beside this one that --config names, where the current folder has none of its name.
+
+    So `real_videos.py` and `experiments/configs/real_videos.py` work from any folder, without the
+    project's source.
+
+    Args:
+        path: value of --config, with a `:string` or not.
+
+    Returns:
+        The new value, or None where the file exists or is not one of these.
+    """
+    name, colon, string = path.partition(":")
+    file = Path(name)
+    ours = FOLDER / file.name
+    if file.exists() or str(file.parent) not in (".", "experiments/configs"):
+        return None
+    if ours.suffix != ".py" or ours.stem == "__init__" or not ours.is_file():
+        return None
+    return f"{ours}{colon}{string}"

@@ -92,6 +92,40 @@ def test_an_old_name_is_refused_in_one_line(form, override, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("real_videos.py", "real_videos.py"),
+        ("experiments/configs/real_videos.py", "real_videos.py"),
+        ("paper.py:ucf11", "paper.py:ucf11"),
+        ("saved.py:run/config.json", "saved.py:run/config.json"),
+        ("elsewhere/real_videos.py", None),
+        ("unknown.py", None),
+        ("real_videos", None),
+        ("__init__.py", None),
+        ("", None),
+    ],
+)
+def test_a_configuration_of_the_project_is_found_from_any_folder(path, file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert configs.packaged(path) == (file and f"{FOLDER}/{file}")
+
+
+def test_a_file_in_the_current_folder_goes_before_the_projects(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "paper.py").write_text("")
+    assert configs.packaged("paper.py:ucf11") is None
+
+
+@pytest.mark.parametrize("form", [["--config=paper.py:ucf12"], ["--config", "paper.py:ucf12"]])
+def test_the_file_that_a_name_stands_for_is_printed(form, tmp_path):
+    command = ["-m", "experiments.train", *form, "--records=/nowhere", "--workdir=run"]
+    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
+    note, error = ended.stderr.splitlines()
+    assert note == f"note: no paper.py:ucf12 here: --config={FOLDER}/paper.py:ucf12 is read"
+    assert ended.returncode == 1 and error.startswith("error: paper.py:ucf12 is not one of")
+
+
 def test_the_string_after_a_colon_is_checked_in_one_line(tmp_path):
     config = f"--config={FOLDER / 'paper.py'}:ucf12"
     command = ["-m", "experiments.train", config, "--records=/nowhere", f"--workdir={tmp_path}/run"]

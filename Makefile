@@ -64,10 +64,11 @@ test-slow: $(INSTALLED)-slow
 test-lowest: $(VENV)-lowest/installed
 	$(VENV)-lowest/bin/python -m pytest -q -n 2 -m "not slow" $(CENTRAL)
 
-# TESTS names a part of the tests, whose own lines alone then reach the 90 %.
+# TESTS names a part of the tests, which then need not reach the 90 % of pyproject.toml.
 coverage: $(INSTALLED)-dev
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" --cov \
-		--cov-report=term:skip-covered --cov-report=html $(TESTS)
+		--cov-report=term:skip-covered --cov-report=html \
+		$(if $(filter-out tests,$(TESTS)),--cov-fail-under=0) $(TESTS)
 
 docs: $(VENV)-docs/installed
 	$(VENV)-docs/bin/python docs/write_configuration.py

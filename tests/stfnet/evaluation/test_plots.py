@@ -176,7 +176,10 @@ def test_a_timeline_is_blue_where_its_class_is_probable(tmp_path):
     columns = full.sum(0)
     full[:, columns < columns.max() / 2] = False  # the end of the colour bar
     rows, columns = np.nonzero(full)
-    first = rows < (rows.min() + rows.max()) / 2
+    middle = (rows.min() + rows.max()) / 2
+    apart = abs(rows - middle) > 2  # Matplotlib's versions round where the bands meet
+    rows, columns = rows[apart], columns[apart]
+    first = rows < middle
     assert abs(columns[first].max() - columns[~first].min()) <= 10  # an orange line between
     assert columns[first].min() < columns[~first].min()
     assert abs(first.sum() - (~first).sum()) < 0.05 * len(rows)

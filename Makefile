@@ -9,7 +9,7 @@ DEVICE ?= cpu
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(DEVICE)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-# What the tests of the lowest versions and of coverage run.
+# What `make test-lowest` runs.
 CENTRAL := tests/stfnet/config tests/stfnet/layers tests/stfnet/test_sampling.py \
 	tests/stfnet/test_model.py tests/stfnet/test_weights.py tests/stfnet/training/test_steps.py \
 	tests/stfnet/evaluation/test_metrics.py tests/stfnet/evaluation/test_linear_model.py \

@@ -157,7 +157,7 @@ def _with_packaged_configuration(argv):
             continue
         if ours := configs.packaged(path):
             argv[number] = f"{flag}{equals}{ours}"
-            print(f"note: no {path} here: --config={ours} is read", file=sys.stderr)
+            print(f"--config={path} is not in this folder: {ours} is read", file=sys.stderr)
         elif place := configs.new_place(path):
             sys.exit(_stop(f"--config={path} has moved: give --config={place}"))
     return argv

@@ -102,7 +102,7 @@ def test_a_miniature_run_from_an_empty_folder(run):
     run("stfnet-prepare", "--source=synthetic", "--output=records", *TINY)
     data = ("--records=records", "--workdir=run")
     trained = run("stfnet-train", "--config=synthetic.py", *data, *FEW_STEPS)
-    assert "note: no synthetic.py here: --config=" in trained.stderr
+    assert "--config=synthetic.py is not in this folder: " in trained.stderr
     saved = "from experiments.configs import saved; saved.get_config('run/config.json')"
     run("python", "-c", saved)
     run("stfnet-evaluate", *data)

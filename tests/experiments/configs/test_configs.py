@@ -122,7 +122,7 @@ def test_the_file_that_a_name_stands_for_is_printed(form, tmp_path):
     command = ["-m", "experiments.train", *form, "--records=/nowhere", "--workdir=run"]
     ended = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
     note, error = ended.stderr.splitlines()
-    assert note == f"note: no paper.py:ucf12 here: --config={FOLDER}/paper.py:ucf12 is read"
+    assert note == f"--config=paper.py:ucf12 is not in this folder: {FOLDER}/paper.py:ucf12 is read"
     assert ended.returncode == 1 and error.startswith("error: paper.py:ucf12 is not one of")
 
 

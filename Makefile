@@ -2,6 +2,7 @@
 # make test-slow: several workers, killed runs, Beam, server, wheel, image and what else takes minutes.
 # make test-lowest: central tests with the oldest libraries that setup.py allows.
 # make wheel: dist/stfnet-VERSION-py3-none-any.whl.
+# make lock: requirements-cpu.txt, exact versions with digests.
 # make coverage: lines that the tests run.  make docs: the site of docs/, in site/.
 PYTHON ?= python3.11
 VENV ?= .venv
@@ -20,7 +21,7 @@ CENTRAL := tests/stfnet/config tests/stfnet/layers tests/stfnet/test_sampling.py
 	tests/experiments/test_program.py
 TESTS ?= tests
 
-.PHONY: demo test test-slow test-lowest coverage docs wheel install clean
+.PHONY: demo test test-slow test-lowest coverage docs wheel lock install clean
 
 install: $(INSTALLED)
 
@@ -73,6 +74,10 @@ coverage: $(INSTALLED)-dev
 docs: $(VENV)-docs/installed
 	$(VENV)-docs/bin/python docs/write_configuration.py
 	$(VENV)-docs/bin/mkdocs build --strict
+
+lock: $(VENV)-lowest/installed
+	$(VENV)-lowest/bin/uv pip compile --quiet --upgrade setup.py --extra cpu --generate-hashes \
+		--python-version 3.11 --no-annotate --no-header --output-file requirements-cpu.txt
 
 wheel: $(INSTALLED)-dev
 	rm -rf build dist

@@ -7,10 +7,13 @@ the runs that they have in common. OUTPUT/base.json has the configuration and th
 
 import contextlib
 import dataclasses
+import gc
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import keras
 
 from experiments.ablation.studies import Variant, changed_config
 from preprocessing import files
@@ -159,6 +162,8 @@ def run_variant(
     print(f"{'evaluating' if finished else 'training'}: {folder}", flush=True)
     watched.train(config, record_set, folder, **settings)
     evaluate.evaluate_run(folder, record_set, features_folder=settings.get("features_folder"))
+    keras.backend.clear_session()  # or the graphs of many runs fill the memory
+    gc.collect()
     outcome = read_outcome(folder)
     print(f"finished: {folder}, top-1 {outcome.results['top1']:.3f}", flush=True)
     return outcome

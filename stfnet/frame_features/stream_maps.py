@@ -12,6 +12,7 @@ rounded to 11 significant bits (relative error at most 2^-11, against 2^-8 of bf
 import hashlib
 import json
 import math
+import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -342,21 +343,29 @@ def map_dataset(
 ) -> tf.data.Dataset:
     """As `input_pipeline.clip_dataset`, with the maps of the streams in place of their inputs.
 
+    The caller keeps `features` while the dataset is read. TensorFlow keeps the functions that
+    datasets call to the end of the process, and with them it would keep network and maps of every
+    run of an ablation.
+
     Returns:
         tf.data.Dataset of dictionaries: for each stream float16 (B, T, *map_shape), `label` int64
         (B,), `weight` float32 (B,), `video` int64 (B,).
     """
     model = config.model
     shape = (batch_size, model.clip.num_frames, *map_shape(model, features.block))
+    streams, weak = list(features.folders), weakref.proxy(features)
+
+    def clips(*rows):
+        return weak.clips(*rows)
 
     def read(rows):
         maps = tf.numpy_function(
-            features.clips,
+            clips,
             [rows["video"], rows["frames"], rows["flip"]],
-            [tf.float16] * len(features.folders),
+            [tf.float16] * len(streams),
             stateful=False,
         )
         maps = [tf.ensure_shape(value, shape) for value in maps]
-        return dict(zip(features.folders, maps, strict=True))
+        return dict(zip(streams, maps, strict=True))
 
     return input_pipeline.planned_dataset(record_set, plan, batch_size, read)

@@ -2,8 +2,10 @@
 
 import csv
 import dataclasses
+import gc
 import json
 import signal
+import weakref
 
 import keras
 import numpy as np
@@ -307,3 +309,17 @@ def test_what_cannot_be_trained_on_maps_is_refused(tiny_records, changes, worker
         model = dataclasses.replace(MODEL, **levels)
         stream_maps.check(_config(tiny_records, model, **changes), workers)
     stream_maps.check(_config(tiny_records), 1)
+
+
+def test_a_dataset_that_was_read_does_not_keep_the_network(tiny_records, tmp_path):
+    config = _config(tiny_records)
+    model = loop.make_model(config)
+    maps = stream_maps.Features(tmp_path, model, tiny_records, config, 5)
+    positions = np.array([1, 6])
+    maps.compute(positions)
+    plan = plans.plan_evaluation(tiny_records, positions, CLIP, 2)
+    assert len(list(stream_maps.map_dataset(maps, tiny_records, plan, config, 2))) == 1
+    alive = weakref.ref(maps)
+    del maps
+    gc.collect()
+    assert alive() is None

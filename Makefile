@@ -30,12 +30,14 @@ $(INSTALLED): setup.py
 	$(BIN)/python $(PIP_INSTALL) -e '.[$(DEVICE)]'
 	touch $@
 
+# tensorflow-serving-api comes without its dependencies, of which one is a second TensorFlow.
 $(INSTALLED)-dev: $(INSTALLED)
-	$(BIN)/python $(PIP_INSTALL) -e '.[$(DEVICE),dev]'
+	$(BIN)/python $(PIP_INSTALL) -e '.[$(DEVICE),litert,onnx,dev]'
+	$(BIN)/python $(PIP_INSTALL) --no-deps 'tensorflow-serving-api>=2.21'
 	touch $@
 
 $(INSTALLED)-slow: $(INSTALLED)-dev
-	$(BIN)/python $(PIP_INSTALL) -e '.[$(DEVICE),beam,serve,dev]'
+	$(BIN)/python $(PIP_INSTALL) -e '.[$(DEVICE),beam,litert,onnx,serve,dev]'
 	touch $@
 
 $(VENV)-lowest/installed: setup.py

@@ -77,6 +77,9 @@ setup(
             "prometheus-client>=0.22",
             "uvicorn>=0.35",
         ],
+        # Other runtimes of an exported network.
+        "onnx": ["onnx>=1.23", "onnxruntime>=1.31", "tf2onnx>=1.17"],
+        "litert": ["ai-edge-litert>=2.3"],
         "peers": ["torch>=2.6"],
         "dev": [
             "av>=17",

@@ -1,41 +1,91 @@
-"""Writes the best network of a run as a SavedModel.
+"""Writes the best network of a run for other programs.
 
-    python -m experiments.export --workdir=RUN --output=DIR
+    python -m experiments.export --workdir=RUN --output=DIR [--format=FORMAT]
 
-TensorFlow alone loads it, with two signatures: serving_default takes uint8 rgb (B, T, H, W, 3) and
-flow (B, T, H, W, 2L); classify_frames takes whole videos, uint8 RGB frames (B, N, H, W, 3) of any
-N >= 2, H and W, and does all else itself. Both return probabilities; DIR/classes.txt names them.
+saved_model: TensorFlow alone loads it, with two signatures: serving_default takes uint8 rgb
+(B, T, H, W, 3) and flow (B, T, H, W, 2L); classify_frames takes whole videos, uint8 RGB frames
+(B, N, H, W, 3) of any N >= 2, H and W, and does all else itself.
+serving: the same as TensorFlow Serving wants it, with its configuration and warm-up requests.
+onnx, litert: the network of serving_default for ONNX Runtime, and for LiteRT in float and with
+weights of 8 bits. Each file is compared with Keras before DIR appears.
+
+All return probabilities; classes.txt names them. How each is used: docs/export.md.
 """
 
 from absl import flags
 
 from experiments import program
 
+FORMATS = ("saved_model", "serving", "onnx", "litert")
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of the run.")
-flags.DEFINE_string("output", None, "Folder for the SavedModel.")
+flags.DEFINE_string("output", None, "Folder to write.")
+flags.DEFINE_enum("format", "saved_model", FORMATS, "Who will run the network.")
 flags.DEFINE_bool(
     "jit_compile",
     False,
     "Let XLA compile the flow solver of classify_frames: its first call takes longer, others less.",
+)
+flags.DEFINE_string(
+    "records",
+    None,
+    "With onnx and litert, records of the run: the files are compared with Keras on clips of its "
+    "test videos, and not on random bytes.",
+)
+flags.DEFINE_integer(
+    "clips", 8, "With onnx and litert, on how many clips the files are compared.", lower_bound=1
 )
 flags.mark_flags_as_required(["workdir", "output"])
 
 
 def main(_):
     output = program.output_folder("output")
+    compared = FLAGS.format in ("onnx", "litert")
+    without_effect = ["jit_compile"] if compared else ["records", "clips"]
+    program.refuse_without_effect(without_effect, f"with --format={FLAGS.format}")
     program.start_tensorflow()
     from stfnet import run
-    from stfnet.inference import export, prediction
+    from stfnet.inference import export, prediction, runtimes, tf_serving
 
+    if compared:
+        runtimes.check_installed(FLAGS.format)
     model, config = prediction.load_run(FLAGS.workdir)
     certificate = run.read_videos(FLAGS.workdir).certificate()
     if config.model.streams == "rgb":
         program.refuse_without_effect(["jit_compile"], "on a network that reads no flow")
-    export.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
+    if compared:
+        write = {"onnx": runtimes.export_onnx, "litert": runtimes.export_litert}[FLAGS.format]
+        _print_agreement(write(model, config, output, _clips(config), certificate))
+    elif FLAGS.format == "serving":
+        if tf_serving.export_serving(model, config, output, FLAGS.jit_compile, certificate):
+            print("the flow solver needs XLA: give the server --xla_cpu_compilation_enabled=true")
+    else:
+        export.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"written: {output} ({size / 1e6:.1f} MB, {len(config.classes)} classes)")
     return 0
+
+
+def _clips(config):
+    from preprocessing import records
+    from stfnet.evaluation import timing
+    from stfnet.inference import runtimes
+
+    if not FLAGS.records:
+        print("compared on random bytes: --records=DIR compares on clips of the test videos")
+        return runtimes.noise(config, FLAGS.clips)
+    record_set = records.load_record_set(FLAGS.records)
+    return timing.stored_test_clips(FLAGS.workdir, record_set, config, FLAGS.clips)
+
+
+def _print_agreement(rows):
+    print(f"{'':26} {'MB':>8} {'ms a clip':>10} {'largest difference':>19}   same label")
+    for row in rows:
+        print(
+            f"{row.file:26} {row.size / 1e6:8.1f} {row.seconds * 1e3:10.1f} "
+            f"{row.difference:19.1e}   {row.same} of {row.clips}"
+        )
 
 
 def cli():

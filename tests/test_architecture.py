@@ -17,7 +17,10 @@ TESTED_ELSEWHERE = {
     *(f"experiments.configs.{name}" for name in ("defaults", "modern", "paper", "real_videos")),
     "experiments.configs.synthetic",
 }
-ONLY_FOR_SOME_PROGRAMS = {"apache_beam", "sklearn", "tensorflow_datasets"}
+ONLY_FOR_SOME_PROGRAMS = {
+    *("ai_edge_litert", "apache_beam", "onnx", "onnxruntime", "sklearn", "tensorflow_datasets"),
+    "tf2onnx",
+}
 # One definition runs on TensorFlow, JAX and PyTorch.
 PURE_KERAS = ("stfnet.layers", "stfnet.model", "stfnet.rivals")
 

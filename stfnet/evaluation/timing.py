@@ -43,13 +43,17 @@ def time_run(workdir: Path, record_set: records.RecordSet) -> tuple[dict[str, An
             `measure`.
     """
     model, config = load_run(workdir)
-    positions = run.locate(run.read_videos(workdir), record_set).test
-    if not len(positions):
-        raise UserError(f"{record_set.folder} has no video of the test part of the run {workdir}")
-    figures = measure(model, record_set, config, positions)
+    figures = measure(model, record_set, config, _test_positions(workdir, record_set))
     path = Path(workdir) / result_files.TIMING_FILE
     files.write_json(path, figures)
     return figures, path
+
+
+def _test_positions(workdir: Path, record_set: records.RecordSet) -> np.ndarray:
+    positions = run.locate(run.read_videos(workdir), record_set).test
+    if not len(positions):
+        raise UserError(f"{record_set.folder} has no video of the test part of the run {workdir}")
+    return positions
 
 
 def measure(
@@ -124,6 +128,31 @@ def stored_clip(
     rgb, fields = RecordReader(record_set).clips(plan.video, plan.frames, plan.flow)
     inputs = input_pipeline.network_inputs({"rgb": rgb, "fields": fields})
     return {name: np.asarray(value)[0] for name, value in inputs.items()}
+
+
+def stored_test_clips(
+    workdir: Path, record_set: records.RecordSet, config: RunConfig, count: int
+) -> dict[str, np.ndarray]:
+    """Clips of a run's test videos from their records, at even distances.
+
+    Args:
+        workdir: folder of the run.
+        record_set: of the records.
+        config: of the run.
+        count: clips; fewer where there are fewer test videos.
+
+    Returns:
+        Dictionary of what the network reads: `rgb` uint8 (N, T, H, W, 3), `flow` uint8
+        (N, T, H, W, 2L).
+
+    Raises:
+        UserError: the records do not fit the run, or have none of its test videos.
+    """
+    plans.check_records(record_set, config)
+    positions = _test_positions(workdir, record_set)
+    chosen = positions[np.unique(np.linspace(0, len(positions) - 1, count).round().astype(int))]
+    clips = [stored_clip(record_set, config, position) for position in chosen.tolist()]
+    return {name: np.stack([clip[name] for clip in clips]) for name in config.model.input_channels}
 
 
 def computed_clip(

@@ -1,5 +1,6 @@
 """The network as a SavedModel, for processes that have TensorFlow alone."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from stfnet.inference import video_graph
 
 CONFIG_FILE, CLASSES_FILE = "config.json", "classes.txt"
 SUMS_FILE = "SHA256SUMS"  # of all other files, as `sha256sum --check` reads it
+SAVED_MODEL, ONNX_FILE, LITERT_FILE = "saved_model.pb", "network.onnx", "network.tflite"
+VERSION = "1"  # folder of the SavedModel in TensorFlow Serving's layout
 
 
 class ExportedModel:
@@ -36,7 +39,13 @@ class ExportedModel:
 
 def is_export(folder) -> bool:
     """Whether the folder holds a SavedModel."""
-    return (Path(folder) / "saved_model.pb").is_file()
+    return (Path(folder) / SAVED_MODEL).is_file()
+
+
+def is_foreign(folder) -> bool:
+    """Whether the folder holds an export that other programs than this project's read."""
+    markers = (ONNX_FILE, LITERT_FILE, f"{VERSION}/{SAVED_MODEL}")
+    return any((Path(folder) / name).is_file() for name in markers)
 
 
 def load_export(folder):
@@ -76,20 +85,46 @@ def _check_sums(folder):
     sums = _sums(folder)
     lines = path.read_text(errors="replace").splitlines()
     wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    for name in [*wanted, CONFIG_FILE, CLASSES_FILE, "saved_model.pb"]:
+    for name in [*wanted, CONFIG_FILE, CLASSES_FILE, SAVED_MODEL]:
         if name not in wanted or sums.get(name) != wanted[name]:
             state = "is missing" if name not in sums else "is damaged, or its checksum is"
             raise UserError(f"{folder / name} {state}: copy the export again, or export the run")
 
 
+@contextlib.contextmanager
+def writing(folder):
+    """Yields a new temporary folder that becomes the export when the block ends well.
+
+    An export of any format that is there is replaced.
+
+    Raises:
+        UserError: the folder holds something else than an export.
+    """
+    folder = Path(folder)
+    there = is_export(folder) or is_foreign(folder)
+    if folder.exists() and not there and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} holds something else than an export; give another --output")
+    with files.writing_folder(folder) as temporary:
+        yield temporary
+
+
+def write_facts(folder, config: RunConfig, certificate=None):
+    """Writes what a user of the exported network needs to know, and the checksums of all files.
+
+    Args:
+        folder: of the network, in which nothing is written afterwards.
+        config: RunConfig, written to config.json; its class names to classes.txt, one a line.
+        certificate: of the run's videos (`stfnet.run.RunVideos.certificate`), kept in config.json.
+    """
+    (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in config.classes))
+    files.write_json(folder / CONFIG_FILE, {**to_dict(config), "certificate": certificate})
+    sums = "".join(f"{digest}  {name}\n" for name, digest in _sums(folder).items())
+    (folder / SUMS_FILE).write_text(sums)
+
+
 def export_saved_model(model, config: RunConfig, folder, jit_compile=False, certificate=None):
     """Writes a SavedModel with the configuration and the class names beside it.
 
-    The signature `serving_default` takes uint8 `rgb` (B, T, H, W, 3) and `flow` (B, T, H, W, 2L),
-    or the one of them that the network reads, and returns `probabilities`, float32 (B, C).
-    The signature `classify_frames` takes whole videos as uint8 RGB `frames` (B, N, H, W, 3) of any
-    N >= 2, H and W, and returns the same with `class_names`, string (C,), and `frame_numbers`, the
-    0-based numbers of the sampled frames, int32 (T,).
     SHA256SUMS has the checksums of all files, which `load_export` compares.
     The folder appears when everything in it is written; an export that is there is replaced.
 
@@ -97,22 +132,37 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False, cert
         model: network that `stfnet.build_stfnet` made.
         config: RunConfig.
         folder: to write.
-        jit_compile: whether XLA compiles the flow solver of `classify_frames` when it is first
-            called, which every TensorFlow from pip can, but not every server.
+        jit_compile: as in `write_saved_model`.
         certificate: of the run's videos (`stfnet.run.RunVideos.certificate`), kept in config.json.
 
     Raises:
         UserError: the folder holds something else than an export.
     """
-    folder = Path(folder)
-    if folder.exists() and not is_export(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} holds something else than an export; give another --output")
-    with files.writing_folder(folder) as temporary:
-        _write(model, config, temporary, jit_compile)
-        values = {**to_dict(config), "certificate": certificate}
-        files.write_json(temporary / CONFIG_FILE, values)
-        sums = "".join(f"{digest}  {name}\n" for name, digest in _sums(temporary).items())
-        (temporary / SUMS_FILE).write_text(sums)
+    with writing(folder) as temporary:
+        write_saved_model(model, config, temporary, jit_compile)
+        write_facts(temporary, config, certificate)
+
+
+def clip_function(model):
+    """The network as a function of one tensor for each of its inputs.
+
+    Args:
+        model: network that `stfnet.build_stfnet` made.
+
+    Returns:
+        (function, list of tf.TensorSpec): the function of uint8 `rgb` (B, T, H, W, 3) and `flow`
+        (B, T, H, W, 2L), or the one of them that the network reads, returns a dictionary of
+        `probabilities`, float32 (B, C); the specs are of its arguments.
+    """
+    specs = [
+        tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in model.input.items()
+    ]
+
+    def classify(*tensors):
+        batch = {spec.name: tensor for spec, tensor in zip(specs, tensors, strict=True)}
+        return {"probabilities": model(batch, training=False)}
+
+    return classify, specs
 
 
 def _trace_solver(clip, jit_compile):
@@ -122,30 +172,41 @@ def _trace_solver(clip, jit_compile):
     return solver.get_concrete_function(pair, pair)
 
 
-def _write(model, config, folder, jit_compile):
+def write_saved_model(model, config: RunConfig, folder, jit_compile=False, by_video=False):
+    """Writes the SavedModel alone.
+
+    The signature `serving_default` is that of `clip_function`.
+    The signature `classify_frames` takes whole videos as uint8 RGB `frames` (B, N, H, W, 3) of any
+    N >= 2, H and W, and returns the same with `class_names`, string (C,), and `frame_numbers`, the
+    0-based numbers of the sampled frames, int32 (T,).
+
+    Args:
+        model: network that `stfnet.build_stfnet` made.
+        config: RunConfig.
+        folder: to write.
+        jit_compile: whether XLA compiles the flow solver of `classify_frames` when it is first
+            called, which every TensorFlow from pip can, but not every server.
+        by_video: whether `class_names` and `frame_numbers` are repeated for each video, as a
+            server needs that joins requests to batches: (B, C) and (B, T).
+    """
     archive = keras.export.ExportArchive()
     archive.track(model)
-    inputs = [
-        tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in model.input.items()
-    ]
-    names = list(model.input)
     clip, streams = config.model.clip, config.model.streams
     solver = _trace_solver(clip, jit_compile) if streams != "rgb" else None
 
-    def classify(*tensors):
-        batch = dict(zip(names, tensors, strict=True))
-        return {"probabilities": model(batch, training=False)}
-
     def classify_frames(frames):
         batch, numbers = video_graph.make_clip(frames, clip, streams, solver)
+        names = tf.constant(config.classes)
+        if by_video:
+            names, numbers = (tf.repeat(x[None], tf.shape(frames)[0], 0) for x in (names, numbers))
         return {
             "probabilities": model(batch, training=False),
-            "class_names": tf.constant(config.classes),
+            "class_names": names,
             "frame_numbers": numbers,
         }
 
-    archive.add_endpoint("serving_default", classify, input_signature=inputs)
+    classify, specs = clip_function(model)
+    archive.add_endpoint("serving_default", classify, input_signature=specs)
     frames = tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")
     archive.add_endpoint("classify_frames", classify_frames, input_signature=[frames])
     archive.write_out(str(folder), verbose=False)
-    (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in config.classes))

@@ -11,7 +11,7 @@ from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import RunConfig, to_dict
 from stfnet.inference.clip import read_clip
-from stfnet.inference.export import is_export, load_export
+from stfnet.inference.export import VERSION, is_export, is_foreign, load_export
 from stfnet.run import checkpoints
 
 
@@ -61,8 +61,14 @@ def load_model(folder):
         (keras.Model or ExportedModel, RunConfig): both have `predict_on_batch`.
 
     Raises:
-        UserError: as `load_run` and `stfnet.inference.export.load_export`.
+        UserError: as `load_run` and `stfnet.inference.export.load_export`, or the export is for
+            another runtime.
     """
+    if is_foreign(folder):
+        raise UserError(
+            f"{folder} is an export for another runtime: give the run, a SavedModel export of it, "
+            f"or the folder {VERSION} in an export for TensorFlow Serving"
+        )
     return load_export(folder) if is_export(folder) else load_run(folder)
 
 

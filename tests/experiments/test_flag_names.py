@@ -15,7 +15,7 @@ PROGRAMS = {
     for path in EXPERIMENTS.rglob("*.py")
 }
 PROGRAMS = {name: names for name, names in PROGRAMS.items() if names}
-OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master"}
+OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master", "xla_cpu_compilation_enabled"}
 # Who prints the messages of a library module, where that is not every program with the flag.
 PRINTED_BY = {
     "preprocessing/records/local_copy.py": ["train"],
@@ -30,6 +30,8 @@ PRINTED_BY = {
     "stfnet/inference/capture.py": ["predict"],
     "stfnet/inference/export.py": ["export"],
     "stfnet/serving/server.py": ["serve"],
+    "stfnet/inference/runtimes.py": ["export"],
+    "stfnet/inference/tf_serving.py": ["export"],
     "stfnet/evaluation/report.py": ["report"],
     "stfnet/evaluation/fusion.py": ["evaluate"],
     "stfnet/evaluation/views.py": ["evaluate"],

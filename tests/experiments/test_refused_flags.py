@@ -29,6 +29,7 @@ PREPARE = ("--source=folder:/nowhere", "--output=new")
 TRAIN = ("--config=synthetic.py", "--records=/nowhere", "--workdir=new")
 ABLATE = ("--config=synthetic.py", "--records=/nowhere", "--output=new", "--study=streams")
 FEATURES = ("--records=/nowhere", "--output=new")
+EXPORT = ("--workdir=/nowhere", "--output=new")
 LIVE = ("--model=/nowhere", "--live=0")
 TIMELINE = ("--model=/nowhere", "--video=v", "--output=o", "--timeline")
 CASES = {
@@ -83,6 +84,13 @@ CASES = {
             ("--workdir=w", "--output=o", "--nograd_cam"),
             "--grad_cam has no effect without --records",
         ),
+    ],
+    "export": [
+        ((*EXPORT, "--records=r"), "--records has no effect with --format=saved_model"),
+        ((*EXPORT, "--format=serving", "--records=r"), "--records has no effect with --format=s"),
+        ((*EXPORT, "--clips=9"), "--clips has no effect with --format=saved_model: leave it out"),
+        ((*EXPORT, "--format=onnx", "--jit_compile"), "--jit_compile has no effect with --format"),
+        ((*EXPORT, "--format=serving", "--jit_compile"), "/nowhere does not exist; a run's folder"),
     ],
     "predict": [
         ((*LIVE, "--top=3"), "--top has no effect with --live"),

@@ -95,6 +95,23 @@ def test_a_run_is_timed_and_its_file_is_written(tiny_records, tmp_path):
     assert 0 < figures["with_flow_stored"] < 60 and figures["device"]
 
 
+def test_clips_of_a_runs_test_videos_are_those_of_its_records(tiny_records, tmp_path):
+    config = _config(tiny_records)
+    videos = run.draw_videos(tiny_records, config)
+    with run.writing(tmp_path, config, videos):
+        build_stfnet(config.model).save(tmp_path / run.BEST_FILE)
+    test = run.locate(videos, tiny_records).test
+    clips = timing.stored_test_clips(tmp_path, tiny_records, config, 2)
+    assert {name: len(clip) for name, clip in clips.items()} == {"rgb": 2, "flow": 2}
+    for row, position in enumerate((test[0], test[-1])):
+        clip = timing.stored_clip(tiny_records, config, position)
+        assert all((clips[name][row] == clip[name]).all() for name in clips)
+    # Fewer where there are fewer, and what the network reads.
+    config = _config(tiny_records, streams="flow")
+    clips = timing.stored_test_clips(tmp_path, tiny_records, config, 1000)
+    assert {name: len(clip) for name, clip in clips.items()} == {"flow": len(test)}
+
+
 def test_the_device_has_a_name():
     assert timing.device() and timing.device().isprintable()
 

@@ -1,0 +1,286 @@
+"""The clip network for ONNX Runtime and LiteRT, each compared with Keras before it is written."""
+
+import dataclasses
+import importlib.util
+import logging
+import os
+import statistics
+import tempfile
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from preprocessing import files, worker_pool
+from preprocessing.errors import UserError
+from stfnet.config import RunConfig
+from stfnet.inference import export
+from stfnet.model import STFNet
+
+QUANTISED_FILE = "network_quantised.tflite"
+EXAMPLE_FILE, AGREEMENT_FILE = "example.npz", "agreement.json"
+ALLOWED_DIFFERENCE = 1e-5  # of a probability, where nothing was quantised
+LARGEST_FILE = 2**31 - 1  # bytes, of Protocol Buffers and FlatBuffers alike
+OPSET = 17  # of ONNX: read by ONNX Runtime 1.12 of 2022 and later
+# What each format is made and checked with: packages as they are imported.
+NEEDED = {"onnx": ("tf2onnx", "onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How a file compares with the network in Keras, on the same clips and machine.
+
+    Attributes:
+        file: name of the file, or `Keras`.
+        size: bytes; of Keras, those of its weights.
+        seconds: median of a clip.
+        difference: largest difference of a probability.
+        same: clips with the same label.
+        clips: how many were compared.
+    """
+
+    file: str
+    size: int
+    seconds: float
+    difference: float = 0.0
+    same: int = 0
+    clips: int = 0
+
+
+class OnnxNetwork:
+    """An ONNX file in ONNX Runtime, called as a Keras network.
+
+    Args:
+        content: bytes of the file.
+    """
+
+    def __init__(self, content):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors
+        providers = ["CPUExecutionProvider"]
+        self._session = onnxruntime.InferenceSession(content, options, providers)
+
+    def predict_on_batch(self, inputs):
+        """Class probabilities float32 (B, C) of uint8 `rgb` and `flow`, as the network has them."""
+        return self._session.run(["probabilities"], inputs)[0]
+
+
+class LiteRTNetwork:
+    """A LiteRT file in its interpreter, called as a Keras network.
+
+    Args:
+        content: bytes of the file.
+    """
+
+    def __init__(self, content):
+        from ai_edge_litert.interpreter import Interpreter
+
+        with worker_pool.silenced_stderr():
+            self._interpreter = Interpreter(model_content=content, num_threads=os.cpu_count())
+            self._run = self._interpreter.get_signature_runner()
+
+    def predict_on_batch(self, inputs):
+        """Class probabilities float32 (B, C) of uint8 `rgb` and `flow`, as the network has them."""
+        with worker_pool.silenced_stderr():
+            return self._run(**inputs)["probabilities"]
+
+
+def check_installed(name):
+    """Raises a UserError unless what the format `onnx` or `litert` needs is installed."""
+    for package in NEEDED[name]:
+        if importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"--format={name} needs {package}, which is not installed: "
+                f"pip install 'stfnet[{name}]'"
+            )
+
+
+def noise(config: RunConfig, count):
+    """Random bytes in place of clips, for a machine without records.
+
+    Returns:
+        Dictionary of uint8 `rgb` (count, T, H, W, 3) and `flow` (count, T, H, W, 2L), as far as
+        the network reads them.
+    """
+    rng = np.random.default_rng(0)
+    clip = config.model.clip
+    shape = (count, clip.num_frames, clip.image_size, clip.image_size)
+    return {
+        name: rng.integers(0, 256, (*shape, channels), np.uint8)
+        for name, channels in config.model.input_channels.items()
+    }
+
+
+def export_onnx(model, config: RunConfig, folder, clips, certificate=None):
+    """Writes `network.onnx`, compared with Keras in ONNX Runtime.
+
+    As `export_litert`, but for the files of the network.
+    """
+
+    def convert(network):
+        return {export.ONNX_FILE: _to_onnx(network)}
+
+    return _export(model, config, folder, clips, certificate, convert, OnnxNetwork)
+
+
+def export_litert(model, config: RunConfig, folder, clips, certificate=None):
+    """Writes `network.tflite` and `network_quantised.tflite`, compared with Keras in LiteRT.
+
+    The second has weights of 8 bits (dynamic range). Both take and return what
+    `export.clip_function` does. Beside them stand config.json, classes.txt, the first clip with
+    Keras' probabilities in example.npz, the figures in agreement.json, and SHA256SUMS.
+
+    Args:
+        model: network that `stfnet.build_stfnet` made; of half precision, its weights are taken to
+            a network in float32, which is then the one compared with.
+        config: RunConfig.
+        folder: to write; it appears when everything in it is written.
+        clips: dictionary of uint8 `rgb` (N, T, H, W, 3) and `flow` (N, T, H, W, 2L), or the one of
+            them that the network reads.
+        certificate: of the run's videos (`stfnet.run.RunVideos.certificate`).
+
+    Returns:
+        List of Agreement: Keras, and each file.
+
+    Raises:
+        UserError: the folder holds something else than an export, the network is too large or has
+            an operation that does not convert, or a file that is not quantised differs from Keras
+            by more than ALLOWED_DIFFERENCE.
+    """
+
+    def convert(network):
+        return {
+            export.LITERT_FILE: _to_litert(network, []),
+            QUANTISED_FILE: _to_litert(network, [tf.lite.Optimize.DEFAULT]),
+        }
+
+    return _export(model, config, folder, clips, certificate, convert, LiteRTNetwork)
+
+
+def _export(model, config, folder, clips, certificate, convert, runtime):
+    network = _in_float32(model)
+    size = 4 * network.count_params()
+    if size > LARGEST_FILE:
+        raise UserError(
+            f"the network has {size / 1e9:.1f} GB of weights and its file can have 2.1 GB: "
+            "give --format=saved_model"
+        )
+    with export.writing(folder) as temporary:
+        expected, seconds = _answers(network, clips)
+        rows = [Agreement("Keras", size, seconds, 0.0, len(expected), len(expected))]
+        for name, content in _converting(convert, network).items():
+            rows.append(_compare(name, content, _converting(runtime, content), clips, expected))
+            with files.writing(temporary / name) as file:
+                file.write(content)
+        example = {name: clip[:1] for name, clip in clips.items()}
+        with files.writing(temporary / EXAMPLE_FILE) as file:
+            np.savez_compressed(file, **example, probabilities=expected[:1])
+        files.write_json(temporary / AGREEMENT_FILE, [dataclasses.asdict(row) for row in rows])
+        export.write_facts(temporary, config, certificate)
+    return rows
+
+
+def _in_float32(model):
+    """The network itself, or one in float32 with the weights of one in half precision."""
+    if model.dtype_policy.compute_dtype == "float32":
+        return model
+    network = STFNet(model.config, dtype="float32")
+    network.set_weights(model.get_weights())
+    return network
+
+
+def _converting(convert, argument):
+    """What `convert(argument)` returns; any error is one that the user can go round."""
+    try:
+        return convert(argument)
+    except Exception as error:  # converters and runtimes raise what they like
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"the network does not convert ({reason}): give --format=saved_model"
+        ) from error
+
+
+def _to_onnx(network):
+    """Bytes of the ONNX file.
+
+    The weights are arguments of the function that is converted and become constants afterwards,
+    since tf2onnx copies constants until a network of 755 MB takes more than 22 GB.
+    """
+    import onnx
+    import tf2onnx
+
+    _, specs = export.clip_function(network)
+    trained = len(network.trainable_variables)
+    variables = [*network.trainable_variables, *network.non_trainable_variables]
+    weights = {f"weight_{k}": variable.numpy() for k, variable in enumerate(variables)}
+
+    def classify(*tensors):
+        clips, values = tensors[: len(specs)], tensors[len(specs) :]
+        batch = {spec.name: clip for spec, clip in zip(specs, clips, strict=True)}
+        probabilities, _ = network.stateless_call(values[:trained], values[trained:], batch)
+        return {"probabilities": probabilities}
+
+    signature = specs + [tf.TensorSpec(w.shape, w.dtype, name) for name, w in weights.items()]
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what fails is raised below
+    with worker_pool.silenced_stderr():
+        function = tf.function(classify, input_signature=signature)
+        onnx_model, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+    graph = onnx_model.graph
+    clips = [value for value in graph.input if value.name not in weights]
+    constants = [value.name for value in graph.input if value.name in weights]
+    del graph.input[:]
+    graph.input.extend(clips)
+    graph.initializer.extend(onnx.numpy_helper.from_array(weights[n], n) for n in constants)
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.checker.check_model(onnx_model)
+    return onnx_model.SerializeToString()
+
+
+def _to_litert(network, optimizations):
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    classify, specs = export.clip_function(network)
+    archive.add_endpoint("serving_default", classify, input_signature=specs)
+    with tempfile.TemporaryDirectory(prefix="stfnet-export-") as folder:
+        archive.write_out(folder, verbose=False)
+        with worker_pool.silenced_stderr():
+            converter = tf.lite.TFLiteConverter.from_saved_model(
+                folder, signature_keys=["serving_default"]
+            )
+            # LiteRT's own operations alone: every build of it has them.
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+            converter.optimizations = optimizations
+            return converter.convert()
+
+
+def _answers(network, clips):
+    """Probabilities float32 (N, C) of clips, given one at a time, and the median seconds of one."""
+    answers, seconds = [], []
+    singles = [
+        {name: clip[k : k + 1] for name, clip in clips.items()}
+        for k in range(len(next(iter(clips.values()))))
+    ]
+    network.predict_on_batch(singles[0])  # compiles and fills caches
+    for single in singles:
+        begun = time.perf_counter()
+        answers.append(np.asarray(network.predict_on_batch(single)))
+        seconds.append(time.perf_counter() - begun)
+    return np.concatenate(answers), statistics.median(seconds)
+
+
+def _compare(name, content, network, clips, expected):
+    """An Agreement; raises a UserError where the answers differ and must not."""
+    answers, seconds = _answers(network, clips)
+    difference = float(np.abs(answers - expected).max())
+    if name != QUANTISED_FILE and not difference <= ALLOWED_DIFFERENCE:  # nor where it is NaN
+        raise UserError(
+            f"{name} differs from Keras by up to {difference:.2g} in a probability of "
+            f"{len(expected)} clips, where {ALLOWED_DIFFERENCE:g} is allowed: "
+            "give --format=saved_model"
+        )
+    same = int((answers.argmax(1) == expected.argmax(1)).sum())
+    return Agreement(name, len(content), seconds, difference, same, len(expected))

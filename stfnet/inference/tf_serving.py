@@ -1,0 +1,176 @@
+"""The layout of TensorFlow Serving: versions, configuration, and requests that warm a server up."""
+
+from pathlib import Path
+
+import tensorflow as tf
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from tensorflow.core.protobuf import saved_model_pb2
+
+from preprocessing.errors import UserError
+from stfnet.config import RunConfig
+from stfnet.inference import export
+
+NAME = "stfnet"  # by which a client asks for the model
+MODELS_FILE, BATCHING_FILE = "models.config", "batching.config"
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+# They call back into Python, which a server has not.
+PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
+MODELS = f"""model_config_list {{
+  config {{
+    name: "{NAME}"
+    base_path: "/models/{NAME}"  # where the server sees this folder
+    model_platform: "tensorflow"
+  }}
+}}
+"""
+BATCHING = """max_batch_size { value: 8 }  # clips; fewer where memory is short
+batch_timeout_micros { value: 10000 }  # little beside the time of a clip
+num_batch_threads { value: 1 }  # one for each device that computes
+max_enqueued_batches { value: 16 }  # what comes then is refused at once
+allowed_batch_sizes: 1
+allowed_batch_sizes: 2
+allowed_batch_sizes: 4
+allowed_batch_sizes: 8
+"""
+
+
+def export_serving(model, config: RunConfig, folder, jit_compile=False, certificate=None):
+    """Writes a folder that a stock TensorFlow Serving serves as the model `stfnet`.
+
+    `1/` is a SavedModel as of `export.export_saved_model`, whose `classify_frames` gives the class
+    names and frame numbers for each video, (B, C) and (B, T); it holds a request to each signature
+    that the server runs before it takes others. Beside it are `models.config` and
+    `batching.config`.
+
+    Args:
+        model: network that `stfnet.build_stfnet` made.
+        config: RunConfig.
+        folder: to write; it appears when everything in it is written.
+        jit_compile: as in `export.write_saved_model`.
+        certificate: of the run's videos (`stfnet.run.RunVideos.certificate`).
+
+    Returns:
+        Whether the server needs XLA.
+
+    Raises:
+        UserError: the folder holds something else than an export, or the network has an operation
+            that the stock server has not.
+    """
+    with export.writing(folder) as temporary:
+        version = temporary / export.VERSION
+        export.write_saved_model(model, config, version, jit_compile, by_video=True)
+        if missing := missing_ops(version):
+            raise UserError(
+                f"the network has operations that a stock server has not ({', '.join(missing)}): "
+                "give --format=saved_model, and serve it with a program that has them"
+            )
+        warmup = version / WARMUP_FILE
+        warmup.parent.mkdir()
+        with tf.io.TFRecordWriter(str(warmup)) as writer:
+            for signature, inputs in warmup_inputs(model, config).items():
+                writer.write(prediction_log(signature, inputs))
+        export.write_facts(version, config, certificate)
+        (temporary / MODELS_FILE).write_text(MODELS)
+        (temporary / BATCHING_FILE).write_text(BATCHING)
+        return needs_xla(version)
+
+
+def missing_ops(folder):
+    """Operations in a SavedModel's signatures that plain TensorFlow has not, or has from Python.
+
+    Args:
+        folder: of the SavedModel.
+
+    Returns:
+        Sorted list of names.
+    """
+    graph, nodes = _graph(folder)
+    own = {function.signature.name for function in graph.library.function}
+    used = {node.op for node in nodes} - own
+    return sorted(name for name in used if name in PYTHON_OPS or not hasattr(tf.raw_ops, name))
+
+
+def needs_xla(folder):
+    """Whether a SavedModel has functions that XLA must compile."""
+    graph, nodes = _graph(folder)
+    marked = [*nodes, *graph.library.function]
+    return any("_XlaMustCompile" in one.attr and one.attr["_XlaMustCompile"].b for one in marked)
+
+
+def warmup_inputs(model, config: RunConfig):
+    """A request to each signature, of one grey clip and one grey video.
+
+    Returns:
+        Dictionary of signature name to a dictionary of tf.TensorProto: uint8, of a clip
+        (1, T, H, W, channels) and of `frames` (1, max(T, 2), H, W, 3). They hold one byte each,
+        which TensorFlow repeats.
+    """
+    clip = config.model.clip
+    shapes = {name: (1, *tensor.shape[1:]) for name, tensor in model.input.items()}
+    frames = (1, max(clip.num_frames, 2), clip.image_size, clip.image_size, 3)
+
+    def grey(shape):
+        return tf.make_tensor_proto(128, tf.uint8, shape)
+
+    return {
+        "serving_default": {name: grey(shape) for name, shape in shapes.items()},
+        "classify_frames": {"frames": grey(frames)},
+    }
+
+
+def prediction_log(signature, inputs):
+    """A request as TensorFlow Serving reads it from its warm-up file.
+
+    Args:
+        signature: its name.
+        inputs: dictionary of argument name to tf.TensorProto.
+
+    Returns:
+        Bytes of a tensorflow.serving.PredictionLog.
+    """
+    log = _prediction_log_class()()
+    request = log.predict_log.request
+    request.model_spec.name, request.model_spec.signature_name = NAME, signature
+    for name, tensor in inputs.items():
+        request.inputs.add(key=name, value=tensor.SerializeToString())
+    return log.SerializeToString()
+
+
+def _graph(folder):
+    """The graph of a SavedModel, and its nodes with those of its functions."""
+    content = (Path(folder) / export.SAVED_MODEL).read_bytes()
+    graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
+    return graph, [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+
+
+def _prediction_log_class():
+    """The class of tensorflow.serving.PredictionLog, with what a warm-up request is made of.
+
+    The package that has them, tensorflow-serving-api, would install a second TensorFlow beside
+    tensorflow-cpu. Fields have the numbers of its prediction_log.proto, predict.proto and
+    model.proto. A map is written as pairs and a tensor as the bytes of its message: the same bytes.
+    """
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="warmup.proto", package="stfnet.serving", syntax="proto3"
+    )
+    for message, fields in {
+        "ModelSpec": [("name", 1, "string"), ("signature_name", 3, "string")],
+        "Input": [("key", 1, "string"), ("value", 2, "bytes")],
+        "PredictRequest": [("model_spec", 1, "ModelSpec"), ("inputs", 2, "Input")],
+        "PredictLog": [("request", 1, "PredictRequest")],
+        "PredictionLog": [("predict_log", 6, "PredictLog")],
+    }.items():
+        added = file.message_type.add(name=message)
+        for key, number, kind in fields:
+            repeated = field.LABEL_REPEATED if key == "inputs" else field.LABEL_OPTIONAL
+            one = added.field.add(name=key, number=number, label=repeated)
+            if kind in ("string", "bytes"):
+                one.type = field.TYPE_STRING if kind == "string" else field.TYPE_BYTES
+            else:
+                one.type, one.type_name = field.TYPE_MESSAGE, f".stfnet.serving.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(
+        pool.FindMessageTypeByName("stfnet.serving.PredictionLog")
+    )

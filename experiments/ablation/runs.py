@@ -39,7 +39,8 @@ class Outcome:
         seed: `training.seed`.
         results: of its results.json, on the test part.
         right: id of each test video -> whether the network recognises it.
-        validation: accuracy on the validation part of the epoch that was kept.
+        validation: accuracy on the validation part of the epoch that was kept; None where the run
+            was trained on that part too.
         epochs: trained, over all stages.
     """
 
@@ -47,7 +48,7 @@ class Outcome:
     seed: int
     results: Mapping[str, Any]
     right: Mapping[str, bool]
-    validation: float
+    validation: float | None
     epochs: int
 
 
@@ -200,11 +201,12 @@ def read_outcome(folder: Path) -> Outcome:
             f"{result_files.paths_in(folder).predictions} does not fit results.json beside it: "
             "start the same command again, which evaluates the run again"
         )
+    training = run.read_config(folder).training
     return Outcome(
         folder,
-        run.read_config(folder).training.seed,
+        training.seed,
         results,
         right,
-        state["best"]["val_accuracy"],
+        None if training.train_on_validation else state["best"]["val_accuracy"],
         len(state["history"]),
     )

@@ -39,14 +39,14 @@ class Row(NamedTuple):
         outcomes: of its runs, one a seed.
         over_seeds: interval of the mean over seeds, None with one seed.
         compared: mean, difference from the reference and their intervals over test groups.
-        validation: mean accuracy on the validation part.
+        validation: mean accuracy on the validation part; None where runs were trained on it too.
     """
 
     name: str
     outcomes: Sequence[Outcome]
     over_seeds: list[float] | None
     compared: seeds.Compared
-    validation: float
+    validation: float | None
 
     @property
     def top1(self) -> list[float]:
@@ -99,10 +99,15 @@ def rows_of(
             some,
             seeds.interval_of_mean([one.results["top1"] for one in some]),
             compared[name],
-            float(np.mean([one.validation for one in some])),
+            _mean_validation(some),
         )
         for name, some in outcomes.items()
     ]
+
+
+def _mean_validation(outcomes: Sequence[Outcome]) -> float | None:
+    held_back = [one.validation for one in outcomes if one.validation is not None]
+    return float(np.mean(held_back)) if held_back else None
 
 
 def table_of(study: Study, rows: Sequence[Row], groups: int) -> tables.Table:
@@ -126,13 +131,19 @@ def table_of(study: Study, rows: Sequence[Row], groups: int) -> tables.Table:
                 if row.name == study.reference
                 else (_signed(row.compared.difference), _ends(row.compared.paired, _signed))
             ),
-            _percent(row.validation),
+            tables.MISSING if row.validation is None else _percent(row.validation),
         )
         for row in rows
     ]
     few = (
         " (few, so these intervals are rough, mostly too narrow)" if groups < bootstrap.FEW else ""
     )
+    choose = "choose by the validation"
+    if any(row.validation is None for row in rows):
+        choose = (
+            "the validation part was trained on too, so choose by cross-validation "
+            "(training.train_on_validation=False, training.validation_fold=K/N)"
+        )
     return tables.Table(
         f"ablation_{study.name}",
         f"Ablation of {study.name} on {first['dataset']}: top-1 on {first['num_test']} test "
@@ -147,8 +158,7 @@ def table_of(study: Study, rows: Sequence[Row], groups: int) -> tables.Table:
             "each video counts with the fraction of the seeds that recognise it.",
             "A paired interval does not cover what other seeds would give: read it beside the one "
             "over seeds. Without any difference, one paired interval in 20 leaves zero out.",
-            f"Validated on {first['validated_on']}. The test figures are a report: choose by the "
-            "validation.",
+            f"Validated on {first['validated_on']}. The test figures are a report: {choose}.",
             f"The paper: {study.claim}",
         ),
     )

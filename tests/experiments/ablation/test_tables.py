@@ -1,6 +1,7 @@
 """The table of a study against figures worked by hand, and its files."""
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -111,3 +112,17 @@ def test_runs_of_other_test_videos_are_refused(outcomes):
     outcomes["rgb"][1].right["another"] = outcomes["rgb"][1].right.pop("v0")
     with pytest.raises(UserError, match="runs/rgb/1 was tested on other videos"):
         tables.rows_of(STREAMS, outcomes, RECORDS)
+
+
+def test_validation_videos_that_were_trained_on_give_no_figure(outcomes, tmp_path):
+    trained_on = {
+        name: [dataclasses.replace(one, validation=None) for one in some]
+        for name, some in outcomes.items()
+    }
+    table, paths = tables.write(tmp_path, STREAMS, trained_on, RECORDS)
+    assert [row[tables.COLUMNS.index("validation")] for row in table.rows] == ["–", "–"]
+    assert any("choose by cross-validation" in note for note in table.notes)
+    assert "choose by the validation" not in " ".join(table.notes)
+    figures = json.loads(paths.figures.read_text())
+    assert [value["validation"] for value in figures["values"]] == [None, None]
+    assert next(csv.DictReader(paths.runs.open()))["validation"] == ""

@@ -51,13 +51,13 @@ class Facts:
         num_frames: frames that decoded.
         mean_motion: mean length of the flow vectors, in pixels of the stored size.
         note: what is doubtful about it, in one line; empty where nothing is.
-        doubt: name of the kind of note.
+        doubt: the kind of note; empty where there is none.
     """
 
     num_frames: int
     mean_motion: float
     note: str = ""
-    doubt: str = FEWER_FRAMES
+    doubt: str = ""
 
 
 def convert(
@@ -123,6 +123,9 @@ def convert(
         raise video.VideoError(
             "too_short", f"{where} has {num_frames} frame, and flow needs two: leave it out"
         )
-    doubt = FEWER_FRAMES if notes else REPEATED_FRAMES
-    note = "; ".join(filter(None, [*notes, repeats.note(path)]))
+    doubt = FEWER_FRAMES if notes else ""
+    if repeated := repeats.note(path):
+        notes.append(repeated)
+        doubt = doubt or REPEATED_FRAMES
+    note = "; ".join(notes)
     return Facts(num_frames, round(motion / (num_frames - 1), 4), note, doubt)

@@ -11,7 +11,7 @@ import numpy as np
 from preprocessing import files, flow, records
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
-from preprocessing.preparation.conversion import Settings
+from preprocessing.preparation.conversion import FEWER_FRAMES, Settings
 from preprocessing.preparation.parts import Preparation
 from preprocessing.preparation.tasks import Part
 from preprocessing.records import tfds_metadata
@@ -140,7 +140,12 @@ def _convert(
 
 def _write_notes(preparation: Preparation, done: Mapping[int, Part]):
     notes = [
-        _row(preparation.videos[number], part.facts.doubt, part.facts.note)
+        _row(
+            preparation.videos[number],
+            # Parts of earlier versions have notes of one kind.
+            part.facts.doubt or FEWER_FRAMES,
+            part.facts.note,
+        )
         for number, part in done.items()
         if part.facts.note
     ]

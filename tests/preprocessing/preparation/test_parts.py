@@ -232,3 +232,13 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path, write_vi
         records.load_record_set(tmp_path / name) for name in ("killed", "undisturbed")
     )
     assert len(killed.videos) == 24 and killed.sha256 == undisturbed.sha256 != ""
+
+
+def test_a_note_of_a_part_of_an_earlier_version_is_kept(videos, stopped):
+    path = min((stopped / "parts").glob("0*.json"))
+    values = json.loads(path.read_text())
+    values["facts"]["note"] = "declares 18 frames and shows 10"
+    del values["facts"]["doubt"]
+    path.write_text(json.dumps(values))
+    (row,) = _prepare(videos, stopped).notes
+    assert (row["outcome"], row["reason"]) == ("fewer_frames", "declares 18 frames and shows 10")

@@ -39,7 +39,7 @@ def test_a_part_is_a_record_that_tensorflow_reads_and_its_facts(task, tmp_path):
     assert part.record_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert part.source_sha256 == hashlib.sha256(task.video.path.read_bytes()).hexdigest()
     assert json.loads(path.with_suffix(".json").read_text()) == {
-        "facts": {"num_frames": 4, "mean_motion": part.facts.mean_motion, "note": ""},
+        "facts": {"num_frames": 4, "mean_motion": part.facts.mean_motion, "note": "", "doubt": ""},
         "length": part.length,
         "record_sha256": part.record_sha256,
         "source_sha256": part.source_sha256,

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-PATIENCE = 60  # seconds for an answer of the browser
+PATIENCE = 150  # seconds for an answer of the browser
 EPSILON = 1e-3
 
 

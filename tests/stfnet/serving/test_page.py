@@ -56,7 +56,8 @@ def test_a_video_that_is_dropped_shows_what_it_is(chromium, server, films_of_all
     assert all(url.startswith((server.url, "data:", "blob:")) for url in chromium.requests)
 
 
-def test_a_video_from_the_camera_is_recognised(chromium, server):
+def _record(chromium, server, seconds):
+    """Records with the browser's camera for some seconds; whether the answer is no refusal."""
     chromium.open(f"{server.url}/", 1400)
     chromium.wait_until(READY)
     for test in (
@@ -65,9 +66,15 @@ def test_a_video_from_the_camera_is_recognised(chromium, server):
     ):
         button = BUTTON.format(test=test)
         chromium.wait_until(f"!!{button}")
-        time.sleep(2)  # of recording, before the last
+        time.sleep(seconds if "Stop" in test else 2)
         chromium.evaluate(f"{button}.click()")
-    chromium.wait_until(ANSWERED)
+    chromium.wait_until(f"{ANSWERED} || !!{TOAST}")
+    return chromium.evaluate(ANSWERED)
+
+
+def test_a_video_from_the_camera_is_recognised(chromium, server):
+    # A busy machine's browser may record no frame in two seconds, and such a video is refused.
+    assert any(_record(chromium, server, seconds) for seconds in (2, 8, 20))
     assert _real(chromium.complaints) == []
 
 

@@ -23,7 +23,8 @@ NAMES = (
     "\ud800",
 )
 
-# The peak of its own memory: ru_maxrss would count the process that started it as well.
+# What drawing adds to the peak of its own memory: ru_maxrss would count the process that started it
+# as well, and what imports take depends on the libraries at hand.
 _DRAW = """
 import sys, time
 import numpy as np
@@ -33,10 +34,14 @@ count = int(sys.argv[1])
 rng = np.random.default_rng(0)
 confusion = np.diag(rng.integers(5, 40, count))
 np.add.at(confusion, tuple(rng.integers(0, count, (2, 5 * count))), 1)
+
+def peak():
+    return int(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]) << 10
+
+before = peak()
 begun = time.process_time()
 plots.draw_confusion(confusion, [f"ClassOfAction{k}" for k in range(count)], sys.argv[2])
-peak = open('/proc/self/status').read().partition('VmHWM:')[2]
-print(time.process_time() - begun, int(peak.split()[0]) << 10)
+print(time.process_time() - begun, peak() - before)
 """
 
 
@@ -52,8 +57,8 @@ def test_two_thousand_classes_are_drawn_in_bounded_memory_and_time(tmp_path):
     command = [sys.executable, "-c", _DRAW, "2000", path]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    seconds, peak = map(float, done.stdout.split())
-    assert peak < 1e9
+    seconds, added = map(float, done.stdout.split())
+    assert added < 5e8
     assert seconds < 5  # of the processor
     assert cv2.imread(str(path)).shape == (1800, 1800, 3)
 

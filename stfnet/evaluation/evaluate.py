@@ -69,6 +69,7 @@ def predict_from_maps(
     positions: np.ndarray,
     config: RunConfig,
     folder: Path,
+    block: int,
 ) -> np.ndarray:
     """As `predict_clips` for the test clips, on maps of the streams' frozen blocks.
 
@@ -81,6 +82,7 @@ def predict_from_maps(
         positions: positions in `record_set.videos`.
         config: of the run.
         folder: in which the maps are kept; missing ones are computed.
+        block: the last of the blocks that the run never trained, 1 to 5.
 
     Returns:
         float32 (N, C), equal to those of `predict_clips` but for the maps' rounding (2^-11).
@@ -88,7 +90,6 @@ def predict_from_maps(
     Raises:
         UserError: as `stream_maps.Features`.
     """
-    block = config.training.unchanged_blocks(len(config.training.learning_rates) - 1)
     maps = stream_maps.Features(folder, model, record_set, config, block, test_clips=True)
     maps.compute(positions.tolist())
     size = _batch_size(config)
@@ -186,7 +187,8 @@ def evaluate(
         located: those videos in the records.
         split, protocol, fold: see `choose_positions`.
         views: of each video.
-        features_folder: of maps, for `predict_from_maps`; None computes everything from images.
+        features_folder: of maps, for `predict_from_maps`; None computes everything from images, as
+            where the run trained all blocks.
 
     Returns:
         (results, probabilities, positions): a dictionary of JSON values, float32 (N, C), and the
@@ -198,8 +200,11 @@ def evaluate(
     started = time.monotonic()
     plans.check_records(record_set, config)
     positions = choose_positions(record_set, config, located, split, protocol, fold)
-    if features_folder and views == ONE_CLIP:
-        probabilities = predict_from_maps(model, record_set, positions, config, features_folder)
+    block = config.training.unchanged_blocks(len(config.training.learning_rates) - 1)
+    if features_folder and block and views == ONE_CLIP:
+        probabilities = predict_from_maps(
+            model, record_set, positions, config, features_folder, block
+        )
     else:
         probabilities = predict_clips(
             model, record_set, positions, config.model.clip, _batch_size(config), views

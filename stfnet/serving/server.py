@@ -39,7 +39,7 @@ def serve(
         port: of the address; 0 for any that is free.
         limits: what is taken from clients.
         quality: of the flow, `reference` or `fast`.
-        grace: seconds that requests in hand have left when the server is told to end.
+        grace: seconds that requests in hand have left after SIGTERM.
         show: called with the line that says where the server listens.
 
     Raises:

@@ -249,7 +249,7 @@ def test_maps_of_the_test_clips_give_the_same_probabilities(tiny_records, tmp_pa
     expected = evaluation.predict_clips(network, tiny_records, positions, CLIP, 4)
     for _ in range(2):
         probabilities = evaluation.predict_from_maps(
-            network, tiny_records, positions, config, tmp_path
+            network, tiny_records, positions, config, tmp_path, block
         )
         error = np.abs(probabilities - expected).max()
         assert error < 2e-3
@@ -258,5 +258,20 @@ def test_maps_of_the_test_clips_give_the_same_probabilities(tiny_records, tmp_pa
     # A map of another video's test clip is what the second evaluation would read.
     files_there[0].unlink()
     files_there[1].rename(files_there[0])
-    changed = evaluation.predict_from_maps(network, tiny_records, positions, config, tmp_path)
+    changed = evaluation.predict_from_maps(
+        network, tiny_records, positions, config, tmp_path, block
+    )
     assert np.abs(changed - expected).max() > 10 * error
+
+
+def test_a_run_that_trained_every_block_at_last_is_evaluated_from_images(tiny_records, tmp_path):
+    model = ModelConfig(3, CLIP, 4, 8, 32)
+    training = TrainingConfig(
+        batch_size=4, learning_rates=(1e-3, 1e-4), max_epochs=(1, 1), frozen_blocks=(5, 0)
+    )
+    config = RunConfig("tiny", tiny_records.classes, model, training)
+    network, videos = build_stfnet(model), run.draw_videos(tiny_records, config)
+    _, expected, _ = _evaluate(network, tiny_records, config, videos)
+    _, probabilities, _ = _evaluate(network, tiny_records, config, videos, features_folder=tmp_path)
+    np.testing.assert_array_equal(probabilities, expected)
+    assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 
 def _run(*arguments):
@@ -12,6 +13,7 @@ def _run(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_features_of_vgg16_load_with_numpy(tiny_records, notop, tmp_path):
     command = (
         f"--records={tiny_records.folder}",

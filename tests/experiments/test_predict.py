@@ -5,6 +5,7 @@ import sys
 
 import cv2
 import numpy as np
+import pytest
 
 from stfnet.config import ClipConfig
 from stfnet.inference import prediction
@@ -15,6 +16,7 @@ def _run(program, *arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_an_exported_run_names_the_action_of_a_video(make_run, moving_square, tmp_path):
     # Of 16 pixels, so that the flow solver has one scale to be traced and not four.
     run = make_run(clip=ClipConfig(num_frames=3, flow_length=4, image_size=16))

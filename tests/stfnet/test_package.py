@@ -41,6 +41,7 @@ print(*(name for name in {HEAVY} if name in sys.modules))
     assert run_python(text, tiny_run / "config.json") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [

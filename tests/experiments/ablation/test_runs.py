@@ -25,6 +25,7 @@ def base(tiny_records):
     return RunConfig(tiny_records.name, tiny_records.classes, MODEL, TRAINING)
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_once_and_evaluated_again_only_where_files_are_damaged(
     tiny_records, base, tmp_path, monkeypatch, capsys
 ):

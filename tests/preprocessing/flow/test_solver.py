@@ -52,6 +52,7 @@ def test_a_solver_comes_back_from_another_process_as_it_was():
     assert pickle.loads(pickle.dumps(solver)) == solver
 
 
+@pytest.mark.slow
 def test_keras_fields_do_not_depend_on_the_batch():
     frames = _moving_texture((1.5, 0.0), num_frames=6, size=48)
     fields = flow.tvl1(frames, method="keras", batch=2)

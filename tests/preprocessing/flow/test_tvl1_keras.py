@@ -85,6 +85,7 @@ def compare(name, ours, reference, capsys):
     return within, distance
 
 
+@pytest.mark.slow
 def test_the_flow_of_a_moving_scene_is_opencvs(capsys):
     frames = moving_scene(12)  # eleven pairs: a whole batch and a filled one
     ours, reference = solve_frames(frames), opencv_flow(frames)

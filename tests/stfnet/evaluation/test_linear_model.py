@@ -63,6 +63,7 @@ def _by_hand(x, labels, groups, tested, test_labels):
     return accuracy(best, x, labels, tested, test_labels), best
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_computed_by_hand(trained, tiny_records, notop, vgg16_maps):
     done = evaluation.evaluate_run(trained, tiny_records, linear=True, linear_weights=str(notop))
     assert json.loads(done.paths.results.read_text()) == done.results

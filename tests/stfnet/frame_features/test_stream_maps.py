@@ -116,6 +116,7 @@ class _Changed(keras.callbacks.Callback):
         self.blocks = {name.partition("_")[0] for name in changed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "blocks", "trained"),
     [
@@ -202,6 +203,7 @@ class _Terminate(keras.callbacks.Callback):
             signal.raise_signal(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_run_resumes_among_and_on_the_maps_of_its_second_stage(tiny_records, tmp_path):
     config, maps = _config(tiny_records, checkpoint_minutes=0.0), tmp_path / "maps"
     loop.train(config, tiny_records, tmp_path / "whole", features_folder=tmp_path / "other")

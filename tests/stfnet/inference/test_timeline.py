@@ -140,6 +140,7 @@ def test_times_are_those_of_the_frames_where_the_rate_varies(tiny_run, tmp_path)
     np.testing.assert_allclose(times.edges, [0, (0.2 + 2.4) / 2, 5.4], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tiny_run, tmp_path):
     model, config = prediction.load_run(tiny_run)
     peaks = {}

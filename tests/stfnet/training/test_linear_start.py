@@ -121,6 +121,7 @@ def _config(record_set, **changes):
     return RunConfig(record_set.name, record_set.classes, MODEL, training)
 
 
+@pytest.mark.slow
 def test_training_begins_at_the_regression_of_images_and_of_maps(tiny_records, tmp_path, capsys):
     config = _config(tiny_records)
     history = loop.train(config, tiny_records, tmp_path / "images").history

@@ -18,9 +18,11 @@ from stfnet.training.preemption import Preempted
 from stfnet.training.steps import DistributedSteps
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+# One stream, because most of the time goes into building graphs.
 MODEL = ModelConfig(
     num_classes=3,
     clip=CLIP,
+    streams="rgb",
     width_divisor=32,
     fc6_units=8,
     lstm_units=8,
@@ -80,6 +82,7 @@ def _kill():
     raise InterruptedError("killed")
 
 
+@pytest.mark.slow
 def test_a_network_learns_direction_from_real_records(tiny_records, tmp_path):
     config = _config(
         tiny_records,
@@ -94,8 +97,9 @@ def test_a_network_learns_direction_from_real_records(tiny_records, tmp_path):
     assert min(row["loss"] for row in progress.history) < 0.5
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_equals_one_that_was_not(tiny_records, tmp_path):
-    config = _config(tiny_records, checkpoint_minutes=0.0)
+    config = _config(tiny_records, model={"streams": "both"}, checkpoint_minutes=0.0)
     whole = loop.train(config, tiny_records, tmp_path / "whole")
     folder = tmp_path / "stopped"
     for step in (1, 7):  # within an epoch, and in the second stage
@@ -136,7 +140,7 @@ def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
     progress = loop.train(config, tiny_records, tmp_path, callbacks=[trained])
     kept = keras.saving.load_model(tmp_path / run.BEST_FILE, compile=False)
     for ours, best in zip(trained.model.trainable_variables, kept.trainable_variables, strict=True):
-        np.testing.assert_array_equal(np.asarray(ours), np.asarray(best))
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(best), rtol=0, atol=1e-25)
     assert [row["stage"] for row in progress.history] == [1, 1, 2]
 
 
@@ -148,6 +152,7 @@ def test_a_plateau_ends_a_stage(tiny_records, tmp_path):
     assert len(progress.history) == 4  # the first is the best; three more without a better one
 
 
+@pytest.mark.slow
 def test_validation_videos_are_trained_on_where_asked(tiny_records, tmp_path, monkeypatch, capfd):
     trained = {}
 
@@ -225,6 +230,7 @@ def test_the_running_mean_of_the_weights_is_what_is_kept(tiny_records, tmp_path)
     assert np.abs(mean - steps.kept[-1]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_the_modern_recipe_trains(tiny_records, tmp_path):
     from experiments.configs import modern
     from experiments.run_config import make_run_config
@@ -256,6 +262,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(tiny_records, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_sigterm_during_validation_saves_and_validates_again(tiny_records, tmp_path):
     config = _config(tiny_records, ema=0.5)
     whole = loop.train(config, tiny_records, tmp_path / "whole")
@@ -272,6 +279,7 @@ def test_sigterm_during_validation_saves_and_validates_again(tiny_records, tmp_p
         assert ours["val_loss"] == theirs["val_loss"] and ours["loss"] == theirs["loss"]
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_not_finite_reaches_no_checkpoint(tiny_records, tmp_path):
     config = _config(tiny_records, checkpoint_minutes=0.0)
     with pytest.raises(InterruptedError):
@@ -310,6 +318,7 @@ def test_the_network_that_is_kept_has_no_optimiser_in_it(tiny_records, tmp_path)
     assert (tmp_path / run.BEST_FILE).stat().st_size < 4 * model.count_params() + 500_000
 
 
+@pytest.mark.slow
 def test_steps_of_a_file_that_a_crash_filled_with_zeros_are_kept_as_far_as_they_go(
     tiny_records, tmp_path
 ):
@@ -336,6 +345,7 @@ def test_a_run_does_not_go_on_with_other_files_under_its_names(tiny_records, tmp
         loop.train(config, changed, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_epoch_begins_again_where_the_records_lost_videos(tiny_records, tmp_path, capsys):
     config = _config(tiny_records, checkpoint_minutes=0.0)
     with pytest.raises(InterruptedError):
@@ -350,6 +360,7 @@ def test_an_epoch_begins_again_where_the_records_lost_videos(tiny_records, tmp_p
     assert run.is_finished(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_half_written_is_removed(tiny_records, tmp_path):
     left = [
         tmp_path / ".partial-gone-7-best.keras",

@@ -178,6 +178,7 @@ def plain_steps(random_batch):
     return _after_steps(random_batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "tolerance"),
     [

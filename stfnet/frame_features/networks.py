@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
-from stfnet import input_pipeline, run, sampling
+from stfnet import run, sampling
+from stfnet.clips import input_pipeline
 from stfnet.config import ClipConfig, RunConfig
 from stfnet.inference import prediction
 from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization

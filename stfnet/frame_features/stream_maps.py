@@ -26,12 +26,13 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet import input_pipeline, sampling
-from stfnet.augmentation import mirror
+from stfnet import sampling
+from stfnet.clips import input_pipeline
+from stfnet.clips.augmentation import mirror
+from stfnet.clips.plans import CROPPED, MIRRORED, ClipPlan
 from stfnet.config import WHOLE_STREAM, ModelConfig, RunConfig, to_dict
 from stfnet.layers import vgg_stream
 from stfnet.model import STFNet
-from stfnet.plans import CROPPED, MIRRORED, ClipPlan
 
 FORMAT = 1
 FEATURES_FILE = "features.json"

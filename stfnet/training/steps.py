@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from stfnet.clips.input_pipeline import network_inputs
 from stfnet.config import TrainingConfig, microbatches_per_device
 from stfnet.frame_features import stream_maps
-from stfnet.input_pipeline import network_inputs
 
 
 class DistributedSteps:

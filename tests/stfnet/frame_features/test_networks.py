@@ -9,7 +9,8 @@ import pytest
 
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
-from stfnet import build_stfnet, plans, sampling
+from stfnet import build_stfnet, sampling
+from stfnet.clips import plans
 from stfnet.config import ClipConfig
 from stfnet.frame_features import networks
 from stfnet.inference import prediction

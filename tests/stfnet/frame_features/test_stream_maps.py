@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
-from stfnet import ClipConfig, ModelConfig, input_pipeline, plans, run
+from stfnet import ClipConfig, ModelConfig, run
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.frame_features import stream_maps
 from stfnet.training import loop

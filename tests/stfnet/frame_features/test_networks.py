@@ -130,3 +130,9 @@ def test_records_of_another_size_are_refused_and_other_classes_are_not(tiny_reco
     workdir = make_run(clip=dataclasses.replace(CLIP, flow_bound=15.0))
     with pytest.raises(UserError, match=r"experiments.prepare --flow_bound=15.0"):
         networks.run_network(tiny_records, workdir)
+
+
+def test_a_run_without_vgg16_is_refused(tiny_records, make_run):
+    workdir = make_run(architecture="c3d", streams="rgb")
+    with pytest.raises(UserError, match="architecture=c3d, which has no features of single frames"):
+        networks.run_network(tiny_records, workdir)

@@ -223,6 +223,7 @@ def evaluate(
         "protocol": protocol or config.protocol,
         "fold": fold or config.fold,
         "split": split,
+        "architecture": config.model.architecture,
         "streams": config.model.streams,
         "top1": metrics.top_k(probabilities, labels, 1),
         "top5": metrics.top_k(probabilities, labels, 5),

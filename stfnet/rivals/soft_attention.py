@@ -10,7 +10,7 @@ each state); it gives no figure of parameters, so the count is arithmetic.
 
 Reference:
     Sharma, Kiros & Salakhutdinov, "Action recognition using visual attention", 2015, sections 3.2
-    and 3.3, Eqs. 1 to 5.
+    and 3.3, Eqs. 1 to 6.
 """
 
 import keras

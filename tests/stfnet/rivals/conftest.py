@@ -21,7 +21,7 @@ def _tiny(architecture, **changes):
         "rgb_input": "unit",
         "flow_input": "pixels",
         "lstm_units": 6,
-        "fc6_units": 7,
+        "fc6_units": 24,  # of fewer, a ReLU may leave none above 0
         "width_divisor": 32,
         "lrcn": LRCNConfig(lstm_units=4),
         "deep_lstm": DeepLSTMConfig(lstm_layers=2, lstm_units=4),

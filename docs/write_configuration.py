@@ -11,7 +11,16 @@ import inspect
 import typing
 from pathlib import Path
 
-from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
+from stfnet.config import (
+    ClipConfig,
+    DeepLSTMConfig,
+    LRCNConfig,
+    ModelConfig,
+    RunConfig,
+    SoftAttentionConfig,
+    TrainingConfig,
+    TSNConfig,
+)
 
 PAGE = Path(__file__).with_name("configuration.md")
 # Prefix of a setting on the command line: its dataclass.
@@ -19,6 +28,10 @@ GROUPS = {
     "": RunConfig,
     "model.": ModelConfig,
     "model.clip.": ClipConfig,
+    "model.lrcn.": LRCNConfig,
+    "model.deep_lstm.": DeepLSTMConfig,
+    "model.soft_attention.": SoftAttentionConfig,
+    "model.tsn.": TSNConfig,
     "training.": TrainingConfig,
 }
 GIVEN_BY_RECORDS = {"name", "classes", "num_classes"}

@@ -72,7 +72,8 @@ def main(_):
     from experiments.ablation import runs, tables
     from experiments.run_config import chooses_streams, make_run_config
     from preprocessing import records
-    from stfnet import plans, run
+    from stfnet import run
+    from stfnet.clips import plans
     from stfnet.evaluation.tables import to_markdown
     from stfnet.training import strategies
     from stfnet.training.preemption import PREEMPTED, Preempted

@@ -74,7 +74,7 @@ def main(_):
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
     from preprocessing.records import local_copy
-    from stfnet import plans
+    from stfnet.clips import plans
     from stfnet.frame_features import stream_maps
     from stfnet.training import strategies
 

@@ -1,7 +1,8 @@
 """Arithmetic operations of the network for one clip, counted from the configuration alone."""
 
-from stfnet.config import ModelConfig
+from stfnet.config import WITHOUT_VGG, ModelConfig
 from stfnet.layers.vgg_stream import VGG16_BLOCKS
+from stfnet.rivals import RIVALS
 
 
 def forward_multiply_adds(config: ModelConfig) -> int:
@@ -15,6 +16,8 @@ def forward_multiply_adds(config: ModelConfig) -> int:
 
 def stream_multiply_adds(config: ModelConfig, first: int = 1) -> int:
     """As `forward_multiply_adds`, of the streams alone, from their block `first` (1 to 5) on."""
+    if config.architecture in WITHOUT_VGG:
+        return 0
     total = 0
     for channels in config.input_channels.values():
         side = config.clip.image_size
@@ -30,6 +33,8 @@ def stream_multiply_adds(config: ModelConfig, first: int = 1) -> int:
 
 def head_multiply_adds(config: ModelConfig) -> int:
     """As `forward_multiply_adds`, of what follows the streams, from the fusion on."""
+    if config.architecture in RIVALS:
+        return RIVALS[config.architecture].multiply_adds(config)
     side = config.clip.image_size
     for _ in VGG16_BLOCKS[1:]:
         side //= 2

@@ -1,4 +1,8 @@
-"""STFNet: two VGG-16 streams, their fusion, and three LSTMs (Ou & Sun 2019, section 2)."""
+"""STFNet: two VGG-16 streams, their fusion, and three LSTMs (Ou & Sun 2019, section 2).
+
+Its rivals (`model.architecture`) have its inputs, its streams and its output, and between streams
+and output what `stfnet.rivals` builds.
+"""
 
 import math
 
@@ -6,9 +10,11 @@ import keras
 from keras import ops
 
 from stfnet import config as configuration
+from stfnet import rivals
 from stfnet.layers.fusion import IdentitySum, InterleaveChannels, StreamDropout
 from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization
 from stfnet.layers.layer_norm_lstm import LayerNormLSTM
+from stfnet.layers.score_average import score_dtype
 from stfnet.layers.vgg_stream import VGGStream
 
 MERGES = {
@@ -25,7 +31,8 @@ class STFNet(keras.Model):
     Inputs are a dictionary of bytes, `rgb` (B, T, H, W, 3) and `flow` (B, T, H, W, 2L), both uint8;
     with `streams="rgb"` or `"flow"` only that one. Outputs are class probabilities (B, classes),
     in float32 under any dtype policy. It saves to and loads from `.keras` files with no more than
-    `import stfnet`.
+    `import stfnet`. With another `architecture` than `stfnet` it is that rival of the paper's
+    network.
 
     Example:
         >>> model = STFNet(ModelConfig(num_classes=11))
@@ -42,10 +49,19 @@ class STFNet(keras.Model):
     def __init__(self, config, dtype=None, name="stfnet", **kwargs):
         policy = keras.dtype_policies.get(dtype) if dtype else keras.config.dtype_policy()
         inputs = _inputs(config)
-        maps = _maps(config, inputs, policy)
-        h = _recur(config, _fuse(config, maps, policy), policy)
-        outputs = _classify(config, h, maps, policy)
-        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+        x = _normalize(config, inputs, policy)
+        if config.architecture not in configuration.WITHOUT_VGG:
+            x = _maps(config, x, policy)
+        if config.architecture != "stfnet":
+            if config.architecture not in configuration.WITHOUT_VGG:
+                x = rivals.gathered(config, x, policy)
+            logits = rivals.RIVALS[config.architecture].logits(config, x, policy)
+        else:
+            maps = list(x.values())
+            h = _recur(config, _fuse(config, maps, policy), policy)
+            logits = _classify(config, h, maps, policy)
+        softmax = keras.layers.Softmax(dtype=score_dtype(policy), name="probabilities")
+        super().__init__(inputs=inputs, outputs=softmax(logits), name=name, **kwargs)
         self.config = config
         self.dtype_policy = policy
 
@@ -84,19 +100,22 @@ def _inputs(config):
     }
 
 
-def _maps(config, inputs, dtype):
-    """X_a and X_b, each (B, T, H/16, W/16, 512): the streams' features."""
+def _normalize(config, inputs, dtype):
+    """What the streams read, by their names, floating (B, T, H, W, channels)."""
     normalizations: dict[str, keras.Layer] = {
         "rgb": RGBNormalization(config.rgb_input, dtype=dtype, name="rgb_normalization"),
         "flow": FlowNormalization(
             config.flow_input, config.clip.flow_bound, dtype=dtype, name="flow_normalization"
         ),
     }
+    return {stream: normalizations[stream](x) for stream, x in inputs.items()}
+
+
+def _maps(config, inputs, dtype):
+    """X_a and X_b by the streams' names, each (B, T, H/16, W/16, 512): the streams' features."""
     features = [
-        VGGStream(config.width_divisor, config.map_levels, dtype=dtype, name=f"{stream}_stream")(
-            normalizations[stream](inputs[stream])
-        )
-        for stream in inputs
+        VGGStream(config.width_divisor, config.map_levels, dtype=dtype, name=f"{stream}_stream")(x)
+        for stream, x in inputs.items()
     ]
     if config.map_norm:
         features = [
@@ -109,7 +128,7 @@ def _maps(config, inputs, dtype):
         features = StreamDropout(config.stream_dropout, dtype=dtype, name="stream_dropout")(
             features
         )
-    return features
+    return dict(zip(inputs, features, strict=True))
 
 
 def _fuse(config, maps, dtype):
@@ -178,18 +197,16 @@ def _recur(config, fused, dtype):
 
 
 def _classify(config, h, maps, dtype):
-    """Class probabilities from the last hidden state (Eq. 12)."""
-    layers = keras.layers
-    # A float64 network stays float64; a half-precision one gets a float32 softmax. The logits are a
-    # layer of their own, because training takes its cross entropy from them.
-    softmax_dtype = keras.backend.result_type(dtype.compute_dtype, "float32")
+    """Logits from the last hidden state (Eq. 12), whose softmax is the answer.
+
+    They are a layer of their own, because training takes its cross entropy from them.
+    """
+    layers, softmax_dtype = keras.layers, score_dtype(dtype)
     if not config.linear_parts:
-        logits = layers.Dense(config.num_classes, dtype=softmax_dtype, name="logits")(h)
-    else:
-        recurrent = layers.Dense(config.num_classes, dtype=softmax_dtype, name="lstm_logits")(h)
-        linear = _linear_path(config, maps, softmax_dtype)
-        logits = layers.Add(dtype=softmax_dtype, name="logits")([recurrent, linear])
-    return layers.Softmax(dtype=softmax_dtype, name="probabilities")(logits)
+        return layers.Dense(config.num_classes, dtype=softmax_dtype, name="logits")(h)
+    recurrent = layers.Dense(config.num_classes, dtype=softmax_dtype, name="lstm_logits")(h)
+    linear = _linear_path(config, maps, softmax_dtype)
+    return layers.Add(dtype=softmax_dtype, name="logits")([recurrent, linear])
 
 
 def _linear_path(config, maps, dtype):

@@ -13,7 +13,12 @@ from stfnet.config import FC6_INIT, TEMPORAL_CONV1
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.run import checkpoints
 
-CLASSIFIERS = ("logits", "lstm_logits", "linear_logits")  # layers that depend on the classes
+# Layers that depend on the classes.
+CLASSIFIERS = (
+    *("logits", "lstm_logits", "linear_logits"),
+    *("rgb_scores", "flow_scores", "fused_scores"),
+)
+_OWN = {"fc6": "fc1", "fc7": "fc2"}  # VGG-16's fully connected layers, in keras.applications
 
 _URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
 # keras.applications' files and their MD5 sums: the convolutions alone, and with the fc layers.
@@ -40,7 +45,8 @@ def load_vgg16_weights(
             have: `random` leaves it, bias included, as initialised (the paper); `cross_modality`
             repeats the mean of the RGB filters over their input channels (Wang et al. 2015).
         fc6_init: `random` leaves fc6 as initialised (the paper does not say); `imagenet` takes
-            VGG-16's fc1, which needs 224-pixel clips, 4096 fc6 units and a full file.
+            VGG-16's fc1, which needs 224-pixel clips, 4096 fc6 units and a full file. A rival's fc6
+            and fc7 of every stream then take VGG-16's fc1 and fc2.
 
     Raises:
         UserError: the file is missing, is not HDF5, or lacks a data set of the needed shape; or a
@@ -64,9 +70,14 @@ def load_vgg16_weights(
                     kernel, bias = _read(file, name, convolution.kernel.shape)
                 assignments += [(convolution.kernel, kernel), (convolution.bias, bias)]
         if fc6_init == "imagenet":
-            fc6 = model.get_layer("fc6")
-            kernel, bias = _read(file, "fc1", fc6.kernel.shape)
-            assignments += [(fc6.kernel, kernel), (fc6.bias, bias)]
+            found = [(layer, _OWN[layer.name[-3:]]) for layer in model.layers if _is_fc(layer)]
+            if not found:
+                raise UserError(
+                    "fc6_init=imagenet sets fc6, and the network has none: set fc6_init=random"
+                )
+            for layer, own in found:
+                kernel, bias = _read(file, own, layer.kernel.shape)
+                assignments += [(layer.kernel, kernel), (layer.bias, bias)]
     for variable, value in assignments:
         variable.assign(value)
 
@@ -143,6 +154,11 @@ def load_run_weights(model: keras.Model, path: str | Path) -> list[str]:
     return left
 
 
+def _is_fc(layer: keras.Layer) -> bool:
+    """Whether a layer is fc6 or fc7, of STFNet or of a rival's stream such as `rgb_fc6`."""
+    return isinstance(layer, keras.layers.Dense) and layer.name[-3:] in _OWN
+
+
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise UserError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}")
@@ -185,7 +201,7 @@ def _read(file: h5py.File, layer: str, kernel_shape: Sequence[int]) -> list[np.n
     """Kernel and bias of one layer, checked against the shape that the model needs."""
     group = _layers(file).get(layer)
     if not isinstance(group, h5py.Group) or len(group.attrs.get("weight_names", ())) != 2:
-        hint = "; fc1 is in the full file only, not in notop" if layer == "fc1" else ""
+        hint = f"; {layer} is in the full file only, not in notop" if layer in _OWN.values() else ""
         raise UserError(
             f"{file.filename} has no data sets for {layer} (a kernel of shape "
             f"{tuple(kernel_shape)} and a bias) in the layout of keras.applications{hint}"
@@ -200,7 +216,7 @@ def _read(file: h5py.File, layer: str, kernel_shape: Sequence[int]) -> list[np.n
         if shape != needed:
             hint = (
                 "224-pixel clips, width_divisor=1 and fc6_units=4096"
-                if layer == "fc1"
+                if layer in _OWN.values()
                 else "width_divisor=1"
             )
             raise UserError(

@@ -141,33 +141,76 @@ def run_variant(
     A run that was stopped goes on from its last checkpoint.
 
     Args:
-        variant: whose run it is.
-        seed: its `training.seed`.
-        record_set: of the records.
-        output: folder of the ablation.
-        settings: of `loop.train`, such as `features_folder`.
+        variant, seed, record_set, output, settings: as for `train_variant`.
 
     Raises:
         Preempted: SIGTERM came; the run is saved.
         UserError: as training and evaluation.
     """
-    folder = Path(output) / RUNS_FOLDER / variant.folder / f"seed-{seed}"
-    config = changed_config(variant.config, {"training.seed": seed})
-    record_set = read_as(record_set, config)
-    finished = run.is_finished(folder) and run.read_config(folder) == config
-    if finished:
+    folder = folder_of(variant, seed, output)
+    if _is_trained(variant, seed, output):
         with contextlib.suppress(UserError):  # not evaluated, or a file is damaged
             outcome = read_outcome(folder)
             print(f"finished before: {folder}, top-1 {outcome.results['top1']:.3f}", flush=True)
             return outcome
-    print(f"{'evaluating' if finished else 'training'}: {folder}", flush=True)
-    watched.train(config, record_set, folder, **settings)
+        print(f"evaluating: {folder}", flush=True)
+    else:
+        train_variant(variant, seed, record_set, output, **settings)
+    record_set = read_as(record_set, run.read_config(folder))
     evaluate.evaluate_run(folder, record_set, features_folder=settings.get("features_folder"))
     keras.backend.clear_session()  # or the graphs of many runs fill the memory
     gc.collect()
     outcome = read_outcome(folder)
     print(f"finished: {folder}, top-1 {outcome.results['top1']:.3f}", flush=True)
     return outcome
+
+
+def train_variant(
+    variant: Variant,
+    seed: int,
+    record_set: RecordSet,
+    output: Path,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Trains one run, where that was not done before, and leaves the test part alone.
+
+    Args:
+        variant: whose run it is.
+        seed: its `training.seed`.
+        record_set: of the records.
+        output: folder of the ablation.
+        settings: of `loop.train`, such as `features_folder`.
+
+    Returns:
+        `val_accuracy` and `val_loss` of the epoch that is kept.
+
+    Raises:
+        Preempted: SIGTERM came; the run is saved.
+        UserError: as training.
+    """
+    folder = folder_of(variant, seed, output)
+    if not _is_trained(variant, seed, output):
+        print(f"training: {folder}", flush=True)
+        config = changed_config(variant.config, {"training.seed": seed})
+        watched.train(config, read_as(record_set, config), folder, **settings)
+    state = checkpoints.latest_state(folder / run.CHECKPOINTS_FOLDER)
+    if not state or not state["best"]:
+        raise UserError(
+            f"{folder / run.CHECKPOINTS_FOLDER} has no checkpoint of a finished run: remove "
+            f"{folder}, and start the same command again"
+        )
+    return state["best"]
+
+
+def folder_of(variant: Variant, seed: int, output: Path) -> Path:
+    """The folder of a run."""
+    return Path(output) / RUNS_FOLDER / variant.folder / f"seed-{seed}"
+
+
+def _is_trained(variant: Variant, seed: int, output: Path) -> bool:
+    folder = folder_of(variant, seed, output)
+    config = changed_config(variant.config, {"training.seed": seed})
+    return run.is_finished(folder) and run.read_config(folder) == config
 
 
 def read_as(record_set: RecordSet, config: RunConfig) -> RecordSet:

@@ -33,7 +33,7 @@ class Study:
     reference: str
     claim: str
     stated: bool = True
-    needs: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    needs: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def settings(self) -> list[str]:
@@ -183,18 +183,28 @@ def variants(study: Study, base: RunConfig) -> dict[str, Variant]:
         value = _value(base, path)
         if value not in allowed:
             raise UserError(
-                f"the study {study.name} needs {path}={' or '.join(allowed)}, not {value}: give "
-                f"--config.{path}={allowed[0]}, or leave the study out"
+                f"the study {study.name} needs {path}={' or '.join(map(str, allowed))}, not "
+                f"{value}: give --config.{path}={allowed[0]}, or leave the study out"
             )
     settings = {study.reference: study.values[study.reference], **study.values}
-    found = {name: _variant(name, base, changes) for name, changes in settings.items()}
-    if base not in [variant.config for variant in found.values()]:
+    found = {name: variant(name, base, changes) for name, changes in settings.items()}
+    if base not in [one.config for one in found.values()]:
         own = ", ".join(_text(_value(base, path)) for path in study.settings)
-        found[f"{own} (as configured)"] = _variant(f"{own} (as configured)", base, {})
+        found[f"{own} (as configured)"] = variant(f"{own} (as configured)", base, {})
     return found
 
 
-def _variant(name: str, base: RunConfig, changes: Mapping[str, Any]) -> Variant:
+def variant(name: str, base: RunConfig, changes: Mapping[str, Any]) -> Variant:
+    """A configuration with some settings changed, and the folder that is named after them.
+
+    Args:
+        name: of the variant.
+        base: the configuration.
+        changes: as for `changed_config`; those that change nothing are left out.
+
+    Raises:
+        UserError: as `changed_config`.
+    """
     changed = {path: value for path, value in changes.items() if _value(base, path) != value}
     parts = [
         f"{path.rpartition('.')[2]}-{_text(value).replace(' ', '-')}"

@@ -93,7 +93,7 @@ def measure_pipeline(record_set, clip, num_clips: int, rounds: int) -> dict[str,
         `share`, the median over the rounds of the speed relative to `BOUND`.
     """
     from preprocessing.records import reader
-    from stfnet import input_pipeline, plans
+    from stfnet.clips import input_pipeline, plans
     from stfnet.config import TrainingConfig
 
     positions = np.arange(len(record_set.videos))
@@ -197,7 +197,8 @@ def measure_step(
     """
     import tensorflow as tf
 
-    from stfnet import ModelConfig, input_pipeline, plans
+    from stfnet import ModelConfig
+    from stfnet.clips import input_pipeline, plans
     from stfnet.config import RunConfig, TrainingConfig
     from stfnet.training import loop
     from stfnet.training.schedule import make_optimizer

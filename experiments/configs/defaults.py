@@ -4,13 +4,12 @@ import dataclasses
 
 from ml_collections import config_dict
 
-from stfnet.config import ClipConfig, ModelConfig, TrainingConfig
+from stfnet.config import ModelConfig, TrainingConfig
 
 
 def get_config():
-    model = {field.name: field.default for field in dataclasses.fields(ModelConfig)}
+    model = dataclasses.asdict(ModelConfig(num_classes=1))
     del model["num_classes"]  # read from the records
-    model["clip"] = dataclasses.asdict(ClipConfig())
     return config_dict.create(
         protocol="group",
         fold="1",

@@ -16,6 +16,14 @@ from stfnet.config.model import (
     ClipConfig,
     ModelConfig,
 )
+from stfnet.config.rivals import (
+    ARCHITECTURES,
+    WITHOUT_VGG,
+    DeepLSTMConfig,
+    LRCNConfig,
+    SoftAttentionConfig,
+    TSNConfig,
+)
 from stfnet.config.run import RunConfig, check_together, microbatches_per_device
 from stfnet.config.training import (
     FC6_INIT,
@@ -26,6 +34,7 @@ from stfnet.config.training import (
 )
 
 __all__ = [
+    "ARCHITECTURES",
     "BLOCK_CHANNELS",
     "FC6_INIT",
     "FLOW_INPUTS",
@@ -37,9 +46,14 @@ __all__ = [
     "STREAMS",
     "TEMPORAL_CONV1",
     "WHOLE_STREAM",
+    "WITHOUT_VGG",
     "ClipConfig",
+    "DeepLSTMConfig",
+    "LRCNConfig",
     "ModelConfig",
     "RunConfig",
+    "SoftAttentionConfig",
+    "TSNConfig",
     "TrainingConfig",
     "check_together",
     "from_dict",

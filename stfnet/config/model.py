@@ -1,9 +1,19 @@
 """What a clip is, and the network."""
 
 import dataclasses
+import typing
 
 from preprocessing.errors import UserError
 from preprocessing.settings import RESIZE_MODES, check, setting
+from stfnet.config.rivals import (
+    ARCHITECTURES,
+    BOTH_STREAMS,
+    FRAMES_ALONE,
+    DeepLSTMConfig,
+    LRCNConfig,
+    SoftAttentionConfig,
+    TSNConfig,
+)
 from stfnet.sampling import SHORT_VIDEO
 
 # Choices that more than one module reads; all others stand at their setting alone.
@@ -100,13 +110,25 @@ class ModelConfig:
     stream_dropout: float = setting(0.0, "[0, 1)")
     # Chance that a channel of the streams' maps is left out of a whole training clip.
     map_dropout: float = setting(0.0, "[0, 1)")
+    # The paper's network, or one of its rivals (docs/rivals.md). A rival has the settings of the
+    # streams, `fc6_units` and both dropout rates; those of the fusion, of the branches and of the
+    # normalisation are STFNet's alone.
+    architecture: str = setting("stfnet", ARCHITECTURES)
+    # What single rivals have beside these.
+    lrcn: LRCNConfig = dataclasses.field(default_factory=LRCNConfig)
+    deep_lstm: DeepLSTMConfig = dataclasses.field(default_factory=DeepLSTMConfig)
+    soft_attention: SoftAttentionConfig = dataclasses.field(default_factory=SoftAttentionConfig)
+    tsn: TSNConfig = dataclasses.field(default_factory=TSNConfig)
 
     def __post_init__(self):
         check(self, "model.")
-        if not isinstance(self.clip, ClipConfig):
-            raise UserError(
-                f"model.clip={self.clip!r} is not a group of settings (num_frames, ...)"
-            )
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if dataclasses.is_dataclass(field.type) and not isinstance(
+                value, typing.cast(type, field.type)
+            ):
+                raise UserError(f"model.{field.name}={value!r} is not a group of settings")
+        self._check_architecture()
         if self.linear_parts > self.clip.num_frames:
             raise UserError(
                 f"model.linear_parts={self.linear_parts} divides a clip of model.clip.num_frames="
@@ -133,6 +155,21 @@ class ModelConfig:
             raise UserError(
                 f"model.width_divisor={self.width_divisor} does not divide "
                 f"model.fusion_filters={self.fusion_filters}"
+            )
+
+    def _check_architecture(self):
+        needed = {name: "rgb" for name in FRAMES_ALONE} | {name: "both" for name in BOTH_STREAMS}
+        streams = needed.get(self.architecture, self.streams)
+        if self.streams != streams:
+            raise UserError(
+                f"model.architecture={self.architecture} reads streams={streams}, and "
+                f"model.streams is {self.streams}: set model.streams={streams}"
+            )
+        if self.linear_parts and self.architecture != "stfnet":
+            raise UserError(
+                f"model.linear_parts={self.linear_parts} has no effect with model.architecture="
+                f"{self.architecture}, which has no linear path: set model.linear_parts=0 (and "
+                "training.linear_start=False)"
             )
 
     @property

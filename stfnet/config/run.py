@@ -6,6 +6,7 @@ from preprocessing import splits
 from preprocessing.errors import UserError
 from preprocessing.settings import check, setting
 from stfnet.config.model import ModelConfig
+from stfnet.config.rivals import WITHOUT_VGG
 from stfnet.config.training import TrainingConfig
 
 
@@ -46,10 +47,11 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices: int = 
 
     Raises:
         UserError: the batch cannot be divided evenly, statistics are taken over the batch where a
-            device computes one clip at a time, VGG-16's weights do not fit the network, or there is
-            no linear path to fit.
+            device computes one clip at a time, VGG-16's weights do not fit the network, it has no
+            VGG-16 to freeze, or there is no linear path to fit.
     """
-    if training.weights and not training.weights.endswith(".keras"):
+    vgg16 = training.weights and not training.weights.endswith(".keras")
+    if vgg16:
         needed = [("width_divisor", model.width_divisor, 1)]
         if training.fc6_init == "imagenet":
             needed += [("fc6_units", model.fc6_units, 4096)]
@@ -60,6 +62,12 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices: int = 
                     f"training.weights={training.weights} are VGG-16's and need model.{name}="
                     f"{fitting}, not {value}"
                 )
+    if model.architecture in WITHOUT_VGG and (vgg16 or any(training.frozen_blocks)):
+        raise UserError(
+            f"model.architecture={model.architecture} has no VGG-16, which training.weights="
+            f"{training.weights!r} and training.frozen_blocks={training.frozen_blocks} are for: "
+            "leave weights empty and set frozen_blocks to zeros"
+        )
     if training.linear_start and not model.linear_parts:
         raise UserError(
             "training.linear_start=True fits the linear path, and model.linear_parts=0 has none: "

@@ -79,7 +79,7 @@ class TrainingConfig:
     linear_start: bool = False
     # First convolution of the flow stream: the paper's, or the mean of the RGB filters.
     temporal_conv1: str = setting("random", TEMPORAL_CONV1)
-    # `imagenet` is VGG-16's own fc1.
+    # `imagenet` is VGG-16's own fc1 (of a rival, also fc2 for its fc7).
     fc6_init: str = setting("random", FC6_INIT)
     # VGG blocks kept at their initial weights, for each stage: 0 none (the paper's), 5 the whole
     # streams.

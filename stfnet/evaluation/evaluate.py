@@ -12,7 +12,8 @@ from tqdm import tqdm
 from preprocessing import files, records, splits
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
-from stfnet import input_pipeline, plans, run
+from stfnet import run
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import ClipConfig, RunConfig
 from stfnet.evaluation import baselines, linear_model, metrics, result_files
 from stfnet.evaluation import views as views_of_videos
@@ -222,6 +223,7 @@ def evaluate(
         "protocol": protocol or config.protocol,
         "fold": fold or config.fold,
         "split": split,
+        "architecture": config.model.architecture,
         "streams": config.model.streams,
         "top1": metrics.top_k(probabilities, labels, 1),
         "top5": metrics.top_k(probabilities, labels, 5),

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet import input_pipeline, plans, run
+from stfnet import run
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig
 from stfnet.evaluation import logistic
 from stfnet.frame_features.networks import CONV4, CONV5, stream_maps, vgg16_streams

@@ -103,6 +103,7 @@ def average_folds(results: Mapping[str, Mapping]) -> dict:
     top1 = [one["top1"] for one in results.values()]
     return {
         **{name: first[name] for name in ("dataset", "protocol", "split", "streams")},
+        "architecture": first.get("architecture", "stfnet"),  # results from before there were more
         "fold": ",".join(results),
         **{name: float(np.mean([one[name] for one in results.values()])) for name in AVERAGED},
         "top1_deviation": float(np.std(top1, ddof=1)) if len(top1) > 1 else 0.0,

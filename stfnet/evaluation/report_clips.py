@@ -13,7 +13,7 @@ from preprocessing import flow, records, worker_pool
 from preprocessing.captions import draw_text
 from preprocessing.flow.colors import flow_to_color, scale_of
 from preprocessing.records.reader import RecordReader
-from stfnet import input_pipeline, plans
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import ClipConfig, RunConfig
 from stfnet.explanation import attribution
 from stfnet.explanation.pictures import overlay

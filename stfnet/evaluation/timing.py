@@ -19,7 +19,8 @@ import tensorflow as tf
 from preprocessing import files, records
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
-from stfnet import input_pipeline, plans, run, sampling
+from stfnet import run, sampling
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig
 from stfnet.evaluation import result_files
 from stfnet.inference.clip import FieldEncoder, stack

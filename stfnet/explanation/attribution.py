@@ -3,7 +3,8 @@
 Everything is measured on a logit y_c, the score of class c before the softmax, with dropout off.
 The fused maps X_conv are the output of the layer `fusion`. The branches' sequences x_conv and x_fc
 are the inputs of the layers `lstm_conv` and `lstm_fc`, so whatever lies between the fusion and the
-LSTMs counts as part of a branch.
+LSTMs counts as part of a branch. A rival without these branches has one in their place, `maps`: the
+streams' maps, which are the output of its layer `fusion`.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from stfnet.layers.vgg_stream import VGGStream
 # Convolutions of VGG-16 whose maps the paper's Figure 7 shows, counted from 1.
 SHOWN_CONVOLUTIONS = (1, 6, 9)
 BRANCHES = ("conv", "fc")
+MAPS, MAPS_END = "maps", "fusion"  # the branch of a network without those, and the layer that it is
 LINEAR, LINEAR_END = "linear", "linear_logits"  # the path beside the branches, and its last layer
 AT_ONCE = 8  # frames left out in one pass: x_conv of the paper's clips is 7 MB
 
@@ -80,8 +82,13 @@ def explain_clip(
         target: position of the class to explain; None for the most probable.
 
     Raises:
-        UserError: the network gives no finite scores.
+        UserError: the network gives no finite scores, or has no maps of frames to look into.
     """
+    if MAPS_END not in {layer.name for layer in model.layers}:
+        raise UserError(
+            f"model.architecture={model.config.architecture} has no map of each frame, which "
+            "Grad-CAM and the importance of frames need: explain a run of another architecture"
+        )
     model = in_float32(model)
     fused = fuse(model, clip_inputs)
     scores = logits(model, clip_inputs)
@@ -220,9 +227,16 @@ def frame_importance(
         target: position of class c.
 
     Returns:
-        Name of the branch, of those in `branches(model)` -> FrameImportance.
+        Name of the branch, of those in `branches(model)` -> FrameImportance. Without any, of the
+        streams' maps: `maps`, x(t) being all of `fused` at frame t.
     """
     names = branches(model)
+    if not names:
+        flat = tf.reshape(fused, (*fused.shape[:2], -1))  # b t h w c -> b t (h w c)
+        sequence = keras.Input(flat.shape[1:])
+        maps = keras.ops.reshape(sequence, (-1, *fused.shape[1:]))
+        rest = keras.Model([sequence], _after_fusion(model)(maps))
+        return {MAPS: _importance(rest, [flat], target)[0]}
     ends = [model.get_layer(f"lstm_{name}").input for name in names]
     sequences = keras.Model(model.get_layer("fusion").output, ends)(fused, training=False)
     rest = keras.Model(ends, _recurrent_logits(model))

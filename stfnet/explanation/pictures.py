@@ -13,7 +13,7 @@ import numpy as np
 
 from preprocessing import video
 from preprocessing.captions import draw_text
-from stfnet.explanation.attribution import LINEAR, Explanation, FrameImportance
+from stfnet.explanation.attribution import LINEAR, MAPS, Explanation, FrameImportance
 from stfnet.inference.annotation import ACCENT, BACKGROUND, MARGIN, MUTED, TEXT, TRACK, enlarge
 
 CHANNELS = 6  # shown of each layer, the first (Fig. 7)
@@ -122,7 +122,9 @@ def draw_bars(
 
 
 def title(branch: str) -> str:
-    """What a branch is called: `conv branch`, `fc branch`, `linear path`."""
+    """What a branch is called: `conv branch`, `fc branch`, `linear path`, `streams' maps`."""
+    if branch == MAPS:
+        return "streams' maps"
     return f"{branch} {'path' if branch == LINEAR else 'branch'}"
 
 

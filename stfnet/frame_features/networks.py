@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
-from stfnet import input_pipeline, run, sampling
-from stfnet.config import ClipConfig, RunConfig
+from stfnet import run, sampling
+from stfnet.clips import input_pipeline
+from stfnet.config import WITHOUT_VGG, ClipConfig, RunConfig
 from stfnet.inference import prediction
 from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization
 from stfnet.layers.vgg_stream import VGGStream
@@ -230,10 +231,15 @@ def run_network(record_set: RecordSet, workdir: Path) -> RunNetwork:
         workdir: folder of the run.
 
     Raises:
-        UserError: the folder has no network, or image size, resize mode or flow bound of the
-            records are not those that it reads.
+        UserError: the folder has no network, or one without VGG-16, or image size, resize mode or
+            flow bound of the records are not those that it reads.
     """
     model, config = prediction.load_run(workdir)
+    if config.model.architecture in WITHOUT_VGG:
+        raise UserError(
+            f"{workdir} is a run of model.architecture={config.model.architecture}, which has no "
+            "features of single frames: name a run of another architecture"
+        )
     _check_records(record_set, config)
     identity = {"network": run.BEST_FILE, "sha256": run.network_sha256(workdir)}
     return RunNetwork(model, config.model.clip, identity)

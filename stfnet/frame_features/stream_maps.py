@@ -26,12 +26,13 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet import input_pipeline, sampling
-from stfnet.augmentation import mirror
-from stfnet.config import WHOLE_STREAM, ModelConfig, RunConfig, to_dict
+from stfnet import sampling
+from stfnet.clips import input_pipeline
+from stfnet.clips.augmentation import mirror
+from stfnet.clips.plans import CROPPED, MIRRORED, ClipPlan
+from stfnet.config import WHOLE_STREAM, WITHOUT_VGG, ModelConfig, RunConfig, to_dict
 from stfnet.layers import vgg_stream
 from stfnet.model import STFNet
-from stfnet.plans import CROPPED, MIRRORED, ClipPlan
 
 FORMAT = 1
 FEATURES_FILE = "features.json"
@@ -65,18 +66,19 @@ def streams(model: STFNet, block: int) -> keras.Model:
     return keras.Model(inputs, outputs)
 
 
-def head(model: STFNet, block: int) -> keras.Model:
+def head(model: STFNet, block: int, output: keras.KerasTensor | None = None) -> keras.Model:
     """What follows a block of both streams, with the network's weights: from maps to the logits.
 
     Args:
         model: the network.
         block: at whose end the maps are, 1 to 5; the next blocks are part of the head.
+        output: of the network's graph, in place of its logits.
 
     Returns:
         keras.Model, whose inputs are those of `streams`.
     """
     maps = [model.get_layer(f"{name}_stream").output for name in model.input]
-    rest = keras.Model(maps, model.get_layer("logits").output)
+    rest = keras.Model(maps, model.get_layer("logits").output if output is None else output)
     begin = streams(model, block)
     return keras.Model(begin.input, rest(begin.output))
 
@@ -127,10 +129,15 @@ def check(config: RunConfig, workers: int) -> None:
         workers: processes that train together.
 
     Raises:
-        UserError: the first stage freezes no blocks, clips are cropped, or there are several
-            workers.
+        UserError: the first stage freezes no blocks, clips are cropped, there are several
+            workers, or the network has no VGG-16.
     """
     training = config.training
+    if config.model.architecture in WITHOUT_VGG:
+        raise UserError(
+            f"--cache=features keeps the maps of VGG-16's blocks, and model.architecture="
+            f"{config.model.architecture} has none: leave --cache=features out"
+        )
     if not training.unchanged_blocks(0):
         raise UserError(
             f"--cache=features has no effect with training.frozen_blocks={training.frozen_blocks}: "

@@ -5,6 +5,7 @@ import keras  # noqa: F401 - before any layer: what follows it imports them all 
 from stfnet.layers.fusion import IdentitySum, InterleaveChannels, StreamDropout, interleave_channels
 from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization
 from stfnet.layers.layer_norm_lstm import GateNormalization, LayerNormLSTM, LayerNormLSTMCell
+from stfnet.layers.score_average import ScoreAverage
 from stfnet.layers.vgg_stream import VGGStream
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "LayerNormLSTM",
     "LayerNormLSTMCell",
     "RGBNormalization",
+    "ScoreAverage",
     "StreamDropout",
     "VGGStream",
     "interleave_channels",

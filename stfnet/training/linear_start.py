@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from preprocessing.records import RecordSet
+from stfnet.clips.input_pipeline import network_inputs
 from stfnet.evaluation import logistic
 from stfnet.frame_features import stream_maps
-from stfnet.input_pipeline import network_inputs
 from stfnet.model import STFNet, linear_parts
 from stfnet.training.preemption import Preempted
 

@@ -18,7 +18,8 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet import input_pipeline, plans, run
+from stfnet import run
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.frame_features.stream_maps import Features, map_dataset
 from stfnet.layers.vgg_stream import VGGStream

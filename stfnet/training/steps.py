@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from stfnet.clips.input_pipeline import network_inputs
 from stfnet.config import TrainingConfig, microbatches_per_device
 from stfnet.frame_features import stream_maps
-from stfnet.input_pipeline import network_inputs
+from stfnet.layers.score_average import training_logits
 
 
 class DistributedSteps:
@@ -22,7 +23,8 @@ class DistributedSteps:
     truth), weighted with the plan's weights.
 
     Args:
-        model: network with a `logits` layer, made in the strategy's scope.
+        model: network with a `logits` layer, made in the strategy's scope. Of one that averages
+            several class scores, the loss of a clip is the mean of theirs (`training_logits`).
         optimizer: of the stage.
         training: the configuration.
         strategy: over whose replicas a batch is divided.
@@ -44,10 +46,12 @@ class DistributedSteps:
         self.microbatches = microbatches_per_device(training, self.replicas)
         with strategy.scope():
             # The loss is computed on logits: a softmax that underflows has no gradient.
+            logits, self.score_weights = training_logits(model)
             if block:
-                self.model = stream_maps.head(model, block)
+                self.model = stream_maps.head(model, block, logits)
             else:
-                self.model = keras.Model(model.input, model.get_layer("logits").output)
+                self.model = keras.Model(model.input, logits)
+            self._averaged = model.get_layer("logits") if self.score_weights else None
             self.optimizer.build(self.model.trainable_variables)
         # For SwapEMAWeights alone: the network itself is saved without its optimiser.
         self.model.compile(optimizer=self.optimizer)
@@ -100,7 +104,13 @@ class DistributedSteps:
         smoothing = self.training.label_smoothing if training else 0.0
         labels = labels * (1 - smoothing) + smoothing / labels.shape[-1]
         logits = tf.cast(self.model(inputs, training=training), tf.float32)
-        losses = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
+        if self._averaged:
+            every = tf.repeat(labels[:, None], len(self.score_weights), axis=1)  # b s classes
+            losses = tf.nn.softmax_cross_entropy_with_logits(every, logits)
+            losses = tf.reduce_sum(losses * tf.constant(self.score_weights), axis=1)
+            logits = self._averaged(logits)
+        else:
+            losses = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
         predicted = tf.argmax(logits, -1)
         return losses, tf.cast(predicted == batch["label"], tf.float32), predicted
 

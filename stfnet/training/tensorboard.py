@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from preprocessing import records
 from preprocessing.captions import draw_text
-from stfnet import input_pipeline, plans
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig
 from stfnet.evaluation import plots
 from stfnet.inference.annotation import MARGIN, draw_clip

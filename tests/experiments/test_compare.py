@@ -1,23 +1,43 @@
 """The program that writes the tables of the paper."""
 
+import csv
 import json
 import subprocess
 import sys
 
+import pytest
 
-def _run(*arguments):
-    command = [sys.executable, "-m", "experiments.compare", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+# A network so small that a training takes seconds.
+STUDY = (
+    "--study=rivals",
+    "--config=experiments/configs/synthetic.py",
+    "--config.model.clip.num_frames=3",
+    "--config.model.clip.image_size=32",
+    "--config.model.width_divisor=32",
+    "--config.model.fc6_units=8",
+    "--config.model.lstm_units=8",
+    "--config.training.max_epochs=(1,1)",
+    "--config.training.batch_size=4",
+)
 
 
-def test_tables_are_printed_and_written(tmp_path):
+@pytest.fixture
+def compare(request):
+    def run(*arguments):
+        command = [sys.executable, "-m", "experiments.compare", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=request.config.rootpath)
+
+    return run
+
+
+def test_tables_are_printed_and_written(compare, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     figures = {"dataset": "ucf11", "protocol": "paper", "fold": "1", "streams": "rgb"}
     (own / "results.json").write_text(
         json.dumps(figures | {"top1": 0.875, "leak": 0.99, "num_test": 480})
     )
-    done = _run(f"--results={own}", f"--output={tmp_path / 'tables'}")
+    done = compare(f"--results={own}", f"--output={tmp_path / 'tables'}")
     assert done.returncode == 0, done.stderr
     assert "| STFNet here, frames alone | 87.5 |" in done.stdout
     printed, _, written = done.stdout.rpartition("written: ")
@@ -27,8 +47,64 @@ def test_tables_are_printed_and_written(tmp_path):
     assert {"table1_ucf101.tex", "table2_ucf_sports.png", "times.csv"} <= names
 
 
-def test_mistakes_are_one_line(tmp_path):
-    done = _run(f"--results={tmp_path / 'none'}")
+def test_mistakes_are_one_line(compare, tmp_path):
+    done = compare(f"--results={tmp_path / 'none'}")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert "results.json is missing" in done.stderr and not done.stdout
+
+
+@pytest.mark.slow
+def test_rivals_are_trained_and_compared_and_the_same_command_does_nothing_twice(
+    compare, tiny_records, tmp_path
+):
+    arguments = (
+        *STUDY,
+        *(f"--records={tiny_records.folder}", f"--output={tmp_path}"),
+        *("--seeds=2", "--rivals=tsn,c3d", "--rate_factors=1,2", "--cache=features"),
+        "--config.training.frozen_blocks=(5,5)",
+    )
+    done = compare(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("training: ") == 3 * (2 + 1)  # networks, rates and a second seed
+    assert done.stdout.count(": learning rate ") == 3
+    assert (tmp_path / "rivals.md").read_text().strip() in done.stdout
+    figures = json.loads((tmp_path / "rivals.json").read_text())
+    values = {one["value"]: one for one in figures["values"]}
+    assert list(values) == ["stfnet", "tsn", "c3d"]
+    for one in values.values():
+        assert one["seeds"] == [0, 1] and one["prediction"] > 0 and one["training"] > 0
+    assert {one.get("stfnet") for one in values.values()} <= {
+        *(None, "wins", "loses", "cannot be told apart"),
+    }
+    with (tmp_path / "rivals.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 6
+    assert (tmp_path / "rivals.png").stat().st_size > 10_000
+    again = compare(*arguments)
+    assert again.returncode == 0 and "training: " not in again.stdout
+    assert again.stdout.count("finished before: ") == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--study=rivals",), "--config is missing"),
+        (("--seeds=2",), "--seeds has no effect without --study=rivals: leave it out"),
+        ((*STUDY, "--results=run"), "--results has no effect with --study"),
+        ((*STUDY, "--rate_factors=1,fast"), "--rate_factors=1,fast are not numbers above 0"),
+        ((*STUDY, "--rivals=resnet"), "--rivals=resnet: give some of stfnet, two_stream"),
+        ((*STUDY, "--config.model.streams=auto"), "the configuration chooses its streams"),
+        ((*STUDY, "--config.model.streams=rgb"), "the study rivals needs model.streams=both"),
+    ],
+)
+def test_a_mistake_of_the_study_is_one_line_and_leaves_nothing(
+    compare, tiny_records, tmp_path, arguments, message
+):
+    output = tmp_path / "out"
+    places = ()
+    if "--config=experiments/configs/synthetic.py" in arguments:
+        places = (f"--records={tiny_records.folder}", f"--output={output}")
+    done = compare(*arguments, *places)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+    assert message in done.stderr and not output.exists()

@@ -39,6 +39,8 @@ PRINTED_BY = {
     "experiments/ablation/studies.py": ["ablate"],
     "experiments/ablation/runs.py": ["ablate"],
     "experiments/ablation/tables.py": ["ablate"],
+    "experiments/rivals/study.py": ["compare"],
+    "experiments/rivals/tables.py": ["compare"],
     "stfnet/run/division.py": ["train"],
     "stfnet/run/folder.py": ["train"],
     "preprocessing/preparation/parts.py": ["prepare"],

@@ -83,6 +83,30 @@ def test_fc6_reads_the_features_in_the_order_of_vgg16s_fc1(vgg16, write_vgg16, t
     np.testing.assert_allclose(np.asarray(fc6(features))[0], top(features[0]), rtol=1e-4)
 
 
+def test_fc6_and_fc7_of_each_stream_of_a_rival_are_vgg16s_fc1_and_fc2(vgg16, write_vgg16, tmp_path):
+    clip = ClipConfig(num_frames=2, flow_length=1, image_size=32)
+    config = ModelConfig(3, clip, fc6_units=8, architecture="two_stream")
+    model = build_stfnet(config)
+    rng = np.random.default_rng(3)
+    fc1 = rng.normal(size=(512, 8)), rng.normal(size=8)
+    fc2 = rng.normal(size=(8, 8)), rng.normal(size=8)
+    path = write_vgg16(tmp_path / "full.h5", {**_layers(vgg16), "fc1": fc1, "fc2": fc2})
+    load_vgg16_weights(model, path, fc6_init="imagenet")
+    for stream in ("rgb", "flow"):
+        for number, want in ((6, fc1), (7, fc2)):
+            got = model.get_layer(f"{stream}_fc{number}").get_weights()
+            for one, other in zip(got, want, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_a_rival_without_fc6_refuses_vgg16s(notop):
+    clip = ClipConfig(num_frames=2, flow_length=1, image_size=32)
+    with pytest.raises(UserError, match="the network has none: set fc6_init=random"):
+        load_vgg16_weights(
+            build_stfnet(ModelConfig(3, clip, architecture="tsn")), notop, fc6_init="imagenet"
+        )
+
+
 def test_weights_inside_a_whole_saved_model_are_found(model, vgg16, notop, tmp_path):
     whole = tmp_path / "whole.h5"
     with h5py.File(whole, "w") as file, h5py.File(notop) as source:

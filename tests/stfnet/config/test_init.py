@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from stfnet import plans
+from stfnet.clips import plans
 from stfnet.config import ModelConfig, TrainingConfig
 from stfnet.model import MERGES
 

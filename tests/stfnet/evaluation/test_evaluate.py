@@ -12,7 +12,8 @@ import pytest
 from preprocessing import records
 from preprocessing.errors import UserError
 from preprocessing.records import DamagedRecordError
-from stfnet import ClipConfig, ModelConfig, build_stfnet, input_pipeline, plans, run
+from stfnet import ClipConfig, ModelConfig, build_stfnet, run
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import baselines
 from stfnet.evaluation import evaluate as evaluation

@@ -98,6 +98,7 @@ def test_the_mean_of_folds_is_the_mean_of_their_figures():
     assert mean["top1"] == pytest.approx(0.6)
     assert mean["top1_deviation"] == pytest.approx(0.2 / 2**0.5)
     assert (mean["num_test"], mean["fold"], mean["num_classes"]) == (10, "1,group02", 10)
+    assert mean["architecture"] == "stfnet"
     assert mean["folds"]["group02"]["top1"] == 0.7
     assert mean["folds"]["group02"]["certificate"] == {"parts_sha256": "4"}
 

@@ -5,7 +5,8 @@ import pytest
 
 from preprocessing import flow, records
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, build_stfnet, input_pipeline, plans
+from stfnet import ClipConfig, ModelConfig, build_stfnet
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import report_clips
 from stfnet.evaluation.report_clips import FOOT, HEAD, SIDE, Recognised

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from preprocessing import records
-from stfnet import build_stfnet, plans, run
+from stfnet import build_stfnet, run
+from stfnet.clips import plans
 from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
 from stfnet.evaluation import timing
 from stfnet.inference.clip import read_clip

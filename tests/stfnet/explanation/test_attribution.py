@@ -1,5 +1,7 @@
 """Attributions against NumPy in float64, and against what a network must be looking at."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -220,3 +222,44 @@ def test_the_frames_of_the_linear_path_count_as_computed_by_hand(randomize):
 def test_a_network_without_a_linear_path_has_no_importance_of_it():
     model = build_stfnet(ModelConfig(**SMALL))
     assert attribution.linear_importance(model, _clip(model.config), 0) == {}
+
+
+def test_a_network_without_branches_has_the_importance_of_its_maps():
+    # y = k . mean over frames and cells, so leaving out frame t takes k . (x_t - others) / T.
+    maps = keras.Input((4, 2, 2, 3))
+    x = keras.layers.Identity(name="fusion")(maps)
+    model = keras.Model(maps, keras.layers.Dense(2, name="logits")(ops.mean(x, axis=(1, 2, 3))))
+    fused = tf.random.stateless_normal((1, 4, 2, 2, 3), seed=(0, 1))
+    kernel = np.float64(model.get_layer("logits").kernel)[:, 1]
+    scores = np.float64(fused)[0].mean(axis=(1, 2)) @ kernel
+    want = [(scores[t] - np.delete(scores, t).mean()) / 4 for t in range(4)]
+    importance = attribution.frame_importance(model, fused, 1)
+    assert list(importance) == [attribution.MAPS] and attribution.branches(model) == []
+    np.testing.assert_allclose(importance["maps"].left_out, want, atol=1e-5)
+    np.testing.assert_allclose(importance["maps"].gradient, want, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "branches"),
+    [
+        ({"architecture": "tsn"}, ["maps"]),
+        ({"architecture": "two_stream_fusion"}, ["maps"]),
+        ({"architecture": "soft_attention", "streams": "rgb"}, ["maps"]),
+        ({"architecture": "two_stream_lstm", "streams": "rgb"}, ["conv", "fc"]),
+    ],
+)
+def test_a_rival_is_explained(settings, branches):
+    settings |= {"rgb_input": "unit", "flow_input": "pixels"}
+    settings["clip"] = dataclasses.replace(CLIP, image_size=48)
+    config = ModelConfig(**SMALL | settings)
+    explanation = attribution.explain_clip(build_stfnet(config), "abc", _clip(config), 1)
+    assert list(explanation.importance) == branches
+    assert explanation.grad_cam.shape == (4, 3, 3) and explanation.grad_cam.min() >= 0
+    for importance in explanation.importance.values():
+        assert importance.left_out.shape == (4,) and np.abs(importance.left_out).max() > 0
+
+
+def test_a_rival_without_maps_of_frames_says_so_in_one_line():
+    config = ModelConfig(**SMALL, architecture="c3d", streams="rgb")
+    with pytest.raises(UserError, match=r"architecture=c3d has no map of each frame.*: explain a"):
+        attribution.explain_clip(build_stfnet(config), "abc", _clip(config))

@@ -9,7 +9,8 @@ import pytest
 
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
-from stfnet import build_stfnet, plans, sampling
+from stfnet import build_stfnet, sampling
+from stfnet.clips import plans
 from stfnet.config import ClipConfig
 from stfnet.frame_features import networks
 from stfnet.inference import prediction
@@ -128,4 +129,10 @@ def test_records_of_another_size_are_refused_and_other_classes_are_not(tiny_reco
         networks.run_network(tiny_records, workdir)
     workdir = make_run(clip=dataclasses.replace(CLIP, flow_bound=15.0))
     with pytest.raises(UserError, match=r"experiments.prepare --flow_bound=15.0"):
+        networks.run_network(tiny_records, workdir)
+
+
+def test_a_run_without_vgg16_is_refused(tiny_records, make_run):
+    workdir = make_run(architecture="c3d", streams="rgb")
+    with pytest.raises(UserError, match="architecture=c3d, which has no features of single frames"):
         networks.run_network(tiny_records, workdir)

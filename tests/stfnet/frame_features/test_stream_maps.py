@@ -14,9 +14,11 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
-from stfnet import ClipConfig, ModelConfig, input_pipeline, plans, run
+from stfnet import ClipConfig, ModelConfig, run
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.frame_features import stream_maps
+from stfnet.layers.score_average import training_logits
 from stfnet.training import loop
 from stfnet.training.preemption import Preempted
 
@@ -311,6 +313,28 @@ def test_what_cannot_be_trained_on_maps_is_refused(tiny_records, changes, worker
         model = dataclasses.replace(MODEL, **levels)
         stream_maps.check(_config(tiny_records, model, **changes), workers)
     stream_maps.check(_config(tiny_records), 1)
+
+
+def test_a_network_without_vgg16_is_refused(tiny_records):
+    model = dataclasses.replace(MODEL, architecture="c3d", streams="rgb")
+    config = _config(tiny_records, model, frozen_blocks=(0, 0))
+    with pytest.raises(UserError, match="architecture=c3d has none: leave --cache=features out"):
+        stream_maps.check(config, 1)
+
+
+def test_the_head_can_end_at_the_scores_of_frames(tiny_records):
+    model = loop.make_model(
+        _config(tiny_records, dataclasses.replace(MODEL, architecture="two_stream"))
+    )
+    scores, weights = training_logits(model)
+    head, whole = stream_maps.head(model, 4, scores), stream_maps.head(model, 4)
+    maps = {
+        name: np.random.default_rng(0).uniform(0, 1, (1, *x.shape[1:])).astype("float16")
+        for name, x in head.input.items()
+    }
+    frames = np.asarray(head(maps))
+    assert frames.shape == (1, len(weights), model.config.num_classes)
+    np.testing.assert_allclose(model.get_layer("logits")(frames), whole(maps), rtol=1e-5, atol=1e-6)
 
 
 def test_a_dataset_that_was_read_does_not_keep_the_network(tiny_records, tmp_path):

@@ -8,7 +8,8 @@ import tensorflow as tf
 from preprocessing import flow, records
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
-from stfnet import input_pipeline, sampling
+from stfnet import sampling
+from stfnet.clips import input_pipeline
 from stfnet.config import ClipConfig
 from stfnet.inference.clip import FieldEncoder, read_clip, stack
 

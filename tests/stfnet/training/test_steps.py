@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from stfnet import ClipConfig, ModelConfig
 from stfnet.config import RunConfig, TrainingConfig
+from stfnet.layers.score_average import ScoreAverage
 from stfnet.training import loop
 from stfnet.training.schedule import make_optimizer
 from stfnet.training.steps import DistributedSteps
@@ -128,6 +129,38 @@ def test_validation_counts_each_clip_with_its_weight(linear, small_batch, accumu
     assert results["count"] == 5
     assert results["correct"] == np.trace(confusion)
     np.testing.assert_array_equal(results["confusion"], confusion)
+
+
+def test_a_network_that_averages_scores_learns_from_each_of_them(small_batch):
+    keras.utils.set_random_seed(0)
+    rgb = keras.Input((2, 4, 4, 3), dtype="uint8", name="rgb")
+    frames = keras.layers.Reshape((2, 48))(keras.layers.Rescaling(1 / 255)(rgb))
+    dense = keras.layers.Dense(3, name="scores")
+    logits = ScoreAverage([1, 3], name="logits")(dense(frames))
+    model = keras.Model({"rgb": rgb}, keras.layers.Softmax()(logits))
+    training = TrainingConfig(batch_size=6, optimizer="sgd", accumulation_steps=2)
+    optimizer = make_optimizer(training, RATE)
+    steps = DistributedSteps(model, optimizer, training, tf.distribute.get_strategy())
+    kernel, bias = (np.asarray(w, np.float64) for w in (dense.kernel, dense.bias))
+    x = small_batch["rgb"].reshape(6, 2, 48) / 255.0
+    z = np.exp(x @ kernel + bias)
+    p = z / z.sum(-1, keepdims=True)  # clip, frame, class
+    y = np.eye(3)[small_batch["label"]]
+    weight, of_frames = small_batch["weight"], np.array([0.25, 0.75])
+    losses = -(of_frames * np.log((p * y[:, None]).sum(-1))).sum(1)
+    mean = np.einsum("s,bsc->bc", of_frames, p)
+
+    tested = {name: value.numpy() for name, value in steps.test(_tensors(small_batch)).items()}
+    assert tested["loss"] == pytest.approx((losses * weight).sum(), rel=1e-4)
+    right = mean.argmax(1) == small_batch["label"]
+    assert tested["correct"] == right[:5].sum()
+    trained = {name: float(value) for name, value in steps.train(_tensors(small_batch)).items()}
+    assert trained["loss"] == pytest.approx((losses * weight).sum() / 6, rel=1e-4)
+    assert trained["correct"] == right.sum()
+    slope = (weight[:, None, None] * of_frames[:, None] * (p - y[:, None])) / 6
+    np.testing.assert_allclose(dense.bias, bias - RATE * slope.sum((0, 1)), atol=1e-5)
+    gradient = np.einsum("bsf,bsc->fc", x, slope)
+    np.testing.assert_allclose(dense.kernel, kernel - RATE * gradient, atol=1e-5)
 
 
 def test_a_step_says_whether_a_process_must_stop(linear, small_batch):

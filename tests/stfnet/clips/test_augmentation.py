@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stfnet import augmentation
+from stfnet.clips import augmentation
 
 
 def test_mirroring_turns_the_picture_and_the_x_flow():

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from preprocessing.records import DamagedRecordError
 from preprocessing.records.reader import RecordReader
-from stfnet import ClipConfig, ModelConfig, augmentation, input_pipeline, plans, sampling
+from stfnet import ClipConfig, ModelConfig, sampling
+from stfnet.clips import augmentation, input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, plans
+from stfnet import ClipConfig, ModelConfig
+from stfnet.clips import plans
 from stfnet.config import RunConfig, TrainingConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)

@@ -12,9 +12,9 @@ import tensorflow as tf
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet.augmentation import augmenter
+from stfnet.clips.augmentation import augmenter
+from stfnet.clips.plans import ClipPlan
 from stfnet.config import ClipConfig
-from stfnet.plans import ClipPlan
 
 PREFETCHED_BATCHES = 2
 

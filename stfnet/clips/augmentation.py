@@ -4,7 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from stfnet.plans import CROPPED, MIRRORED
+from stfnet.clips.plans import CROPPED, MIRRORED
 
 
 def mirror(rgb, fields):

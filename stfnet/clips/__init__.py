@@ -1,0 +1,1 @@
+"""Clips to batches: an epoch as pure data, its clips mirrored and cropped, read from records."""

@@ -1,0 +1,137 @@
+"""Soft attention over the cells of each frame (Sharma et al. 2015).
+
+A stack of three LSTMs reads, at each frame, the mean of the map's K cells under weights that the
+top LSTM's last state gives, and classifies at every frame by a hidden layer (tanh) and a softmax;
+the scores are averaged over the clip, and every frame's is learned from. The paper's maps are
+GoogLeNet's last, 7 x 7 x 1024; here VGG-16's after pool5, 7 x 7 x 512. Its attention penalty is 0
+here, one of the three values that it tries. Left open by its text are the width of the hidden
+layer (here as the LSTMs) and the networks that give the first states (here one layer with tanh for
+each state); it gives no figure of parameters, so the count is arithmetic.
+
+Reference:
+    Sharma, Kiros & Salakhutdinov, "Action recognition using visual attention", 2015, sections 3.2
+    and 3.3, Eqs. 1 to 6.
+"""
+
+import keras
+from keras import ops
+
+from stfnet.layers.layer_norm_lstm import LayerNormLSTMCell
+from stfnet.layers.score_average import score_dtype
+from stfnet.rivals import parts
+
+
+@keras.saving.register_keras_serializable(package="stfnet")
+class AttentionLSTM(keras.layers.Layer):
+    """LSTMs that choose, at each frame, which cells of the map they read.
+
+    With X_t the K cells of frame t (K, D), and h_t the state of the last of the LSTMs:
+
+        l_t = softmax(W h_{t-1})           (K,)    Eq. 4
+        x_t = sum_i l_{t,i} X_{t,i}        (D,)    Eq. 5
+        h_t = LSTMs(x_t)
+
+    The first states of LSTM n are c = tanh(A_n m + a_n) and h = tanh(B_n m + b_n), of the mean m of
+    all cells of all frames (Eq. 6).
+
+    Args:
+        units: of each LSTM.
+        layers: number of LSTMs.
+        dropout: rate of what each LSTM reads.
+
+    Call arguments:
+        cells: floating (B, T, K, D). Only B may be unknown.
+        training: whether dropout is on.
+
+    Returns:
+        h_t of the last LSTM at each frame, (B, T, units).
+    """
+
+    def __init__(self, units, layers=1, dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.layers, self.dropout = units, layers, dropout
+        settings = {"dtype": self.dtype_policy}
+        self.cells = [
+            LayerNormLSTMCell(units, normalize="none", name=f"cell_{n}", **settings)
+            for n in range(layers)
+        ]
+        self.first = {
+            f"{state}_{n}": keras.layers.Dense(
+                units, activation="tanh", name=f"first_{state}_{n}", **settings
+            )
+            for n in range(layers)
+            for state in "ch"
+        }
+        self.drop = keras.layers.Dropout(dropout, **settings)
+
+    def build(self, input_shape):
+        batch, _, cells, channels = input_shape
+        self.attention = self.add_weight(
+            shape=(self.units, cells), initializer="glorot_uniform", name="attention"
+        )
+        for n, cell in enumerate(self.cells):
+            cell.build((batch, channels if n == 0 else self.units))
+        for dense in self.first.values():
+            dense.build((batch, channels))
+
+    def attend(self, h, cells):
+        """The weights l_t (B, K) and x_t (B, D) from h_{t-1} (B, units) and X_t (B, K, D)."""
+        scores = ops.matmul(ops.cast(h, self.compute_dtype), self.attention)
+        weights = ops.softmax(ops.cast(scores, score_dtype(self.dtype_policy)))
+        rows = ops.expand_dims(ops.cast(weights, self.compute_dtype), 1)  # b 1 k
+        return weights, ops.squeeze(ops.matmul(rows, cells), 1)
+
+    def call(self, cells, training=False):
+        mean = ops.mean(cells, axis=(1, 2))
+        states = [
+            (self.first[f"h_{n}"](mean), self.first[f"c_{n}"](mean)) for n in range(self.layers)
+        ]
+        outputs = []
+        for t in range(cells.shape[1]):
+            _, x = self.attend(states[-1][0], cells[:, t])
+            for n, cell in enumerate(self.cells):
+                x = self.drop(x, training=training)
+                states[n] = cell.step(cell.project(x), *states[n], training=training)
+                x = ops.cast(states[n][0], self.compute_dtype)
+            outputs.append(x)
+        return ops.stack(outputs, axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:2], self.units)
+
+    def get_config(self):
+        own = {"units": self.units, "layers": self.layers, "dropout": self.dropout}
+        return {**super().get_config(), **own}
+
+
+def logits(config, maps, dtype):
+    """Logits (B, classes), the layer `logits`, from the maps of the frames.
+
+    Args:
+        config: ModelConfig, with `soft_attention`.
+        maps: `rgb` -> maps, (B, T, h, w, D).
+        dtype: dtype policy.
+    """
+    own = config.soft_attention
+    x = parts.pool5(maps["rgb"])
+    _, frames, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, frames, height * width, channels))  # b t (h w) c
+    x = AttentionLSTM(
+        own.lstm_units, own.lstm_layers, own.dropout, dtype=dtype, name="attention_lstm"
+    )(x)
+    x = keras.layers.Dropout(own.dropout, dtype=dtype, name="dropout_lstm")(x)
+    x = keras.layers.Dense(own.lstm_units, activation="tanh", dtype=dtype, name="hidden")(x)
+    x = keras.layers.Dropout(own.dropout, dtype=dtype, name="dropout_hidden")(x)
+    scores = parts.class_scores(config, x, "rgb_scores", dtype)
+    return parts.averaged([scores], [1] * frames, dtype)
+
+
+def multiply_adds(config):
+    """Of one clip, from the maps to the logits."""
+    own, channels = config.soft_attention, config.map_channels
+    units, cells = own.lstm_units, parts.pooled_features(config) // channels
+    frame = units * cells + cells * channels  # the weights of the cells, and their mean
+    frame += parts.lstm_multiply_adds(channels, units)
+    frame += (own.lstm_layers - 1) * parts.lstm_multiply_adds(units, units)
+    frame += units * units + units * config.num_classes
+    return config.clip.num_frames * frame + 2 * own.lstm_layers * channels * units

@@ -1,0 +1,31 @@
+"""LRCN: fc6 of every frame to an LSTM, a score at every frame."""
+
+import numpy as np
+import pytest
+
+from stfnet import ModelConfig
+
+
+@pytest.mark.parametrize("streams", ["both", "rgb"])
+def test_clips_to_probabilities(check, tiny, tmp_path, streams):
+    check(tiny("lrcn", streams=streams), tmp_path)
+
+
+def test_parameters_of_the_papers_text(counts):
+    found = counts(ModelConfig(101, streams="rgb", architecture="lrcn"))
+    assert found == {
+        "rgb_stream": 14_714_688,
+        "rgb_fc6": 102_764_544,
+        "lstm_rgb": 4 * 256 * (4096 + 256 + 1),  # four gates with a bias
+        "rgb_scores": 257 * 101,
+    }
+
+
+def test_a_score_at_every_frame_of_the_lstm(restated, tiny, numpy_pool5, softmax):
+    one = restated(tiny("lrcn"))
+    scores = []
+    for stream, maps in one.maps.items():
+        fc6 = np.maximum(one.dense(f"{stream}_fc6", numpy_pool5(maps).reshape(2, 3, -1)), 0)
+        scores.append(softmax(one.dense(f"{stream}_scores", one.lstm(f"lstm_{stream}", fc6))))
+    want = np.concatenate(scores, axis=1).mean(axis=1)
+    np.testing.assert_allclose(one.answers, want, rtol=1e-9)

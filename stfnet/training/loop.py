@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import logging
 import math
@@ -88,16 +87,15 @@ def train(
 
     maps: Features | None = None
 
-    def read(plan: plans.ClipPlan, batch_size: int, augmentation: str = "none") -> tf.data.Dataset:
+    def read(plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
         """The clips of a plan, or their maps in a stage that reads maps."""
         if maps:
             return map_dataset(maps, record_set, plan, config, batch_size)
-        return input_pipeline.clip_dataset(record_set, plan, clip, batch_size, augmentation, reader)
+        return input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader)
 
-    def clips(plan: plans.ClipPlan, augmentation: str = "none") -> Iterable:
+    def clips(plan: plans.ClipPlan) -> Iterable:
         """This worker's clips of a plan."""
-        part = functools.partial(read, augmentation=augmentation)
-        return _worker_batches(strategy, plan, size, part)
+        return _worker_batches(strategy, plan, size, read)
 
     def evaluation_plan(positions: np.ndarray, clips_per_video: int = 1) -> plans.ClipPlan:
         grid = training.frame_grid
@@ -179,7 +177,7 @@ def train(
 
             # A step a batch.
             watch = logs.Stopwatch()
-            for batch in watch.waiting(clips(plan[first * size :], training.augmentation)):
+            for batch in watch.waiting(clips(plan[first * size :])):
                 rate = learning_rate(training, stage, epoch * batches + progress.batch, batches)
                 steps.optimizer.learning_rate = rate
                 listeners.on_train_batch_begin(progress.batch)

@@ -93,12 +93,15 @@ def _recurrence(_):
     for scanned, xla in itertools.product((False, True), repeat=2):
         name = f"LSTMs {'scanned' if scanned else 'unrolled'}{', XLA' * xla}"
         row = in_new_process(start_measurements.recurrence, scanned, xla, FLAGS.repeats)
+        measured[name] = row
+        if "failed" in row:
+            print(f"{name:24} {row['failed']}", flush=True)
+            continue
         print(
             f"{name:24} {row['nodes']:6} nodes, tracing {row['tracing']} s, first call "
             f"{row['first']} s, step {row['step']} ms of processor",
             flush=True,
         )
-        measured[name] = row
     return measured
 
 

@@ -181,7 +181,8 @@ def recurrence(begun: float, scanned: bool, xla: bool, repeats: int) -> dict[str
 
     Returns:
         dict: `nodes` of the graph of a training step, processor seconds of `tracing` and of the
-        `first` call, and processor milliseconds of a `step` (median).
+        `first` call, and processor milliseconds of a `step` (median); `failed` where XLA does not
+        compile it.
     """
     from experiments import program
 
@@ -210,7 +211,10 @@ def recurrence(begun: float, scanned: bool, xla: bool, repeats: int) -> dict[str
     def run():
         step()[0].numpy()
 
-    first = timing.seconds(run, time.process_time)
+    try:
+        first = timing.seconds(run, time.process_time)
+    except tf.errors.InvalidArgumentError as error:
+        return {"failed": str(error).splitlines()[0]}
     times = timing.in_turns({"step": run}, repeats, time.process_time)["step"]
     return {
         "nodes": nodes,

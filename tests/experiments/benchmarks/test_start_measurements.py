@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import start_measurements
-from stfnet.layers.layer_norm_lstm import LayerNormLSTM
 
 
 def _where(begun, *arguments):
@@ -30,6 +29,8 @@ def test_parts_follow_each_other():
 
 
 def test_the_scanned_lstm_is_the_one_of_the_network():
+    from stfnet.layers.layer_norm_lstm import LayerNormLSTM
+
     x = np.random.default_rng(0).normal(size=(2, 5, 7)).astype(np.float32)
     for sequences in (True, False):
         ours = LayerNormLSTM(4, return_sequences=sequences)

@@ -147,13 +147,8 @@ class _Order(keras.callbacks.Callback):
 )
 def test_a_steps_figures_are_read_when_the_next_is_launched(tiny_records, tmp_path, minutes, order):
     steps = _Order()
-    config = _config(
-        tiny_records,
-        learning_rates=(3e-3,),
-        max_epochs=(1,),
-        frozen_blocks=(0,),
-        checkpoint_minutes=minutes,
-    )
+    stage = {"learning_rates": (3e-3,), "max_epochs": (1,), "frozen_blocks": (0,)}
+    config = _config(tiny_records, **stage, checkpoint_minutes=minutes)
     loop.train(config, tiny_records, tmp_path, callbacks=[steps])
     assert steps.calls == [*order, ("read", 2)]
 
@@ -247,14 +242,9 @@ class _Weights(keras.callbacks.Callback):
 
 
 def test_the_running_mean_of_the_weights_is_what_is_kept(tiny_records, tmp_path):
-    config = _config(
-        tiny_records,
-        ema=0.5,
-        learning_rates=(3e-3,),
-        max_epochs=(1,),
-        frozen_blocks=(0,),
-        checkpoint_minutes=0.0,  # no step is under way when one is logged
-    )
+    stage = {"learning_rates": (3e-3,), "max_epochs": (1,), "frozen_blocks": (0,)}
+    # With a checkpoint after each, no step is under way when one is logged.
+    config = _config(tiny_records, ema=0.5, **stage, checkpoint_minutes=0.0)
     steps = _Weights()
     loop.train(config, tiny_records, tmp_path, callbacks=[steps])
     mean = steps.kept[0]

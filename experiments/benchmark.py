@@ -1,12 +1,15 @@
 """Measures one part of the project: its speed beside a peer or a bound, or what faults do to it.
 
-    python -m experiments.benchmark network|flow|preparation|input|export|faults [flags]
+    python -m experiments.benchmark NAME [flags]
 
 network      forward pass and training step of the full network, beside peak and peer
 flow         TV-L1 pairs a second, OpenCV and Keras
 preparation  preparation against a bare OpenCV loop over the same pairs
 input        the input pipeline against decoding its JPEGs alone
+start        seconds to the first step of a training and to the label of a video
+growth       time and memory against the number of videos and of classes
 export       an exported model on whole videos against the network on their records
+all          a short run of all of these but export, one after the other
 faults       kills at random moments and damaged files: what is lost, and what is wrong
 """
 
@@ -21,7 +24,10 @@ BENCHMARKS = {
     "flow": "experiments.benchmarks.flow",
     "preparation": "experiments.benchmarks.preparation",
     "input": "experiments.benchmarks.input",
+    "start": "experiments.benchmarks.start",
+    "growth": "experiments.benchmarks.growth",
     "export": "experiments.benchmarks.export",
+    "all": "experiments.benchmarks.everything",
     "faults": "experiments.benchmarks.faults.__main__",
 }
 

@@ -105,11 +105,12 @@ def predict(model, config):
     ranking = prediction.rank(probabilities, config.classes, FLAGS.top)
     width = max(len(name) for name, _ in ranking)
     for name, probability in ranking:
-        print(f"{name:<{width}}  {probability:6.1%}")
+        show(f"{name:<{width}}  {probability:6.1%}")
     annotated = annotated_file()
-    annotation.write_annotated(annotated, FLAGS.video, clip, config.model.clip, ranking)
     path = annotated.with_name("prediction.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
     prediction.write_result(path, FLAGS.video, FLAGS.model, config.name, ranking, clip)
+    annotation.write_annotated(annotated, FLAGS.video, clip, config.model.clip, ranking)
     print(f"written: {path}, {annotated}")
     return 0
 

@@ -3,7 +3,9 @@
 import functools
 import itertools
 import statistics
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +55,12 @@ def _iterate(dataset):
         pass
 
 
-def _seconds_in_turns(datasets, rounds):
+def _seconds_in_turns(datasets, rounds, clock=time.perf_counter):
     """Seconds to iterate over each dataset, one a round, in rounds in which all take turns."""
     for dataset in datasets.values():
         _iterate(dataset)  # traces, and fills the page cache
     works = {name: functools.partial(_iterate, dataset) for name, dataset in datasets.items()}
-    return timing.in_turns(works, rounds)
+    return timing.in_turns(works, rounds, clock)
 
 
 def decoding(images: Sequence[Sequence[bytes]], grey_from: int):
@@ -79,6 +81,19 @@ def decoding(images: Sequence[Sequence[bytes]], grey_from: int):
     ).prefetch(tf.data.AUTOTUNE)
 
 
+def _training_plan(record_set, clip, num_clips, augmentation="none"):
+    """The same clips for every augmentation."""
+    from stfnet.clips import plans
+    from stfnet.config import TrainingConfig
+
+    positions = np.arange(len(record_set.videos))
+    training = TrainingConfig(
+        clips_per_video=-(-num_clips // len(positions)), augmentation=augmentation
+    )
+    plan = plans.plan_training(record_set, positions, clip, training, 0, 0)
+    return plan[np.arange(num_clips)]
+
+
 def measure_pipeline(record_set, clip, num_clips: int, rounds: int) -> dict[str, Any]:
     """Speed of the pipeline, with and without cache, and of decoding alone.
 
@@ -93,13 +108,10 @@ def measure_pipeline(record_set, clip, num_clips: int, rounds: int) -> dict[str,
         `share`, the median over the rounds of the speed relative to `BOUND`.
     """
     from preprocessing.records import reader
-    from stfnet.clips import input_pipeline, plans
-    from stfnet.config import TrainingConfig
+    from stfnet.clips import input_pipeline
 
     positions = np.arange(len(record_set.videos))
-    training = TrainingConfig(clips_per_video=-(-num_clips // len(positions)))
-    plan = plans.plan_training(record_set, positions, clip, training, 0, 0)
-    plan = plan[np.arange(num_clips)]
+    plan = _training_plan(record_set, clip, num_clips)
     images = clip_images(record_set, plan)
     times = _seconds_in_turns(
         {
@@ -121,6 +133,87 @@ def measure_pipeline(record_set, clip, num_clips: int, rounds: int) -> dict[str,
             "share": round(statistics.median(ratios), 3),
         }
     return figures
+
+
+def measure_augmentation(
+    record_set, clip, num_clips: int, rounds: int
+) -> dict[str, dict[str, float]]:
+    """What each augmentation costs the processor, in batches of 8, and what the step's part costs.
+
+    Args:
+        record_set: RecordSet.
+        clip: ClipConfig of the records.
+        num_clips: read in each timing; a multiple of 8.
+        rounds: of timings.
+
+    Returns:
+        dict: for each value of `training.augmentation` a dict of `input_ms`, milliseconds of
+        processor time a clip in the input pipeline, `ratio`, the median over the rounds of that to
+        the same without augmentation, `clips_per_second_a_core`, and `step_ms`, milliseconds a
+        clip of what the training step does before its network: wall time of a GPU, where there is
+        one, else processor time.
+    """
+    import tensorflow as tf
+
+    from stfnet.clips import input_pipeline
+
+    kinds = ("none", "flip", "crop", "flip_crop")
+    datasets = {
+        kind: input_pipeline.clip_dataset(
+            record_set, _training_plan(record_set, clip, num_clips, kind), clip, 8
+        )
+        for kind in kinds
+    }
+    times = _seconds_in_turns(datasets, rounds, time.process_time)
+    clock = time.perf_counter if tf.config.list_physical_devices("GPU") else time.process_time
+    prepare = tf.function(input_pipeline.network_inputs)
+    batches = {kind: next(iter(dataset)) for kind, dataset in datasets.items()}
+
+    def compute(batch):
+        prepare(batch)["flow"][0, 0, 0, 0, 0].numpy()  # waits for a GPU
+
+    works = {kind: functools.partial(compute, batch) for kind, batch in batches.items()}
+    timing.in_turns(works, 1)  # compiles
+    steps = timing.in_turns(works, rounds, clock)
+    figures = {}
+    for kind in kinds:
+        milliseconds = 1e3 * statistics.median(times[kind]) / num_clips
+        figures[kind] = {
+            "input_ms": round(milliseconds, 2),
+            "ratio": round(timing.median_ratio(times, kind, "none"), 3),
+            "clips_per_second_a_core": round(1e3 / milliseconds, 1),
+            "step_ms": round(1e3 * statistics.median(steps[kind]) / 8, 2),
+        }
+    return figures
+
+
+def measure_threads(record_set, clip, num_clips: int, rounds: int) -> dict[str, float]:
+    """Reading clips with two threads against one.
+
+    Returns:
+        dict: `speed`, clips a second of two threads to those of one (2 at best, on two idle cores),
+        and `processor`, the processor time of a clip with two threads to that with one (1 at best);
+        medians over the rounds.
+    """
+    from preprocessing.records import reader
+
+    records_reader = reader.RecordReader(record_set)
+    plan = _training_plan(record_set, clip, num_clips)
+    parts = [plan[np.arange(k, k + 4)] for k in range(0, num_clips, 4)]
+
+    def read(threads):
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(lambda p: records_reader.clips(p.video, p.frames, p.flow), parts):
+                pass
+
+    works = {str(threads): functools.partial(read, threads) for threads in (1, 2)}
+    read(2)  # checks the records
+    wall = timing.in_turns(works, rounds)
+    processor = timing.in_turns(works, rounds, time.process_time)
+    return {
+        "speed": round(timing.median_ratio(wall, "1", "2"), 3),
+        "processor": round(timing.median_ratio(processor, "2", "1"), 3),
+    }
 
 
 def layouts(planes: np.ndarray) -> dict[str, list[bytes]]:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call of `work`."""
-    begun = time.perf_counter()
+def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of one call of `work`: wall time, or with `time.process_time` all its threads'."""
+    begun = clock()
     work()
-    return time.perf_counter() - begun
+    return clock() - begun
 
 
 def repeated(work: Callable[[], object], repeats: int) -> list[float]:
@@ -31,10 +31,25 @@ def best(work: Callable[[], object], repeats: int) -> float:
     return min(seconds(work) for _ in range(repeats))
 
 
-def in_turns(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Wall times by name, one a round, in rounds in which each work is called once."""
+def in_turns(
+    works: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Seconds by name, one a round, in rounds in which each work is called once.
+
+    Args:
+        works: what is timed.
+        rounds: of turns.
+        clock: of `seconds`.
+    """
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            times[name].append(seconds(work))
+            times[name].append(seconds(work, clock))
     return times
+
+
+def median_ratio(times: Mapping[str, list[float]], name: str, base: str) -> float:
+    """Median over the rounds of `in_turns` of a work's seconds to those of another."""
+    return statistics.median(a / b for a, b in zip(times[name], times[base], strict=True))

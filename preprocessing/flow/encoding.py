@@ -3,6 +3,8 @@
 import numpy as np
 
 BOUND = 20.0  # displacement in pixels at the ends of the range, unless another is given
+# Of each encoded displacement, the opposite one: 256 - v; 0, the clipped end, becomes 255.
+OPPOSITE = np.minimum(256 - np.arange(256), 255).astype(np.uint8)
 
 
 def encode(flow: np.ndarray, bound: float = BOUND) -> np.ndarray:

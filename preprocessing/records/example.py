@@ -20,6 +20,7 @@ from typing import IO, Any, NamedTuple, TypedDict
 
 import numpy as np
 
+from preprocessing.flow.encoding import OPPOSITE
 from preprocessing.records import tfrecord
 
 IMAGE_FORMATS = ("jpeg", "png")  # `png` is lossless
@@ -96,6 +97,43 @@ def decode_field(image: bytes | memoryview) -> np.ndarray:
     return gray.reshape(2, -1, gray.shape[1])
 
 
+def put_frame(image: bytes | memoryview, out: np.ndarray, mirrored: bool) -> None:
+    """Decodes a frame into its place in a batch.
+
+    Args:
+        image: of `encode_frame`.
+        out: contiguous uint8 (H, W, 3), to be filled.
+        mirrored: whether left and right are exchanged.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    if not mirrored:
+        out[:] = decode_frame(image)
+        return
+    _codec().flip(decode_frame(image), 1, dst=out)
+
+
+def put_field(image: bytes | memoryview, out: np.ndarray, mirrored: bool) -> None:
+    """Decodes a flow field into its place in a batch.
+
+    Args:
+        image: of `encode_field`.
+        out: contiguous uint8 (2, H, W), to be filled.
+        mirrored: whether left and right are exchanged, by which x displacements change sign too.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    planes = decode_field(image)
+    if not mirrored:
+        out[:] = planes
+        return
+    for plane, place in zip(planes, out, strict=True):
+        _codec().flip(plane, 1, dst=place)
+    _codec().look_up(out[0], OPPOSITE, dst=out[0])
+
+
 def frame_shape(size: int) -> tuple[int, int, int]:
     """Shape of the stored image of a frame of `size` x `size` pixels."""
     return size, size, 3
@@ -126,9 +164,11 @@ def _encoded(image: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
 
 
 class _Codec(NamedTuple):
-    """OpenCV's decoder, its error and its modes."""
+    """OpenCV's decoder, its error and its modes, its mirror and its table."""
 
     imdecode: Callable[[np.ndarray, int], np.ndarray | None]
+    flip: Callable[..., np.ndarray]
+    look_up: Callable[..., np.ndarray]
     error: type[Exception]
     color: int
     gray: int
@@ -142,6 +182,8 @@ def _codec() -> _Codec:
     upright = cv2.IMREAD_IGNORE_ORIENTATION
     return _Codec(
         cv2.imdecode,
+        cv2.flip,
+        cv2.LUT,
         cv2.error,
         cv2.IMREAD_COLOR_RGB | upright,
         cv2.IMREAD_GRAYSCALE | upright,

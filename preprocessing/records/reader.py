@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from preprocessing.records import tfrecord
-from preprocessing.records.example import decode_field, decode_frame, view_example
+from preprocessing.records.example import put_field, put_frame, view_example
 from preprocessing.records.record_set import DamagedRecordError, RecordSet, map_shard
 
 _ALIGNMENT = 64  # bytes, of TensorFlow's tensors
@@ -47,7 +47,11 @@ class RecordReader:
         self._shards.clear()
 
     def clips(
-        self, positions: Iterable[int], frames: np.ndarray, flow: np.ndarray
+        self,
+        positions: Iterable[int],
+        frames: np.ndarray,
+        flow: np.ndarray,
+        flip: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Decodes clips, image by image into their place.
 
@@ -55,6 +59,7 @@ class RecordReader:
             positions: integer array (B,), of the videos in `record_set.videos`.
             frames: integer array (B, T), frame numbers.
             flow: integer array (B, T, L), field numbers.
+            flip: bool (B,), whether a clip is mirrored left to right; None mirrors none.
 
         Returns:
             (rgb, fields): uint8 (B, T, H, W, 3) and uint8 (B, T, L, 2, H, W), x and y plane of
@@ -67,12 +72,13 @@ class RecordReader:
         rgb = _aligned((*frames.shape, size, size, 3))
         fields = _aligned((*flow.shape, 2, size, size))
         for clip, position in enumerate(positions):
+            mirrored = flip is not None and bool(flip[clip])
             with self._naming_damage(position):
                 example = view_example(self._cache.get(position) or self._message(position))
                 for t, number in enumerate(frames[clip]):
-                    rgb[clip, t] = decode_frame(example["frames"][number])
+                    put_frame(example["frames"][number], rgb[clip, t], mirrored)
                 for t, k in np.ndindex(flow.shape[1:]):
-                    fields[clip, t, k] = decode_field(example["flow"][flow[clip, t, k]])
+                    put_field(example["flow"][flow[clip, t, k]], fields[clip, t, k], mirrored)
         return rgb, fields
 
     def _message(self, position: int) -> memoryview:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet.clips.augmentation import augmenter
+from stfnet.clips.augmentation import crop_and_enlarge
 from stfnet.clips.plans import ClipPlan
 from stfnet.config import ClipConfig
 
@@ -51,26 +51,25 @@ def clip_dataset(
     plan: ClipPlan,
     clip: ClipConfig,
     batch_size: int,
-    augmentation: str = "none",
     reader: RecordReader | None = None,
 ) -> tf.data.Dataset:
-    """Reads the clips of a plan, in its order.
+    """Reads the clips of a plan, in its order, mirrored where it says so.
 
     Args:
         record_set: of the records.
         plan: the clips; its length is a multiple of `batch_size`.
         clip: the clip configuration.
         batch_size: clips a batch.
-        augmentation: what the plan may ask for (`none`, `flip`, `crop`, `flip_crop`).
         reader: of the same records; None makes one.
 
     Returns:
         tf.data.Dataset of dictionaries: `rgb` uint8 (B, T, H, W, 3), `fields` uint8
-        (B, T, L, 2, H, W), `label` int64 (B,), `weight` float32 (B,), `video` int64 (B,);
-        `network_inputs` makes the network's inputs of them.
+        (B, T, L, 2, H, W), `label` int64 (B,), `weight` float32 (B,), `video` int64 (B,), and where
+        the plan crops clips `crop` float32 (B, 3); `network_inputs` makes the network's inputs of
+        them.
     """
     decode_clips = (reader or RecordReader(record_set)).clips
-    augment = augmenter(augmentation)
+    cropped = plan.cropped
     size, length = clip.image_size, clip.num_frames
     shapes = (
         (batch_size, length, size, size, 3),
@@ -82,12 +81,12 @@ def clip_dataset(
         # operations would copy them there afterwards.
         images = tf.numpy_function(
             decode_clips,
-            [rows["video"], rows["frames"], rows["flow"]],
+            [rows["video"], rows["frames"], rows["flow"], rows["flip"]],
             [tf.uint8, tf.uint8],
             stateful=False,
         )
-        rgb, fields = augment(rows, *map(tf.ensure_shape, images, shapes))
-        return {"rgb": rgb, "fields": fields}
+        rgb, fields = map(tf.ensure_shape, images, shapes)
+        return {"rgb": rgb, "fields": fields} | ({"crop": rows["crop"]} if cropped else {})
 
     return planned_dataset(record_set, plan, batch_size, read)
 
@@ -128,14 +127,15 @@ def planned_dataset(
 
 
 def network_inputs(batch):
-    """A batch as the network takes it: the planes of the flow fields become channels.
+    """A batch as the network takes it: the planes of the flow fields become channels, crops large.
 
-    Part of the step and not of the pipeline, because the CPU would take half as long for it as for
-    decoding, and the device that trains takes next to no time.
+    Part of the step and not of the pipeline, because the CPU would take half as long for the planes
+    as for decoding, and longer for crops, and the device that trains takes next to no time.
 
     Args:
-        batch: `rgb` uint8 (B, T, H, W, 3) and `fields` uint8 (B, T, L, 2, H, W), of `clip_dataset`;
-            or the streams' maps, of `map_dataset`, which are returned as they are.
+        batch: `rgb` uint8 (B, T, H, W, 3), `fields` uint8 (B, T, L, 2, H, W) and where clips are
+            cropped `crop` float32 (B, 3), of `clip_dataset`; or the streams' maps, of
+            `map_dataset`, which are returned as they are.
 
     Returns:
         Dictionary of `rgb` and `flow`, uint8 (B, T, H, W, 2L), channels x1, y1, x2, y2, ...
@@ -145,4 +145,7 @@ def network_inputs(batch):
     _, frames, length, _, height, width = batch["fields"].shape
     stacks = tf.transpose(batch["fields"], (0, 1, 4, 5, 2, 3))  # b t l xy h w -> b t h w l xy
     stacks = tf.reshape(stacks, (-1, frames, height, width, 2 * length))
-    return {"rgb": batch["rgb"], "flow": stacks}
+    rgb = batch["rgb"]
+    if "crop" in batch:
+        rgb, stacks = crop_and_enlarge(rgb, stacks, batch["crop"])
+    return {"rgb": rgb, "flow": stacks}

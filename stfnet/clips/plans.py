@@ -45,6 +45,11 @@ class ClipPlan:
     def __len__(self) -> int:
         return len(self.video)
 
+    @property
+    def cropped(self) -> bool:
+        """Whether a clip is cropped."""
+        return bool((self.crop[:, 2] < 1).any())
+
     def __getitem__(self, rows: Any) -> "ClipPlan":
         """The clips that a slice or an index array selects."""
         return ClipPlan(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))

@@ -51,9 +51,7 @@ def predict_clips(
     clips = {}
     for flip in views.flips:
         one_way = dataclasses.replace(plan, flip=np.full(len(plan), flip))
-        dataset = input_pipeline.clip_dataset(
-            record_set, one_way, clip, batch_size, "flip" if flip else "none", reader
-        )
+        dataset = input_pipeline.clip_dataset(record_set, one_way, clip, batch_size, reader)
         probabilities = []
         with input_pipeline.naming_damage(reader):
             for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):

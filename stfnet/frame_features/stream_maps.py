@@ -28,7 +28,6 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import sampling
 from stfnet.clips import input_pipeline
-from stfnet.clips.augmentation import mirror
 from stfnet.clips.plans import CROPPED, MIRRORED, ClipPlan
 from stfnet.config import WHOLE_STREAM, WITHOUT_VGG, ModelConfig, RunConfig, to_dict
 from stfnet.layers import vgg_stream
@@ -265,7 +264,7 @@ class Features:
         return self.folders[stream] / f"{position:06d}{'-mirrored' if flip else ''}.npy"
 
     def _compiled(self, stream: str) -> Callable:
-        """Function of (rgb, fields, flip) of FRAMES_AT_ONCE frames: float32 maps of a stream."""
+        """Function of (rgb, fields) of FRAMES_AT_ONCE frames: float32 maps of a stream."""
         clip, model = self._config.model.clip, self._model
         size = clip.image_size
 
@@ -273,13 +272,10 @@ class Features:
             input_signature=(
                 tf.TensorSpec((1, FRAMES_AT_ONCE, size, size, 3), tf.uint8),
                 tf.TensorSpec((1, FRAMES_AT_ONCE, clip.flow_length, 2, size, size), tf.uint8),
-                tf.TensorSpec((), tf.bool),
             )
         )
-        def run(rgb, fields, flip):
-            one = tf.cond(flip, lambda: mirror(rgb[0], fields[0]), lambda: (rgb[0], fields[0]))
-            batch = {"rgb": one[0][None], "fields": one[1][None]}
-            x = input_pipeline.network_inputs(batch)[stream]
+        def run(rgb, fields):
+            x = input_pipeline.network_inputs({"rgb": rgb, "fields": fields})[stream]
             x = model.get_layer(f"{stream}_normalization")(x)
             maps = model.get_layer(f"{stream}_stream")(x, last=self.block)
             return tf.cast(maps[0], tf.float32)
@@ -294,8 +290,8 @@ class Features:
             some = numbers[first : first + FRAMES_AT_ONCE]
             frames = np.pad(some, (0, FRAMES_AT_ONCE - len(some)), mode="edge")
             fields = sampling.flow_indices(frames, video.num_frames, length)
-            clip = reader.clips([position], frames[None], fields[None])
-            pieces.append(run(*clip, flip).numpy()[: len(some)])
+            clip = reader.clips([position], frames[None], fields[None], np.array([flip]))
+            pieces.append(run(*clip).numpy()[: len(some)])
             report(len(some))
         maps = np.concatenate(pieces)
         if not np.abs(maps).max() <= LARGEST:

@@ -4,7 +4,9 @@ Each step (resize, grey, TV-L1, encode) is that of preparing records, so the val
 records without the loss of JPEG.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +93,8 @@ def read_clip(
     }
     wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())
-    encoder = FieldEncoder(config.flow_bound, quality)
-    frames, fields = _read(path, resize, encoder, wanted_frames, wanted_fields)
+    frames, pairs = _read(path, resize, wanted_frames, wanted_fields)
+    fields = _encoded_fields(pairs, config.flow_bound, quality)
     if wanted_frames:
         clip["rgb"] = np.stack([frames[number] for number in frame_numbers.tolist()])
     if wanted_fields:
@@ -117,18 +119,15 @@ def _look_through(path: Path, config: ClipConfig) -> tuple[int, video.Resizer]:
 
 
 def _read(
-    path: Path,
-    resize: video.Resizer,
-    encoder: FieldEncoder,
-    wanted_frames: set[int],
-    wanted_fields: set[int],
-) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    path: Path, resize: video.Resizer, wanted_frames: set[int], wanted_fields: set[int]
+) -> tuple[dict[int, np.ndarray], dict[int, tuple[np.ndarray, np.ndarray]]]:
     """Decodes the video up to the last frame that is needed.
 
     Returns:
-        (frames, fields): frame number -> uint8 (H, W, 3), field number -> uint8 (H, W, 2).
+        (frames, pairs): frame number -> uint8 (H, W, 3), field number -> the two frames that it is
+        between, uint8 (H, W), grayscale.
     """
-    frames, fields = {}, {}
+    frames, grey = {}, {}
     flow_frames = wanted_fields | {number + 1 for number in wanted_fields}
     needed = wanted_frames | flow_frames
     last = max(needed)
@@ -138,9 +137,21 @@ def _read(
             if number in wanted_frames:
                 frames[number] = small
             if number in flow_frames:
-                field = encoder.add(small, wanted=number - 1 in wanted_fields)
-                if field is not None:
-                    fields[number - 1] = field
+                grey[number] = video.grayscale(small)
         if number == last:
             break
-    return frames, fields
+    return frames, {k: (grey[k], grey[k + 1]) for k in sorted(wanted_fields)}
+
+
+def _encoded_fields(
+    pairs: dict[int, tuple[np.ndarray, np.ndarray]], flow_bound: float, quality: str
+) -> dict[int, np.ndarray]:
+    """The encoded flow of each pair, uint8 (H, W, 2), a pair on each core at a time."""
+    solver = flow.Solver(quality=quality)
+
+    def encode(pair):
+        (field,) = solver.fields(pair)
+        return flow.encode(field, flow_bound)
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return dict(zip(pairs, pool.map(encode, pairs.values()), strict=True))

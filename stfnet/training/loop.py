@@ -2,12 +2,10 @@
 
 import contextlib
 import dataclasses
-import functools
-import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -54,8 +52,9 @@ def train(
         workdir: folder of the run.
         strategy: tf.distribute strategy; None for one device.
         callbacks: more Keras callbacks, called on the chief alone. A step's logs have the fields of
-            steps.csv, an epoch's those of history.csv, and those of `on_test_end` the `confusion`
-            matrix too; the positions of the validation videos are `params["validated"]`.
+            steps.csv and come when the next step may be under way already. An epoch's logs have the
+            fields of history.csv, and those of `on_test_end` the `confusion` matrix too; the
+            positions of the validation videos are `params["validated"]`.
         cache_in_memory: whether the records of training and validation are read into memory once.
         features_folder: where the maps of frozen blocks are kept. The stages until whose end blocks
             keep their initial weights then read them, and compute the blocks after these alone.
@@ -89,16 +88,15 @@ def train(
 
     maps: Features | None = None
 
-    def read(plan: plans.ClipPlan, batch_size: int, augmentation: str = "none") -> tf.data.Dataset:
+    def read(plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
         """The clips of a plan, or their maps in a stage that reads maps."""
         if maps:
             return map_dataset(maps, record_set, plan, config, batch_size)
-        return input_pipeline.clip_dataset(record_set, plan, clip, batch_size, augmentation, reader)
+        return input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader)
 
-    def clips(plan: plans.ClipPlan, augmentation: str = "none") -> Iterable:
+    def clips(plan: plans.ClipPlan) -> Iterable:
         """This worker's clips of a plan."""
-        part = functools.partial(read, augmentation=augmentation)
-        return _worker_batches(strategy, plan, size, part)
+        return strategies.batches(strategy, plan, size, read)
 
     def evaluation_plan(positions: np.ndarray, clips_per_video: int = 1) -> plans.ClipPlan:
         grid = training.frame_grid
@@ -125,6 +123,31 @@ def train(
         save()
         strategies.wait_for_all(strategy)  # the chief may still be writing
         raise Preempted(f"saved at step {progress.step}; the same command resumes the run")
+
+    def finish_step(
+        sums: Mapping[str, tf.Tensor],
+        rate: float,
+        plan: plans.ClipPlan,
+        first: int,
+        watch: logs.Stopwatch,
+    ) -> bool:
+        """Waits for a step's figures, counts and logs it; whether the run must stop."""
+        figures = {name: float(value) for name, value in sums.items()}
+        rows = plan.video[progress.batch * size : (progress.batch + 1) * size]
+        _check_finite(figures, training, progress.step, record_set, rows)
+        row = {
+            "step": progress.step,
+            "stage": progress.stage + 1,
+            "epoch": progress.epoch + 1,
+            "loss": figures["loss"],
+            "accuracy": figures["correct"] / size,
+            "learning_rate": rate,
+            "gradient_norm": figures["gradient_norm"],
+        }
+        progress.add_step(figures["loss"], figures["correct"])
+        speed = watch.figures((progress.batch - first) * size)
+        listeners.on_train_batch_end(progress.batch - 1, row | speed)
+        return sigterm.stops(figures, strategy)
 
     with contextlib.ExitStack() as stack:
         sigterm = stack.enter_context(Sigterm())
@@ -178,32 +201,30 @@ def train(
             first = progress.batch
             listeners.on_epoch_begin(len(progress.history))
 
-            # A step a batch.
+            # A step a batch. The figures of a step are read when the next one has been launched, so
+            # that a device never waits for them; before a checkpoint, none is under way.
             watch = logs.Stopwatch()
-            for batch in watch.waiting(clips(plan[first * size :], training.augmentation)):
-                rate = learning_rate(training, stage, epoch * batches + progress.batch, batches)
+            stop, launched = False, None
+            for batch in watch.waiting(clips(plan[first * size :])):
+                number = progress.batch + (launched is not None)
+                rate = learning_rate(training, stage, epoch * batches + number, batches)
                 steps.optimizer.learning_rate = rate
-                listeners.on_train_batch_begin(progress.batch)
+                listeners.on_train_batch_begin(number)
                 sums = steps.train(batch, tf.constant(float(sigterm.received)))
-                sums = {name: float(value) for name, value in sums.items()}
-                rows = plan.video[progress.batch * size : (progress.batch + 1) * size]
-                _check_finite(sums, training, progress.step, record_set, rows)
-                row = {
-                    "step": progress.step,
-                    "stage": stage + 1,
-                    "epoch": epoch + 1,
-                    "loss": sums["loss"],
-                    "accuracy": sums["correct"] / size,
-                    "learning_rate": rate,
-                    "gradient_norm": sums["gradient_norm"],
-                }
-                progress.add_step(sums["loss"], sums["correct"])
-                speed = watch.figures((progress.batch - first) * size)
-                listeners.on_train_batch_end(progress.batch - 1, row | speed)
-                if sigterm.stops(sums, strategy):
+                if launched:
+                    stop = finish_step(*launched)
+                launched = sums, rate, plan, first, watch
+                if stop or (sigterm.received and strategy.num_replicas_in_sync == 1):
+                    finish_step(*launched)
                     save_and_stop()
                 if time.monotonic() - saved_at >= training.checkpoint_minutes * 60:
+                    # Several workers stop after the next step: all of them, if one is to.
+                    stop, launched = finish_step(*launched), None
                     saved_at = save()
+            if launched:
+                stop = finish_step(*launched)
+            if stop:
+                save_and_stop()
             row = {
                 "stage": stage + 1,
                 "epoch": epoch + 1,
@@ -301,32 +322,6 @@ def start_stage(
 
 def _streams(model: keras.Model) -> list[VGGStream]:
     return [layer for layer in model.layers if isinstance(layer, VGGStream)]
-
-
-def _worker_batches(
-    strategy: tf.distribute.Strategy,
-    plan: plans.ClipPlan,
-    size: int,
-    read: Callable[[plans.ClipPlan, int], tf.data.Dataset],
-) -> Iterable:
-    """This worker's clips of a plan, as one batch a replica; each worker iterates over as many.
-
-    Args:
-        strategy: that trains.
-        plan: the clips.
-        size: clips a batch, over all replicas.
-        read: function of a part of the plan and the clips a batch of its dataset.
-    """
-    if not len(plan):
-        return ()
-
-    def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        workers, worker = context.num_input_pipelines, context.input_pipeline_id
-        rows = np.arange(len(plan)).reshape(-1, workers, size // workers)[:, worker].ravel()
-        return read(plan[rows], size // strategy.num_replicas_in_sync)
-
-    # Not to the end of the iterator, at which several workers would have to agree.
-    return itertools.islice(strategy.distribute_datasets_from_function(make), len(plan) // size)
 
 
 def _check_finite(

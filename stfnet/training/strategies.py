@@ -2,20 +2,24 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import run
+from stfnet.clips.plans import ClipPlan
 from stfnet.config import STRATEGIES, RunConfig, check_together
 from stfnet.run import checkpoints
 from stfnet.training.schedule import Progress
 
+BATCHES_ON_DEVICE = 2  # that wait there for a step
 FIRST_PORT = 8888  # of a Slurm step; STFNET_PORT names another
 
 # What a collective operation of TensorFlow raises when a peer is gone.
@@ -173,6 +177,42 @@ def check_shared_folder(
     # The run's own list of videos is not enough: records may have changed since it started.
     recorded = [(v.id, v.label, v.num_frames, v.source_sha256) for v in record_set.videos]
     must_agree(strategy, recorded, f"do not have the same records as {record_set.folder}")
+
+
+def batches(
+    strategy: tf.distribute.Strategy,
+    plan: ClipPlan,
+    size: int,
+    read: Callable[[ClipPlan, int], tf.data.Dataset],
+) -> Iterable:
+    """This worker's clips of a plan, as one batch a replica; each worker iterates over as many.
+
+    Batches are copied to a GPU while it computes.
+
+    Args:
+        strategy: that trains.
+        plan: the clips.
+        size: clips a batch, over all replicas.
+        read: function of a part of the plan and the clips a batch of its dataset.
+    """
+    if not len(plan):
+        return ()
+
+    def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        workers, worker = context.num_input_pipelines, context.input_pipeline_id
+        rows = np.arange(len(plan)).reshape(-1, workers, size // workers)[:, worker].ravel()
+        return read(plan[rows], size // strategy.num_replicas_in_sync)
+
+    dataset = strategy.distribute_datasets_from_function(make)
+    if isinstance(dataset, tf.data.Dataset) and _gpus():  # of one device: all others do it
+        dataset = copied_ahead(dataset, "/GPU:0")
+    # Not to the end of the iterator, at which several workers would have to agree.
+    return itertools.islice(dataset, len(plan) // size)
+
+
+def copied_ahead(dataset: tf.data.Dataset, device: str) -> tf.data.Dataset:
+    """The same batches, copied to a device before they are asked for."""
+    return dataset.apply(tf.data.experimental.prefetch_to_device(device, BATCHES_ON_DEVICE))
 
 
 @contextlib.contextmanager

@@ -17,6 +17,10 @@ def test_the_input_pipeline_is_measured_against_decoding(run_benchmark, tiny_rec
     assert pipeline["pipeline"]["share"] == pytest.approx(
         pipeline["pipeline"]["clips_per_second"] / bound, rel=0.02
     )
+    for kind, row in figures["augmentation"].items():
+        assert row["clips_per_second_a_core"] == pytest.approx(1e3 / row["input_ms"], rel=0.05)
+        assert any(line.startswith(f"augmentation {kind} ") for line in ended.stdout.splitlines())
+    assert set(figures["threads"]) == {"speed", "processor"}
     assert all(row["bytes_a_field"] > 0 for row in figures["layout"].values())
     step = figures["step"]
     assert step["ratio"] == pytest.approx(
@@ -42,6 +46,7 @@ def test_without_records_rendered_actions_are_measured(run_benchmark):
         (["--width_divisor=3"], "error: --width_divisor=3 does not divide 64"),
         (["--width_divisor=0", "--steps=2"], "error: --steps has no effect with --width_divisor=0"),
         (["--records=x", "--num_frames=2"], "error: --num_frames has no effect with --records"),
+        (["--clips=9"], "error: --clips=9 is not a multiple of 8"),
         (["--records=/nowhere"], "error: records folder /nowhere does not exist"),
     ],
 )

@@ -25,3 +25,13 @@ def test_work_takes_turns():
     times = timing.in_turns(works, 3)
     assert calls == list("ababab")
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
+
+
+def test_processor_time_does_not_count_waiting():
+    waited = timing.in_turns({"sleep": lambda: time.sleep(0.2)}, 1, time.process_time)
+    assert waited["sleep"][0] < 0.1
+
+
+def test_the_ratio_of_two_works_is_taken_within_each_round():
+    times = {"a": [2.0, 30.0, 8.0], "b": [1.0, 10.0, 2.0]}  # 2, 3 and 4
+    assert timing.median_ratio(times, "a", "b") == 3

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from preprocessing import flow
+from preprocessing.flow import encoding
 
 
 def test_zero_motion_is_128_and_the_range_ends_at_the_bound():
@@ -19,3 +20,9 @@ def test_decoding_gives_back_the_displacement_to_half_a_level(bound):
     assert np.abs(back - pixels).max() <= 0.5 * bound / 127.5 * 1.0001
     levels = np.arange(256, dtype=np.uint8)
     assert (flow.encode(flow.decode(levels, bound), bound) == levels).all()
+
+
+def test_the_opposite_of_a_displacement_has_the_other_sign_but_for_the_clipped_end():
+    levels = np.arange(1, 256, dtype=np.uint8)
+    np.testing.assert_array_equal(flow.decode(encoding.OPPOSITE[levels]), -flow.decode(levels))
+    assert encoding.OPPOSITE[0] == 255

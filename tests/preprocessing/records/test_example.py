@@ -124,6 +124,23 @@ def test_a_lossless_frame_and_field_come_back_as_they_were(noise):
     np.testing.assert_array_equal(records.decode_field(memoryview(image)), planes)
 
 
+def test_an_image_is_put_into_its_place_as_it_is_or_mirrored(noise):
+    frame, planes = noise[0], noise[..., 0]
+    image = records.encode_frame(frame, "png", 95)
+    place = np.empty_like(frame)
+    example.put_frame(image, place, mirrored=False)
+    np.testing.assert_array_equal(place, frame)
+    example.put_frame(image, place, mirrored=True)
+    np.testing.assert_array_equal(place, frame[:, ::-1])
+    image = records.encode_field(planes, "png", 95)
+    place = np.empty(planes.shape, np.uint8)
+    example.put_field(image, place, mirrored=False)
+    np.testing.assert_array_equal(place, planes)
+    example.put_field(image, place, mirrored=True)
+    x, y = planes[..., ::-1].astype(int)
+    np.testing.assert_array_equal(place, [np.minimum(256 - x, 255), y])
+
+
 def test_a_frame_is_stored_as_other_programs_read_it(noise):
     image = records.encode_frame(noise[0], "png", 95)
     np.testing.assert_array_equal(tf.io.decode_png(image), noise[0])

@@ -47,6 +47,19 @@ def test_chosen_images_are_those_that_tensorflow_decodes(tiny_records):
                     )
 
 
+def test_a_mirrored_clip_is_that_of_numpy_byte_for_byte(tiny_records):
+    reader = RecordReader(tiny_records)
+    rgb, fields = reader.clips(POSITIONS, FRAMES, FLOW)
+    frames, planes = reader.clips(POSITIONS, FRAMES, FLOW, np.array([True, False, True]))
+    np.testing.assert_array_equal(frames[1], rgb[1])
+    np.testing.assert_array_equal(planes[1], fields[1])
+    for k in (0, 2):
+        np.testing.assert_array_equal(frames[k], rgb[k, :, :, ::-1])
+        mirrored = fields[k, ..., ::-1].astype(int)
+        np.testing.assert_array_equal(planes[k, :, :, 0], np.clip(256 - mirrored[:, :, 0], 0, 255))
+        np.testing.assert_array_equal(planes[k, :, :, 1], mirrored[:, :, 1])
+
+
 def test_clips_are_aligned_as_tensorflow_takes_them_over(tiny_records):
     for images in RecordReader(tiny_records).clips(POSITIONS, FRAMES, FLOW):
         assert images.ctypes.data % 64 == 0 and images.flags.c_contiguous

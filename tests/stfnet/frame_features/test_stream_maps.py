@@ -13,7 +13,6 @@ import pytest
 import tensorflow as tf
 
 from preprocessing.errors import UserError
-from preprocessing.records.reader import RecordReader
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
@@ -78,9 +77,7 @@ def test_a_clips_maps_are_those_of_vgg16_for_it(tiny_records, tmp_path, streams,
     plan = plans.plan_training(tiny_records, positions, CLIP, config.training, 0, 0)
     plan = dataclasses.replace(plan, flip=np.arange(len(plan)) % 2 == 0)
     (batch,) = stream_maps.map_dataset(maps, tiny_records, plan, config, len(plan))
-    (clips,) = input_pipeline.clip_dataset(
-        tiny_records, plan, CLIP, len(plan), "flip", RecordReader(tiny_records)
-    )
+    (clips,) = input_pipeline.clip_dataset(tiny_records, plan, CLIP, len(plan))
     inputs = input_pipeline.network_inputs(clips)
     for name in model.input:
         frames = model.get_layer(f"{name}_normalization")(inputs[name])

@@ -122,9 +122,39 @@ def test_sigterm_saves_and_the_run_goes_on(tiny_records, tmp_path):
         signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Preempted, match="saved at step 2"):
-        loop.train(config, tiny_records, tmp_path, callbacks=[_StopAt(1, terminate)])
+        loop.train(config, tiny_records, tmp_path, callbacks=[_StopAt(0, terminate)])
     assert loop.train(config, tiny_records, tmp_path).finished
     assert [int(row["step"]) for row in _rows(tmp_path / run.STEPS_FILE)] == list(range(9))
+
+
+class _Order(keras.callbacks.Callback):
+    """Keeps when steps of an epoch are launched and when their figures are read."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.calls.append(("launched", batch))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.calls.append(("read", batch))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "order"),
+    [
+        (10.0, [("launched", 0), ("launched", 1), ("read", 0), ("launched", 2), ("read", 1)]),
+        # Nothing is under way at a checkpoint.
+        (0.0, [("launched", 0), ("read", 0), ("launched", 1), ("read", 1), ("launched", 2)]),
+    ],
+)
+def test_a_steps_figures_are_read_when_the_next_is_launched(tiny_records, tmp_path, minutes, order):
+    steps = _Order()
+    stage = {"learning_rates": (3e-3,), "max_epochs": (1,), "frozen_blocks": (0,)}
+    config = _config(tiny_records, **stage, checkpoint_minutes=minutes)
+    loop.train(config, tiny_records, tmp_path, callbacks=[steps])
+    assert steps.calls == [*order, ("read", 2)]
 
 
 def test_a_finished_run_stays_finished(tiny_records, tmp_path):
@@ -217,9 +247,9 @@ class _Weights(keras.callbacks.Callback):
 
 
 def test_the_running_mean_of_the_weights_is_what_is_kept(tiny_records, tmp_path):
-    config = _config(
-        tiny_records, ema=0.5, learning_rates=(3e-3,), max_epochs=(1,), frozen_blocks=(0,)
-    )
+    stage = {"learning_rates": (3e-3,), "max_epochs": (1,), "frozen_blocks": (0,)}
+    # With a checkpoint after each, no step is under way when one is logged.
+    config = _config(tiny_records, ema=0.5, **stage, checkpoint_minutes=0.0)
     steps = _Weights()
     loop.train(config, tiny_records, tmp_path, callbacks=[steps])
     mean = steps.kept[0]

@@ -162,3 +162,11 @@ def test_a_folder_and_records_that_one_process_has_are_shared(monkeypatch, tmp_p
     (tmp_path / "checkpoints" / "checkpoint-000000001.npz").touch()
     with pytest.raises(UserError, match="do not share"):
         strategies.check_shared_folder(one, tmp_path, None, record_set)
+
+
+def test_batches_copied_ahead_are_the_same_in_the_same_order():
+    dataset = tf.data.Dataset.from_tensor_slices({"a": tf.range(7), "b": tf.range(7.0)}).batch(2)
+    copied = strategies.copied_ahead(dataset, "/CPU:0")
+    assert [batch["a"].numpy().tolist() for batch in copied] == [[0, 1], [2, 3], [4, 5], [6]]
+    assert [batch["b"].numpy().tolist() for batch in copied] == [[0, 1], [2, 3], [4, 5], [6]]
+    assert all(batch["a"].device.endswith("CPU:0") for batch in copied)

@@ -172,10 +172,11 @@ def test_a_run_goes_on_with_more_and_with_fewer_devices(start, alone, tmp_path, 
 
 def test_a_second_training_of_a_folder_ends_in_one_line_and_harms_nothing(start, tmp_path):
     workdir = tmp_path / "run"
-    endless = "(100000,1)"  # the second program takes its time to start on a busy machine
-    first = start(workdir, "--strategy=one", epochs=endless)
+    # The second program takes its time to start on a busy machine.
+    endless = ("--strategy=one", "--config.training.patience=100000")
+    first = start(workdir, *endless, epochs="(100000,1)")
     _wait_for_step(workdir, 1, first)
-    status, _, errors = _end(start(workdir, "--strategy=one", epochs=endless))
+    status, _, errors = _end(start(workdir, *endless, epochs="(100000,1)"))
     assert status == 1
     assert f"another training is writing {workdir} (process {first.pid} on" in errors
     first.send_signal(signal.SIGTERM)

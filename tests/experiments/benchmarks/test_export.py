@@ -40,7 +40,8 @@ def test_an_export_says_what_the_network_says_of_lossless_records(
     )
     assert ended.returncode == 0, ended.stderr
     figures = json.loads(output.read_text())
-    for kind in export.RECORDS:
-        assert figures[kind]["videos"] == figures[kind]["same_top1"] == 2
+    assert all(figures[kind]["videos"] == 2 for kind in export.RECORDS)
+    assert figures["Keras' flow, lossless"]["same_top1"] == 2
     assert figures["Keras' flow, lossless"]["largest"] <= 1e-5
-    assert figures["OpenCV's flow, JPEG"]["largest"] > 1e-5
+    # Of a network that has learned nothing, so two classes may change places.
+    assert 1e-5 < figures["OpenCV's flow, JPEG"]["largest"] < 0.1

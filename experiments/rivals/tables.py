@@ -31,7 +31,7 @@ COLUMNS = (
     "training (clips/s)",
     "prediction (clips/s)",
 )
-WINS, LOSES, OPEN = "wins", "loses", "cannot be told apart"
+WINS, LOSES, OPEN = "wins", "loses", "cannot be distinguished"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ def verdict(paired: Sequence[float]) -> str:
 
 
 def summary(study: Study, rows: Sequence[ablation.Row]) -> list[str]:
-    """A line for each verdict: against which networks STFNet wins, loses or is not told apart."""
+    """A line for each verdict: the networks that STFNet has it against."""
     others = [row for row in rows if row.name != study.reference]
     return [
         f"STFNet {kind}{' from' if kind == OPEN else ' against'}: {', '.join(names)}."

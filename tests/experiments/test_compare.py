@@ -75,7 +75,7 @@ def test_rivals_are_trained_and_compared_and_the_same_command_does_nothing_twice
     for one in values.values():
         assert one["seeds"] == [0, 1] and one["prediction"] > 0 and one["training"] > 0
     assert {one.get("stfnet") for one in values.values()} <= {
-        *(None, "wins", "loses", "cannot be told apart"),
+        *(None, "wins", "loses", "cannot be distinguished"),
     }
     with (tmp_path / "rivals.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 6

@@ -76,7 +76,9 @@ def test_every_figure_of_the_table_is_worked_by_hand(written):
     assert (c3d["learning rate"], c3d["training (clips/s)"]) == ("0.001", "12")
     notes = " ".join(table.notes)
     assert "STFNet wins against: tsn." in notes
-    assert "STFNet cannot be told apart from: c3d, lrcn." in notes and "loses" not in table.notes[0]
+    assert (
+        "STFNet cannot be distinguished from: c3d, lrcn." in notes and "loses" not in table.notes[0]
+    )
     assert "bootstrap over 2 groups of test videos (few" in notes and "a CPU" in notes
     assert paths.table.read_text().count("\n| ") == 5
 

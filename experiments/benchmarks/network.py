@@ -1,15 +1,17 @@
 r"""The full network on this machine: forward pass and training step, beside peak and peer.
 
     python -m experiments.benchmark network [--backends=tensorflow,jax,torch] [--nopeer]
-        [--precisions=float32,mixed_bfloat16] [--xla=off,on] [--batch_size=1] [--remat]
-        [--streams=trained,frozen,maps,frozen4,maps4]
+        [--precisions=float32,mixed_bfloat16] [--xla=off,on] [--batch_sizes=1,4] [--grow] [--remat]
+        [--streams=trained,frozen,maps,frozen4,maps4] [--tf32]
 
-Every row runs in a process of its own, which measures the matrix-product peak too (the median of
-products before, between and after), since seconds say little on a machine that is shared. The
-TensorFlow backend is timed with the project's own training step, the others (where installed) on
-the forward pass; the peer is a plain PyTorch statement of the same network with Adam. With
---batch_size=0 the batch doubles until a row runs out of memory or gains less than 3 % in clips a
-second. Written as JSON too, with --output.
+Every row runs in a process of its own, which measures the peak of matrix products in the row's
+precision too (before, between and after), since seconds say little on a machine that is shared. The
+TensorFlow backend is timed with the project's own training step, the others (where
+installed) with Keras's; the peer is a plain PyTorch statement of the same network with Adam, in the
+same precision (mixed ones by autocast) and at the same batch. All inputs lie on the device, and
+float32 products are float32's, unless --tf32 lets a GPU round them, for every row. The last lines
+say how many times as fast as the peer each row is. With --grow the batch doubles until a row runs
+out of memory or gains less than 3 % in clips a second. Written as JSON too, with --output.
 """
 
 import json
@@ -37,7 +39,9 @@ def define_flags():
         "all blocks but the last.",
     )
     flags.DEFINE_bool("peer", True, "Also a plain PyTorch statement, where PyTorch is installed.")
-    flags.DEFINE_integer("batch_size", 1, "Clips a step; 0 lets the program choose.", lower_bound=0)
+    flags.DEFINE_list("batch_sizes", ["1"], "Clips a step.")
+    flags.DEFINE_bool("grow", False, "Double the batch as long as a row gains from it.")
+    flags.DEFINE_bool("tf32", False, "Let a GPU round the factors of float32 products to TF32.")
     flags.DEFINE_integer(
         "accumulation_steps", 1, "Microbatches that a step is computed in.", lower_bound=1
     )
@@ -53,11 +57,27 @@ def define_flags():
     flags.DEFINE_string("row", None, "One row's settings as JSON; what the program calls itself.")
 
 
+def _batch_sizes():
+    """--batch_sizes as numbers."""
+    given = f"--batch_sizes={','.join(FLAGS.batch_sizes)}"
+    try:
+        sizes = [int(size) for size in FLAGS.batch_sizes]
+    except ValueError as error:
+        raise UserError(f"{given}: write numbers, as 1,4") from error
+    if not sizes or min(sizes) < 1:
+        raise UserError(f"{given}: name at least one, each at least 1")
+    return sizes
+
+
+def _name(row):
+    """What a row of the table is."""
+    name = f"{row['backend']} {row['precision']}{' XLA' if row['xla'] else ''}"
+    return name if row["streams"] == "trained" else f"{name}, {row['streams']}"
+
+
 def _line(row):
     """A line of the table."""
-    name = f"{row['backend']} {row['precision']}{' XLA' if row['xla'] else ''}"
-    if row["streams"] != "trained":
-        name += f", {row['streams']}"
+    name = _name(row)
     if "failed" in row:
         return f"{name:34} {row['batch_size']:>5} {row['failed']}"
     cells = []
@@ -78,6 +98,7 @@ def main(_):
         image_size=FLAGS.image_size,
         peak_size=FLAGS.peak_size,
         training=FLAGS.training,
+        tf32=FLAGS.tf32,
     )
     if FLAGS.row:
         row = network_rows.parse(FLAGS.row)
@@ -90,7 +111,7 @@ def main(_):
             FLAGS.precisions,
             FLAGS.xla,
             FLAGS.peer,
-            max(FLAGS.batch_size, 1),
+            _batch_sizes(),
             FLAGS.streams,
         )
     )
@@ -98,10 +119,12 @@ def main(_):
     print(COLUMNS.format("", "batch", *halves, "GB"))
     table = []
     for row in rows:
-        grow = FLAGS.batch_size == 0
-        for measured in network_rows.measure(row, settings, FLAGS.limit, grow):
+        for measured in network_rows.measure(row, settings, FLAGS.limit, FLAGS.grow):
             print(_line(measured), flush=True)
             table.append(measured)
+    for row, ratio in network_rows.ratios(table):
+        times = ", ".join(f"{step} {times:.2f}" for step, times in ratio.items())
+        print(f"to the peer: {_name(row)}, batch {row['batch_size']}: {times}")
     figures.write_output(table)
     if all("failed" in row for row in table):
         raise UserError("no row could be measured")

@@ -51,6 +51,7 @@ class Settings:
         image_size: of the clips, in pixels.
         peak_size: rows of the matrices that the peak is taken from.
         training: whether the training step is timed too.
+        tf32: whether a GPU may round the factors of float32 products to TF32, on every backend.
     """
 
     accumulation_steps: int
@@ -59,6 +60,7 @@ class Settings:
     image_size: int
     peak_size: int
     training: bool
+    tf32: bool = False
 
 
 class _Peak:
@@ -74,6 +76,11 @@ class _Peak:
     @property
     def seconds(self) -> float:
         return statistics.median(self._times)
+
+
+def _compute_dtype(row: Row) -> str:
+    """What the products of a row are computed in: its peak is that of the same type."""
+    return row.precision.removeprefix("mixed_")
 
 
 def _model_config(image_size: int):
@@ -115,7 +122,9 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
 
     size = row.batch_size
     frozen, on_maps = STREAMS[row.streams]
+    tf.config.experimental.enable_tensor_float_32_execution(settings.tf32)
     matrix = tf.random.normal((settings.peak_size, settings.peak_size))
+    matrix = tf.cast(matrix, _compute_dtype(row))
     multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
     peak, figures = _Peak(lambda: multiply().numpy()), {}
     training = TrainingConfig(
@@ -152,33 +161,82 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
 
 
 def _measure_backend(row: Row, settings: Settings) -> dict[str, Any]:
-    """Forward pass on whatever backend KERAS_BACKEND names."""
+    """Forward pass and Keras's training step, on whatever backend KERAS_BACKEND names."""
     import keras
+    from keras import ops
 
     from stfnet import build_stfnet
 
+    _set_tf32(row, settings)
     matrix = keras.random.normal((settings.peak_size, settings.peak_size))
-    peak = _Peak(
-        lambda: keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(matrix, matrix)))
-    )
+    matrix = ops.cast(matrix, _compute_dtype(row))
+    peak, figures = _Peak(lambda: ops.convert_to_numpy(ops.sum(ops.matmul(matrix, matrix)))), {}
     keras.config.set_dtype_policy(row.precision)
-    config = _model_config(settings.image_size)
+    config, size = _model_config(settings.image_size), row.batch_size
     model = build_stfnet(config)
-    inputs = _clips(row.batch_size, config)
-    seconds = timing.median(lambda: model.predict_on_batch(inputs), settings.repeats)
+    clips = _clips(size, config)
+    inputs = {name: ops.convert_to_tensor(value) for name, value in clips.items()}
+    figures["forward"] = timing.median(lambda: model.predict_on_batch(inputs), settings.repeats)
+    if settings.training:
+        # The network ends in probabilities.
+        model.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy")
+        labels = ops.zeros(size, "int32")
+        peak.measure()
+        figures["training"] = timing.median(
+            lambda: float(model.train_on_batch(inputs, labels)), settings.repeats
+        )
     peak.measure()
-    return {"forward": seconds, "peak": peak.seconds, "parameters": model.count_params()}
+    if keras.backend.backend() == "torch":
+        figures |= _torch_memory()
+    elif keras.backend.backend() == "jax":
+        figures |= _jax_memory()
+    return {**figures, "peak": peak.seconds, "parameters": model.count_params()}
+
+
+def _set_tf32(row: Row, settings: Settings):
+    """The rule for float32 products on a GPU, for PyTorch and for JAX."""
+    if row.backend == "jax":
+        import jax
+
+        if _compute_dtype(row) == "float32":
+            rule = "tensorfloat32" if settings.tf32 else "float32"
+            jax.config.update("jax_default_matmul_precision", rule)
+    else:
+        import torch
+
+        torch.backends.cuda.matmul.allow_tf32 = settings.tf32
+        torch.backends.cudnn.allow_tf32 = settings.tf32
+
+
+def _torch_memory() -> dict[str, int]:
+    """The most memory that PyTorch held on a GPU; nothing without one."""
+    import torch
+
+    return {"memory": torch.cuda.max_memory_allocated()} if torch.cuda.is_available() else {}
+
+
+def _jax_memory() -> dict[str, int]:
+    """The most memory that JAX held on its device, where that tells."""
+    import jax
+
+    held = jax.devices()[0].memory_stats() or {}
+    return {"memory": held["peak_bytes_in_use"]} if "peak_bytes_in_use" in held else {}
 
 
 def _measure_peer(row: Row, settings: Settings) -> dict[str, Any]:
-    """Forward pass and training step of the plain PyTorch statement, with Adam."""
+    """Forward pass and training step of the plain PyTorch statement, with Adam.
+
+    In another precision than float32 it runs under PyTorch's own autocast.
+    """
     import torch
 
     from experiments.benchmarks.peer_torch import PeerSTFNet
 
     config, size = _model_config(settings.image_size), row.batch_size
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    matrix = torch.randn(settings.peak_size, settings.peak_size, device=device)
+    _set_tf32(row, settings)
+    dtype = getattr(torch, _compute_dtype(row))
+    matrix = torch.randn(settings.peak_size, settings.peak_size, device=device).to(dtype)
     peak, figures = _Peak(lambda: (matrix @ matrix).sum().item()), {}
     model = PeerSTFNet(config).to(device)
     inputs = [
@@ -188,15 +246,19 @@ def _measure_peer(row: Row, settings: Settings) -> dict[str, Any]:
     labels = torch.zeros(size, dtype=torch.long, device=device)
     optimizer = torch.optim.Adam(model.parameters(), 1e-5)
 
+    def logits():
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+            return model(*inputs).float()
+
     def forward():
         model.eval()
         with torch.no_grad():
-            return model(*inputs).sum().item()
+            return logits().sum().item()
 
     def train():
         model.train()
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(*inputs), labels)
+        loss = torch.nn.functional.cross_entropy(logits(), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -206,10 +268,8 @@ def _measure_peer(row: Row, settings: Settings) -> dict[str, Any]:
     if settings.training:
         figures["training"] = timing.median(train, settings.repeats)
     peak.measure()
-    if device == "cuda":
-        figures["memory"] = torch.cuda.max_memory_allocated()
     parameters = sum(p.numel() for p in model.parameters())
-    return {**figures, "peak": peak.seconds, "parameters": parameters}
+    return {**figures, **_torch_memory(), "peak": peak.seconds, "parameters": parameters}
 
 
 def measure(row: Row, settings: Settings) -> dict[str, Any]:

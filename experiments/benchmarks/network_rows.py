@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from experiments.benchmarks.network_measurements import PEER, STREAMS, Row, Settings
@@ -16,6 +16,7 @@ from preprocessing.errors import UserError
 LEAST_GAIN = 1.03  # of doubling the batch
 PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # Keras backend: package
 PRECISIONS, XLA = ("float32", "mixed_bfloat16", "mixed_float16"), ("off", "on")
+TRAINED = ("trained",)  # what is measured of other backends
 RESULT = "row:"  # before the figures on a process's standard output
 
 
@@ -24,8 +25,8 @@ def rows(
     precisions: Sequence[str],
     xla: Sequence[str],
     peer: bool,
-    size: int,
-    streams: Sequence[str] = ("trained",),
+    sizes: Sequence[int],
+    streams: Sequence[str] = TRAINED,
 ) -> Iterator[Row]:
     """What to measure, of what is installed; prints what is not.
 
@@ -33,8 +34,8 @@ def rows(
         backends: some of `PACKAGES`.
         precisions: some of `PRECISIONS`.
         xla: some of `XLA`, for the TensorFlow backend.
-        peer: whether the plain PyTorch statement is measured too.
-        size: clips a step.
+        peer: whether the plain PyTorch statement is measured too, in the same precisions.
+        sizes: clips a step.
         streams: some of `STREAMS`, for the TensorFlow backend.
 
     Raises:
@@ -54,13 +55,15 @@ def rows(
             print(f"{backend}: not installed")
             continue
         ours = backend == "tensorflow"
-        choices = (precisions, xla if ours else XLA[:1], streams if ours else ("trained",))
-        for precision, compiled, kind in itertools.product(*choices):
+        for precision, size, compiled, kind in itertools.product(
+            precisions, sizes, xla if ours else XLA[:1], streams if ours else TRAINED
+        ):
             yield Row(backend, precision, compiled == "on", size, kind)
     if peer and importlib.util.find_spec("torch") is None:
         print(f"{PEER}: not installed (pip install -e '.[peers]')")
     elif peer:
-        yield Row(PEER, "float32", False, size)
+        for precision, size in itertools.product(precisions, sizes):
+            yield Row(PEER, precision, False, size)
 
 
 def parse(text: str) -> Row:
@@ -126,6 +129,37 @@ def _measure(row, settings, limit):
         errors = ended.stderr.strip() or f"ended with status {ended.returncode}"
         return _failed(row, errors.splitlines()[-1])
     return json.loads(lines[0].removeprefix(RESULT))
+
+
+def ratios(
+    table: Sequence[Mapping[str, Any]],
+) -> Iterator[tuple[Mapping[str, Any], dict[str, float]]]:
+    """How many times as fast as the peer each row is, at the same precision and batch.
+
+    Args:
+        table: figures of `measure`.
+
+    Yields:
+        (figures of a row that has a peer, the ratio of `forward` and of `training`, where both
+        measured it).
+    """
+    peers = {
+        (row["precision"], row["batch_size"]): row
+        for row in table
+        if row["backend"] == PEER and "failed" not in row
+    }
+    for row in table:
+        peer = peers.get((row["precision"], row["batch_size"]))
+        if peer is None or "failed" in row or row["backend"] == PEER or row["streams"] != "trained":
+            continue
+        yield (
+            row,
+            {
+                step: peer[step]["seconds"] / row[step]["seconds"]
+                for step in ("forward", "training")
+                if step in peer and step in row
+            },
+        )
 
 
 def _failed(row, reason):

@@ -4,6 +4,7 @@ The algorithm is that of Zach, Pock and Bischof, "A duality based approach for r
 optical flow", DAGM 2007, with the numbers and the order of steps of OpenCV's DualTVL1OpticalFlow
 at its defaults: coarse to fine over five scales, five warps a scale, and in each warp up to ten
 rounds of a median filter and thirty primal-dual iterations, left as soon as the flow stands still.
+A pair needs the same iterations in any batch; those that need many go on in smaller ones.
 """
 
 import functools
@@ -27,6 +28,10 @@ from preprocessing.flow.constants import (
     THETA,
     WARPS,
 )
+
+SHRINKAGE = 4  # from one batch of a warp to the next
+# Iterations between two questions whether to go on, which a GPU waits for; a divisor of a round's.
+UNROLLED = {"gpu": 3}  # of other devices 1
 
 
 def scale_sizes(height, width):
@@ -69,38 +74,115 @@ def _iterate(state, gradient, constant):
     return [new1, new2, *new_dual], change
 
 
-def _minimise(state, gradient, constant):
-    """Iterates at one warp until every pair of the batch stands still, each stopping on its own."""
-    height, width = constant.shape[1:]
-    threshold = EPSILON**2 * height * width
+def _batch_sizes(pairs):
+    """Sizes of the batches that a warp is computed in as its pairs come to stand still.
 
-    def running(change):
-        return (change > threshold)[:, None, None]
+    Args:
+        pairs: of the first batch; None where a graph does not know it: then there is no other.
+    """
+    sizes = [pairs]
+    while pairs and sizes[-1] > 1:
+        sizes.append(max(sizes[-1] // SHRINKAGE, 1))
+    return sizes
 
-    def any_running(change, *_):
-        return ops.any(change > threshold)
 
-    def inner(change, *state):
-        new_state, new_change = _iterate(state, gradient, constant)
-        on = running(change)
-        kept = (ops.where(on, new, old) for new, old in zip(new_state, state, strict=True))
-        return (ops.where(change > threshold, new_change, change), *kept)
+def _moving(change, plane):
+    """Whether each pair of a batch still moves, bool (B,)."""
+    return change > EPSILON**2 * plane.shape[1] * plane.shape[2]
 
-    def outer(change, u1, u2, *dual):
-        on = running(change)
+
+def _iterate_while_more_move(than, left, change, state, gradient, constant):
+    """Iterates at one warp while more than a number of the batch's pairs move.
+
+    Args:
+        than: that number.
+        left: iterations that the warp has left, int32 ().
+        change: of the last iteration, see `_iterate`; a pair that does not move is left alone.
+        state, gradient, constant: see `_iterate`.
+
+    Returns:
+        `left`, `change` and `state`, as they are then.
+    """
+
+    unrolled = UNROLLED.get(device(), 1)
+
+    def wanted(left, change, *_):
+        moving = ops.sum(ops.cast(_moving(change, constant), "int32"))
+        return ops.logical_and(moving > than, left > 0)
+
+    def iterate(left, change, *state):
+        for _ in range(unrolled):
+            moving = _moving(change, constant)
+            new_state, new_change = _iterate(state, gradient, constant)
+            state = [
+                ops.where(moving[:, None, None], new, old)
+                for new, old in zip(new_state, state, strict=True)
+            ]
+            change = ops.where(moving, new_change, change)
+        return (left - unrolled, change, *state)
+
+    def smooth(change, u1, u2):
+        moving = _moving(change, constant)[:, None, None]
         smooth = tvl1_operators.median(ops.concatenate([u1, u2]))  # 2b h w
         pairs = ops.shape(u1)[0]
-        u1 = ops.where(on, smooth[:pairs], u1)
-        u2 = ops.where(on, smooth[pairs:], u2)
+        return ops.where(moving, smooth[:pairs], u1), ops.where(moving, smooth[pairs:], u2)
+
+    def outer(left, change, u1, u2, *dual):
+        # A larger batch may have left this one in the midst of a round.
+        u1, u2 = ops.cond(
+            left % INNER_ITERATIONS == 0, lambda: smooth(change, u1, u2), lambda: (u1, u2)
+        )
+        end = (left - 1) // INNER_ITERATIONS * INNER_ITERATIONS
         return ops.while_loop(
-            any_running, inner, (change, u1, u2, *dual), maximum_iterations=INNER_ITERATIONS
+            lambda left, *rest: ops.logical_and(left > end, wanted(left, *rest)),
+            iterate,
+            (left, change, u1, u2, *dual),
         )
 
+    left, change, *state = ops.while_loop(wanted, outer, (left, change, *state))
+    return left, change, tuple(state)
+
+
+def _minimise_in(sizes, left, change, state, gradient, constant):
+    """Iterates at one warp until every pair of the batch stands still, each stopping on its own.
+
+    A batch would be iterated until its last pair stands still, though most do long before. So as
+    soon as all that move fit into the next smaller batch they go on in that one.
+
+    Args:
+        sizes: of the batches, this one first, see `_batch_sizes`.
+        left, change, state, gradient, constant: see `_iterate_while_more_move`.
+
+    Returns:
+        The state.
+    """
+    smaller = sizes[1:]
+    than = smaller[0] if smaller else 0
+    left, change, state = _iterate_while_more_move(than, left, change, state, gradient, constant)
+    if not smaller:
+        return state
+    _, chosen = ops.top_k(ops.cast(_moving(change, constant), "float32"), smaller[0])
+    moved = [
+        [ops.take(plane, chosen, axis=0) for plane in planes]
+        for planes in ([change, constant], state, gradient)
+    ]
+    (few_change, few_constant), few_state, few_gradient = moved
+    few = _minimise_in(smaller, left, few_change, few_state, few_gradient, few_constant)
+    places = chosen == ops.arange(sizes[0], dtype=chosen.dtype)[:, None]  # one row a pair
+    here, place = ops.any(places, axis=1)[:, None, None], ops.argmax(places, axis=1)
+    return tuple(
+        ops.where(here, ops.take(new, place, axis=0), old)
+        for new, old in zip(few, state, strict=True)
+    )
+
+
+def _minimise(state, gradient, constant):
+    """Iterates at one warp until every pair of the batch stands still; see `_iterate`."""
     # A pair has not moved yet: more than any threshold, so that it starts.
     change = ops.full_like(constant[:, 0, 0], np.finfo("float32").max)
-    return ops.while_loop(
-        any_running, outer, (change, *state), maximum_iterations=OUTER_ITERATIONS
-    )[1:]
+    left = ops.convert_to_tensor(OUTER_ITERATIONS * INNER_ITERATIONS, "int32")
+    sizes = _batch_sizes(constant.shape[0])
+    return _minimise_in(sizes, left, change, state, gradient, constant)
 
 
 def _solve_scale(previous, following, u1, u2):

@@ -160,6 +160,23 @@ def test_a_pair_does_not_see_its_batch():
     np.testing.assert_array_equal(solve_frames(frames)[3], solve_frames(frames[3:5])[0])
 
 
+def test_pairs_that_stand_still_are_not_iterated_with_one_that_moves(monkeypatch):
+    sizes, iterate = [], tvl1_keras._iterate
+    monkeypatch.setattr(
+        tvl1_keras,
+        "_iterate",
+        lambda state, gradient, constant: (
+            sizes.append(len(constant)) or iterate(state, gradient, constant)
+        ),
+    )
+    still = moving_scene(1, 16, 16)[[0] * 8].astype("float32")  # one scale
+    noise = np.random.default_rng(0).uniform(0, 255, (1, 16, 16)).astype("float32")
+    tvl1_keras.solve(tf.constant(still), tf.constant(np.concatenate([still[:7], noise])))
+    # Seven of eight stand still after the first iteration of each of the five warps.
+    assert set(sizes) == {8, 1}
+    assert sizes.count(8) == 5 and sizes.count(1) > 400
+
+
 def test_the_solver_lives_in_a_saved_model_of_any_batch(tmp_path):
     frames = moving_scene(4, 20, 26)
     images = tf.TensorSpec((None, 20, 26), tf.float32)

@@ -122,9 +122,9 @@ def main(_):
         for measured in network_rows.measure(row, settings, FLAGS.limit, FLAGS.grow):
             print(_line(measured), flush=True)
             table.append(measured)
-    for row, ratio in network_rows.ratios(table):
+    for compared, ratio in network_rows.ratios(table):
         times = ", ".join(f"{step} {times:.2f}" for step, times in ratio.items())
-        print(f"to the peer: {_name(row)}, batch {row['batch_size']}: {times}")
+        print(f"to the peer: {_name(compared)}, batch {compared['batch_size']}: {times}")
     figures.write_output(table)
     if all("failed" in row for row in table):
         raise UserError("no row could be measured")

@@ -114,10 +114,10 @@ def _iterate_while_more_move(than, left, change, state, gradient, constant):
         for _ in range(unrolled):
             moving = _moving(change, constant)
             new_state, new_change = _iterate(state, gradient, constant)
-            state = [
+            state = tuple(
                 ops.where(moving[:, None, None], new, old)
                 for new, old in zip(new_state, state, strict=True)
-            ]
+            )
             change = ops.where(moving, new_change, change)
         return (left - unrolled, change, *state)
 

@@ -18,9 +18,7 @@ def test_only_tensorflow_is_compiled_by_xla():
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 def test_the_peer_has_a_row_for_each_precision_and_batch():
-    rows = list(
-        network_rows.rows(["tensorflow"], ["float32", "mixed_bfloat16"], ["off"], True, [1, 4])
-    )
+    rows = list(network_rows.rows(["torch"], ["float32", "mixed_bfloat16"], ["off"], True, [1, 4]))
     alike = [(row.precision, row.batch_size) for row in rows]
     assert alike[:4] == alike[4:] and [row.backend for row in rows[4:]] == [PEER] * 4
 

@@ -13,8 +13,8 @@ class ScoreAverage(keras.layers.Layer):
 
         y_c = log sum_s w_s softmax(z_s)_c
 
-    so that softmax(y) is the mean of the scores (Simonyan & Zisserman 2014, section 5: fusion by
-    averaging). Training does not learn from y but from each z_s by itself, by the mean of their
+    so that softmax(y) is the mean of the scores (fusion by averaging, Simonyan & Zisserman
+    2014). Training does not learn from y but from each z_s by itself, by the mean of their
     cross entropies with the same weights (`training_logits`), as networks that are trained apart
     and averaged afterwards.
 

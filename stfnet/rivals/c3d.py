@@ -6,8 +6,7 @@ two does not divide is rounded up, as in the paper's own network, whose 16 frame
 1 x 4 x 4 cells. It starts from random weights: VGG-16's do not fit.
 
 Reference:
-    Tran et al., "Learning spatiotemporal features with 3D convolutional networks", ICCV 2015,
-    section 3.2, Fig. 3.
+    Tran et al., "Learning spatiotemporal features with 3D convolutional networks", ICCV 2015.
 """
 
 import math

@@ -6,8 +6,7 @@ by itself, and the scores are averaged. The paper found this the best of its poo
 figure of parameters: with VGG-16 a stream has exactly VGG-16's.
 
 Reference:
-    Ng et al., "Beyond short snippets: deep networks for video classification", CVPR 2015,
-    section 3.1, Fig. 2a.
+    Ng et al., "Beyond short snippets: deep networks for video classification", CVPR 2015.
 """
 
 from keras import ops

@@ -7,8 +7,7 @@ stream has its own LSTMs; their scores are averaged. The paper's networks over f
 and GoogLeNet. It gives no figure of parameters, so the count is arithmetic from its text.
 
 Reference:
-    Ng et al., "Beyond short snippets: deep networks for video classification", CVPR 2015,
-    sections 3.2 and 4.
+    Ng et al., "Beyond short snippets: deep networks for video classification", CVPR 2015.
 """
 
 from stfnet.rivals import parts

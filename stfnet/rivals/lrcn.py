@@ -8,7 +8,7 @@ Its text gives no figure of parameters, so the count is arithmetic from it.
 
 Reference:
     Donahue et al., "Long-term recurrent convolutional networks for visual recognition and
-    description", CVPR 2015, sections 3 and 4.
+    description", CVPR 2015.
 """
 
 from stfnet.rivals import parts

@@ -9,8 +9,7 @@ layer (here as the LSTMs) and the networks that give the first states (here one 
 each state); it gives no figure of parameters, so the count is arithmetic.
 
 Reference:
-    Sharma, Kiros & Salakhutdinov, "Action recognition using visual attention", 2015, sections 3.2
-    and 3.3, Eqs. 1 to 6.
+    Sharma, Kiros & Salakhutdinov, "Action recognition using visual attention", 2015.
 """
 
 import keras
@@ -27,12 +26,12 @@ class AttentionLSTM(keras.layers.Layer):
 
     With X_t the K cells of frame t (K, D), and h_t the state of the last of the LSTMs:
 
-        l_t = softmax(W h_{t-1})           (K,)    Eq. 4
-        x_t = sum_i l_{t,i} X_{t,i}        (D,)    Eq. 5
+        l_t = softmax(W h_{t-1})           (K,)
+        x_t = sum_i l_{t,i} X_{t,i}        (D,)
         h_t = LSTMs(x_t)
 
     The first states of LSTM n are c = tanh(A_n m + a_n) and h = tanh(B_n m + b_n), of the mean m of
-    all cells of all frames (Eq. 6).
+    all cells of all frames.
 
     Args:
         units: of each LSTM.

@@ -9,7 +9,7 @@ fc7; the paper gives no figure of parameters, so the count is arithmetic.
 
 Reference:
     Wang et al., "Temporal segment networks: towards good practices for deep action recognition",
-    ECCV 2016, sections 3.1, 3.2 and 4.1.
+    ECCV 2016.
 """
 
 import keras

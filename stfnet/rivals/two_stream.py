@@ -8,7 +8,7 @@ run, each frame of each stream with its own cross entropy.
 
 Reference:
     Simonyan & Zisserman, "Two-stream convolutional networks for action recognition in videos",
-    NIPS 2014, sections 2 to 4.
+    NIPS 2014.
 """
 
 from stfnet.rivals import parts

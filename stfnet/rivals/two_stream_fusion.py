@@ -6,12 +6,12 @@ fc6, fc7 and the classes. The temporal stream is kept beside it: the same poolin
 and its own fc6, fc7 and classes. Both class scores are averaged, and each is learned from by
 itself. As in the paper the convolution starts from two stacked identities, the sum of the streams;
 the paper's Gaussian over the window and its factor of 3 for the temporal one are left out, and so
-is its training of the streams before their fusion. Its figures of parameters (97.6 M, Table 1) are
+is its training of the streams before their fusion. Its figures of parameters (97.6 M) are
 of CNN-M-2048; those of VGG-16 are arithmetic from its text.
 
 Reference:
     Feichtenhofer, Pinz & Zisserman, "Convolutional two-stream network fusion for video action
-    recognition", CVPR 2016, sections 3.1, 3.3 and 3.4, Fig. 4.
+    recognition", CVPR 2016.
 """
 
 import math

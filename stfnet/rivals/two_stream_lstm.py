@@ -8,7 +8,7 @@ the two differ in nothing else; the parameters are counted from this text.
 
 Reference:
     Gammulle, Denman, Sridharan & Fookes, "Two stream LSTM: a deep fusion framework for human action
-    recognition", WACV 2017, section 3.
+    recognition", WACV 2017.
 """
 
 import keras

@@ -15,7 +15,7 @@ def test_clips_to_probabilities(check, tiny, tmp_path):
 def test_parameters_of_the_papers_text(counts):
     found = counts(ModelConfig(101, architecture="two_stream_fusion"))
     ends = 102_764_544 + 16_781_312 + 4097 * 101  # fc6, fc7 and classes of VGG-16
-    fusion = 27 * 1024 * 512 + 512  # f of 3 x 3 x 3 x 1024 x 512, section 3.4
+    fusion = 27 * 1024 * 512 + 512  # f of 3 x 3 x 3 x 1024 x 512
     assert found["fusion_conv"] == fusion
     assert sum(found.values()) == 2 * 14_714_688 + 2_880 + fusion + 2 * ends == 283_507_850
 

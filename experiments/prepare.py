@@ -85,7 +85,7 @@ flags.DEFINE_integer(
     "flow_batch",
     None,
     "of --flow_method=keras: pairs of frames that the device solves at once (default: "
-    + ", ".join(f"{pairs} on a {name}" for name, pairs in constants.SERVICE_BATCHES.items())
+    + ", ".join(f"{pairs} on a {name}" for name, pairs in constants.BATCHES.items())
     + "; with --runner=beam always 32)",
     lower_bound=1,
 )

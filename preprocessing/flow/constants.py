@@ -19,11 +19,9 @@ MEDIAN_SIZE = 5  # pixels
 # Squared gradient below which OpenCV takes the image as flat.
 LEAST_GRADIENT = float(np.finfo(np.float32).eps)
 
-# Pairs of frames that the Keras solver computes at once, where the caller names no number:
-# in the process that asks for the flow,
-LOCAL_BATCH = 32
-# in the process that owns the device, by its kind (a CPU gains nothing from more; a GPU is busy
-# with one batch long enough for starting its thousands of small kernels not to count),
-SERVICE_BATCHES = {"cpu": 8, "gpu": 64, "tpu": 64}
-# and in an exported graph: bounds memory, and a pair that converges late holds up few others.
+# Pairs of frames that the Keras solver computes at once, where the caller names no number: by the
+# kind of the device (a CPU is slower with more, which leave its cache; a GPU is the faster the more
+# share the many small kernels of the last pairs that move, 3 GB of them at 224 x 224),
+BATCHES = {"cpu": 8, "gpu": 256, "tpu": 64}
+# and in an exported graph, which bounds its memory.
 GRAPH_BATCH = 16

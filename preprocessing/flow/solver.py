@@ -25,7 +25,7 @@ class Solver:
             on the accelerator).
         quality: of `opencv`: `reference` (OpenCV itself) or `fast` (the same steps compiled into
             one pass, see `preprocessing.flow.tvl1_numba`).
-        batch: of `keras` in this process: pairs solved at once (None: `constants.LOCAL_BATCH`);
+        batch: of `keras` in this process: pairs solved at once (None: `constants.BATCHES`);
             each value compiles again.
         address: of `keras`: the process that solves (`preprocessing.flow.service.server`), or
             None to solve in this one.
@@ -73,7 +73,7 @@ class Solver:
 
             yield from client.fields(frames, self.address, waiting)
         else:
-            yield from _keras_fields(frames, self.batch or constants.LOCAL_BATCH)
+            yield from _keras_fields(frames, self.batch)
 
 
 def tvl1(
@@ -101,9 +101,10 @@ def tvl1(
     return np.stack(fields) if fields else np.zeros((0, *frames.shape[1:], 2), np.float32)
 
 
-def _keras_fields(frames: Iterable[np.ndarray], batch: int) -> Iterator[np.ndarray]:
+def _keras_fields(frames: Iterable[np.ndarray], batch: int | None) -> Iterator[np.ndarray]:
     from preprocessing.flow import tvl1_keras
 
+    batch = batch or constants.BATCHES[tvl1_keras.device()]
     frames = iter(frames)
     last: list[np.ndarray] = []
     while chunk := list(itertools.islice(frames, batch)):

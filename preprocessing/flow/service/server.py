@@ -89,7 +89,7 @@ def keras_solver(size: int, batch: int | None) -> tuple[PairSolver, int, str]:
 
     Args:
         size: side of the frames, in pixels.
-        batch: pairs at once, or None for `constants.SERVICE_BATCHES` of the device.
+        batch: pairs at once, or None for `constants.BATCHES` of the device.
 
     Returns:
         The solver of B pairs; B; the device's name.
@@ -100,7 +100,7 @@ def keras_solver(size: int, batch: int | None) -> tuple[PairSolver, int, str]:
         from preprocessing.flow import tvl1_keras
 
         device = tvl1_keras.device()
-    batch = batch or constants.SERVICE_BATCHES[device]
+    batch = batch or constants.BATCHES[device]
     nothing = np.zeros((batch, size, size), np.uint8)
     tvl1_keras.solve_pairs(nothing, nothing)
     return tvl1_keras.solve_pairs, batch, device
@@ -118,7 +118,7 @@ def serving(
 
     Args:
         size: side of the frames, in pixels.
-        batch: pairs at once, or None for `constants.SERVICE_BATCHES` of the device.
+        batch: pairs at once, or None for `constants.BATCHES` of the device.
         time_limit: seconds after which a batch that is not solved is given up.
         measured: called at the end with what was done.
         make_solver: importable by name; see `keras_solver`.

@@ -1,5 +1,6 @@
 """Tables 1 and 2 of the paper beside our results, and its times beside ours."""
 
+import collections
 import csv
 import dataclasses
 import json
@@ -324,20 +325,23 @@ def write(folder: Path, results: Sequence[Result]) -> list[Path]:
     return paths
 
 
+def bars(rows: Sequence[Row]) -> list[plots.Bar]:
+    """The rows of a table as bars, each with its protocol under its name.
+
+    Of runs that look alike (one method and protocol) the end of the folder's path stands there too.
+    """
+    shared = collections.Counter((row.method, row.protocol) for row in rows if row.ours)
+    drawn = []
+    for row in rows:
+        source = "" if row.ours else f"{row.source}; "
+        if shared[row.method, row.protocol] > 1:
+            source = f"{'/'.join(Path(row.source).parts[-2:])}; "
+        shown = f"{MISSING} not run" if row.rate is None else row.shown_rate
+        label = f"{row.method}\n{source}{row.protocol}"
+        drawn.append(plots.Bar(label, row.rate, shown, row.interval, row.ours, bool(row.mark)))
+    return drawn
+
+
 def draw(title: str, rows: Sequence[Row], path: Path) -> None:
     """Draws a table as bars, ours in another colour, a missing figure as a dash."""
-    plots.draw_rates(
-        title,
-        [
-            plots.Bar(
-                f"{row.method}\n{row.protocol if row.ours else f'{row.source}; {row.protocol}'}",
-                row.rate,
-                f"{MISSING} not run" if row.rate is None else row.shown_rate,
-                row.interval,
-                row.ours,
-                bool(row.mark),
-            )
-            for row in rows
-        ],
-        path,
-    )
+    plots.draw_rates(title, bars(rows), path)

@@ -133,6 +133,23 @@ def test_another_data_set_has_a_table_of_its_own(tmp_path):
     }
 
 
+def test_bars_of_runs_that_look_alike_are_distinguished(tmp_path):
+    (tmp_path / "study").mkdir()
+    results = [
+        _result(tmp_path / "study" / "seed-0", dataset="street"),
+        _result(tmp_path / "study" / "seed-1", dataset="street", top1=0.5),
+        _result(tmp_path / "frames", dataset="street", streams="rgb"),
+    ]
+    ((_, rows),) = [
+        (table, rows)
+        for table, rows in comparison.accuracy_tables(results)
+        if table.name == "other_street"
+    ]
+    below = [bar.name.split("\n")[1] for bar in comparison.bars(rows)]
+    protocol = rows[0].protocol
+    assert below == [f"study/seed-0; {protocol}", f"study/seed-1; {protocol}", protocol]
+
+
 def test_pictures_are_drawn(tmp_path):
     paths = comparison.write(tmp_path, [_result(tmp_path / "own")])
     pictures = [path for path in paths if path.suffix == ".png"]

@@ -105,9 +105,11 @@ def _guarded(main, argv):
     except KeyboardInterrupt:
         return _stop(_INTERRUPTED)
     except OSError as error:
-        if error.errno in _USERS_OS_ERRORS:
-            return _stop(str(error))
-        raise
+        if error.errno not in _USERS_OS_ERRORS:
+            raise
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "; make room, and start the same command again" if full else ""
+        return _stop(f"{error}{advice}")
 
 
 def _parse(argv):

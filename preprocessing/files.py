@@ -45,6 +45,17 @@ def printable(path: Path) -> str:
 
 
 @contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Gives an error of the system in the block, such as a full disk, a name where it has none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
     """Opens a binary file that takes the name `path` only when the block ends well.
 
@@ -52,7 +63,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     """
     partial = partial_path(path)
     try:
-        with partial.open("wb") as file:
+        with _named(path), partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -65,9 +76,10 @@ def write_with(path: Path, write: Callable[[Path], object]):
     """As `writing`, for a library that wants a file name: calls `write(temporary path)`."""
     partial = partial_path(path)
     try:
-        write(partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
+        with _named(path):
+            write(partial)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

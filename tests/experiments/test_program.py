@@ -32,6 +32,9 @@ def main(argv):
         program.output_folder("output")
     if NUMBER.value == 12:
         print("a\\udcff")
+    if NUMBER.value == 13:
+        with open("/dev/full", "w") as file:
+            file.write("weights")
     print(NUMBER.value + 1)
 
 
@@ -62,6 +65,10 @@ def _run(tmp_path, *arguments):
         (["--number=2", "--name="], "error: --name is empty: give it a value or leave it out"),
         (["--number=2", "--weight=nan"], "error: --weight=nan is not a finite number"),
         (["--number=9"], "error: [Errno 20] Not a directory"),
+        (
+            ["--number=13"],
+            "error: [Errno 28] No space left on device; make room, and start the same command",
+        ),
         (["--number=10", "--name=a"], "error: --name has no effect with --number=10: leave it out"),
         (["--number=11", f"--output={__file__}"], f"error: --output={__file__}: {__file__} is no"),
         (["--number=11", f"--output={__file__}/x"], f"error: --output={__file__}/x: {__file__} is"),

@@ -27,6 +27,20 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_is_named_with_the_file(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+
+    def write(_):
+        with open("/dev/full", "wb") as file:  # as a library that names no file
+            file.write(b"weights")
+
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        files.write_with(path, write)
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"), files.writing(path):
+        write(path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
     folder = tmp_path / "export"
     for content in ("old", "new"):

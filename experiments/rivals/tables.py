@@ -235,7 +235,8 @@ def draw(study: Study, rows: Sequence[ablation.Row], costs: Mapping[str, Cost], 
                     color=color,
                 )
         for axes in (by_work, by_speed):
-            axes.set_xscale("log")
+            plots.use_log_axis(axes.xaxis)
+            axes.margins(x=0.2)  # for the names, which stand to the right
             axes.axhline(100 * first["chance"], color="grey", linestyle=":")
             axes.grid(alpha=0.3)
             for side in ("top", "right"):

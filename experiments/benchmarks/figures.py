@@ -1,4 +1,4 @@
-"""The figures of a benchmark in the JSON file that its flag --output names."""
+"""What the benchmarks share: lists of numbers in flags, and figures in the file of --output."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,25 @@ from pathlib import Path
 from absl import flags
 
 from experiments import program
+from preprocessing.errors import UserError
+
+
+def numbers(name: str, least: int = 1) -> list[int]:
+    """A flag that is a list of whole numbers.
+
+    Args:
+        name: of the flag.
+        least: that a number may be.
+
+    Raises:
+        UserError: there is none, or one is no whole number or below `least`.
+    """
+    values = flags.FLAGS[name].value
+    if not values or not all(value.isdecimal() and int(value) >= least for value in values):
+        raise UserError(
+            f"--{name}={','.join(values)}: write whole numbers of at least {least}, as 8,32"
+        )
+    return [int(value) for value in values]
 
 
 def check_output():

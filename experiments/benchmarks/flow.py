@@ -90,12 +90,7 @@ def table(rows):
 
 def main(_):
     figures.check_output()
-    try:
-        batches = [int(batch) for batch in FLAGS.batches]
-    except ValueError as error:
-        raise UserError(f"--batches={','.join(FLAGS.batches)}: write numbers, as 8,32") from error
-    if not batches or min(batches) < 1:
-        raise UserError(f"--batches={','.join(FLAGS.batches)}: name at least one, each at least 1")
+    batches = figures.numbers("batches")
     frames = grey_frames(max(batches) + 1)
     rows = flow_measurements.solver_speeds(frames, batches, FLAGS.repeats)
     print(table(rows))

@@ -18,7 +18,6 @@ from absl import flags
 from experiments import program
 from experiments.benchmarks import figures, growth_measurements
 from experiments.benchmarks.start_measurements import in_new_process
-from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 PARTS = ("preparation", "metadata", "start", "evaluation", "report")
@@ -33,13 +32,6 @@ def define_flags():
     flags.DEFINE_integer("metadata_videos", 100_000, "Videos in the metadata.", lower_bound=1)
     flags.DEFINE_string("picture", None, "PNG file for a plot of the times.")
     flags.DEFINE_string("output", None, "JSON file for the figures.")
-
-
-def _numbers(name):
-    values = FLAGS[name].value
-    if not all(value.isdecimal() and int(value) > 1 for value in values):
-        raise UserError(f"--{name}={','.join(values)}: write numbers above 1, as 10,100")
-    return [int(value) for value in values]
 
 
 def measure(folder, videos, classes):
@@ -76,8 +68,8 @@ def main(_):
     figures.check_output()
     if FLAGS.picture:
         program.output_file("picture")
-    sizes = [(videos, 2) for videos in _numbers("videos")]
-    sizes += [(FLAGS.class_videos, classes) for classes in _numbers("classes")]
+    sizes = [(videos, 2) for videos in figures.numbers("videos", 2)]
+    sizes += [(FLAGS.class_videos, classes) for classes in figures.numbers("classes", 2)]
     print(COLUMNS.format("videos", "classes", *PARTS, "MB", "MB"))
     print(COLUMNS.format("", "", *["ms a video"] * len(PARTS), "prepare", "use"))
     rows = []

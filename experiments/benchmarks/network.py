@@ -6,12 +6,12 @@ r"""The full network on this machine: forward pass and training step, beside pea
 
 Every row runs in a process of its own, which measures the peak of matrix products in the row's
 precision too (before, between and after), since seconds say little on a machine that is shared. The
-TensorFlow backend is timed with the project's own training step, the others (where
-installed) with Keras's; the peer is a plain PyTorch statement of the same network with Adam, in the
-same precision (mixed ones by autocast) and at the same batch. All inputs lie on the device, and
-float32 products are float32's, unless --tf32 lets a GPU round them, for every row. The last lines
-say how many times as fast as the peer each row is. With --grow the batch doubles until a row runs
-out of memory or gains less than 3 % in clips a second. Written as JSON too, with --output.
+TensorFlow backend is timed with the project's own training step, the others (where installed) with
+Keras's; the peer is a plain PyTorch statement of the same network with Adam, in the same precision
+(mixed ones by autocast) and at the same batch. All inputs lie on the device, and float32 products
+are float32's, unless --tf32 lets a GPU round them, for every row. The last lines say how many times
+as fast as the peer each row is. With --grow the batch doubles until a row runs out of memory or
+gains less than 3 % in clips a second. Written as JSON too, with --output.
 """
 
 import json
@@ -57,18 +57,6 @@ def define_flags():
     flags.DEFINE_string("row", None, "One row's settings as JSON; what the program calls itself.")
 
 
-def _batch_sizes():
-    """--batch_sizes as numbers."""
-    given = f"--batch_sizes={','.join(FLAGS.batch_sizes)}"
-    try:
-        sizes = [int(size) for size in FLAGS.batch_sizes]
-    except ValueError as error:
-        raise UserError(f"{given}: write numbers, as 1,4") from error
-    if not sizes or min(sizes) < 1:
-        raise UserError(f"{given}: name at least one, each at least 1")
-    return sizes
-
-
 def _name(row):
     """What a row of the table is."""
     name = f"{row['backend']} {row['precision']}{' XLA' if row['xla'] else ''}"
@@ -111,7 +99,7 @@ def main(_):
             FLAGS.precisions,
             FLAGS.xla,
             FLAGS.peer,
-            _batch_sizes(),
+            figures.numbers("batch_sizes"),
             FLAGS.streams,
         )
     )

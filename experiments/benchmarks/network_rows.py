@@ -155,7 +155,7 @@ def ratios(
         yield (
             row,
             {
-                step: peer[step]["seconds"] / row[step]["seconds"]
+                step: row[step]["clips_per_second"] / peer[step]["clips_per_second"]
                 for step in ("forward", "training")
                 if step in peer and step in row
             },

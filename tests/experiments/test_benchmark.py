@@ -29,7 +29,7 @@ def test_every_benchmark_has_flags_and_a_docstring_that_gives_its_command(name):
 @pytest.mark.parametrize(
     ("module", "flag", "line"),
     [
-        ("flow", "--batches=x", "error: --batches=x: write numbers, as 8,32"),
+        ("flow", "--batches=x", "error: --batches=x: write whole numbers of at least 1"),
         ("network", "--xla=yes", "error: --xla=yes is not one of off, on"),
         ("faults", "--only=x", "error: --only=x is not one of prepare, train, "),
     ],

@@ -136,7 +136,10 @@ def test_no_module_of_the_programs_hides_one_of_the_standard_library():
     ("command", "line"),
     [
         (["train.py"], "error: --config is missing (--help lists the flags)"),
-        (["benchmark.py", "flow", "--batches=x"], "error: --batches=x: write numbers, as 8,32"),
+        (
+            ["benchmark.py", "flow", "--batches=x"],
+            "error: --batches=x: write whole numbers of at least 1",
+        ),
         (["benchmark.py", "network", "--xla=yes"], "error: --xla=yes is not one of off, on"),
     ],
 )

@@ -29,8 +29,8 @@ def test_what_is_drawn_is_milliseconds_a_video(tmp_path):
 @pytest.mark.parametrize(
     ("flag", "line"),
     [
-        ("--videos=x", "error: --videos=x: write numbers above 1, as 10,100"),
-        ("--classes=1", "error: --classes=1: write numbers above 1, as 10,100"),
+        ("--videos=x", "error: --videos=x: write whole numbers of at least 2"),
+        ("--classes=1", "error: --classes=1: write whole numbers of at least 2"),
     ],
 )
 def test_a_mistake_is_one_line(run_benchmark, flag, line):

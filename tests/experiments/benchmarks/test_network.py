@@ -27,8 +27,8 @@ def test_a_row_has_speed_peak_and_memory(run_benchmark, tmp_path):
     ("flag", "line"),
     [
         ("--backends=mxnet", "error: --backends=mxnet is not one of tensorflow, jax, torch"),
-        ("--batch_sizes=two", "error: --batch_sizes=two: write numbers, as 1,4"),
-        ("--batch_sizes=4,0", "error: --batch_sizes=4,0: name at least one, each at least 1"),
+        ("--batch_sizes=two", "error: --batch_sizes=two: write whole numbers of at least 1"),
+        ("--batch_sizes=4,0", "error: --batch_sizes=4,0: write whole numbers of at least 1"),
         ("--row=x", "error: --row=x is not a row (Expecting value: line 1 column 1 (char 0)): "),
         ('--row={"backend": 1}', 'error: --row={"backend": 1} is not a row (Row.__init__()'),
     ],

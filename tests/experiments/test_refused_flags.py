@@ -138,7 +138,7 @@ def test_no_module_of_the_programs_hides_one_of_the_standard_library():
         (["train.py"], "error: --config is missing (--help lists the flags)"),
         (
             ["benchmark.py", "flow", "--batches=x"],
-            "error: --batches=x: write whole numbers of at least 1",
+            "error: --batches=x: write whole numbers of at least 1, as 8,32",
         ),
         (["benchmark.py", "network", "--xla=yes"], "error: --xla=yes is not one of off, on"),
     ],

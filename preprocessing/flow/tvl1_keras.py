@@ -231,7 +231,7 @@ def compile_whole(function):
         case "tensorflow":
             import tensorflow as tf
 
-            return tf.function(function, jit_compile=True)
+            return tf.function(function, jit_compile=True, autograph=False)
         case "jax":
             import jax
 

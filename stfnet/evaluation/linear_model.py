@@ -82,7 +82,7 @@ def clip_features(
     clip = config.model.clip
     network = vgg16_streams(clip, weights, config.model.flow_input)
 
-    @tf.function
+    @tf.function(autograph=False)
     def pooled(batch):
         maps = stream_maps(network, batch["rgb"][0], batch["fields"][0], LAYERS)
         return {

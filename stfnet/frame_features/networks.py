@@ -129,7 +129,7 @@ class FrameNetwork:
             fc6 = model.get_layer(FC6).output
             self.fc6_units = fc6.shape[-1]
             after_streams = keras.Model(list(outputs.values()), fc6)
-            self._fc6 = tf.function(after_streams, reduce_retracing=True)
+            self._fc6 = tf.function(after_streams, reduce_retracing=True, autograph=False)
         self._maps = self._compiled(model)
 
     def sequences(self, num_frames: int) -> Iterator[np.ndarray]:
@@ -166,7 +166,8 @@ class FrameNetwork:
             input_signature=(
                 tf.TensorSpec((None, size, size, 3), tf.uint8),
                 tf.TensorSpec((None, length, 2, size, size), tf.uint8),
-            )
+            ),
+            autograph=False,
         )
         def compute(rgb, fields):
             return {name: maps[CONV5] for name, maps in stream_maps(model, rgb, fields).items()}

@@ -272,7 +272,8 @@ class Features:
             input_signature=(
                 tf.TensorSpec((1, FRAMES_AT_ONCE, size, size, 3), tf.uint8),
                 tf.TensorSpec((1, FRAMES_AT_ONCE, clip.flow_length, 2, size, size), tf.uint8),
-            )
+            ),
+            autograph=False,
         )
         def run(rgb, fields):
             x = input_pipeline.network_inputs({"rgb": rgb, "fields": fields})[stream]

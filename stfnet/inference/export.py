@@ -168,7 +168,7 @@ def clip_function(model):
 def _trace_solver(clip, jit_compile):
     """TV-L1 as a graph of its own: it is large, and would be traced again with all around it."""
     pair = tf.TensorSpec((GRAPH_BATCH, clip.image_size, clip.image_size), tf.float32)
-    solver = tf.function(tvl1_keras.solve, jit_compile=jit_compile or None)
+    solver = tf.function(tvl1_keras.solve, jit_compile=jit_compile or None, autograph=False)
     return solver.get_concrete_function(pair, pair)
 
 

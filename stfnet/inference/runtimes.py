@@ -226,7 +226,7 @@ def _to_onnx(network):
     signature = specs + [tf.TensorSpec(w.shape, w.dtype, name) for name, w in weights.items()]
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what fails is raised below
     with worker_pool.silenced_stderr():
-        function = tf.function(classify, input_signature=signature)
+        function = tf.function(classify, input_signature=signature, autograph=False)
         onnx_model, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
     graph = onnx_model.graph
     clips = [value for value in graph.input if value.name not in weights]

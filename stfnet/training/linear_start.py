@@ -86,7 +86,7 @@ def moments(model: STFNet, block: int, batches: Iterable) -> Moments:
     """
     streams = stream_maps.streams(model, block)
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute(batch):
         inputs = network_inputs(batch)
         maps = streams({name: inputs[name] for name in streams.input}, training=False)

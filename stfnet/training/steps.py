@@ -59,8 +59,8 @@ class DistributedSteps:
         self._first_scalars = {
             id(v): float(v.value.numpy()) for v in self.optimizer.variables if v.shape == ()
         }
-        self.train = tf.function(self._distributed(self._train_on_replica))
-        self.test = tf.function(self._distributed(self._test_on_replica))
+        self.train = tf.function(self._distributed(self._train_on_replica), autograph=False)
+        self.test = tf.function(self._distributed(self._test_on_replica), autograph=False)
 
     def reset_optimizer(self) -> None:
         """Gives the optimiser the values it had before its first step."""
@@ -85,7 +85,9 @@ class DistributedSteps:
             swap.on_test_end()
 
     def _distributed(self, step):
-        compiled = tf.function(step, jit_compile=True) if self.training.jit_compile else step
+        compiled = step
+        if self.training.jit_compile:
+            compiled = tf.function(step, jit_compile=True, autograph=False)
 
         def run(*args):
             results = self.strategy.run(compiled, args=args)

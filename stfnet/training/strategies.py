@@ -121,7 +121,7 @@ def total(strategy: tf.distribute.Strategy, value: float) -> float:
     if strategy.num_replicas_in_sync == 1:
         return value
 
-    @tf.function
+    @tf.function(autograph=False)
     def add(value):
         values = strategy.run(tf.identity, args=(value,))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)

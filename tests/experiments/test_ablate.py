@@ -106,24 +106,16 @@ def test_the_studies_are_listed(start):
     assert [line for line in printed.splitlines() if not line.startswith(" ")] == list(STUDIES)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--study=colour",), "--study"),
-        (("--study=streams", "--config.model.streams=auto"), "chooses its streams"),
-        (
-            ("--study=merge", "--config.model.branches=fc"),
-            "the study merge needs model.branches=both",
-        ),
-    ],
-)
-def test_a_mistake_is_one_line_and_leaves_nothing(
-    start, tiny_records, tmp_path, arguments, message
-):
+def test_a_mistake_is_one_line_and_leaves_nothing(check_mistakes, tiny_records, tmp_path):
     output = tmp_path / "out"
     places = (f"--records={tiny_records.folder}", f"--output={output}")
-    process = start(*CONFIG, *places, *arguments)
-    printed, errors = process.communicate(timeout=120)
-    assert process.returncode == 1 and not printed
-    assert errors.startswith("error: ") and len(errors.splitlines()) == 1
-    assert message in errors and not output.exists()
+    mistakes = [
+        (["--study=colour"], "--study"),
+        (["--study=streams", "--config.model.streams=auto"], "chooses its streams"),
+        (
+            ["--study=merge", "--config.model.branches=fc"],
+            "the study merge needs model.branches=both",
+        ),
+    ]
+    check_mistakes("ablate", [((*CONFIG, *places, *case), text) for case, text in mistakes])
+    assert not output.exists()

@@ -14,6 +14,7 @@ def test_a_step_that_fails_stops_the_demonstration(capfd):
     assert "error: " in errors
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_beside_another_names_its_log(tmp_path):
     runs = {name: tmp_path / f"run-{name}" for name in ("rgb", "flow")}
     with pytest.raises(UserError, match=r"see .*run-rgb\.log"):

@@ -1,27 +1,20 @@
 """Features as a person computes and loads them."""
 
 import csv
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 
-def _run(*arguments):
-    command = [sys.executable, "-m", "experiments.features", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 @pytest.mark.slow
-def test_features_of_vgg16_load_with_numpy(tiny_records, notop, tmp_path):
+def test_features_of_vgg16_load_with_numpy(run_program, tiny_records, notop, tmp_path):
     command = (
         f"--records={tiny_records.folder}",
         f"--output={tmp_path}",
         f"--weights={notop}",
         "--pooled",
     )
-    done = _run(*command)
+    done = run_program("features", *command)
     assert done.returncode == 0, done.stderr
     without, forecast, written = done.stdout.splitlines()
     assert without.startswith("without fc6: it needs weights with VGG-16's fc1")
@@ -31,15 +24,17 @@ def test_features_of_vgg16_load_with_numpy(tiny_records, notop, tmp_path):
     with open(tmp_path / "index.csv", newline="") as file:
         for row in csv.DictReader(file):
             assert np.load(tmp_path / row["rgb"]).shape == (int(row["frames"]), 512)
-    again = _run(*command)
+    again = run_program("features", *command)
     assert again.returncode == 0 and "features of" not in again.stdout
-    other = _run(*command[:3])
+    other = run_program("features", *command[:3])
     assert other.returncode == 1 and "is of other features than these" in other.stderr
 
 
-def test_a_mistake_is_one_line(tiny_records, tmp_path):
+def test_a_mistake_is_one_line(run_program, tiny_records, tmp_path):
     new = tmp_path / "new"
-    done = _run(f"--records={tiny_records.folder}", f"--output={new}", "--weights=nowhere.h5")
+    done = run_program(
+        "features", f"--records={tiny_records.folder}", f"--output={new}", "--weights=nowhere.h5"
+    )
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: VGG-16 weights file nowhere.h5 is missing")
     assert not new.exists()

@@ -1,18 +1,10 @@
-import subprocess
-import sys
-
 import cv2
 import pytest
 
 
-def _run(*arguments):
-    command = [sys.executable, "-m", "experiments.inspect_records", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def test_a_page_and_a_contact_sheet(tiny_records, tmp_path):
+def test_a_page_and_a_contact_sheet(run_program, tiny_records, tmp_path):
     command = [f"--records={tiny_records.folder}", f"--output={tmp_path / 'out'}"]
-    done = _run(*command, "--video=v_Still_g05_c01")
+    done = run_program("inspect_records", *command, "--video=v_Still_g05_c01")
     assert done.returncode == 0, done.stderr
     picture = cv2.imread(str(tmp_path / "out" / "v_Still_g05_c01.png"))
     assert picture.shape[1] == 8 * 134 + 6  # group 5 has 10 frames, of which eight are shown
@@ -22,7 +14,7 @@ def test_a_page_and_a_contact_sheet(tiny_records, tmp_path):
     assert page.count("data:image/png;base64,") == 1 and 'src="http' not in page
 
     # Without --video, one of ordinary motion of the class that moves most.
-    assert _run(*command).returncode == 0
+    assert run_program("inspect_records", *command).returncode == 0
     (other,) = {path.name for path in (tmp_path / "out").glob("*.png")} - {"v_Still_g05_c01.png"}
     assert other.startswith(("v_Left", "v_Right"))
 
@@ -34,13 +26,18 @@ def test_a_page_and_a_contact_sheet(tiny_records, tmp_path):
         (["--records=/nowhere", "--output=/tmp/x"], "records folder /nowhere does not exist"),
     ],
 )
-def test_mistakes_are_one_line(arguments, message):
-    done = _run(*arguments)
+def test_mistakes_are_one_line(run_program, arguments, message):
+    done = run_program("inspect_records", *arguments)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
 
 
-def test_an_unknown_video_is_answered_with_like_ones(tiny_records, tmp_path):
-    done = _run(f"--records={tiny_records.folder}", f"--output={tmp_path}", "--video=still_g05")
+def test_an_unknown_video_is_answered_with_like_ones(run_program, tiny_records, tmp_path):
+    done = run_program(
+        "inspect_records",
+        f"--records={tiny_records.folder}",
+        f"--output={tmp_path}",
+        "--video=still_g05",
+    )
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "has no video 'still_g05': there are v_Still_g05_c01" in done.stderr

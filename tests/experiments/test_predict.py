@@ -1,7 +1,5 @@
 import csv
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -11,19 +9,16 @@ from stfnet.config import ClipConfig
 from stfnet.inference import prediction
 
 
-def _run(program, *arguments):
-    command = [sys.executable, "-m", f"experiments.{program}", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 @pytest.mark.slow
-def test_an_exported_run_names_the_action_of_a_video(make_run, moving_square, tmp_path):
+def test_an_exported_run_names_the_action_of_a_video(
+    run_program, make_run, moving_square, tmp_path
+):
     # Of 16 pixels, so that the flow solver has one scale to be traced and not four.
     run = make_run(clip=ClipConfig(num_frames=3, flow_length=4, image_size=16))
     exported, output = tmp_path / "export", tmp_path / "output"
-    done = _run("export", f"--workdir={run}", f"--output={exported}")
+    done = run_program("export", f"--workdir={run}", f"--output={exported}")
     assert done.returncode == 0, done.stderr
-    done = _run(
+    done = run_program(
         "predict",
         f"--model={exported}",
         f"--video={moving_square}",
@@ -44,10 +39,12 @@ def test_an_exported_run_names_the_action_of_a_video(make_run, moving_square, tm
     assert cv2.VideoCapture(str(output / "annotated.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 11
 
 
-def test_a_timeline_is_three_files_and_the_rows_cover_the_video(tiny_run, moving_square, tmp_path):
+def test_a_timeline_is_three_files_and_the_rows_cover_the_video(
+    run_program, tiny_run, moving_square, tmp_path
+):
     output = tmp_path / "output"
     flags = (f"--model={tiny_run}", f"--video={moving_square}", "--timeline", "--interval=2")
-    done = _run("predict", *flags, f"--output={output}")
+    done = run_program("predict", *flags, f"--output={output}")
     assert done.returncode == 0, done.stderr
     names = {"timeline.csv", "timeline.srt", "timeline.png"}
     assert {path.name for path in output.iterdir()} == names
@@ -59,10 +56,10 @@ def test_a_timeline_is_three_files_and_the_rows_cover_the_video(tiny_run, moving
     assert cv2.imread(str(output / "timeline.png")).std() > 10
 
 
-def test_a_mistake_is_one_line_and_leaves_nothing(tiny_run, tmp_path):
+def test_a_mistake_is_one_line_and_leaves_nothing(run_program, tiny_run, tmp_path):
     video, output = tmp_path / "text.mp4", tmp_path / "output"
     video.write_text("I am a text.")
-    done = _run("predict", f"--model={tiny_run}", f"--live={video}", f"--output={output}")
+    done = run_program("predict", f"--model={tiny_run}", f"--live={video}", f"--output={output}")
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and "text.mp4 is no video, whatever its extension" in errors[0]

@@ -1,18 +1,11 @@
 import importlib.util
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from preprocessing import records
-
-
-def _run(*arguments):
-    command = [sys.executable, "-m", "experiments.prepare", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +25,10 @@ def actions(tmp_path_factory):
     return folder
 
 
-def test_from_a_folder_to_verified_records(actions, tmp_path):
+def test_from_a_folder_to_verified_records(run_program, actions, tmp_path):
     output = tmp_path / "records"
     command = [f"--source=folder:{actions}", f"--output={output}", "--image_size=16"]
-    done = _run(*command, "--workers=1")
+    done = run_program("prepare", *command, "--workers=1")
     assert done.returncode == 0, done.stderr
     assert "actions: 4 videos of 2 classes" in done.stdout
     assert "Left        2        11         5        6" in done.stdout  # the table before work
@@ -44,53 +37,53 @@ def test_from_a_folder_to_verified_records(actions, tmp_path):
     assert "4 videos, 22 frames, 0 failed (4 converted now)" in done.stdout
     assert records.load_record_set(output).counts["videos"] == 4
 
-    again = _run(*command, "--num_frames=3")
+    again = run_program("prepare", *command, "--num_frames=3")
     assert again.returncode == 0
     assert "(finished before)" in again.stdout
     assert records.load_record_set(output).clip["num_frames"] == 3
 
-    other = _run(*command, "--image_format=png")
+    other = run_program("prepare", *command, "--image_format=png")
     assert other.returncode == 1 and other.stderr.count("\n") == 1
     assert "prepared with image_format=jpeg, now image_format=png is asked" in other.stderr
 
     record_set = records.load_record_set(output)
-    verified = _run(f"--verify={output}", "--workers=1")
+    verified = run_program("prepare", f"--verify={output}", "--workers=1")
     assert "4 videos read back, all whole" in verified.stdout
     assert f"SHA-256 {record_set.sha256}" in verified.stdout and record_set.sha256 in done.stdout
     shard = record_set.shard_paths[0]
     damaged = bytearray(shard.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     shard.write_bytes(damaged)
-    verified = _run(f"--verify={output}", "--workers=1")
+    verified = run_program("prepare", f"--verify={output}", "--workers=1")
     assert verified.returncode == 1
     assert f"delete {shard.name} in {output} and run the same" in verified.stderr
 
     path = output / "metadata.json"
     path.write_text(path.read_text().replace('"num_frames": 5', '"num_frames": NaN'))
-    verified = _run(f"--verify={output}")
+    verified = run_program("prepare", f"--verify={output}")
     assert verified.returncode == 1 and verified.stderr.count("\n") == 1
     assert verified.stderr.startswith(f"error: {path} cannot be used: entry ")
 
 
 @pytest.mark.slow  # it compiles the solver
-def test_flow_with_keras_is_solved_by_a_process_of_its_own(actions, tmp_path):
+def test_flow_with_keras_is_solved_by_a_process_of_its_own(run_program, actions, tmp_path):
     command = [f"--source=folder:{actions}", "--image_size=16", "--workers=2"]
     keras = ["--flow_method=keras", "--flow_batch=5", f"--output={tmp_path / 'keras'}"]
-    done = _run(*command, *keras)
+    done = run_program("prepare", *command, *keras)
     assert done.returncode == 0, done.stderr
     assert "the hours show once the device is at work" in done.stdout
     assert "flow on cpu: 18 pairs in" in done.stdout and "batches of 5" in done.stdout
     assert "busy" in done.stdout and "Traceback" not in done.stderr
     record_set = records.load_record_set(tmp_path / "keras")
     assert record_set.flow["method"] == "keras"
-    assert _run(*command, f"--output={tmp_path / 'opencv'}").returncode == 0
+    assert run_program("prepare", *command, f"--output={tmp_path / 'opencv'}").returncode == 0
     for ours, opencvs in zip(
         record_set.videos, records.load_record_set(tmp_path / "opencv").videos, strict=True
     ):
         assert ours.mean_motion == pytest.approx(opencvs.mean_motion, rel=0.05)
 
 
-def test_failures_make_the_exit_status_unless_they_are_allowed(actions, tmp_path):
+def test_failures_make_the_exit_status_unless_they_are_allowed(run_program, actions, tmp_path):
     videos = tmp_path / "some"
     (videos / "Left").mkdir(parents=True)
     for path in (actions / "Left").iterdir():
@@ -98,7 +91,7 @@ def test_failures_make_the_exit_status_unless_they_are_allowed(actions, tmp_path
     (videos / "Left" / "cut.mp4").write_bytes(b"\0\0\0\x1cftypisom" + bytes(500))
     output = tmp_path / "records"
     command = [f"--source=folder:{videos}", f"--output={output}", "--image_size=16", "--workers=1"]
-    done = _run(*command)
+    done = run_program("prepare", *command)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: 1 of 3 videos could not be used, 0")
     assert "Traceback" not in done.stderr
@@ -111,10 +104,10 @@ def test_failures_make_the_exit_status_unless_they_are_allowed(actions, tmp_path
         "failed": 1,
         "shards": 1,
     }
-    assert _run(*command, "--allow_failures=1").returncode == 0
+    assert run_program("prepare", *command, "--allow_failures=1").returncode == 0
 
 
-def test_what_is_doubtful_or_left_out_is_told_and_no_failure(actions, tmp_path):
+def test_what_is_doubtful_or_left_out_is_told_and_no_failure(run_program, actions, tmp_path):
     # An avi whose header (its stream's dwLength) counts ten times the frames that are stored.
     path = tmp_path / "some" / "Left" / "one.avi"
     path.parent.mkdir(parents=True)
@@ -125,7 +118,9 @@ def test_what_is_doubtful_or_left_out_is_told_and_no_failure(actions, tmp_path):
     path.write_bytes(content)
     (path.parent / "one.srt").write_text("subtitles")
     output = tmp_path / "records"
-    done = _run(f"--source=folder:{tmp_path / 'some'}", f"--output={output}", "--image_size=16")
+    done = run_program(
+        "prepare", f"--source=folder:{tmp_path / 'some'}", f"--output={output}", "--image_size=16"
+    )
     assert done.returncode == 0, done.stderr
     assert "1 videos, 5 frames, 0 failed (1 converted now)" in done.stdout
     assert "\n1 note: such videos are in the records" in done.stdout
@@ -146,14 +141,16 @@ def test_what_is_doubtful_or_left_out_is_told_and_no_failure(actions, tmp_path):
         (["--source=synthetic", "--output=/tmp/x", "--jpeg_quality=0"], "jpeg_quality=0 is not"),
     ],
 )
-def test_mistakes_are_one_line(arguments, message):
-    done = _run(*arguments)
+def test_mistakes_are_one_line(run_program, arguments, message):
+    done = run_program("prepare", *arguments)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(importlib.util.find_spec("apache_beam"), reason="Apache Beam is installed")
-def test_beam_that_is_not_installed_is_asked_for(actions, tmp_path):
-    done = _run(f"--source=folder:{actions}", f"--output={tmp_path / 'records'}", "--runner=beam")
+def test_beam_that_is_not_installed_is_asked_for(run_program, actions, tmp_path):
+    done = run_program(
+        "prepare", f"--source=folder:{actions}", f"--output={tmp_path / 'records'}", "--runner=beam"
+    )
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "--runner=beam needs Apache Beam" in done.stderr and "stfnet[beam]" in done.stderr

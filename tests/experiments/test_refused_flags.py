@@ -1,6 +1,5 @@
 """Flags without effect beside others, places that cannot be written, programs started by path."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,22 +7,6 @@ from pathlib import Path
 import pytest
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-
-# Runs a program's main with one list of flags after the other: a program a case takes seconds.
-CHILD = """
-import importlib, json, sys
-from absl import flags
-from preprocessing.errors import UserError
-program = importlib.import_module(f"experiments.{sys.argv[1]}")
-for arguments in json.loads(sys.argv[2]):
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS([sys.argv[1], *arguments])
-    try:
-        program.main(sys.argv[:1])
-        print("ran")
-    except UserError as error:
-        print(error)
-"""
 
 PREPARE = ("--source=folder:/nowhere", "--output=new")
 TRAIN = ("--config=synthetic.py", "--records=/nowhere", "--workdir=new")
@@ -107,23 +90,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("program", CASES)
-def test_a_flag_that_would_do_nothing_is_refused_before_the_work(program, tmp_path):
+def test_a_flag_that_would_do_nothing_is_refused_before_the_work(check_mistakes, program, tmp_path):
     (tmp_path / "a_file").touch()
     config = f"--config={EXPERIMENTS / 'configs' / 'synthetic.py'}"
-    arguments = [
-        [config if one == "--config=synthetic.py" else one for one in case]
-        for case, _ in CASES[program]
+    mistakes = [
+        ([config if one == "--config=synthetic.py" else one for one in case], message)
+        for case, message in CASES[program]
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, program, json.dumps(arguments)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": f"{EXPERIMENTS.parent}:{':'.join(sys.path)}", "PATH": ""},
-    )
-    assert done.returncode == 0, done.stderr
-    for line, (_, message) in zip(done.stdout.splitlines(), CASES[program], strict=True):
-        assert message in line
+    check_mistakes(program, mistakes, folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a_file"]
 
 

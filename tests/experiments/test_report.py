@@ -1,10 +1,9 @@
 """The program that writes the page about a run."""
 
 import re
-import subprocess
-import sys
 
 import numpy as np
+import pytest
 
 from experiments import run_config
 from preprocessing import files
@@ -13,12 +12,9 @@ from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import evaluate, result_files
 
 
-def _run(*arguments):
-    command = [sys.executable, "-m", "experiments.report", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def test_the_page_of_a_run_of_a_published_data_set_stands_beside_the_paper(tiny_records, tmp_path):
+def test_the_page_of_a_run_of_a_published_data_set_stands_beside_the_paper(
+    run_program, tiny_records, tmp_path
+):
     workdir, output = tmp_path / "run", tmp_path / "report"
     config = RunConfig(
         "ucf11", tiny_records.classes, ModelConfig(3, ClipConfig(3, 4, 32)), TrainingConfig()
@@ -38,7 +34,7 @@ def test_the_page_of_a_run_of_a_published_data_set_stands_beside_the_paper(tiny_
 
     results = evaluate.evaluate(First(), tiny_records, config, videos, located)
     result_files.write(workdir, *results, tiny_records)
-    done = _run(f"--workdir={workdir}", f"--output={output}")
+    done = run_program("report", f"--workdir={workdir}", f"--output={output}")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(rf"written: {output / 'report.html'} \(0\.\d MB\)\n", done.stdout)
     page = re.sub(r"<[^>]*>|\s+", " ", (output / "report.html").read_text())
@@ -46,7 +42,8 @@ def test_the_page_of_a_run_of_a_published_data_set_stands_beside_the_paper(tiny_
         assert text in re.sub(" +", " ", page)
 
 
-def test_the_answers_of_a_network_are_explained_in_films(tiny_records, tmp_path):
+@pytest.mark.slow
+def test_the_answers_of_a_network_are_explained_in_films(run_program, tiny_records, tmp_path):
     workdir, output = tmp_path / "run", tmp_path / "report"
     model = ModelConfig(3, ClipConfig(3, 4, 32), width_divisor=16, fc6_units=8, lstm_units=4)
     config = RunConfig("squares", tiny_records.classes, model, TrainingConfig())
@@ -54,7 +51,7 @@ def test_the_answers_of_a_network_are_explained_in_films(tiny_records, tmp_path)
         build_stfnet(model).save(workdir / run.BEST_FILE)
     evaluate.evaluate_run(workdir, tiny_records)
     records = f"--records={tiny_records.folder}"
-    done = _run(f"--workdir={workdir}", records, f"--output={output}", "--clips=2")
+    done = run_program("report", f"--workdir={workdir}", records, f"--output={output}", "--clips=2")
     assert done.returncode == 0, done.stderr
     page = (output / "report.html").read_text()
     assert page.count("<video") == 2 and "The third picture is Grad-CAM of the answer" in page
@@ -62,13 +59,13 @@ def test_the_answers_of_a_network_are_explained_in_films(tiny_records, tmp_path)
     assert f'width="{width}"' in page
 
 
-def test_a_folder_of_several_folds_is_refused_with_what_to_name_instead(tmp_path):
+def test_a_folder_of_several_folds_is_refused_with_what_to_name_instead(run_program, tmp_path):
     for fold in ("1", "2"):
         folder = run_config.run_of_fold(tmp_path, fold)
         folder.mkdir()
         files.write_json(folder / run.CONFIG_FILE, {})
     files.write_json(tmp_path / "results.json", {"folds": {}})
-    done = _run(f"--workdir={tmp_path}", f"--output={tmp_path / 'report'}")
+    done = run_program("report", f"--workdir={tmp_path}", f"--output={tmp_path / 'report'}")
     assert done.returncode == 1 and not done.stdout
     (line,) = done.stderr.splitlines()
     assert f"{tmp_path} holds the runs of several folds" in line

@@ -5,6 +5,7 @@ import json
 import pytest
 
 
+@pytest.mark.slow
 def test_a_row_has_speed_peak_and_memory(run_benchmark, tmp_path):
     output = tmp_path / "network.json"
     ended = run_benchmark(

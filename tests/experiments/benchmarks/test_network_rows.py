@@ -68,6 +68,7 @@ def test_a_row_that_takes_too_long_has_no_figures():
     assert (figures["backend"], figures["batch_size"]) == ("tensorflow", 1)
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_reports_the_last_line_of_its_process():
     row = Row("tensorflow", "float31", False, 1)
     (figures,) = network_rows.measure(row, SETTINGS, 120, grow=False)

@@ -114,6 +114,7 @@ def test_maps_are_refused_where_no_block_is_frozen(base):
         rivals.check(rivals.make(base), base, (1.0,), "features")
 
 
+@pytest.mark.slow
 def test_a_rate_is_chosen_on_validation_and_the_rest_is_not_evaluated(
     base, tiny_records, tmp_path, capsys
 ):

@@ -52,6 +52,7 @@ def _drawn(confusion, classes):
     return cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
 
 
+@pytest.mark.slow
 def test_two_thousand_classes_are_drawn_in_bounded_memory_and_time(tmp_path):
     path = tmp_path / "confusion.png"
     command = [sys.executable, "-c", _DRAW, "2000", path]

@@ -215,6 +215,7 @@ def test_a_run_resumes_among_and_on_the_maps_of_its_second_stage(tiny_records, t
     assert len(list(maps.iterdir())) == 4  # two streams at the end of two blocks
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_the_maps_of_its_own_streams(tiny_records, tmp_path, monkeypatch):
     config = _config(tiny_records, CERTAIN, **ONE_STAGE, checkpoint_minutes=0.0)
     maps = tmp_path / "maps"

@@ -92,6 +92,7 @@ def test_an_export_says_which_videos_its_run_knew(exported):
     assert export.load_export(folder)[1] == config
 
 
+@pytest.mark.slow
 def test_one_stream_takes_one_input(make_run, tmp_path):
     model, config = prediction.load_run(make_run(streams="rgb"))
     export.export_saved_model(model, config, tmp_path / "export")

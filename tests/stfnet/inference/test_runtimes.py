@@ -21,7 +21,7 @@ FILES = {
 BESIDE = {"agreement.json", "classes.txt", "config.json", "example.npz", "SHA256SUMS"}
 
 
-@pytest.fixture(scope="module", params=FORMATS)
+@pytest.fixture(scope="module", params=["onnx", pytest.param("litert", marks=pytest.mark.slow)])
 def name(request):
     """A format whose packages are installed."""
     for package in runtimes.NEEDED[request.param]:

@@ -14,7 +14,12 @@ CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=48)
 
 
 @pytest.mark.parametrize(
-    ("architecture", "streams"), [("two_stream", "both"), ("soft_attention", "rgb"), ("c3d", "rgb")]
+    ("architecture", "streams"),
+    [
+        pytest.param("two_stream", "both", marks=pytest.mark.slow),
+        ("soft_attention", "rgb"),
+        ("c3d", "rgb"),
+    ],
 )
 def test_a_run_predicts_and_its_export_agrees(
     make_run, moving_square, tmp_path, architecture, streams

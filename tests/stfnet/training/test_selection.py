@@ -45,9 +45,9 @@ class _Learner:
 @pytest.mark.parametrize(
     ("accuracies", "chosen"),
     [
-        ({"both": 0.5, "rgb": 0.0, "flow": 1.0}, "flow"),
+        pytest.param({"both": 0.5, "rgb": 0.0, "flow": 1.0}, "flow", marks=pytest.mark.slow),
         ({"both": 1.0, "rgb": 0.0, "flow": 1.0}, "both"),
-        ({"both": 0.0, "rgb": 1.0, "flow": 0.5}, "rgb"),
+        pytest.param({"both": 0.0, "rgb": 1.0, "flow": 0.5}, "rgb", marks=pytest.mark.slow),
     ],
 )
 def test_the_most_accurate_streams_are_chosen(tiny_records, tmp_path, accuracies, chosen):

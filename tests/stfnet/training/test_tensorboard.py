@@ -11,6 +11,7 @@ from stfnet.inference import annotation
 from stfnet.training import loop, tensorboard
 
 
+@pytest.mark.slow
 def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
     model = ModelConfig(3, clip, lstm_units=4, fc6_units=8, width_divisor=32)

@@ -293,7 +293,7 @@ def measure_step(
     from stfnet import ModelConfig
     from stfnet.clips import input_pipeline, plans
     from stfnet.config import RunConfig, TrainingConfig
-    from stfnet.training import loop
+    from stfnet.training import stages
     from stfnet.training.schedule import make_optimizer
     from stfnet.training.steps import DistributedSteps
 
@@ -305,7 +305,9 @@ def measure_step(
     )
     clips = -(-batch_size * (steps * rounds + 1) // len(record_set.videos))
     training = TrainingConfig(batch_size=batch_size, clips_per_video=clips)
-    model = loop.make_model(RunConfig(record_set.name, record_set.classes, model_config, training))
+    model = stages.make_model(
+        RunConfig(record_set.name, record_set.classes, model_config, training)
+    )
     step = DistributedSteps(
         model, make_optimizer(training, 1e-5), training, tf.distribute.get_strategy()
     )

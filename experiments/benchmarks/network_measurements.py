@@ -118,7 +118,7 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
     import tensorflow as tf
 
     from stfnet.config import RunConfig, TrainingConfig
-    from stfnet.training import loop
+    from stfnet.training import stages
 
     size = row.batch_size
     frozen, on_maps = STREAMS[row.streams]
@@ -136,14 +136,14 @@ def _measure_tensorflow(row: Row, settings: Settings) -> dict[str, Any]:
         frozen_blocks=(frozen, frozen),
     )
     config = RunConfig("benchmark", ("",) * 11, _model_config(settings.image_size), training)
-    model = loop.make_model(config)
+    model = stages.make_model(config)
     inputs = {name: tf.constant(value) for name, value in _clips(size, config.model).items()}
     forward = tf.function(lambda: model(inputs, training=False), jit_compile=row.xla)
     if settings.accumulation_steps == 1:
         figures["forward"] = timing.median(lambda: forward().numpy(), settings.repeats)
     if settings.training:
         strategy = tf.distribute.get_strategy()
-        steps = loop.start_stage(0, training, model, strategy, on_maps=on_maps)
+        steps = stages.start(0, training, model, strategy, on_maps=on_maps)
         peak.measure()
         if on_maps:
             clips = _maps(size, config.model, frozen)

@@ -75,13 +75,13 @@ def training(begun: float, width_divisor: int, image_size: int, jit: bool) -> di
     import numpy as np
     import tensorflow as tf
 
-    from stfnet.training import loop
+    from stfnet.training import stages
 
     parts.end("start")
     config = _run_config(_model_config(width_divisor, image_size), jit_compile=jit)
-    model = loop.make_model(config)
+    model = stages.make_model(config)
     parts.end("network")
-    steps = loop.start_stage(0, config.training, model, tf.distribute.get_strategy())
+    steps = stages.start(0, config.training, model, tf.distribute.get_strategy())
     parts.end("optimiser")
     clip = config.model.clip
     shape = (1, clip.num_frames, image_size, image_size, 3)

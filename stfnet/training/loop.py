@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,14 +21,11 @@ from stfnet import run
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.frame_features.stream_maps import Features, map_dataset
-from stfnet.layers.vgg_stream import VGGStream
-from stfnet.model import build_stfnet
 from stfnet.run import checkpoints
-from stfnet.training import linear_start, logs, strategies, variables
+from stfnet.training import linear_start, logs, stages, strategies, variables
 from stfnet.training.preemption import Preempted, Sigterm
-from stfnet.training.schedule import Progress, learning_rate, make_optimizer
+from stfnet.training.schedule import Progress, learning_rate
 from stfnet.training.steps import DistributedSteps
-from stfnet.weights import load_run_weights, load_vgg16_weights
 
 NOT_FINITE_ADVICE = (
     "A lower learning rate, training.clip_norm or precision=float32 may help; the last checkpoint "
@@ -67,64 +65,160 @@ def train(
         UserError: the folder or the records are not those of the run, the loss is no longer finite,
             or another worker was lost.
     """
-    workdir, training, clip = Path(workdir), config.training, config.model.clip
-    size = training.batch_size
     strategy = strategy or tf.distribute.get_strategy()
-    strategies.check_run(strategy, config)
-    chief = strategies.is_chief(strategy)
-    videos = run.open_videos(workdir, config, record_set)
-    located = run.locate(videos, record_set)
-    run.check_learned_videos(workdir, videos, located, record_set)
-    both = np.concatenate([located.train, located.val])
-    learned = np.sort(both) if training.train_on_validation else located.train
-    cached = both if cache_in_memory else ()
-    reader = RecordReader(record_set, cached)
-    progress = Progress()
-    with strategies.naming_lost_workers(strategy, progress), strategy.scope():
-        model = make_model(config)  # the workers send each other its variables
-    if chief:
-        devices = strategy.num_replicas_in_sync
-        logs.print_header(config, record_set, videos, located, model.count_params(), devices)
+    training = _Training(
+        config, record_set, Path(workdir), strategy, cache_in_memory, features_folder
+    )
+    return training.run(callbacks)
 
-    maps: Features | None = None
 
-    def read(plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
-        """The clips of a plan, or their maps in a stage that reads maps."""
-        if maps:
-            return map_dataset(maps, record_set, plan, config, batch_size)
-        return input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader)
+class _Training:
+    """A run while it is trained: what its steps, epochs and stages share.
 
-    def clips(plan: plans.ClipPlan) -> Iterable:
-        """This worker's clips of a plan."""
-        return strategies.batches(strategy, plan, size, read)
+    The arguments are those of `train`.
+    """
 
-    def evaluation_plan(positions: np.ndarray, clips_per_video: int = 1) -> plans.ClipPlan:
-        grid = training.frame_grid
-        return plans.plan_evaluation(record_set, positions, clip, size, clips_per_video, grid)
+    steps: DistributedSteps  # of the stage
+    listeners: keras.callbacks.CallbackList
 
-    def open_maps() -> Features | None:
-        """The maps that this stage reads, all of them computed; None where it reads images."""
-        if not features_folder or not steps.block:
-            return None
-        # Of the streams as they are now: the starting weights' file may have changed since.
-        opened = Features(features_folder, model, record_set, config, steps.block)
-        if not opened.compute([*located.train, *located.val], lambda: sigterm.received):
-            raise Preempted("stopped among the maps; the same command resumes the run")
-        stack.enter_context(input_pipeline.naming_damage(opened))
-        return opened
+    def __init__(
+        self,
+        config: RunConfig,
+        record_set: RecordSet,
+        workdir: Path,
+        strategy: tf.distribute.Strategy,
+        cache_in_memory: bool,
+        features_folder: Path | None,
+    ):
+        self.config, self.training, self.size = config, config.training, config.training.batch_size
+        self.record_set, self.workdir, self.strategy = record_set, workdir, strategy
+        self.features_folder = features_folder
+        self.maps: Features | None = None  # that the stage reads in place of images
+        strategies.check_run(strategy, config)
+        self.chief = strategies.is_chief(strategy)
+        self.videos = run.open_videos(workdir, config, record_set)
+        self.located = run.locate(self.videos, record_set)
+        run.check_learned_videos(workdir, self.videos, self.located, record_set)
+        both = np.concatenate([self.located.train, self.located.val])
+        learned = np.sort(both) if self.training.train_on_validation else self.located.train
+        self.learned = learned
+        self.reader = RecordReader(record_set, both if cache_in_memory else ())
+        self.progress = Progress()
+        with strategies.naming_lost_workers(strategy, self.progress), strategy.scope():
+            self.model = stages.make_model(config)  # the workers send each other its variables
+        if self.chief:
+            devices, weights = strategy.num_replicas_in_sync, self.model.count_params()
+            logs.print_header(config, record_set, self.videos, self.located, weights, devices)
+        self.stack, self.sigterm = contextlib.ExitStack(), Sigterm()
+        self.saved_at = time.monotonic()
 
-    def save() -> float:
-        """Writes a checkpoint and returns the time."""
-        if chief:
-            _save(workdir, model, steps.optimizer, progress)
-        return time.monotonic()
+    def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
+        """Trains to the end; see `train`."""
+        with self.stack as stack:
+            stack.enter_context(self.sigterm)
+            stack.enter_context(strategies.naming_lost_workers(self.strategy, self.progress))
+            if self.chief:
+                stack.enter_context(run.writing(self.workdir, self.config, self.videos))
+            stack.enter_context(input_pipeline.naming_damage(self.reader))
+            strategies.check_shared_folder(
+                self.strategy, self.workdir, self.videos, self.record_set
+            )
+            self._begin_or_resume()
+            if self.progress.finished:
+                return self.progress
+            if self.chief:
+                own = logs.callbacks_of_run(self.workdir, self.progress, self.size)
+                callbacks = [*stack.enter_context(own), *callbacks]
+            self.listeners = keras.callbacks.CallbackList(
+                list(callbacks) if self.chief else [], model=self.model, validated=self.located.val
+            )
+            self.listeners.on_train_begin()
+            while not self.progress.finished:
+                row = self._train_epoch()
+                if not self._validate(row):  # saved as trained, and validated again later
+                    self._save_and_stop()
+                self._end_epoch(row)
+            self.listeners.on_train_end()
+            strategies.wait_for_all(self.strategy)  # one that leaves early looks lost to the others
+        return self.progress
 
-    def save_and_stop() -> None:
-        save()
-        strategies.wait_for_all(strategy)  # the chief may still be writing
-        raise Preempted(f"saved at step {progress.step}; the same command resumes the run")
+    def _begin_or_resume(self) -> None:
+        """Goes on from the last checkpoint; without one, begins, with the linear path if asked."""
+        checkpoint = checkpoints.load_latest(self.workdir / run.CHECKPOINTS_FOLDER)
+        if checkpoint:
+            self.progress.resume(checkpoint[1])
+        step = self.progress.step
+        strategies.must_agree(
+            self.strategy, step, "read different checkpoints: one of them is damaged"
+        )
+        if self.progress.finished:
+            return
+        self._start_stage()
+        if checkpoint:
+            variables.assign(checkpoint[0], self.model, self.steps.optimizer)
+            logging.info("resuming from step %d", step)
+        elif self.training.linear_start:
+            self._open_maps()
+            # On each worker, so that all fit the same.
+            clips = self._read(self._evaluation_plan(self.learned), self.size)
+            block = self.steps.block
+            linear_start.start(self.model, block, clips, self.record_set, self._stopping)
+        self.saved_at = time.monotonic()
 
-    def finish_step(
+    def _train_epoch(self) -> dict[str, Any]:
+        """Trains what is left of an epoch; returns its row of history.csv, without validation."""
+        progress, training, size = self.progress, self.training, self.size
+        stage, epoch = progress.stage, progress.epoch
+        if self.steps.block != (self.maps.block if self.maps else 0):
+            self._open_maps()
+        plan = plans.plan_training(
+            self.record_set, self.learned, self.config.model.clip, training, stage, epoch
+        )
+        batches = len(plan) // size
+        if progress.begin_epoch(len(plan)):
+            print(
+                "the records have other videos than at the last checkpoint: stage "
+                f"{stage + 1} epoch {epoch + 1} begins again",
+                flush=True,
+            )
+        first = progress.batch
+        self.listeners.on_epoch_begin(len(progress.history))
+
+        # A step a batch. The figures of a step are read when the next one has been launched, so
+        # that a device never waits for them; before a checkpoint, none is under way.
+        watch = logs.Stopwatch()
+        stop, launched = False, None
+        for batch in watch.waiting(self._clips(plan[first * size :])):
+            number = progress.batch + (launched is not None)
+            rate = learning_rate(training, stage, epoch * batches + number, batches)
+            self.steps.optimizer.learning_rate = rate
+            self.listeners.on_train_batch_begin(number)
+            sums = self.steps.train(batch, tf.constant(float(self.sigterm.received)))
+            if launched:
+                stop = self._finish_step(*launched)
+            launched = sums, rate, plan, first, watch
+            if stop or (self.sigterm.received and self.strategy.num_replicas_in_sync == 1):
+                self._finish_step(*launched)
+                self._save_and_stop()
+            if time.monotonic() - self.saved_at >= training.checkpoint_minutes * 60:
+                # Several workers stop after the next step: all of them, if one is to.
+                stop, launched = self._finish_step(*launched), None
+                self._save()
+        if launched:
+            stop = self._finish_step(*launched)
+        if stop:
+            self._save_and_stop()
+        return {
+            "stage": stage + 1,
+            "epoch": epoch + 1,
+            "learning_rate": learning_rate(training, stage, (epoch + 1) * batches - 1, batches),
+            "loss": progress.loss_sum / batches,
+            "accuracy": progress.correct_sum / batches / size,
+            **watch.figures((batches - first) * size),
+        }
+
+    def _finish_step(
+        self,
         sums: Mapping[str, tf.Tensor],
         rate: float,
         plan: plans.ClipPlan,
@@ -132,9 +226,10 @@ def train(
         watch: logs.Stopwatch,
     ) -> bool:
         """Waits for a step's figures, counts and logs it; whether the run must stop."""
+        progress, size = self.progress, self.size
         figures = {name: float(value) for name, value in sums.items()}
         rows = plan.video[progress.batch * size : (progress.batch + 1) * size]
-        _check_finite(figures, training, progress.step, record_set, rows)
+        _check_finite(figures, self.training, progress.step, self.record_set, rows)
         row = {
             "step": progress.step,
             "stage": progress.stage + 1,
@@ -146,182 +241,93 @@ def train(
         }
         progress.add_step(figures["loss"], figures["correct"])
         speed = watch.figures((progress.batch - first) * size)
-        listeners.on_train_batch_end(progress.batch - 1, row | speed)
-        return sigterm.stops(figures, strategy)
+        self.listeners.on_train_batch_end(progress.batch - 1, row | speed)
+        return self.sigterm.stops(figures, self.strategy)
 
-    with contextlib.ExitStack() as stack:
-        sigterm = stack.enter_context(Sigterm())
-        stack.enter_context(strategies.naming_lost_workers(strategy, progress))
-        if chief:
-            stack.enter_context(run.writing(workdir, config, videos))
+    def _validate(self, row: dict[str, Any]) -> bool:
+        """Validates, adds the figures to the epoch's row, and keeps the network where it is best.
 
-        stack.enter_context(input_pipeline.naming_damage(reader))
-        # Where the run is.
-        strategies.check_shared_folder(strategy, workdir, videos, record_set)
-        checkpoint = checkpoints.load_latest(workdir / run.CHECKPOINTS_FOLDER)
-        if checkpoint:
-            progress.resume(checkpoint[1])
-        strategies.must_agree(
-            strategy, progress.step, "read different checkpoints: one of them is damaged"
+        Returns:
+            False where SIGTERM came.
+        """
+        self.listeners.on_test_begin()
+        with self.steps.averaged_weights():
+            plan = self._evaluation_plan(self.located.val, self.training.validation_clips)
+            validation = _validate(self.steps, self._clips(plan), self.sigterm, self.progress.step)
+            if not validation:
+                return False
+            figures, confusion = validation
+            row |= figures
+            kept = self.training.keep
+            best = self.progress.is_best(row["val_accuracy"], row["val_loss"], kept)
+            if best and self.chief:
+                # Keras takes the format from the ending: the temporary name keeps it.
+                files.write_with(self.workdir / run.BEST_FILE, self.model.save)
+            self.listeners.on_test_end({**row, "confusion": confusion})
+        return True
+
+    def _end_epoch(self, row: dict[str, Any]) -> None:
+        """Goes on to the next epoch, or to the next stage from the best weights so far; saves."""
+        stage_is_over = self.progress.end_epoch(row, self.training)
+        self.listeners.on_epoch_end(len(self.progress.history) - 1, row)
+        if stage_is_over and not self.progress.finished:
+            strategies.wait_for_all(self.strategy)  # the chief may still be writing
+            stages.load_best(self.workdir, self.model, self.progress.stage)
+            self._start_stage(self.steps)
+        self._save()
+
+    def _start_stage(self, previous: DistributedSteps | None = None) -> None:
+        on_maps = self.features_folder is not None
+        self.steps = stages.start(
+            self.progress.stage, self.training, self.model, self.strategy, previous, on_maps
         )
-        if progress.finished:
-            return progress
-        on_maps = features_folder is not None
-        steps = start_stage(progress.stage, training, model, strategy, on_maps=on_maps)
-        if checkpoint:
-            variables.assign(checkpoint[0], model, steps.optimizer)
-            logging.info("resuming from step %d", progress.step)
-        elif training.linear_start:
-            maps = open_maps()
-            whole = read(evaluation_plan(learned), size)  # on each worker, so that all fit the same
-            linear_start.start(model, steps.block, whole, record_set, lambda: sigterm.received)
-        del checkpoint  # as large as the network and its optimiser
-        saved_at = time.monotonic()
 
-        if chief:
-            own = stack.enter_context(logs.callbacks_of_run(workdir, progress, size))
-            callbacks = [*own, *callbacks]
-        listeners = keras.callbacks.CallbackList(
-            list(callbacks) if chief else [], model=model, validated=located.val
+    def _read(self, plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
+        """The clips of a plan, or their maps in a stage that reads maps."""
+        if self.maps:
+            return map_dataset(self.maps, self.record_set, plan, self.config, batch_size)
+        clip = self.config.model.clip
+        return input_pipeline.clip_dataset(self.record_set, plan, clip, batch_size, self.reader)
+
+    def _clips(self, plan: plans.ClipPlan) -> Iterable:
+        """This worker's clips of a plan."""
+        return strategies.batches(self.strategy, plan, self.size, self._read)
+
+    def _evaluation_plan(self, positions: np.ndarray, clips_per_video: int = 1) -> plans.ClipPlan:
+        clip, grid = self.config.model.clip, self.training.frame_grid
+        return plans.plan_evaluation(
+            self.record_set, positions, clip, self.size, clips_per_video, grid
         )
-        listeners.on_train_begin()
-        while not progress.finished:
-            # The clips of the epoch that are left.
-            stage, epoch = progress.stage, progress.epoch
-            if steps.block != (maps.block if maps else 0):
-                maps = open_maps()
-            plan = plans.plan_training(record_set, learned, clip, training, stage, epoch)
-            batches = len(plan) // size
-            if progress.begin_epoch(len(plan)):
-                print(
-                    "the records have other videos than at the last checkpoint: stage "
-                    f"{stage + 1} epoch {epoch + 1} begins again",
-                    flush=True,
-                )
-            first = progress.batch
-            listeners.on_epoch_begin(len(progress.history))
 
-            # A step a batch. The figures of a step are read when the next one has been launched, so
-            # that a device never waits for them; before a checkpoint, none is under way.
-            watch = logs.Stopwatch()
-            stop, launched = False, None
-            for batch in watch.waiting(clips(plan[first * size :])):
-                number = progress.batch + (launched is not None)
-                rate = learning_rate(training, stage, epoch * batches + number, batches)
-                steps.optimizer.learning_rate = rate
-                listeners.on_train_batch_begin(number)
-                sums = steps.train(batch, tf.constant(float(sigterm.received)))
-                if launched:
-                    stop = finish_step(*launched)
-                launched = sums, rate, plan, first, watch
-                if stop or (sigterm.received and strategy.num_replicas_in_sync == 1):
-                    finish_step(*launched)
-                    save_and_stop()
-                if time.monotonic() - saved_at >= training.checkpoint_minutes * 60:
-                    # Several workers stop after the next step: all of them, if one is to.
-                    stop, launched = finish_step(*launched), None
-                    saved_at = save()
-            if launched:
-                stop = finish_step(*launched)
-            if stop:
-                save_and_stop()
-            row = {
-                "stage": stage + 1,
-                "epoch": epoch + 1,
-                "learning_rate": learning_rate(training, stage, (epoch + 1) * batches - 1, batches),
-                "loss": progress.loss_sum / batches,
-                "accuracy": progress.correct_sum / batches / size,
-                **watch.figures((batches - first) * size),
-            }
-
-            # Validation, which decides what is kept.
-            listeners.on_test_begin()
-            with steps.averaged_weights():
-                test_plan = evaluation_plan(located.val, training.validation_clips)
-                validation = _validate(steps, clips(test_plan), sigterm, progress.step)
-                if validation:
-                    figures, confusion = validation
-                    row |= figures
-                    better = progress.is_best(row["val_accuracy"], row["val_loss"], training.keep)
-                    if better and chief:
-                        # Keras takes the format from the ending: the temporary name keeps it.
-                        files.write_with(workdir / run.BEST_FILE, model.save)
-                    listeners.on_test_end({**row, "confusion": confusion})
-            if not validation:  # saved with the weights of training, and validated again later
-                save_and_stop()
-
-            # The next epoch, or the next stage from the best weights so far.
-            stage_is_over = progress.end_epoch(row, training)
-            listeners.on_epoch_end(len(progress.history) - 1, row)
-            if stage_is_over and not progress.finished:
-                strategies.wait_for_all(strategy)  # the chief may still be writing
-                _load_best(workdir, model, progress.stage)
-                steps = start_stage(progress.stage, training, model, strategy, steps, on_maps)
-            saved_at = save()
-        listeners.on_train_end()
-        strategies.wait_for_all(strategy)  # one that leaves early looks lost to the others
-    return progress
-
-
-def make_model(config: RunConfig) -> keras.Model:
-    """Builds the network of a run, with the weights that its configuration names."""
-    training = config.training
-    keras.utils.set_random_seed(training.seed)
-    previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(training.precision)
-    try:
-        model = build_stfnet(config.model)
-    finally:
-        keras.config.set_dtype_policy(previous)
-    for stream in _streams(model):
-        stream.remat = training.remat
-    if training.weights.endswith(".keras"):
-        if unfit := load_run_weights(model, training.weights):
-            logging.warning("%s: does not fit %s", training.weights, ", ".join(unfit))
-    elif training.weights:
-        load_vgg16_weights(
-            model,
-            training.weights,
-            temporal_conv1=training.temporal_conv1,
-            fc6_init=training.fc6_init,
+    def _open_maps(self) -> None:
+        """Computes the maps that this stage reads, where it reads any."""
+        self.maps = None
+        if not self.features_folder or not self.steps.block:
+            return
+        # Of the streams as they are now: the starting weights' file may have changed since.
+        opened = Features(
+            self.features_folder, self.model, self.record_set, self.config, self.steps.block
         )
-    return model
+        positions = [*self.located.train, *self.located.val]
+        if not opened.compute(positions, self._stopping):
+            raise Preempted("stopped among the maps; the same command resumes the run")
+        self.stack.enter_context(input_pipeline.naming_damage(opened))
+        self.maps = opened
 
+    def _stopping(self) -> bool:
+        return self.sigterm.received
 
-def start_stage(
-    stage: int,
-    training: TrainingConfig,
-    model: keras.Model,
-    strategy: tf.distribute.Strategy,
-    previous: DistributedSteps | None = None,
-    on_maps: bool = False,
-) -> DistributedSteps:
-    """Freezes the blocks of a stage and gives its steps, with an optimiser at its first step.
+    def _save(self) -> None:
+        """Writes a checkpoint."""
+        if self.chief:
+            _save(self.workdir, self.model, self.steps.optimizer, self.progress)
+        self.saved_at = time.monotonic()
 
-    Args:
-        stage: 0-based.
-        training: the configuration.
-        model: the network.
-        strategy: that trains it.
-        previous: the steps of the stage before, used again where the same blocks are frozen:
-            compiling the same graph again would only take time.
-        on_maps: whether a stage reads the maps of the blocks that keep their initial weights.
-    """
-    frozen = training.frozen_blocks
-    # Where the same blocks are frozen the maps are the same too.
-    if previous and frozen[stage] == frozen[stage - 1]:
-        previous.reset_optimizer()
-        return previous
-    with strategy.scope():
-        for stream in _streams(model):
-            stream.freeze(frozen[stage])
-        optimizer = make_optimizer(training, training.learning_rates[stage])
-    block = training.unchanged_blocks(stage) if on_maps else 0
-    return DistributedSteps(model, optimizer, training, strategy, block)
-
-
-def _streams(model: keras.Model) -> list[VGGStream]:
-    return [layer for layer in model.layers if isinstance(layer, VGGStream)]
+    def _save_and_stop(self) -> None:
+        self._save()
+        strategies.wait_for_all(self.strategy)  # the chief may still be writing
+        step = self.progress.step
+        raise Preempted(f"saved at step {step}; the same command resumes the run")
 
 
 def _check_finite(
@@ -377,15 +383,3 @@ def _save(
         )
     folder = workdir / run.CHECKPOINTS_FOLDER
     checkpoints.save(folder, progress.step, arrays, dataclasses.asdict(progress))
-
-
-def _load_best(workdir: Path, model: keras.Model, stage: int) -> None:
-    path = workdir / run.BEST_FILE
-    try:
-        checkpoints.check_members(path)
-        model.load_weights(path)
-    except checkpoints.DAMAGED as error:
-        raise UserError(
-            f"{path}, from which stage {stage + 1} starts, is missing or damaged ({error}): "
-            "restore it from a copy, or train the run again in another folder"
-        ) from error

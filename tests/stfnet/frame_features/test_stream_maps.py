@@ -18,7 +18,7 @@ from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.frame_features import stream_maps
 from stfnet.layers.score_average import training_logits
-from stfnet.training import loop
+from stfnet.training import loop, stages
 from stfnet.training.preemption import Preempted
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -70,7 +70,7 @@ def _vgg16(clips, stream, block):
 )
 def test_a_clips_maps_are_those_of_vgg16_for_it(tiny_records, tmp_path, streams, block, shape):
     config = _config(tiny_records, dataclasses.replace(MODEL, streams=streams))
-    model = loop.make_model(config)
+    model = stages.make_model(config)
     maps = stream_maps.Features(tmp_path, model, tiny_records, config, block)
     positions = np.array([1, 6])
     maps.compute(positions)
@@ -150,7 +150,7 @@ def test_training_on_maps_follows_training_without_them(
 
 def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, tmp_path):
     config = _config(tiny_records, augmentation="none")
-    model = loop.make_model(config)
+    model = stages.make_model(config)
     maps = stream_maps.Features(tmp_path, model, tiny_records, config, 5)
     maps.compute([0, 1])
     paths = sorted(tmp_path.glob("*/*.npy"))
@@ -169,7 +169,7 @@ def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, 
 
 def test_a_computation_that_must_stop_keeps_what_it_has(tiny_records, tmp_path):
     config = _config(tiny_records, augmentation="none")
-    maps = stream_maps.Features(tmp_path, loop.make_model(config), tiny_records, config, 5)
+    maps = stream_maps.Features(tmp_path, stages.make_model(config), tiny_records, config, 5)
     asked = []
 
     def after_one():
@@ -224,14 +224,14 @@ def test_a_resumed_run_takes_the_maps_of_its_own_streams(tiny_records, tmp_path,
         loop.train(config, tiny_records, tmp_path / "run", None, [_BreakOff()], False, maps)
     # As if the file of starting weights had changed since: the checkpoint has the run's streams.
     other = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=9))
-    make_model = loop.make_model
-    monkeypatch.setattr(loop, "make_model", lambda _: make_model(other))
+    make_model = stages.make_model
+    monkeypatch.setattr(stages, "make_model", lambda _: make_model(other))
     loop.train(config, tiny_records, tmp_path / "run", features_folder=maps)
     np.testing.assert_allclose(_losses(tmp_path / "run"), _losses(tmp_path / "whole"), rtol=1e-5)
 
 
 def _folders(config, record_set, tmp_path, network=None, block=5):
-    network = network or loop.make_model(config)
+    network = network or stages.make_model(config)
     return stream_maps.Features(tmp_path, network, record_set, config, block).folders
 
 
@@ -254,9 +254,9 @@ def test_other_weights_or_inputs_have_maps_of_their_own(tiny_records, tmp_path):
 
 def test_a_stream_alone_reads_the_maps_that_it_has_beside_the_other(tiny_records, tmp_path):
     config = _config(tiny_records)
-    network = loop.make_model(config)
+    network = stages.make_model(config)
     alone = _config(tiny_records, dataclasses.replace(MODEL, streams="flow"))
-    flow = loop.make_model(alone)
+    flow = stages.make_model(alone)
     stream = flow.get_layer("flow_stream")
     stream.set_weights(network.get_layer("flow_stream").get_weights())
     expected = _folders(config, tiny_records, tmp_path, network)["flow"]
@@ -265,7 +265,7 @@ def test_a_stream_alone_reads_the_maps_that_it_has_beside_the_other(tiny_records
 
 def test_maps_depend_on_the_weights_up_to_their_block_alone(tiny_records, tmp_path):
     config = _config(tiny_records)
-    network = loop.make_model(config)
+    network = stages.make_model(config)
 
     def folders():
         return [_folders(config, tiny_records, tmp_path, network, k)["flow"] for k in range(1, 6)]
@@ -281,13 +281,13 @@ def test_maps_depend_on_the_weights_up_to_their_block_alone(tiny_records, tmp_pa
 
 def test_only_the_frames_of_the_grid_have_maps(tiny_records, tmp_path, capsys):
     config = _config(tiny_records, augmentation="none", frame_grid=4)
-    maps = stream_maps.Features(tmp_path, loop.make_model(config), tiny_records, config, 5)
+    maps = stream_maps.Features(tmp_path, stages.make_model(config), tiny_records, config, 5)
     assert maps.compute([0, 1])
     assert "8 maps of the rgb stream" in capsys.readouterr().out
     for path in tmp_path.glob("*/*.npy"):
         assert np.load(path).shape == (4, 2, 2, 16)
     every = _config(tiny_records, augmentation="none")
-    whole = stream_maps.Features(tmp_path, loop.make_model(every), tiny_records, every, 5)
+    whole = stream_maps.Features(tmp_path, stages.make_model(every), tiny_records, every, 5)
     whole.compute([0, 1])
     training = config.training
     plan = plans.plan_training(tiny_records, np.array([0, 1]), CLIP, training, 0, 0)
@@ -321,7 +321,7 @@ def test_a_network_without_vgg16_is_refused(tiny_records):
 
 
 def test_the_head_can_end_at_the_scores_of_frames(tiny_records):
-    model = loop.make_model(
+    model = stages.make_model(
         _config(tiny_records, dataclasses.replace(MODEL, architecture="two_stream"))
     )
     scores, weights = training_logits(model)
@@ -337,7 +337,7 @@ def test_the_head_can_end_at_the_scores_of_frames(tiny_records):
 
 def test_a_dataset_that_was_read_does_not_keep_the_network(tiny_records, tmp_path):
     config = _config(tiny_records)
-    model = loop.make_model(config)
+    model = stages.make_model(config)
     maps = stream_maps.Features(tmp_path, model, tiny_records, config, 5)
     positions = np.array([1, 6])
     maps.compute(positions)

@@ -7,7 +7,6 @@ import signal
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from preprocessing import files
 from preprocessing.errors import UserError
@@ -216,18 +215,6 @@ def test_frozen_streams_keep_their_weights(tiny_records, tmp_path):
     before, after = trained.before, trained.kernels()
     changed = {name for name in before if (after[name] != before[name]).any()}
     assert {name[: len("block1")] for name in changed} == {"block3", "block4", "block5"}
-
-
-def test_steps_are_used_again_where_the_same_blocks_are_frozen(tiny_records):
-    stages = {"learning_rates": (1e-3,) * 4, "max_epochs": (1,) * 4}
-    config = _config(tiny_records, **stages, frozen_blocks=(5, 4, 4, 5))
-    model, strategy, steps = loop.make_model(config), tf.distribute.get_strategy(), [None]
-    for stage in range(4):
-        one = loop.start_stage(stage, config.training, model, strategy, steps[-1], on_maps=True)
-        steps.append(one)
-    assert [one.block for one in steps[1:]] == [5, 4, 4, 4]
-    same = [one is previous for one, previous in zip(steps[1:], steps[:-1], strict=True)]
-    assert same == [False, False, True, False]
 
 
 class _Weights(keras.callbacks.Callback):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from stfnet import ClipConfig, ModelConfig
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.layers.score_average import ScoreAverage
-from stfnet.training import loop
+from stfnet.training import stages
 from stfnet.training.schedule import make_optimizer
 from stfnet.training.steps import DistributedSteps
 
@@ -32,7 +32,7 @@ def _config(**training):
 
 
 def _steps(config, rate):
-    network = loop.make_model(config)
+    network = stages.make_model(config)
     optimizer = make_optimizer(config.training, rate)
     strategy = tf.distribute.get_strategy()
     return network, DistributedSteps(network, optimizer, config.training, strategy)

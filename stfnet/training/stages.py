@@ -1,0 +1,100 @@
+"""What a stage trains: the network, the blocks that it leaves as they are, and the optimiser."""
+
+import logging
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from preprocessing.errors import UserError
+from stfnet import run
+from stfnet.config import RunConfig, TrainingConfig
+from stfnet.layers.vgg_stream import VGGStream
+from stfnet.model import build_stfnet
+from stfnet.run import checkpoints
+from stfnet.training.schedule import make_optimizer
+from stfnet.training.steps import DistributedSteps
+from stfnet.weights import load_run_weights, load_vgg16_weights
+
+
+def make_model(config: RunConfig) -> keras.Model:
+    """Builds the network of a run, with the weights that its configuration names."""
+    training = config.training
+    keras.utils.set_random_seed(training.seed)
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(training.precision)
+    try:
+        model = build_stfnet(config.model)
+    finally:
+        keras.config.set_dtype_policy(previous)
+    for stream in _streams(model):
+        stream.remat = training.remat
+    if training.weights.endswith(".keras"):
+        if unfit := load_run_weights(model, training.weights):
+            logging.warning("%s: does not fit %s", training.weights, ", ".join(unfit))
+    elif training.weights:
+        load_vgg16_weights(
+            model,
+            training.weights,
+            temporal_conv1=training.temporal_conv1,
+            fc6_init=training.fc6_init,
+        )
+    return model
+
+
+def start(
+    stage: int,
+    training: TrainingConfig,
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    previous: DistributedSteps | None = None,
+    on_maps: bool = False,
+) -> DistributedSteps:
+    """Freezes the blocks of a stage and gives its steps, with an optimiser at its first step.
+
+    Args:
+        stage: 0-based.
+        training: the configuration.
+        model: the network.
+        strategy: that trains it.
+        previous: the steps of the stage before, used again where the same blocks are frozen:
+            compiling the same graph again would only take time.
+        on_maps: whether a stage reads the maps of the blocks that keep their initial weights.
+    """
+    frozen = training.frozen_blocks
+    # Where the same blocks are frozen the maps are the same too.
+    if previous and frozen[stage] == frozen[stage - 1]:
+        previous.reset_optimizer()
+        return previous
+    with strategy.scope():
+        for stream in _streams(model):
+            stream.freeze(frozen[stage])
+        optimizer = make_optimizer(training, training.learning_rates[stage])
+    block = training.unchanged_blocks(stage) if on_maps else 0
+    return DistributedSteps(model, optimizer, training, strategy, block)
+
+
+def load_best(workdir: Path, model: keras.Model, stage: int) -> None:
+    """Gives the network the best weights of the run so far, from which a later stage starts.
+
+    Args:
+        workdir: folder of the run.
+        model: the network.
+        stage: that starts, 0-based.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = workdir / run.BEST_FILE
+    try:
+        checkpoints.check_members(path)
+        model.load_weights(path)
+    except checkpoints.DAMAGED as error:
+        raise UserError(
+            f"{path}, from which stage {stage + 1} starts, is missing or damaged ({error}): "
+            "restore it from a copy, or train the run again in another folder"
+        ) from error
+
+
+def _streams(model: keras.Model) -> list[VGGStream]:
+    return [layer for layer in model.layers if isinstance(layer, VGGStream)]

@@ -27,6 +27,13 @@ def test_agreement_counts_values_within_one_level():
     assert measurements.agreement(fields, reference) == 7 / 8
 
 
+def test_the_reference_is_held_against_itself_at_the_scale_of_its_frames():
+    grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in films.moving_textures(3, 64, 48)]
+    reference = flow.tvl1(np.stack(grey))
+    assert measurements.self_agreement(np.stack(grey), reference) > 0.8
+    assert measurements.self_agreement(np.stack(grey), -reference) < 0.1
+
+
 @pytest.mark.slow
 def test_every_figure_is_measured():
     frames = films.moving_textures(9, 96, 64)
@@ -37,9 +44,10 @@ def test_every_figure_is_measured():
     )
     # A process of its own has to load OpenCV before its first pair.
     assert figures["processor_ratio"] > 1 and figures["reference_ending_seconds"] > 0
+    assert 0.5 < figures["self_agreement"] <= 1
     assert 0.5 < figures["fast_agreement"] <= 1 and 0 < figures["moving_pixels"] <= 1
     assert [count for count, _ in figures["megabytes"]] == [4, 8]
     assert all(30 < size < 600 for _, size in figures["megabytes"])
     lines = preparation.table(figures).splitlines()
-    assert lines[0].startswith("8 pairs at 32 x 32") and len(lines) == 4 + 11
+    assert lines[0].startswith("8 pairs at 32 x 32") and len(lines) == 4 + 12
     assert all(line.count("|") == 4 for line in lines[2:])

@@ -124,3 +124,19 @@ def test_a_path_that_is_no_text_can_be_printed(tmp_path):
 def test_an_output_that_can_be_made_is_taken_and_not_yet_made(tmp_path):
     assert _run(tmp_path, "--number=11", f"--output={tmp_path}/new/one").returncode == 0
     assert not (tmp_path / "new").exists()
+
+
+STARTED = """
+import sys, matplotlib
+from experiments import program
+program.start_tensorflow()
+print([name in sys.modules for name in ("keras", "sklearn", "matplotlib")])
+import keras, sklearn.linear_model
+print(keras.ops.sum(keras.ops.ones(3)).numpy(), sys.modules["matplotlib"] is matplotlib)
+"""
+
+
+def test_tensorflow_starts_without_what_only_keras_imports():
+    done = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[True, False, True]", "3.0 True"]

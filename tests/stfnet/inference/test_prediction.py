@@ -1,9 +1,11 @@
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
+from stfnet import run
 from stfnet.config import ClipConfig
 from stfnet.inference import prediction
 
@@ -19,6 +21,20 @@ def test_a_run_comes_back_and_classifies(tiny_run, moving_square):
     ranking = prediction.rank(probabilities, config.classes, 2)
     assert ranking[0] == (config.classes[expected.argmax()], pytest.approx(expected.max()))
     assert len(ranking) == 2
+
+
+def test_weights_are_those_of_the_file_and_later_layers_are_drawn_as_ever(tiny_run, tmp_path):
+    model, _ = prediction.load_run(tiny_run)
+    expected = keras.saving.load_model(tiny_run / run.BEST_FILE).get_weights()
+    for weights, value in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(weights, value)
+    shutil.copytree(tiny_run, tmp_path / "damaged")
+    (tmp_path / "damaged" / run.BEST_FILE).write_bytes(b"no network")
+    with pytest.raises(UserError, match="does not load"):
+        prediction.load_run(tmp_path / "damaged")
+    later = keras.layers.Dense(64)
+    later.build((None, 64))
+    assert later.kernel.numpy().std() > 0.05
 
 
 def test_folders_that_are_no_run_are_refused(tmp_path, tiny_run):

@@ -62,7 +62,8 @@ def draw(rows, path):
     figure = Figure((6, 4), layout="constrained")
     axes = figure.subplots()
     for name in PARTS:
-        axes.loglog(*zip(*points(rows, name), strict=True), "o-", label=name)
+        if drawn := points(rows, name):
+            axes.loglog(*zip(*drawn, strict=True), "o-", label=name)
     axes.set_xlabel("videos")
     axes.set_ylabel("ms of processor a video")
     axes.grid(alpha=0.3)

@@ -100,8 +100,7 @@ class _Training:
         self.located = run.locate(self.videos, record_set)
         run.check_learned_videos(workdir, self.videos, self.located, record_set)
         both = np.concatenate([self.located.train, self.located.val])
-        learned = np.sort(both) if self.training.train_on_validation else self.located.train
-        self.learned = learned
+        self.learned = np.sort(both) if self.training.train_on_validation else self.located.train
         self.reader = RecordReader(record_set, both if cache_in_memory else ())
         self.progress = Progress()
         with strategies.naming_lost_workers(strategy, self.progress), strategy.scope():

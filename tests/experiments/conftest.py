@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# Runs a program with one list of flags after the other: starting one anew takes seconds.
+# Runs a program with one list of flags after the other: starting it again takes seconds.
 CHILD = """
 import contextlib, importlib, io, json, sys
 from absl import flags

@@ -157,11 +157,24 @@ def table_of(study: Study, rows: Sequence[Row], groups: int) -> tables.Table:
             f"Over test groups, and paired: bootstrap over {groups} groups of test videos{few}; "
             "each video counts with the fraction of the seeds that recognise it.",
             "A paired interval does not cover what other seeds would give: read it beside the one "
-            "over seeds. Without any difference, one paired interval in 20 leaves zero out.",
+            f"over seeds. {by_chance(groups)}",
             f"Validated on {first['validated_on']}. The test figures are a report: {choose}.",
             f"The paper: {study.claim}",
         ),
     )
+
+
+def by_chance(groups: int) -> str:
+    """How much a paired interval without zero tells, as a sentence.
+
+    Args:
+        groups: of test videos, over which it was drawn.
+    """
+    rate = bootstrap.false_rate(groups)
+    return (
+        f"Without any difference {rate:.0%} of the intervals over {groups} equal groups would "
+        "leave zero out."
+    ).replace("%", " %")
 
 
 def write(

@@ -80,24 +80,27 @@ def cost_of(folder: Path) -> Cost:
     )
 
 
-def verdict(paired: Sequence[float]) -> str:
+def verdict(paired: Sequence[float], groups: int) -> str:
     """How STFNet does against a network.
 
     Args:
         paired: 95 % interval of the network's top-1 minus STFNet's.
+        groups: of test videos, over which it was drawn.
     """
+    if groups < bootstrap.DECIDING:
+        return OPEN
     if paired[1] < 0:
         return WINS
     return LOSES if paired[0] > 0 else OPEN
 
 
-def summary(study: Study, rows: Sequence[ablation.Row]) -> list[str]:
+def summary(study: Study, rows: Sequence[ablation.Row], groups: int) -> list[str]:
     """A line for each verdict: the networks that STFNet has it against."""
     others = [row for row in rows if row.name != study.reference]
     return [
         f"STFNet {kind}{' from' if kind == OPEN else ' against'}: {', '.join(names)}."
         for kind in (WINS, LOSES, OPEN)
-        if (names := [row.name for row in others if verdict(row.compared.paired) == kind])
+        if (names := [row.name for row in others if verdict(row.compared.paired, groups) == kind])
     ]
 
 
@@ -121,17 +124,17 @@ def table_of(
         f"Rivals on {first['dataset']}: top-1 on {first['num_test']} test videos, protocol "
         f"{first['protocol']}",
         COLUMNS,
-        [_cells(study, row, costs[row.name]) for row in rows],
+        [_cells(study, row, costs[row.name], groups) for row in rows],
         (
-            *summary(study, rows),
+            *summary(study, rows, groups),
             f"Chance {_percent(first['chance'])} %, majority class {_percent(first['majority'])} "
             f"%, leak of the split {_percent(first['leak'])} %. Same records, parts, streams, "
             "epochs and search of the learning rate for all.",
             f"Over test groups, and paired: bootstrap over {groups} groups of test videos{few}; "
             f"each video counts with the fraction of the {len(rows[0].outcomes)} seeds that "
-            "recognise it. They do not cover what other seeds would give. STFNet wins or loses "
-            "where the paired interval leaves zero out, which without any difference happens in "
-            "one comparison of 20.",
+            "recognise it. They do not cover what other seeds would give.",
+            f"STFNet wins or loses where the paired interval leaves zero out and there are at "
+            f"least {bootstrap.DECIDING} groups. {ablation.by_chance(groups)}",
             f"Learning rate of the first stage, chosen by the validation of the first seed; "
             f"validated on {first['validated_on']}.",
             "Training: clips a second; with --cache=features without the frozen streams, which "
@@ -141,7 +144,7 @@ def table_of(
     )
 
 
-def _cells(study: Study, row: ablation.Row, cost: Cost) -> tuple[str, ...]:
+def _cells(study: Study, row: ablation.Row, cost: Cost, groups: int) -> tuple[str, ...]:
     of_reference = row.name == study.reference
     return (
         study.marked(row.name),
@@ -152,7 +155,7 @@ def _cells(study: Study, row: ablation.Row, cost: Cost) -> tuple[str, ...]:
         tables.MISSING
         if of_reference
         else " to ".join(f"{100 * end:+.1f}" for end in row.compared.paired),
-        tables.MISSING if of_reference else verdict(row.compared.paired),
+        tables.MISSING if of_reference else verdict(row.compared.paired, groups),
         f"{cost.learning_rate:g}",
         tables.MISSING if row.validation is None else _percent(row.validation),
         f"{cost.parameters / 1e6:.2f}",
@@ -193,7 +196,7 @@ def write(
     for value in figures["values"]:
         value |= dataclasses.asdict(costs[value["value"]])
         if value["value"] != study.reference:
-            value["stfnet"] = verdict(value["paired_interval"])
+            value["stfnet"] = verdict(value["paired_interval"], groups)
     files.write_json(paths.figures, figures)
     paths.picture.unlink(missing_ok=True)  # of an earlier table, should this drawing fail
     with plots.never_fatal(paths.picture):

@@ -32,6 +32,10 @@ COLUMNS = (
     "prediction (clips/s)",
 )
 WINS, LOSES, OPEN = "wins", "loses", "cannot be distinguished"
+OWN = "stfnet"
+# Of the picture: the marker of a network, and what stands beside its name.
+MARKERS = {OWN: "*", WINS: "v", LOSES: "^", OPEN: "o"}
+BESIDE = {WINS: "below STFNet", LOSES: "above STFNet"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,46 +204,59 @@ def write(
     files.write_json(paths.figures, figures)
     paths.picture.unlink(missing_ok=True)  # of an earlier table, should this drawing fail
     with plots.never_fatal(paths.picture):
-        draw(study, rows, costs, paths.picture)
+        draw(study, rows, costs, groups, paths.picture)
     return table, paths
 
 
-def draw(study: Study, rows: Sequence[ablation.Row], costs: Mapping[str, Cost], path: Path) -> None:
+def draw(
+    study: Study,
+    rows: Sequence[ablation.Row],
+    costs: Mapping[str, Cost],
+    groups: int,
+    path: Path,
+) -> None:
     """Draws accuracy against cost: multiply-adds of a clip, and clips a second of prediction.
 
     Args:
         study: the study.
         rows: its rows.
         costs: of each network, by its name.
+        groups: number of groups of the test videos.
         path: PNG file.
     """
     first = rows[0].outcomes[0].results
-    with plots.new_figure(12, 5.5, path) as figure:
+    with plots.new_figure(13, 5.5, path) as figure:
         by_work, by_speed = figure.subplots(1, 2, sharey=True)
-        for row in rows:
-            cost = costs[row.name]
-            color = "tab:blue" if row.name == study.reference else "black"
+        # Names stand in the legend, best first: networks of one cost lie one upon the other.
+        for number, row in enumerate(sorted(rows, key=lambda row: -row.compared.top1)):
+            cost, top1 = costs[row.name], 100 * row.compared.top1
+            is_own = row.name == study.reference
+            kind = OWN if is_own else verdict(row.compared.paired, groups)
+            style = {
+                "color": "black" if is_own else f"C{number % 10}",
+                "zorder": 3 if is_own else 2,
+            }
+            label = f"{row.name}, {top1:.1f} %" + (
+                "" if kind in (OWN, OPEN) else f" ({BESIDE[kind]})"
+            )
             for axes, place in (
                 (by_work, cost.multiply_adds / 1e9),
                 (by_speed, cost.prediction),
             ):
-                axes.plot(
-                    [place, place], [100 * end for end in row.compared.interval], color=color, lw=1
-                )
+                ends = [100 * end for end in row.compared.interval]
+                axes.plot([place, place], ends, lw=1, alpha=0.5, **style)
                 axes.scatter(
-                    place, 100 * row.compared.top1, s=6 + cost.parameters / 1e6, color=color
-                )
-                axes.annotate(
-                    row.name,
-                    (place, 100 * row.compared.top1),
-                    (6, 3),
-                    textcoords="offset points",
-                    fontsize=8,
-                    color=color,
+                    place,
+                    top1,
+                    s=(120 if is_own else 40) + cost.parameters / 1e6,
+                    marker=MARKERS[kind],
+                    edgecolors="white",
+                    label=label,
+                    **style,
                 )
         for axes in (by_work, by_speed):
             plots.use_log_axis(axes.xaxis)
-            axes.margins(x=0.2)  # for the names, which stand to the right
+            axes.margins(x=0.1)
             axes.axhline(100 * first["chance"], color="grey", linestyle=":")
             axes.grid(alpha=0.3)
             for side in ("top", "right"):
@@ -247,6 +264,8 @@ def draw(study: Study, rows: Sequence[ablation.Row], costs: Mapping[str, Cost], 
         by_work.set_xlabel("G multiply-adds a clip")
         by_work.set_ylabel("top-1 (%); line: 95 % over test groups; dotted: chance")
         by_speed.set_xlabel("prediction (clips/s)")
+        handles, labels = by_work.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper", frameon=False)
         figure.suptitle(
             f"Rivals, {first['dataset']}, seeds: {len(rows[0].outcomes)}; area: parameters"
         )

@@ -1,5 +1,9 @@
-"""Every relative link in the documents leads to a file, and to a heading where it names one."""
+"""Every relative link in the documents leads to a file, and to a heading where it names one.
 
+And no page says a thing twice.
+"""
+
+import collections
 import re
 from pathlib import Path
 
@@ -37,3 +41,11 @@ def test_every_page_is_in_the_site_and_in_its_index():
     named = {page.name for page in (ROOT / "docs").glob("*.md")}
     assert set(re.findall(r"\w+\.md", str(nav))) == named
     assert set(_links(ROOT / "docs" / "index.md")) == named - {"index.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_no_heading_and_no_paragraph_stands_twice(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    blocks = re.split(r"\n\s*\n", text)
+    told = [block for block in blocks if len(block) > 150 or block.startswith("## ")]
+    assert [block for block, count in collections.Counter(told).items() if count > 1] == []

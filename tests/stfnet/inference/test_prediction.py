@@ -37,6 +37,16 @@ def test_weights_are_those_of_the_file_and_later_layers_are_drawn_as_ever(tiny_r
     assert later.kernel.numpy().std() > 0.05
 
 
+def test_no_weight_is_drawn_that_the_file_replaces(tiny_run, monkeypatch):
+    def draw(self, shape, dtype=None, **_):
+        raise AssertionError(f"drew {shape}")
+
+    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", draw)
+    prediction.load_run(tiny_run)
+    with pytest.raises(AssertionError, match="drew"):
+        keras.saving.load_model(tiny_run / run.BEST_FILE)
+
+
 def test_folders_that_are_no_run_are_refused(tmp_path, tiny_run):
     with pytest.raises(UserError, match="nowhere does not exist"):
         prediction.load_run(tmp_path / "nowhere")

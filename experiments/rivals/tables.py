@@ -9,6 +9,7 @@ from experiments import comparison
 from experiments.ablation import tables as ablation
 from experiments.ablation.runs import Outcome
 from experiments.ablation.studies import Study
+from experiments.rivals.study import REFERENCE
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
@@ -32,9 +33,8 @@ COLUMNS = (
     "prediction (clips/s)",
 )
 WINS, LOSES, OPEN = "wins", "loses", "cannot be distinguished"
-OWN = "stfnet"
 # Of the picture: the marker of a network, and what stands beside its name.
-MARKERS = {OWN: "*", WINS: "v", LOSES: "^", OPEN: "o"}
+MARKERS = {REFERENCE: "*", WINS: "v", LOSES: "^", OPEN: "o"}
 BESIDE = {WINS: "below STFNet", LOSES: "above STFNet"}
 
 
@@ -137,7 +137,7 @@ def table_of(
             f"Over test groups, and paired: bootstrap over {groups} groups of test videos{few}; "
             f"each video counts with the fraction of the {len(rows[0].outcomes)} seeds that "
             "recognise it. They do not cover what other seeds would give.",
-            f"STFNet wins or loses where the paired interval leaves zero out and there are at "
+            "STFNet wins or loses where the paired interval leaves zero out and there are at "
             f"least {bootstrap.DECIDING} groups. {ablation.by_chance(groups)}",
             f"Learning rate of the first stage, chosen by the validation of the first seed; "
             f"validated on {first['validated_on']}.",
@@ -231,14 +231,12 @@ def draw(
         for number, row in enumerate(sorted(rows, key=lambda row: -row.compared.top1)):
             cost, top1 = costs[row.name], 100 * row.compared.top1
             is_own = row.name == study.reference
-            kind = OWN if is_own else verdict(row.compared.paired, groups)
+            kind = REFERENCE if is_own else verdict(row.compared.paired, groups)
             style = {
                 "color": "black" if is_own else f"C{number % 10}",
                 "zorder": 3 if is_own else 2,
             }
-            label = f"{row.name}, {top1:.1f} %" + (
-                "" if kind in (OWN, OPEN) else f" ({BESIDE[kind]})"
-            )
+            label = f"{row.name}, {top1:.1f} %" + (f" ({BESIDE[kind]})" if kind in BESIDE else "")
             for axes, place in (
                 (by_work, cost.multiply_adds / 1e9),
                 (by_speed, cost.prediction),

@@ -64,7 +64,7 @@ def false_rate(groups: int, seed: int = 0) -> float:
         seed: of the drawing.
 
     Returns:
-        The fraction of the comparisons, such as 0.23 with 3 groups and 0.07 with 27.
+        The fraction of the comparisons, such as 0.25 with 3 groups and 0.06 with 27.
     """
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES) / groups

@@ -9,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 
+import stfnet  # noqa: F401  # its settings of TensorFlow, before a test imports that
 from experiments.benchmarks import films
 
 

@@ -1,21 +1,30 @@
 """What importing the package brings with it, each time in a process of its own."""
 
+import os
+import platform
 import subprocess
 import sys
 
 import pytest
 
 HEAVY = ("apache_beam", "cv2", "keras", "matplotlib", "sklearn", "tensorflow")
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+
+
+def _environment():
+    """That of these tests without the settings that the package may make."""
+    return {name: value for name, value in os.environ.items() if name != ONEDNN}
 
 
 @pytest.fixture
 def run_python(request):
     """Function that runs a program text and returns what it prints."""
 
-    def run(text, *arguments):
+    def run(text, *arguments, **variables):
         ended = subprocess.run(
             [sys.executable, "-c", text, *map(str, arguments)],
             cwd=request.config.rootpath,
+            env=_environment() | variables,
             capture_output=True,
             text=True,
             timeout=300,
@@ -81,3 +90,15 @@ print(before, hasattr(stfnet, "nothing"), *public)
         *("ClipConfig", "ModelConfig", "STFNet", "build_stfnet"),
         *("stfnet.layers", "load_vgg16_weights", "stfnet.sampling"),
     ]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN is chosen on x86-64 alone")
+@pytest.mark.parametrize(("variables", "expected"), [({}, True), ({ONEDNN: "0"}, False)])
+def test_tensorflow_convolves_by_onednn_unless_told_otherwise(run_python, variables, expected):
+    text = """
+import stfnet
+import tensorflow as tf
+tf.nn.conv3d(tf.ones((1, 2, 7, 7, 8)), tf.ones((3, 3, 3, 8, 4)), (1,) * 5, "SAME")
+"""
+    printed = run_python(text, ONEDNN_VERBOSE="1", **variables)
+    assert any(",cpu,convolution," in line for line in printed) == expected

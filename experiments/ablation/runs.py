@@ -174,6 +174,8 @@ def train_variant(
 ) -> dict[str, Any]:
     """Trains one run, where that was not done before, and leaves the test part alone.
 
+    A study has many runs, and none trains on after its end: each keeps its last checkpoint alone.
+
     Args:
         variant: whose run it is.
         seed: its `training.seed`.
@@ -199,6 +201,7 @@ def train_variant(
             f"{folder / run.CHECKPOINTS_FOLDER} has no checkpoint of a finished run: remove "
             f"{folder}, and start the same command again"
         )
+    checkpoints.keep_newest(folder / run.CHECKPOINTS_FOLDER, 1)
     return state["best"]
 
 

@@ -79,7 +79,12 @@ def save(
             np.savez(file, **members)
 
     files.write_with(folder / f"checkpoint-{step:09d}.npz", write)
-    for path in existing(folder)[KEPT:]:
+    keep_newest(folder, KEPT)
+
+
+def keep_newest(folder: Path, count: int) -> None:
+    """Removes all but the newest `count` checkpoints."""
+    for path in existing(folder)[count:]:
         path.unlink()
 
 

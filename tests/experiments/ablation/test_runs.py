@@ -9,6 +9,7 @@ from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import result_files
+from stfnet.run import checkpoints
 
 MODEL = ModelConfig(
     3,
@@ -32,15 +33,17 @@ def test_a_run_is_trained_once_and_evaluated_again_only_where_files_are_damaged(
     # L = 8 and T = 4 where the records say 4 and 3: every flow field is stored.
     clip = dataclasses.replace(MODEL.clip, flow_length=8, num_frames=4)
     model = dataclasses.replace(MODEL, clip=clip, streams="flow")
-    variant = studies.Variant("8", "L-8", dataclasses.replace(base, model=model))
+    training = dataclasses.replace(TRAINING, max_epochs=(2,))
+    variant = studies.Variant("8", "L-8", dataclasses.replace(base, model=model, training=training))
     first = runs.run_variant(variant, 5, tiny_records, tmp_path)
     assert first.folder == tmp_path / "runs" / "L-8" / "seed-5"
     assert run.read_config(first.folder) == variant.config
-    assert first.seed == 5 and first.epochs == 1 and 0 <= first.validation <= 1
+    assert first.seed == 5 and first.epochs == 2 and 0 <= first.validation <= 1
     assert len(first.right) == first.results["num_test"] == 6
     assert sum(first.right.values()) / 6 == pytest.approx(first.results["top1"])
     truth = {video.id for video in tiny_records.videos}
     assert set(first.right) <= truth
+    assert len(checkpoints.existing(first.folder / run.CHECKPOINTS_FOLDER)) == 1  # of 2 epochs
 
     network = run.network_sha256(first.folder)
     stamp = (first.folder / run.BEST_FILE).stat().st_mtime_ns

@@ -23,6 +23,13 @@ def test_the_newest_is_loaded_and_two_are_kept(tmp_path):
     ]
 
 
+def test_all_but_the_newest_go_where_one_is_wanted(tmp_path):
+    for step in (1, 5):
+        _save(tmp_path, step)
+    checkpoints.keep_newest(tmp_path, 1)
+    assert [path.name for path in checkpoints.existing(tmp_path)] == ["checkpoint-000000005.npz"]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "header", "method"])
 def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, damage, caplog):
     _save(tmp_path, 1)

@@ -11,7 +11,7 @@ import numpy as np
 from preprocessing import files, flow, records
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
-from preprocessing.preparation.conversion import FEWER_FRAMES, Settings
+from preprocessing.preparation.conversion import Settings
 from preprocessing.preparation.parts import Preparation
 from preprocessing.preparation.tasks import Part
 from preprocessing.records import tfds_metadata
@@ -25,6 +25,7 @@ from preprocessing.records.outcomes import (
 )
 from preprocessing.worker_pool import Failure
 
+_OF_CLIPS = ("image_size", "resize", "fps", "repeats")  # settings that a run must know too
 Result = tuple[int, Part | Failure]
 # Takes (preparation, numbers of the videos to do) and yields (number, Part or Failure) as they end.
 Runner = Callable[[Preparation, list[int]], Iterable[Result]]
@@ -143,7 +144,7 @@ def _write_notes(preparation: Preparation, done: Mapping[int, Part]):
         _row(
             preparation.videos[number],
             # Parts of earlier versions have notes of one kind.
-            part.facts.doubt or FEWER_FRAMES,
+            part.facts.doubt or "fewer_frames",
             part.facts.note,
         )
         for number, part in done.items()
@@ -164,7 +165,7 @@ def _write_record_set(
     record_set = records.RecordSet(
         folder=preparation.folder,
         name=preparation.name,
-        clip={**clip, "image_size": settings.image_size, "resize": settings.resize},
+        clip={**clip, **{name: getattr(settings, name) for name in _OF_CLIPS}},
         encoding={
             "flow_bound": settings.flow_bound,
             "image_format": settings.image_format,
@@ -206,8 +207,7 @@ def _finished(preparation: Preparation) -> records.RecordSet | None:
     labels = {video.id: video.label for video in record_set.videos}
     labels |= {name: asked.get(name, -1) for name in record_set.failed}
     settings = {
-        "image_size": record_set.clip["image_size"],
-        "resize": record_set.clip["resize"],
+        **{name: record_set.clip[name] for name in _OF_CLIPS},
         **record_set.encoding,
         "flow_method": record_set.flow["method"],
         "flow_quality": record_set.flow["quality"],

@@ -1,0 +1,399 @@
+"""An open video: its frames as FFmpeg decodes them, with their times, and what is damaged of them.
+
+PyAV (FFmpeg) opens every file and address, here and nowhere else.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.filter
+import av.logging
+import numpy as np
+from av.sidedata.sidedata import Type as SideData
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
+
+from preprocessing.video.damage import Damage
+from preprocessing.video.paths import VideoError
+from preprocessing.video.segments import Segment
+
+UNKNOWN_FPS = 25.0
+# FFmpeg's names of what a file may be: no playlist, which would read other files and addresses.
+_FORMATS = (
+    "mov,avi,matroska,asf,flv,mpeg,mpegts,mpegvideo,gif,dv,mxf,ogg,ivf,h264,hevc,av1,"
+    "aac,aiff,ac3,flac,mp3,wav"
+)
+_CONNECTING = 10.0  # seconds that an address may take to answer
+_STILL_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+_LARGEST_ASPECT = 10  # of a pixel; beyond it a header is wrong
+# Seconds before a segment from which on it is decoded, until a frame there is whole by itself.
+_LEADS = (0.0, 2.0, 10.0, 60.0)
+# A segment may end this much later than the picture does: sound is often a little longer.
+_END_TOLERANCE = 0.1  # seconds
+_FAILURES = (av.error.FFmpegError, OSError, ValueError)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a video's header claims; the number of frames is known only after decoding.
+
+    Attributes:
+        num_frames: frames (0 where the container does not say).
+        width, height: of the stored picture, in pixels.
+        fps: frames a second (0 where unknown).
+    """
+
+    num_frames: int
+    width: int
+    height: int
+    fps: float
+
+
+def usual_fps(claimed: float) -> float:
+    """The frame rate that a source claims, or UNKNOWN_FPS where that is none (0, 90000)."""
+    return claimed if 1 <= claimed <= 240 else UNKNOWN_FPS
+
+
+class Film:
+    """An open file or address.
+
+    Args:
+        source: path of a file, or an address.
+        silence: of an address: seconds without a packet after which it counts as gone.
+
+    Attributes:
+        fps: frames a second, by its header.
+        aspect: width of a pixel by its height.
+
+    Raises:
+        VideoError: it does not open, or has no moving picture that can be decoded.
+    """
+
+    def __init__(self, source: Path | str, silence: float | None = None):
+        self._name, self._is_address = str(source), silence is not None
+        self._container = _open(Path(source)) if silence is None else _connect(self._name, silence)
+        try:
+            self._stream = _picture(self._container, self._name)
+        except VideoError:
+            self._container.close()
+            raise
+        self._claimed_fps = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+        self.fps = usual_fps(self._claimed_fps)
+        aspect = float(self._stream.sample_aspect_ratio or 1)
+        self.aspect = aspect if 1 / _LARGEST_ASPECT < aspect < _LARGEST_ASPECT else 1.0
+        self._first: float | None = None  # time of the first frame by the container's clock
+        self._seconds = 0.0  # time of the last frame since then
+        self._begin()
+
+    def __enter__(self) -> "Film":
+        return self
+
+    def __exit__(self, *_):
+        self._container.close()
+
+    def claim(self) -> Claim:
+        """What the header says."""
+        stream, count = self._stream, self._stream.frames
+        if not count and stream.duration:
+            count = round(float(stream.duration * stream.time_base) * self._claimed_fps)
+        elif not count and self._container.duration:
+            count = round(self._container.duration / av.time_base * self._claimed_fps)
+        context = stream.codec_context
+        return Claim(max(0, count), context.width, context.height, self._claimed_fps)
+
+    def check_end(self):
+        """Refuses a file whose index names bytes that it does not have, or a GIF without its end.
+
+        Raises:
+            VideoError: it was cut off.
+        """
+        entries = self._stream.index_entries or ()
+        self._damage.check_index([(entry.pos, entry.size) for entry in entries])
+        if self._container.format.name == "gif":
+            with open(self._name, "rb") as file:
+                file.seek(-1, os.SEEK_END)
+                self._damage.check_gif(file.read())
+
+    def timed(self) -> Iterator[tuple[float, Any]]:
+        """(seconds since the first frame of the video, which always grow; PyAV's frame)."""
+        step = 1 / self.fps
+        seconds = -step
+        for frame in self._frames:
+            time = self._time(frame)
+            if self._first is None:
+                self._first = time
+            since = seconds if time is None or self._first is None else time - self._first
+            seconds = self._seconds = since if since > seconds else seconds + step
+            yield seconds, frame
+
+    def seek(self, segment: Segment) -> bool:
+        """Goes to a key frame before a segment.
+
+        Returns:
+            Whether `timed` begins before the segment now. Where it is false the film is used up.
+        """
+        if segment.start <= _LEADS[1]:
+            return True
+        self._first = self._next_time()
+        for lead in _LEADS:
+            if self._first is None or segment.start <= lead:
+                return False
+            target = round((self._first + segment.start - lead) / self._stream.time_base)
+            try:
+                self._container.seek(target, stream=self._stream)
+            except _FAILURES:
+                return False
+            self._begin()
+            reached = self._next_time()
+            if reached is not None and segment.begins_after(reached - self._first):
+                return True
+        return False
+
+    def damaged(self, segment: Segment | None) -> str:
+        """What is damaged, in one line, once all frames were read; see `Damage`.
+
+        Args:
+            segment: the part that was read; None for all.
+
+        Raises:
+            VideoError: too much is damaged, or the segment reaches beyond the end.
+        """
+        step = 1 / self.fps
+        if segment is None:
+            # Matroska counts it from 0 and others from the first frame: the earlier of the two.
+            declared = (self._container.duration or 0) / av.time_base
+            if self._container.format.name == "avi":  # FFmpeg corrects the duration of a cut file
+                declared = max(declared, float(self._stream.frames * self._stream.time_base))
+            return self._damage.check(declared, step)
+        end = self._seconds + step
+        if not segment.ended_at(self._seconds) and segment.end > end + _END_TOLERANCE:
+            raise VideoError(
+                "beyond_end",
+                f"{self._name} ends after {end:.2f} s, and the segment from {segment.start:g} to"
+                f" {segment.end:g} s reaches beyond: correct its times",
+            )
+        first = self._first or 0.0
+        return self._damage.check_frames(step, first + segment.start, first + segment.end)
+
+    def _begin(self):
+        """Decodes from where the container stands."""
+        size = 0 if self._is_address else max(self._container.size, 0)
+        formats = self._container.format.name.split(",")
+        self._damage = Damage(self._name, formats, size, self._stream.frames)
+        self._frames: Iterator[Any] = self._decoded()
+
+    def _next_time(self) -> float | None:
+        """The time of the next frame, which stays the next; None where it needs others before."""
+        frame = next(self._frames, None)
+        if frame is None or not frame.key_frame or frame.is_corrupt:
+            return None
+        self._frames = itertools.chain([frame], self._frames)
+        return self._time(frame)
+
+    def _time(self, frame: Any) -> float | None:
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        return _seconds(stamp, self._stream.time_base)
+
+    def _decoded(self) -> Iterator[Any]:
+        for packet in self._packets():
+            try:
+                frames = packet.decode() if packet else self._stream.codec_context.decode(None)
+            except av.error.FFmpegError:
+                self._damage.add_refused(_packet_time(packet) if packet else None)
+                continue
+            for frame in frames:
+                if not self._is_address:  # which has no end
+                    self._damage.add_frame(self._time(frame), frame.is_corrupt)
+                yield frame
+
+    def _packets(self) -> Iterator[Any]:
+        """The packets of the picture; in the end the empty one, or None where reading failed."""
+        packets = self._container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except _FAILURES as error:
+                if self._is_address:
+                    raise VideoError("unreadable", f"{self._name} is gone: {error}") from error
+                self._damage.add_end()
+                yield None  # the decoder still holds frames
+                return
+            except IndexError:  # PyAV's, of a stream that only a damaged packet names
+                yield None
+                return
+            if packet is None:
+                return
+            of_picture = packet.stream is self._stream
+            if packet.size and not self._is_address:
+                self._damage.add_packet(
+                    _packet_time(packet),
+                    _seconds(packet.duration, packet.time_base) or 0.0,
+                    packet.pos,
+                    packet.size,
+                    packet.is_corrupt,
+                    of_picture,
+                )
+            if of_picture:
+                yield packet
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise VideoError("missing", f"{path} does not exist")
+    if not os.access(path, os.R_OK):
+        raise VideoError("unreadable", f"{path} may not be read: check its permissions")
+    if not path.stat().st_size:
+        raise VideoError("zero_bytes", f"{path} is empty: copy it again")
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    try:
+        return av.open(str(path.absolute()), metadata_errors="replace", container_options=options)
+    except _FAILURES as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> VideoError:
+    """Why FFmpeg does not open a file, as far as its first bytes tell."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    size = path.stat().st_size
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
+        reason = "ends before its index (moov), or the index is damaged: copy it again"
+        return VideoError("truncated", f"{path} has {size} bytes and {reason}")
+    if head[:4] in (b"RIFF", b"\x1aE\xdf\xa3") or head[:3] in (b"FLV", b"GIF"):
+        reason = f"its header does not decode ({size} bytes): copy it again"
+        return VideoError("corrupt", f"{path} begins as a video, but {reason}")
+    reason = f"is no video, whatever its extension: it begins with {head[:8]!r}"
+    return VideoError("not_video", f"{path} {reason}")
+
+
+def _connect(address: str, silence: float) -> Any:
+    try:
+        return av.open(address, metadata_errors="replace", timeout=(_CONNECTING, silence))
+    except _FAILURES as error:
+        raise VideoError("unreadable", f"{address} does not open: {error}") from error
+
+
+def _picture(container: Any, name: str) -> Any:
+    """The stream that is decoded: the best one that is no cover picture."""
+    streams = [s for s in container.streams.video if not s.disposition & _STILL_PICTURES]
+    if not streams:
+        cover = "a cover picture and " if container.streams.video else ""
+        raise VideoError("no_video", f"{name} has {cover}sound alone, without a moving picture")
+    best = container.streams.best("video")
+    stream = best if best in streams else streams[0]
+    if stream.codec_context is None:
+        raise VideoError(
+            "unknown_codec",
+            f"{name} is coded as {_codec_name(container, stream)}, for which this build of PyAV has"
+            " no decoder: convert it where one is: ffmpeg -i FILE -c:v libx264 -crf 17 OUTPUT.mp4",
+        )
+    # One thread: the workers share the machine already.
+    stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+    return stream
+
+
+def _codec_name(container: Any, stream: Any) -> str:
+    """FFmpeg's name of a codec without decoder, which PyAV shows in its list of streams alone."""
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        listed = container.dumps_format()
+    finally:
+        av.logging.set_level(before)
+    match = re.search(rf"#0:{stream.index}\b.*?Video: ([^,\n]+)", listed)
+    return match[1].strip() if match else "something unknown"
+
+
+def _packet_time(packet: Any) -> float | None:
+    return _seconds(packet.pts if packet.pts is not None else packet.dts, packet.time_base)
+
+
+def _seconds(stamp: int | None, time_base: Fraction | None) -> float | None:
+    return None if stamp is None or time_base is None else float(stamp * time_base)
+
+
+# PyAV's filters and pictures -------------------------------------------------------------------
+
+
+class FilterError(Exception):
+    """FFmpeg has no such filter, or it refuses a frame."""
+
+
+class Filters:
+    """A chain of FFmpeg's filters for frames of one size and format.
+
+    Args:
+        frame: one of them.
+        names: of the filters, with their options behind `=`.
+
+    Raises:
+        FilterError: the chain cannot be made.
+    """
+
+    def __init__(self, frame: Any, *names: str):
+        self._kind, self._count = _kind(frame), 0
+        self._graph = av.filter.Graph()
+        self._graph.threads = 1
+        size = {"width": frame.width, "height": frame.height}
+        try:
+            nodes = [self._graph.add_buffer(**size, format=frame.format, time_base=Fraction(1))]
+            nodes += [self._graph.add(*name.split("=", 1)) for name in (*names, "buffersink")]
+            self._graph.link_nodes(*nodes).configure()
+        except _FAILURES as error:
+            raise FilterError(str(error)) from error
+
+    def takes(self, frame: Any) -> bool:
+        """Whether a frame has the size and format of the others."""
+        return _kind(frame) == self._kind
+
+    def add(self, frame: Any) -> list[Any]:
+        """Takes the next frame and gives those that are ready.
+
+        Raises:
+            FilterError: a filter refuses it.
+        """
+        frame.pts, frame.time_base = self._count, Fraction(1)
+        self._count += 1
+        return self._push(frame)
+
+    def rest(self) -> list[Any]:
+        """The frames that the filters still hold."""
+        return self._push(None)
+
+    def _push(self, frame: Any) -> list[Any]:
+        ready = []
+        try:
+            self._graph.vpush(frame)
+            while True:
+                ready.append(self._graph.vpull())
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return ready
+        except _FAILURES as error:
+            raise FilterError(str(error)) from error
+
+
+def _kind(frame: Any) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
+
+
+class Converter:
+    """PyAV's frames to arrays."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def rgb(self, frame: Any) -> np.ndarray:
+        """uint8 (H, W, 3), RGB, by the color matrix that the frame names."""
+        return self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+
+    def display_matrix(self, frame: Any) -> list[int] | None:
+        """How the picture is to be turned and mirrored (ISO 14496-12, 6.2.2), 9 numbers."""
+        matrix = frame.side_data.get(SideData.DISPLAYMATRIX)
+        return None if matrix is None else np.frombuffer(bytes(matrix), np.int32).tolist()

@@ -16,10 +16,11 @@ from preprocessing.errors import UserError
 from preprocessing.settings import check, setting
 
 # Kinds of notes, as in `notes.jsonl`, beside those of `preprocessing.video`.
-REPEATED_FRAMES, STILL, BLACK = "repeated_frames", "still", "black"
+REPEATED_FRAMES, STILL, BLACK, SLOW = "repeated_frames", "still", "black", "slow"
 # A video counts as black where no grey level of its frames is above this, and as still where no
-# two neighbours differ by more than STILL_CHANGE levels on average.
-_BLACK_LEVEL, _STILL_CHANGE = 24, 0.05
+# two neighbours differ by more than STILL_CHANGE levels on average; and as slow below this share
+# of the rate that is asked for.
+_BLACK_LEVEL, _STILL_CHANGE, _SLOW = 24, 0.05, 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +147,8 @@ def convert(
     fps = 0.0 if Path(path).is_dir() else seen.fps
     writer.set_fps(fps)
     notes = seen.all_notes(path)
+    if 0 < fps < _SLOW * settings.fps:
+        notes[SLOW] = f"{path} has {fps:g} frames a second, fewer than fps={settings.fps:g}"
     return Facts(
         num_frames=seen.count,
         mean_motion=round(motion / (seen.count - 1), 4),

@@ -114,7 +114,7 @@ def prepare(
                 preparation.reopen(finished, added, notes)
                 done = preparation.load()
             preparation.join(done)
-            _write_notes(preparation, done)
+            _write_notes(preparation, done, clip["num_frames"])
             record_set = _write_record_set(preparation, done, clip, failures)
             preparation.remove_parts()
         return Prepared(record_set, failures, len(converted), read_rows(folder, NOTES_FILE))
@@ -139,17 +139,19 @@ def _convert(
     return converted, tuple(failures)
 
 
-def _write_notes(preparation: Preparation, done: Mapping[int, Part]):
-    notes = [
-        _row(
-            preparation.videos[number],
+def _write_notes(preparation: Preparation, done: Mapping[int, Part], num_frames: int):
+    """Lists the videos that are doubtful, and those of fewer frames than a clip takes."""
+    notes = []
+    for number, part in done.items():
+        video, facts = preparation.videos[number], part.facts
+        if facts.note:
             # Parts of earlier versions have notes of one kind.
-            part.facts.doubt or "fewer_frames",
-            part.facts.note,
-        )
-        for number, part in done.items()
-        if part.facts.note
-    ]
+            notes.append(_row(video, facts.doubt or "fewer_frames", facts.note))
+        elif facts.num_frames < num_frames:
+            reason = f"{video.path} has {facts.num_frames} frames, fewer than the {num_frames} of a"
+            notes.append(
+                _row(video, "short", f"{reason} clip: clip.short_video says how it is read")
+            )
     write_rows(preparation.folder, NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
 
 

@@ -243,7 +243,8 @@ def _record_set(folder: Path, values: dict) -> RecordSet:
     """
     values = checked("it", values, _RECORD_SET_KEYS, {"sha256": digest})
     del values["format"]
-    values["clip"] = {"fps": 0.0, "repeats": REPEATS[0]} | values["clip"]  # of earlier versions
+    for key, usual in (("fps", 0.0), ("repeats", REPEATS[0])):  # sets of earlier versions lack them
+        values["clip"].setdefault(key, usual)
     classes = values["classes"] = tuple(values["classes"])
     failed = values["failed"] = tuple(values["failed"])
     shards, ids = values["counts"]["shards"], set()

@@ -1,7 +1,7 @@
 """Video decoding: the frames of a file, a folder of images or an address, one at a time."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +92,8 @@ def _decoded(
     with contextlib.ExitStack() as opened:
         film = opened.enter_context(Film(path))
         film.check_end()
-        if segment and not film.seek(segment):
-            film = opened.enter_context(Film(path))
+        if segment:
+            film = opened.enter_context(film.before(segment))
         pictures = Pictures(film.aspect if square else 1.0)
         for seconds, frame in pictures.progressive(film.timed()):
             if segment and segment.ended_at(seconds):
@@ -109,7 +109,7 @@ def _decoded(
         note(DAMAGED, damaged)
 
 
-def read_address(address: str, silence: float) -> tuple[Claim, Iterator[np.ndarray]]:
+def read_address(address: str, silence: float) -> tuple[Claim, Generator[np.ndarray]]:
     """Opens a stream at a network address.
 
     Args:
@@ -124,7 +124,7 @@ def read_address(address: str, silence: float) -> tuple[Claim, Iterator[np.ndarr
     """
     film = Film(address, silence)
 
-    def frames() -> Iterator[np.ndarray]:
+    def frames() -> Generator[np.ndarray]:
         with film:
             pictures = Pictures(film.aspect)
             for _, frame in pictures.progressive(film.timed()):

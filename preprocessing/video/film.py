@@ -33,8 +33,11 @@ _FORMATS = (
 _CONNECTING = 10.0  # seconds that an address may take to answer
 _STILL_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _LARGEST_ASPECT = 10  # of a pixel; beyond it a header is wrong
+_FROM_THE_BEGINNING = 2.0  # seconds: a segment that begins so early needs no search
 # Seconds before a segment from which on it is decoded, until a frame there is whole by itself.
-_LEADS = (0.0, 2.0, 10.0, 60.0)
+_LEADS = (0.2, 2.0, 10.0, 60.0)
+_REORDERING = 1.0  # seconds by which packets may come before the time that they are shown at
+_WITH_TIMES = ("mov", "matroska")  # containers whose index tells times
 # A segment may end this much later than the picture does: sound is often a little longer.
 _END_TOLERANCE = 0.1  # seconds
 _FAILURES = (av.error.FFmpegError, OSError, ValueError)
@@ -133,28 +136,51 @@ class Film:
             seconds = self._seconds = since if since > seconds else seconds + step
             yield seconds, frame
 
-    def seek(self, segment: Segment) -> bool:
-        """Goes to a key frame before a segment.
+    def before(self, segment: Segment) -> "Film":
+        """The film at a key frame before a segment, or at its beginning: this one, or another.
 
-        Returns:
-            Whether `timed` begins before the segment now. Where it is false the film is used up.
+        Where an index tells the time of each key frame, the reader goes there. Elsewhere it reads
+        all packets before it and decodes none, since their times hang together.
         """
-        if segment.start <= _LEADS[1]:
-            return True
-        self._first = self._next_time()
+        if segment.start <= _FROM_THE_BEGINNING:
+            return self
+        first = self._first = self._next_time()
+        if first is None:
+            return Film(self._name)
         for lead in _LEADS:
-            if self._first is None or segment.start <= lead:
-                return False
-            target = round((self._first + segment.start - lead) / self._stream.time_base)
-            try:
-                self._container.seek(target, stream=self._stream)
-            except _FAILURES:
-                return False
-            self._begin()
-            reached = self._next_time()
-            if reached is not None and segment.begins_after(reached - self._first):
-                return True
-        return False
+            if segment.start <= lead:
+                break
+            begin = first + segment.start - lead
+            film = self if self._go_to(begin) else self._skipped_to(begin)
+            reached = film._next_time()
+            if reached is not None and segment.begins_after(reached - first):
+                film._first = first
+                return film
+        return Film(self._name)
+
+    def _go_to(self, time: float) -> bool:
+        if self._container.format.name.split(",")[0] not in _WITH_TIMES:
+            return False
+        try:
+            self._container.seek(round(time / self._stream.time_base), stream=self._stream)
+        except _FAILURES:
+            return False
+        self._begin()
+        return True
+
+    def _skipped_to(self, time: float) -> "Film":
+        """The film from the last key frame before a time on, by its packets."""
+        key = 0
+        with Film(self._name) as packets:
+            for number, packet in enumerate(packets._packets()):
+                at = _packet_time(packet) if packet else None
+                if at is not None and at >= time + _REORDERING:
+                    break
+                if packet and packet.is_keyframe and at is not None and at < time:
+                    key = number
+        film = Film(self._name)
+        film._frames = film._decoded(itertools.islice(film._packets(), key, None))
+        return film
 
     def damaged(self, segment: Segment | None) -> str:
         """What is damaged, in one line, once all frames were read; see `Damage`.
@@ -187,7 +213,7 @@ class Film:
         size = 0 if self._is_address else max(self._container.size, 0)
         formats = self._container.format.name.split(",")
         self._damage = Damage(self._name, formats, size, self._stream.frames)
-        self._frames: Iterator[Any] = self._decoded()
+        self._frames: Iterator[Any] = self._decoded(self._packets())
 
     def _next_time(self) -> float | None:
         """The time of the next frame, which stays the next; None where it needs others before."""
@@ -201,8 +227,8 @@ class Film:
         stamp = frame.pts if frame.pts is not None else frame.dts
         return _seconds(stamp, self._stream.time_base)
 
-    def _decoded(self) -> Iterator[Any]:
-        for packet in self._packets():
+    def _decoded(self, packets: Iterator[Any]) -> Iterator[Any]:
+        for packet in packets:
             try:
                 frames = packet.decode() if packet else self._stream.codec_context.decode(None)
             except av.error.FFmpegError:

@@ -4,7 +4,7 @@ import collections
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import cv2
@@ -146,7 +146,7 @@ def _taken(fps: float, selection: video.Selection) -> float:
     return min(usual, selection.fps) if selection.fps else usual
 
 
-def _camera_frames(number: int) -> tuple[float, int, Iterator[np.ndarray]]:
+def _camera_frames(number: int) -> tuple[float, int, Generator[np.ndarray]]:
     """(frames a second, 0 for no end, the frames: uint8 (H, W, 3), RGB) of a camera here.
 
     Raises:

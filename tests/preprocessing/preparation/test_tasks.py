@@ -33,13 +33,17 @@ def test_a_part_is_a_record_that_tensorflow_reads_and_its_facts(task, tmp_path):
     (record,) = tf.data.TFRecordDataset(str(path))
     example = tf.train.Example.FromString(record.numpy()).features.feature
     assert example["video_id"].bytes_list.value == [b"v_Left_g02_c01"]
+    assert example["fps"].float_list.value == [25.0]
     assert len(example["frames"].bytes_list.value) == 4
     assert len(example["flow"].bytes_list.value) == 3 and sum(pairs) >= 3
     assert part.length == path.stat().st_size and part.facts.num_frames == 4
     assert part.record_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert part.source_sha256 == hashlib.sha256(task.video.path.read_bytes()).hexdigest()
     assert json.loads(path.with_suffix(".json").read_text()) == {
-        "facts": {"num_frames": 4, "mean_motion": part.facts.mean_motion, "note": "", "doubt": ""},
+        "facts": {
+            **{"num_frames": 4, "mean_motion": part.facts.mean_motion, "fps": 25.0},
+            **{"note": "", "doubt": ""},
+        },
         "length": part.length,
         "record_sha256": part.record_sha256,
         "source_sha256": part.source_sha256,

@@ -162,5 +162,5 @@ def rates_that_differ(record_set: records.RecordSet) -> str:
     return (
         f"frame rates differ, {min(everything):g} to {max(everything):g} a second, and may tell the"
         f" class: {classes}{f' ({left_out} classes between them)' if left_out else ''}."
-        f" --fps={min(everything):g} takes all at one rate"
+        f" experiments.prepare --fps={min(everything):g} takes all at one rate"
     )

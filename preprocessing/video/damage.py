@@ -20,6 +20,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from preprocessing.video.paths import VideoError
 
@@ -146,7 +147,9 @@ class Damage:
             )
         first, last = self._times[0], max(self._times)
         behind = self._size - self._read_to if self._read_to else 0
-        if declared_end and "mov" not in self._formats:
+        # An index at the end of an AVI shows that it is whole, whatever its header counts.
+        is_whole = "mov" in self._formats or ("avi" in self._formats and self._indexed_packets > 1)
+        if declared_end and not is_whole:
             length, ends = declared_end - first, self._end - first
             if length - ends > max(_EARLY_END * length, 2 * step):
                 found = f"says that it lasts {length:.2f} s and ends after {ends:.2f} s"
@@ -218,3 +221,18 @@ class Damage:
 
     def _refuse_damage(self, found: str):
         raise VideoError("corrupt", f"{self._name} {found}: copy it again")
+
+
+def unreadable(path: Path) -> VideoError:
+    """Why FFmpeg does not open a file, as far as its first bytes tell."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    size = path.stat().st_size
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
+        reason = "ends before its index (moov), or the index is damaged: copy it again"
+        return VideoError("truncated", f"{path} has {size} bytes and {reason}")
+    if head[:4] in (b"RIFF", b"\x1aE\xdf\xa3") or head[:3] in (b"FLV", b"GIF"):
+        reason = f"its header does not decode ({size} bytes): copy it again"
+        return VideoError("corrupt", f"{path} begins as a video, but {reason}")
+    reason = f"is no video, whatever its extension: it begins with {head[:8]!r}"
+    return VideoError("not_video", f"{path} {reason}")

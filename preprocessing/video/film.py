@@ -6,7 +6,7 @@ PyAV (FFmpeg) opens every file and address, here and nowhere else.
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,11 +16,10 @@ import av
 import av.filter
 import av.logging
 import numpy as np
-from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
-from preprocessing.video.damage import Damage
+from preprocessing.video.damage import Damage, unreadable
 from preprocessing.video.paths import VideoError
 from preprocessing.video.segments import Segment
 
@@ -195,9 +194,10 @@ class Film:
         if segment is None:
             # Matroska counts it from 0 and others from the first frame: the earlier of the two.
             declared = (self._container.duration or 0) / av.time_base
+            counted = 0.0
             if self._container.format.name == "avi":  # FFmpeg corrects the duration of a cut file
-                declared = max(declared, float(self._stream.frames * self._stream.time_base))
-            return self._damage.check(declared, step)
+                counted = float(self._stream.frames * self._stream.time_base)
+            return self._damage.check(max(declared, counted), step)
         end = self._seconds + step
         if not segment.ended_at(self._seconds) and segment.end > end + _END_TOLERANCE:
             raise VideoError(
@@ -281,22 +281,7 @@ def _open(path: Path) -> Any:
     try:
         return av.open(str(path.absolute()), metadata_errors="replace", container_options=options)
     except _FAILURES as error:
-        raise _unreadable(path) from error
-
-
-def _unreadable(path: Path) -> VideoError:
-    """Why FFmpeg does not open a file, as far as its first bytes tell."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    size = path.stat().st_size
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
-        reason = "ends before its index (moov), or the index is damaged: copy it again"
-        return VideoError("truncated", f"{path} has {size} bytes and {reason}")
-    if head[:4] in (b"RIFF", b"\x1aE\xdf\xa3") or head[:3] in (b"FLV", b"GIF"):
-        reason = f"its header does not decode ({size} bytes): copy it again"
-        return VideoError("corrupt", f"{path} begins as a video, but {reason}")
-    reason = f"is no video, whatever its extension: it begins with {head[:8]!r}"
-    return VideoError("not_video", f"{path} {reason}")
+        raise unreadable(path) from error
 
 
 def _connect(address: str, silence: float) -> Any:
@@ -409,17 +394,7 @@ def _kind(frame: Any) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name
 
 
-class Converter:
-    """PyAV's frames to arrays."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-
-    def rgb(self, frame: Any) -> np.ndarray:
-        """uint8 (H, W, 3), RGB, by the color matrix that the frame names."""
-        return self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-
-    def display_matrix(self, frame: Any) -> list[int] | None:
-        """How the picture is to be turned and mirrored (ISO 14496-12, 6.2.2), 9 numbers."""
-        matrix = frame.side_data.get(SideData.DISPLAYMATRIX)
-        return None if matrix is None else np.frombuffer(bytes(matrix), np.int32).tolist()
+def rgb_converter() -> Callable[[Any], np.ndarray]:
+    """A function of PyAV's frames: uint8 (H, W, 3), RGB, by the color matrix that a frame names."""
+    reformatter = VideoReformatter()
+    return lambda frame: reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()

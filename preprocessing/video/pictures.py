@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing.video.film import Converter, FilterError, Filters
+from preprocessing.video.film import FilterError, Filters, rgb_converter
 
 # OpenCV and the FFmpeg in it write their complaints about missing cameras and encoders and about
 # damaged images to the terminal; here they become errors. This holds for the whole process.
@@ -38,7 +38,7 @@ class Pictures:
 
     def __init__(self, aspect: float):
         self._aspect = aspect
-        self._converter = Converter()
+        self._to_rgb = rgb_converter()
         self._tone_mapping: Filters | None = None
         self.repaired: dict[str, str] = {}
 
@@ -68,16 +68,16 @@ class Pictures:
 
     def rgb(self, frame: Any) -> np.ndarray:
         """uint8 (H, W, 3), RGB, as a player shows it."""
-        matrix = self._converter.display_matrix(frame)
+        matrix = frame.side_data.get("DISPLAYMATRIX")
         if frame.color_trc in _HIGH_RANGES:
             frame = self._tone_mapped(frame)
-        image = self._converter.rgb(frame)
+        image = self._to_rgb(frame)
         height, width, _ = image.shape
         if self._aspect > 1:
             image = cv2.resize(image, (round(width * self._aspect), height))
         elif self._aspect < 1:
             image = cv2.resize(image, (width, round(height / self._aspect)))
-        return _turned(image, matrix) if matrix else image
+        return image if matrix is None else _turned(image, bytes(matrix))
 
     def _tone_mapped(self, frame: Any) -> Any:
         try:
@@ -100,9 +100,9 @@ def _matched(
             yield seconds, frame
 
 
-def _turned(image: np.ndarray, matrix: list[int]) -> np.ndarray:
-    """Turns and mirrors a picture by a display matrix: x' = a x + c y, y' = b x + d y."""
-    a, b, _, c, d, *_ = matrix
+def _turned(image: np.ndarray, matrix: bytes) -> np.ndarray:
+    """Turns and mirrors by a display matrix (ISO 14496-12): x' = a x + c y, y' = b x + d y."""
+    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
     if abs(b) > abs(a):
         image, a, d = image.transpose(1, 0, 2), c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

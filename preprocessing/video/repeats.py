@@ -61,5 +61,5 @@ class RepeatCounter:
             return ""
         return (
             f"{path}: {self.share:.0%} of its frames repeat the one before, so the flow there is"
-            " empty: --repeats=drop leaves them out"
+            " empty: experiments.prepare --repeats=drop leaves them out"
         )

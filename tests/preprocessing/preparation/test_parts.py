@@ -19,7 +19,7 @@ from preprocessing.preparation import conversion, parts, prepare
 from preprocessing.preparation.local import local_runner
 
 SETTINGS = conversion.Settings(image_size=16)
-CLIP = {"num_frames": 17, "flow_length": 4}
+CLIP = {"num_frames": 2, "flow_length": 4}
 
 
 def _prepare(videos, output, settings=SETTINGS, workers=1, **clip):

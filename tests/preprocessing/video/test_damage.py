@@ -130,6 +130,16 @@ def test_an_mp4_copied_to_avi_is_whole(tmp_path, write_container, copy_stream):
     assert _read(path) == ("whole", 30, [])
 
 
+def test_a_header_that_counts_more_frames_than_the_index_is_no_damage(tmp_path, write_container):
+    content = bytearray(write_container(tmp_path, "camera.avi", 30).read_bytes())
+    position = content.index(b"strh") + 8 + 32  # the stream's dwLength
+    assert content[position] == 30
+    content[position] = 250
+    path = tmp_path / "miscounted.avi"
+    path.write_bytes(content)
+    assert _read(path) == ("whole", 30, [])
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.flv"])
 @pytest.mark.parametrize(
     "stamps",

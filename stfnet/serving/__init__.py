@@ -10,7 +10,12 @@ from preprocessing.errors import UserError
 
 # What the extra [serve] of setup.py installs, by the names they are imported by.
 PACKAGES = (
-    *("fastapi", "fastapi_offline", "pebble", "prometheus_client", "python_multipart", "uvicorn"),
+    "fastapi",
+    "fastapi_offline",
+    "pebble",
+    "prometheus_client",
+    "python_multipart",
+    "uvicorn",
 )
 
 

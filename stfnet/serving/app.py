@@ -121,7 +121,7 @@ def make_app(jobs: Jobs) -> FastAPI:
         begin = time.monotonic()
         if (video.size or 0) > limits.max_bytes:
             raise RefusedError(413, f"the video is larger than {limits.max_megabytes} MB")
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             path, film_path = Path(folder) / "video", Path(folder) / "film.webm"
             with path.open("wb") as file:
                 await asyncio.to_thread(shutil.copyfileobj, video.file, file)
@@ -131,8 +131,7 @@ def make_app(jobs: Jobs) -> FastAPI:
                 str(path), draw=picture or film, film=wanted, gone=request.receive
             )
             shown_film = _base64(film_path.read_bytes()) if wanted else None
-        drawn = picture and answer.picture is not None
-        shown = _base64(await asyncio.to_thread(_png, answer.picture)) if drawn else None
+        shown = await asyncio.to_thread(_png, answer.picture) if picture else None
         took = time.monotonic() - begin
         metrics.time(took)
         return Prediction(
@@ -173,8 +172,10 @@ def make_app(jobs: Jobs) -> FastAPI:
     return app
 
 
-def _png(picture: np.ndarray) -> bytes:
-    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+def _png(picture: np.ndarray | None) -> str | None:
+    if picture is None:  # of a network without flow
+        return None
+    return _base64(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def _base64(content: bytes) -> str:

@@ -94,14 +94,15 @@ class Jobs:
         scheduled = self._schedule((path, self.limits.max_seconds, draw, film))
         future = asyncio.wrap_future(scheduled)
         self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        if gone:
+            await _first(future, gone)
+            if not (future.done() or scheduled.running()):
+                # Not cancelled: pebble would end the process when its turn comes. By then the file
+                # is away, and the process goes on at once.
+                future.add_done_callback(lambda done: done.cancelled() or done.exception())
+                raise RefusedError(GONE, "the client has gone")
         try:
-            if gone:
-                await _first(future, gone)
-                if not (future.done() or scheduled.running()):
-                    # Not cancelled: pebble would end the process when its turn comes. By then the
-                    # file is away, and the process goes on at once.
-                    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-                    raise RefusedError(GONE, "the client has gone")
             return await future
         except asyncio.CancelledError:
             if self._ending:
@@ -115,8 +116,6 @@ class Jobs:
             raise RefusedError(500, "the process that decoded the video died") from error
         except UserError as error:
             raise RefusedError(422, " ".join(str(error).split())) from error
-        finally:
-            self._running.discard(future)
 
     async def end(self, grace: float) -> None:
         """Lets nothing in any more, and after some seconds gives up what is still in hand."""

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from preprocessing import video
+
 httpx = pytest.importorskip("httpx", reason="needs pip install -e '.[serve,dev]'")
 pytest.importorskip("fastapi", reason="needs pip install -e '.[serve]'")
-
-from preprocessing import video
 
 pytestmark = pytest.mark.slow
 FORM = (

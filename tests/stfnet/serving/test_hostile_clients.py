@@ -131,12 +131,13 @@ def _assert_refused(answer):
 
 
 def _attack(server, paths):
+    kind = {"meta": {"_type": "gradio.FileData"}, "orig_name": "a.mp4"}
+    named = [{"path": path, "url": path, **kind} for path in paths]
+    body = {"data": named, "fn_index": 0, "session_hash": "a", "video": named[0]}
     with httpx.Client(base_url=server.url, timeout=30) as client:
+        for address in (*TAKE_PATHS, PREDICT):
+            _assert_refused(client.post(address, json=body))
         for path in paths:
-            data = {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": "a.mp4"}
-            body = {"data": [data, False], "fn_index": 0, "session_hash": "a", "video": data}
-            for address in (*TAKE_PATHS, PREDICT):
-                _assert_refused(client.post(address, json=body))
             for address in SHOW_PATHS:
                 _assert_refused(client.get(address.format(path)))
             for form in ({"video": path}, {"path": path, "video": "file"}):
@@ -292,25 +293,38 @@ def test_jobs_that_fail_and_a_process_that_is_killed_leave_nothing(
     _lives(hostile, moving_square)
 
 
-def test_a_client_that_does_not_read_its_answer_is_hung_up_on(
-    start_server, tiny_run, tmp_path, films_of_all_kinds
-):
-    content = (films_of_all_kinds / "plays.webm").read_bytes()
-    body = FORM + content + b"\r\n--x--\r\n"
-    with start_server(tmp_path / "tmp", model=tiny_run, time_limit=10) as server:
-        connection = socket.socket()
+@pytest.fixture(scope="module")
+def impatient(start_server, tiny_run, tmp_path_factory):
+    """A server that waits 10 seconds for a client."""
+    place = tmp_path_factory.mktemp("impatient") / "tmp"
+    with start_server(place, model=tiny_run, time_limit=10) as server:
+        yield server
+
+
+def test_a_client_that_does_not_read_its_answer_is_hung_up_on(impatient, films_of_all_kinds):
+    body = FORM + (films_of_all_kinds / "plays.webm").read_bytes() + b"\r\n--x--\r\n"
+    with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        host, port = server.url.removeprefix("http://").split(":")
+        host, port = impatient.url.removeprefix("http://").split(":")
         connection.connect((host, int(port)))
-        with connection:
-            address = f"{PREDICT}?picture=true&film=true"
-            connection.sendall(_head(len(body), address) + body)
-            _wait_for_in_hand(server, 1)
-            _wait_for_in_hand(server, 0)
-            end = time.monotonic() + 60
-            while _connections(server) and time.monotonic() < end:
-                time.sleep(0.5)
-            assert _connections(server) == 0
+        address = f"{PREDICT}?picture=true&film=true"
+        connection.sendall(_head(len(body), address) + body)
+        _wait_for_in_hand(impatient, 1)
+        _wait_for_in_hand(impatient, 0)
+        end = time.monotonic() + 60
+        while _connections(impatient):
+            assert time.monotonic() < end
+            time.sleep(0.5)
+
+
+def test_an_upload_that_stalls_is_given_up(impatient, moving_square):
+    with _connect(impatient) as connection:
+        connection.sendall(_head(2_000_000) + FORM + bytes(1_500_000))
+        _wait_for_in_hand(impatient, 1)
+        answer = b"".join(iter(lambda: connection.recv(10_000), b""))
+    assert answer.startswith(b"HTTP/1.1 408") and b"connection: close" in answer.lower()
+    assert b"the upload took longer than 10 s" in answer
+    _lives(impatient, moving_square)
 
 
 def _connections(server):

@@ -1,5 +1,6 @@
 """The page as a browser shows it."""
 
+import base64
 import json
 import time
 
@@ -62,8 +63,6 @@ DROP = """fetch('/health').then(() => {
 def test_a_video_that_is_dropped_is_recognised_and_again_on_request(
     chromium, server, films_of_all_kinds
 ):
-    import base64
-
     _open(chromium, server)
     content = (films_of_all_kinds / "plays.webm").read_bytes()
     chromium.evaluate(DROP % base64.b64encode(content).decode())

@@ -295,3 +295,30 @@ def test_a_segment_that_does_not_fit_its_video_fails_alone(recordings, tmp_path)
     assert "ends after 4.00 s, and the segment from 3 to 9 s" in beyond["reason"]
     assert (short["id"], short["outcome"]) == ("anna@2-2.01", "too_short")
     assert "anna.mp4 from 2 to 2.01 s has 1 frame, and flow needs two" in short["reason"]
+
+
+def test_no_record_depends_on_the_other_videos_or_on_chance(tmp_path, encode, write_container):
+    interlaced = {"flags": "+ildct+ilme"}
+    folder = tmp_path / "videos" / "Odd"
+    pieces = [
+        encode(tmp_path / f"{k}.mpg", "mpeg2video", options=options).read_bytes()
+        for k, options in enumerate(({}, interlaced))
+    ]
+    folder.mkdir(parents=True)
+    (folder / "mixed.mpg").write_bytes(b"".join(pieces))
+    encode(folder / "camera.avi", "mpeg4", options=interlaced)
+    encode(folder / "disc.vob", "mpeg2video", options=interlaced)
+    whole = write_container(tmp_path, "film.mkv", 200).read_bytes()
+    begin, length = len(whole) * 2 // 5, len(whole) // 100
+    (folder / "hole.mkv").write_bytes(whole[:begin] + bytes(length) + whole[begin + length :])
+    encode(folder / "plain.mp4")
+
+    sets = [_prepare(folder.parent, tmp_path / f"records{k}", workers=k).record_set for k in (1, 2)]
+    assert sets[0].sha256 == sets[1].sha256 != ""
+    for path in folder.iterdir():
+        alone = tmp_path / path.stem / "Odd" / path.name
+        alone.parent.mkdir(parents=True)
+        shutil.copy(path, alone)
+        prepared = _prepare(alone.parent.parent, tmp_path / f"{path.stem}-records").record_set
+        (one,) = (video for video in sets[0].videos if video.id == path.stem)
+        assert prepared.videos[0].record_sha256 == one.record_sha256

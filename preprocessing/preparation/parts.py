@@ -254,5 +254,14 @@ class Preparation:
         return tuple(filled.values())
 
     def remove_parts(self):
-        """Deletes what only an unfinished preparation needs."""
-        shutil.rmtree(self.folder / PARTS_FOLDER, ignore_errors=True)
+        """Deletes what only an unfinished preparation needs; what else lies with it stays."""
+        folder = self.folder / PARTS_FOLDER
+        for task in map(self.task, range(len(self.videos))):
+            for path in (task.record_path, task.facts_path, task.failure_path):
+                path.unlink(missing_ok=True)
+        (folder / _IDENTITY_FILE).unlink(missing_ok=True)
+        files.remove_partial(folder)
+        try:
+            folder.rmdir()
+        except OSError:
+            print(f"{folder} holds files that are not of the preparation: left there", flush=True)

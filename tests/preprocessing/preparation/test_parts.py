@@ -32,6 +32,17 @@ def _files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
+def test_what_is_not_of_a_preparation_stays_in_the_folder_of_parts(videos, tmp_path, capsys):
+    theirs = {tmp_path / "records" / "parts" / name for name in ("engine/a.mp4", "000000.mp4", "7")}
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    _prepare(videos, tmp_path / "records")
+    there = {p for p in (tmp_path / "records" / "parts").rglob("*") if p.is_file()}
+    assert there == theirs
+    assert "records/parts holds files that are not of the preparation" in capsys.readouterr().out
+
+
 def test_each_shard_takes_as_many_videos_as_it_may(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "_VIDEOS_PER_SHARD", 2)
     record_set = _prepare(videos, tmp_path / "records").record_set

@@ -176,7 +176,8 @@ def _export(model, config, folder, clips, certificate, convert, runtime):
         example = {name: clip[:1] for name, clip in clips.items()}
         with files.writing(temporary / export.EXAMPLE_FILE) as file:
             np.savez_compressed(file, **example, probabilities=expected[:1])
-        files.write_json(temporary / export.AGREEMENT_FILE, [dataclasses.asdict(row) for row in rows])
+        agreement = [dataclasses.asdict(row) for row in rows]
+        files.write_json(temporary / export.AGREEMENT_FILE, agreement)
         export.write_facts(temporary, config, certificate)
     return rows
 
@@ -274,7 +275,8 @@ def _compare(name, content, network, clips, expected):
     """An Agreement; raises a UserError where the answers differ and must not."""
     answers, seconds = _answers(network, clips)
     difference = float(np.abs(answers - expected).max())
-    if name != export.QUANTISED_FILE and not difference <= ALLOWED_DIFFERENCE:  # nor where it is NaN
+    # Nor where it is NaN.
+    if name != export.QUANTISED_FILE and not difference <= ALLOWED_DIFFERENCE:
         raise UserError(
             f"{name} differs from Keras by up to {difference:.2g} in a probability of "
             f"{len(expected)} clips, where {ALLOWED_DIFFERENCE:g} is allowed: "

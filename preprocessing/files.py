@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -156,6 +156,25 @@ def remove_partial(folder: Path, name: str | None = None):
             " it if no process writes it any more",
             file=sys.stderr,
         )
+
+
+def check_unclaimed(folder: Path, names: Iterable[str], of: str):
+    """Checks that work that is begun in a folder would replace no file of somebody else.
+
+    Args:
+        folder: in which nothing says that the work was begun.
+        names: of the files that it writes after that.
+        of: what they are of, such as `a run`, for the message.
+
+    Raises:
+        UserError: one of them is there.
+    """
+    for name in names:
+        if os.path.lexists(path := Path(folder) / name):
+            raise UserError(
+                f"{path} is there and of something else than {of}, which would replace it: move it"
+                " away, or name another folder"
+            )
 
 
 def _remove(path: Path):

@@ -219,10 +219,13 @@ def locked(folder: Path, work: str) -> Iterator[None]:
         work: what the process does there, such as `preparation`, for the message.
 
     Raises:
-        UserError: another process holds the lock.
+        UserError: another process holds the lock, or the file is of something else.
     """
     path = Path(folder) / LOCK_FILE
-    with path.open("a+") as file:
+    with path.open("a+", errors="replace") as file:
+        file.seek(0)
+        if not re.fullmatch(r"(process \d+ on .*)?", file.read(), re.DOTALL):
+            raise UserError(f"{path} is of another program: move it away, or name another folder")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -116,8 +116,8 @@ class Preparation:
         """Makes the folder of parts, or checks that the one there is of the same preparation.
 
         Raises:
-            UserError: the folder holds a preparation of another source or other settings, or files of
-            a set's names that are of none.
+            UserError: the folder holds a preparation of another source or other settings, or a file
+                of a set's names that is of none.
         """
         path = self.folder / PARTS_FOLDER / _IDENTITY_FILE
         if path.is_file():

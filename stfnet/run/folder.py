@@ -147,7 +147,7 @@ def writing(workdir: Path, config: RunConfig, videos: RunVideos) -> Iterator[Non
 
     Raises:
         UserError: another process is training there, or has trained there since `open_videos`, or
-            the folder has files of a run's names that are of none.
+            the folder has a file of a run's names that is of none.
     """
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)

@@ -213,3 +213,14 @@ with files.locked({str(tmp_path)!r}, "training"):
         holder.communicate(b"\n")
     with files.locked(tmp_path, "training"):
         pass
+
+
+def test_a_lock_of_another_program_is_left_alone(tmp_path):
+    lock = tmp_path / ".lock"
+    lock.write_bytes(b"4711\n\xff")
+    with (
+        pytest.raises(UserError, match="is of another program"),
+        files.locked(tmp_path, "training"),
+    ):
+        pass
+    assert lock.read_bytes() == b"4711\n\xff"

@@ -89,4 +89,4 @@ wheel: $(INSTALLED)-dev
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-docs runs build dist site htmlcov .coverage *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-docs runs/demo build dist site htmlcov .coverage *.egg-info

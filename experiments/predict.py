@@ -70,6 +70,7 @@ def main(_):
     if FLAGS.timeline:
         program.refuse_without_effect(["top", "video_format"], "with --timeline")
     elif FLAGS.video:
+        program.keep_video(annotated_file())
         program.refuse_without_effect(["interval"], "with --video and without --timeline")
     else:
         program.refuse_without_effect(["top"], "with --live, which prints the best label")

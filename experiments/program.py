@@ -89,6 +89,20 @@ def output_file(name) -> Path:
     return path
 
 
+def keep_video(path: Path):
+    """Checks that a file to be written is not the one that `--video` names.
+
+    Raises:
+        UserError: it is.
+    """
+    video = Path(flags.FLAGS.video)
+    if path.exists() and video.exists() and path.samefile(video):
+        raise UserError(
+            f"--output={path.parent} would replace --video={video}, which is read: name another"
+            " folder"
+        )
+
+
 def start_tensorflow():
     """Imports TensorFlow, and with it Keras, in two thirds of the usual time.
 

@@ -2,6 +2,7 @@
 
 Every temporary file or folder of the project is named `.partial-HOST-PID-NAME` beside the NAME that
 it will take, so that two processes never share one and the next run can tell which were abandoned.
+HOST has its dashes as `%2D`: else host `a` could not tell its process 5 from those of host `a-5`.
 """
 
 import contextlib
@@ -12,14 +13,17 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from preprocessing.errors import UserError
 
 LOCK_FILE = ".lock"
-_PARTIAL = re.compile(r"\.partial-(?P<host>.*)-(?P<pid>\d+)-.+", re.DOTALL)
+# Linux has no process of more than 7 digits.
+_PARTIAL = re.compile(r"\.partial-([^-]*)-([1-9][0-9]{0,6})-(.+)", re.DOTALL)
 # What file systems without locks answer.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
@@ -27,7 +31,11 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 def partial_path(path: Path) -> Path:
     """The temporary name of this process for `path`, with the same ending."""
     path = Path(path)
-    return path.with_name(f".partial-{platform.node()}-{os.getpid()}-{path.name}")
+    return path.with_name(f".partial-{_host()}-{os.getpid()}-{path.name}")
+
+
+def _host() -> str:
+    return urllib.parse.quote(os.fsencode(platform.node()), safe="").replace("-", "%2D")
 
 
 def is_utf8(path: Path) -> bool:
@@ -89,14 +97,15 @@ def write_with(path: Path, write: Callable[[Path], object]):
 def writing_folder(folder: Path) -> Iterator[Path]:
     """Yields a new temporary folder that takes the name `folder` only when the block ends well.
 
-    What has that name is replaced, and what killed processes of this machine left of it goes.
+    What has that name is replaced, and what killed processes of this machine left of it goes. Of a
+    link, the folder that it leads to is replaced.
     """
-    folder = Path(folder)
+    folder = Path(os.path.realpath(folder))
     replaced = folder.with_name(f"{folder.name}.old")
     partial, old = partial_path(folder), partial_path(replaced)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_partial_of(folder)
-    remove_partial_of(replaced)
+    remove_partial(folder.parent, folder.name)
+    remove_partial(folder.parent, replaced.name)
     try:
         partial.mkdir()
         yield partial
@@ -104,8 +113,10 @@ def writing_folder(folder: Path) -> Iterator[Path]:
             folder.rename(old)
         partial.rename(folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        _remove(partial)
+        _remove(old)
 
 
 def write_text(path: Path, text: str):
@@ -119,34 +130,68 @@ def write_json(path: Path, value):
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def remove_partial(folder: Path):
-    """Deletes the temporary files and folders that killed processes left in `folder`.
+def remove_partial(folder: Path, name: str | None = None):
+    """Deletes the temporary files and folders that killed processes of this machine left.
 
-    Those of other processes that still live on this machine stay.
+    Those of another host stay, since nobody here knows whether its process lives; one line names
+    them. Names of any other form are not the project's.
+
+    Args:
+        folder: in which they lie.
+        name: that they were to take; None for any.
     """
-    for path in Path(folder).glob(".partial-*"):
+    others = []
+    for path in sorted(Path(folder).glob(".partial-*")):
         match = _PARTIAL.fullmatch(path.name)
-        if match and match["host"] == platform.node() and _lives_beside(int(match["pid"])):
+        if not match or name not in (None, match[3]):
             continue
-        _remove(path)
+        if match[1] != _host():
+            others.append(path)
+        elif not _lives_beside(int(match[2])):
+            _remove(path)
+    if others:
+        print(
+            f"{printable(others[0])} is a temporary file of another host"
+            f"{f', as are {len(others) - 1} more there' if others[1:] else ''}: left alone; delete"
+            " it if no process writes it any more",
+            file=sys.stderr,
+        )
 
 
-def remove_partial_of(path: Path):
-    """As `remove_partial`, of one name and this machine alone: others may write beside it."""
-    prefix, suffix = f".partial-{platform.node()}-", f"-{path.name}"
-    for other in path.parent.glob(".partial-*"):
-        if not (other.name.startswith(prefix) and other.name.endswith(suffix)):
-            continue
-        pid = other.name[len(prefix) : -len(suffix)]
-        if pid.isdecimal() and not _lives_beside(int(pid)):
-            _remove(other)
+def check_unclaimed(folder: Path, names: Iterable[str], of: str):
+    """Checks that work that is begun in a folder would replace no file of somebody else.
+
+    Args:
+        folder: in which nothing says that the work was begun.
+        names: of the files that it writes after that.
+        of: what they are of, such as `a run`, for the message.
+
+    Raises:
+        UserError: one of them is there.
+    """
+    for name in names:
+        if os.path.lexists(path := Path(folder) / name):
+            raise UserError(
+                f"{path} is there and of something else than {of}, which would replace it: move it"
+                " away, or name another folder"
+            )
 
 
 def _remove(path: Path):
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    """Deletes a file, a link or a folder, if it is there; where that fails, one line says so."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        pass  # another process deletes it too
+    except OSError as error:
+        print(
+            f"{printable(path)} is needed no more and cannot be deleted"
+            f" ({error.strerror or error}): delete it",
+            file=sys.stderr,
+        )
 
 
 def _lives_beside(pid: int) -> bool:
@@ -174,10 +219,13 @@ def locked(folder: Path, work: str) -> Iterator[None]:
         work: what the process does there, such as `preparation`, for the message.
 
     Raises:
-        UserError: another process holds the lock.
+        UserError: another process holds the lock, or the file is of something else.
     """
     path = Path(folder) / LOCK_FILE
-    with path.open("a+") as file:
+    with path.open("a+", errors="replace") as file:
+        file.seek(0)
+        if not re.fullmatch(r"(process \d+ on .*)?", file.read(), re.DOTALL):
+            raise UserError(f"{path} is of another program: move it away, or name another folder")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

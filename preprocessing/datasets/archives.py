@@ -62,7 +62,6 @@ def _unpack(archive: Path) -> Path:
         print(f"{target} is there: {archive.name} is not unpacked again", flush=True)
         return target
     print(f"unpacking {archive} to {target}", flush=True)
-    files.remove_partial(archive.parent)
     try:
         with files.writing_folder(target) as folder:
             if archive.suffix.lower() == ".zip":

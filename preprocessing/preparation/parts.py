@@ -26,8 +26,8 @@ from preprocessing.datasets.catalogue import Catalogue
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
 from preprocessing.preparation.tasks import PARTS_FOLDER, Part, Task
-from preprocessing.records import tfrecord
-from preprocessing.records.outcomes import Row
+from preprocessing.records import tfds_metadata, tfrecord
+from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE, Row
 
 _IDENTITY_FILE = "plan.json"
 _VIDEOS_PER_SHARD = 128
@@ -116,7 +116,8 @@ class Preparation:
         """Makes the folder of parts, or checks that the one there is of the same preparation.
 
         Raises:
-            UserError: the folder holds a preparation of another source or other settings.
+            UserError: the folder holds a preparation of another source or other settings, or a file
+                of a set's names that is of none.
         """
         path = self.folder / PARTS_FOLDER / _IDENTITY_FILE
         if path.is_file():
@@ -125,11 +126,14 @@ class Preparation:
             shards = sorted(self.folder.glob(f"{records.DATASET_NAME}-*"))
             # With parts, the file was deleted on the advice of `_read_identity`.
             begun = any(path.parent.glob("*.json"))
-            if shards and not begun and not (self.folder / records.METADATA_FILE).is_file():
-                raise UserError(
-                    f"{self.folder} holds {shards[0].name} of a set without metadata: empty the"
-                    " folder or choose another --output"
-                )
+            if not begun and not (self.folder / records.METADATA_FILE).is_file():
+                if shards:
+                    raise UserError(
+                        f"{self.folder} holds {shards[0].name} of a set without metadata: empty the"
+                        " folder or choose another --output"
+                    )
+                names = (FAILURES_FILE, NOTES_FILE, *tfds_metadata.FILES)
+                files.check_unclaimed(self.folder, names, "a preparation")
             path.parent.mkdir(parents=True, exist_ok=True)
             files.write_text(path, json.dumps(self.identity(), indent=1))
         files.remove_partial(path.parent)
@@ -255,5 +259,14 @@ class Preparation:
         return tuple(filled.values())
 
     def remove_parts(self):
-        """Deletes what only an unfinished preparation needs."""
-        shutil.rmtree(self.folder / PARTS_FOLDER, ignore_errors=True)
+        """Deletes what only an unfinished preparation needs; what else lies with it stays."""
+        folder = self.folder / PARTS_FOLDER
+        for task in map(self.task, range(len(self.videos))):
+            for path in (task.record_path, task.facts_path, task.failure_path):
+                path.unlink(missing_ok=True)
+        (folder / _IDENTITY_FILE).unlink(missing_ok=True)
+        files.remove_partial(folder)
+        try:
+            folder.rmdir()
+        except OSError:
+            print(f"{folder} holds files that are not of the preparation: left there", flush=True)

@@ -9,6 +9,8 @@ from preprocessing import records
 from preprocessing.captions import one_line
 from preprocessing.records.example import field_shape, frame_shape
 
+FILES = ("dataset_info.json", "features.json", "label.labels.txt")
+
 
 def write(record_set: records.RecordSet):
     """Writes `dataset_info.json`, `features.json` and the label names beside the shards.

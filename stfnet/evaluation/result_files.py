@@ -94,7 +94,7 @@ def write(
             csv.writer(file).writerows(rows())
 
     for path in paths:
-        files.remove_partial_of(path)
+        files.remove_partial(path.parent, path.name)
     files.write_with(paths.predictions, write_rows)
     files.write_json(paths.results, results)
     for path in (paths.confusion, paths.reliability):

@@ -157,10 +157,11 @@ def _claim(folder: Path, values: dict[str, Any]) -> None:
     """Writes `features.json`, or compares it with what is there.
 
     Raises:
-        UserError: it is of other features, or does not read.
+        UserError: it is of other features, or does not read, or the index is of something else.
     """
     path = folder / FEATURES_FILE
     if not path.exists():
+        files.check_unclaimed(folder, [INDEX_FILE], "these features")
         files.write_json(path, values)
         return
     try:

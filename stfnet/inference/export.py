@@ -17,7 +17,14 @@ from stfnet.inference import video_graph
 CONFIG_FILE, CLASSES_FILE = "config.json", "classes.txt"
 SUMS_FILE = "SHA256SUMS"  # of all other files, as `sha256sum --check` reads it
 SAVED_MODEL, ONNX_FILE, LITERT_FILE = "saved_model.pb", "network.onnx", "network.tflite"
+QUANTISED_FILE = "network_quantised.tflite"
+EXAMPLE_FILE, AGREEMENT_FILE = "example.npz", "agreement.json"  # beside either of the two
 VERSION = "1"  # folder of the SavedModel in TensorFlow Serving's layout
+MODELS_FILE, BATCHING_FILE = "models.config", "batching.config"  # beside that folder
+_OF_SAVED_MODEL = {SAVED_MODEL, "fingerprint.pb", "variables", "assets", "assets.extra"}
+_OF_VERSION = {CONFIG_FILE, CLASSES_FILE, SUMS_FILE, *_OF_SAVED_MODEL}
+_OF_EXPORT = {ONNX_FILE, LITERT_FILE, QUANTISED_FILE, EXAMPLE_FILE, AGREEMENT_FILE} | _OF_VERSION
+_OF_EXPORT |= {VERSION, MODELS_FILE, BATCHING_FILE}
 
 
 class ExportedModel:
@@ -98,11 +105,21 @@ def writing(folder):
     An export of any format that is there is replaced.
 
     Raises:
-        UserError: the folder holds something else than an export.
+        UserError: the folder holds something else than an export, or beside one.
     """
     folder = Path(folder)
-    there = is_export(folder) or is_foreign(folder)
-    if folder.exists() and not there and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is no folder; give another --output")
+    there = sorted(path.name for path in folder.glob("*"))
+    strange = [name for name in there if name not in _OF_EXPORT]
+    inner = sorted(path.name for path in (folder / VERSION).glob("*"))
+    strange += [f"{VERSION}/{name}" for name in inner if name not in _OF_VERSION]
+    if strange:
+        raise UserError(
+            f"{folder} holds {strange[0]}, which no export has, and would be replaced as a whole:"
+            " give another --output, or move that away"
+        )
+    if there and not (is_export(folder) or is_foreign(folder)):
         raise UserError(f"{folder} holds something else than an export; give another --output")
     with files.writing_folder(folder) as temporary:
         yield temporary

@@ -18,8 +18,6 @@ from stfnet.config import RunConfig
 from stfnet.inference import export
 from stfnet.model import STFNet
 
-QUANTISED_FILE = "network_quantised.tflite"
-EXAMPLE_FILE, AGREEMENT_FILE = "example.npz", "agreement.json"
 ALLOWED_DIFFERENCE = 1e-5  # of a probability, where nothing was quantised
 LARGEST_FILE = 2**31 - 1  # bytes, of Protocol Buffers and FlatBuffers alike
 OPSET = 17  # of ONNX: read by ONNX Runtime 1.12 of 2022 and later
@@ -154,7 +152,7 @@ def export_litert(model, config: RunConfig, folder, clips, certificate=None):
     def convert(network):
         return {
             export.LITERT_FILE: _to_litert(network, []),
-            QUANTISED_FILE: _to_litert(network, [tf.lite.Optimize.DEFAULT]),
+            export.QUANTISED_FILE: _to_litert(network, [tf.lite.Optimize.DEFAULT]),
         }
 
     return _export(model, config, folder, clips, certificate, convert, LiteRTNetwork)
@@ -176,9 +174,10 @@ def _export(model, config, folder, clips, certificate, convert, runtime):
             with files.writing(temporary / name) as file:
                 file.write(content)
         example = {name: clip[:1] for name, clip in clips.items()}
-        with files.writing(temporary / EXAMPLE_FILE) as file:
+        with files.writing(temporary / export.EXAMPLE_FILE) as file:
             np.savez_compressed(file, **example, probabilities=expected[:1])
-        files.write_json(temporary / AGREEMENT_FILE, [dataclasses.asdict(row) for row in rows])
+        agreement = [dataclasses.asdict(row) for row in rows]
+        files.write_json(temporary / export.AGREEMENT_FILE, agreement)
         export.write_facts(temporary, config, certificate)
     return rows
 
@@ -276,7 +275,8 @@ def _compare(name, content, network, clips, expected):
     """An Agreement; raises a UserError where the answers differ and must not."""
     answers, seconds = _answers(network, clips)
     difference = float(np.abs(answers - expected).max())
-    if name != QUANTISED_FILE and not difference <= ALLOWED_DIFFERENCE:  # nor where it is NaN
+    # Nor where it is NaN.
+    if name != export.QUANTISED_FILE and not difference <= ALLOWED_DIFFERENCE:
         raise UserError(
             f"{name} differs from Keras by up to {difference:.2g} in a probability of "
             f"{len(expected)} clips, where {ALLOWED_DIFFERENCE:g} is allowed: "

@@ -11,7 +11,6 @@ from stfnet.config import RunConfig
 from stfnet.inference import export
 
 NAME = "stfnet"  # by which a client asks for the model
-MODELS_FILE, BATCHING_FILE = "models.config", "batching.config"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 # They call back into Python, which a server has not.
 PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
@@ -70,8 +69,8 @@ def export_serving(model, config: RunConfig, folder, jit_compile=False, certific
             for signature, inputs in warmup_inputs(model, config).items():
                 writer.write(prediction_log(signature, inputs))
         export.write_facts(version, config, certificate)
-        (temporary / MODELS_FILE).write_text(MODELS)
-        (temporary / BATCHING_FILE).write_text(BATCHING)
+        (temporary / export.MODELS_FILE).write_text(MODELS)
+        (temporary / export.BATCHING_FILE).write_text(BATCHING)
         return needs_xla(version)
 
 

@@ -70,7 +70,6 @@ def save(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files.remove_partial(folder)  # of a run that was killed while it saved
 
     members: dict[str, Any] = {_STATE: np.array(json.dumps(state)), **arrays}
 

@@ -146,7 +146,8 @@ def writing(workdir: Path, config: RunConfig, videos: RunVideos) -> Iterator[Non
     `videos.json`.
 
     Raises:
-        UserError: another process is training there, or has trained there since `open_videos`.
+        UserError: another process is training there, or has trained there since `open_videos`, or
+            the folder has a file of a run's names that is of none.
     """
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -158,10 +159,25 @@ def writing(workdir: Path, config: RunConfig, videos: RunVideos) -> Iterator[Non
             if read_videos(workdir).sha256 != videos.sha256:
                 raise UserError(f"{workdir}: another process began this run: start again")
         else:
+            _check_begun_or_unclaimed(workdir)
             values = {"format": FORMAT, "sha256": videos.sha256, **dataclasses.asdict(videos)}
-            files.write_json(workdir / VIDEOS_FILE, values)
             files.write_json(workdir / CONFIG_FILE, to_dict(config))
+            files.write_json(workdir / VIDEOS_FILE, values)
         yield
+
+
+def _check_begun_or_unclaimed(workdir: Path) -> None:
+    if not (workdir / CONFIG_FILE).exists():
+        names = (VIDEOS_FILE, STEPS_FILE, HISTORY_FILE, CURVES_FILE, TENSORBOARD_FOLDER)
+        files.check_unclaimed(workdir, names, "a run")
+        return
+    try:
+        read_config(workdir)
+    except UserError as error:
+        raise UserError(
+            f"{workdir / CONFIG_FILE} is of no run ({error}), and a run would replace it: move it"
+            " away, or name another --workdir"
+        ) from error
 
 
 def is_finished(workdir: Path) -> bool:

@@ -97,7 +97,7 @@ def temporary_folder() -> Iterator[Path]:
     """
     before = tempfile.gettempdir()
     name = Path(before) / FOLDER
-    files.remove_partial_of(name)
+    files.remove_partial(name.parent, name.name)
     place = files.partial_path(name)
     place.mkdir(mode=0o700)
     tempfile.tempdir = str(place)

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -111,7 +112,16 @@ def _read(path: Path, record_set: RecordSet, config: RunConfig):
     of = {"records_sha256": record_set.sha256, "config": to_dict(_with_streams(config, "both"))}
     of = json.loads(json.dumps(of))  # tuples become lists, as in the file
     if not path.is_file():
-        return {"of": of, "runs": {}}
+        results: dict[str, Any] = {"of": of, "runs": {}}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.remove_partial(path.parent)
+        if any(path.parent.iterdir()):
+            raise UserError(
+                f"{path.parent} holds no {path.name}, so it is not of a choice of streams, which "
+                "would delete what it makes there: move it away, or name another --workdir"
+            )
+        files.write_json(path, results)  # from now on its folders are this choice's
+        return results
     try:
         results = json.loads(path.read_text())
         same = results["of"] == of

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import cv2
 
@@ -35,3 +36,10 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     ]
     check_mistakes("explain", [((*case, f"--output={output}"), text) for case, text in mistakes])
     assert not output.exists()
+
+
+def test_the_video_that_is_read_is_not_replaced(check_mistakes, tiny_run, moving_square, tmp_path):
+    video = shutil.copy(moving_square, tmp_path / "explanation.mp4")
+    flags = (f"--model={tiny_run}", f"--video={video}", f"--output={tmp_path}/../{tmp_path.name}")
+    check_mistakes("explain", [(flags, "would replace --video=")])
+    assert video.read_bytes() == moving_square.read_bytes() and list(tmp_path.iterdir()) == [video]

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -65,3 +66,12 @@ def test_a_mistake_is_one_line_and_leaves_nothing(run_program, tiny_run, tmp_pat
     assert len(errors) == 1 and "text.mp4 is no video, whatever its extension" in errors[0]
     assert "Traceback" not in done.stderr
     assert not output.exists()
+
+
+def test_the_video_that_is_read_is_not_replaced(check_mistakes, tiny_run, moving_square, tmp_path):
+    video = shutil.copy(moving_square, tmp_path / "annotated.mp4")
+    (tmp_path / "link.mp4").symlink_to(video)
+    flags = [f"--model={tiny_run}", f"--output={tmp_path}"]
+    cases = [(*flags, f"--video={path}") for path in (video, tmp_path / "link.mp4")]
+    check_mistakes("predict", [(case, "would replace --video=") for case in cases])
+    assert video.read_bytes() == moving_square.read_bytes()

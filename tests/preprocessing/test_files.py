@@ -3,6 +3,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,40 +54,143 @@ def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_what_was_left_of_a_folder_goes_when_it_is_written_again(tmp_path):
-    dead = multiprocessing.get_context("spawn").Process()
-    dead.start()
-    dead.join()
-    here = f".partial-{platform.node()}-{dead.pid}"
-    others = [f"{here}-my-export", f".partial-another-host-{dead.pid}-export", f"{here}-1-export"]
-    for name in (f"{here}-export", f"{here}-export.old", *others):
+@pytest.fixture(scope="module")
+def dead():
+    """The number of a process that has ended."""
+    process = multiprocessing.get_context("spawn").Process()
+    process.start()
+    process.join()
+    return process.pid
+
+
+def _name(pid, name, host=None):
+    """The temporary name of a process of this host or another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: pid)
+        if host:
+            patch.setattr(platform, "node", lambda: host)
+        return files.partial_path(Path(name)).name
+
+
+def _names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_what_was_left_of_a_folder_goes_when_it_is_written_again(tmp_path, dead):
+    others = [
+        _name(dead, name, host)
+        for name, host in (("my-export", None), ("export", "another-host"), ("1-export", None))
+    ]
+    for name in (_name(dead, "export"), _name(dead, "export.old"), *others):
         (tmp_path / name).mkdir()
     with files.writing_folder(tmp_path / "export") as temporary:
         (temporary / "model").touch()
-    assert {path.name for path in tmp_path.iterdir()} == {"export", *others}
+    assert _names(tmp_path) == {"export", *others}
 
 
-def test_what_killed_processes_left_is_removed_and_what_living_ones_write_is_not(tmp_path):
+def test_a_folder_that_cannot_take_its_name_leaves_the_one_before(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "model").write_text("old")
+    with pytest.raises(FileNotFoundError), files.writing_folder(folder) as temporary:
+        temporary.rmdir()
+    assert (folder / "model").read_text() == "old" and _names(tmp_path) == {"export"}
+
+
+def test_of_a_link_the_folder_that_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "old").touch()
+    (tmp_path / "export").symlink_to(tmp_path / "disk")
+    with files.writing_folder(tmp_path / "export") as temporary:
+        (temporary / "model").touch()
+    assert (tmp_path / "export").is_symlink() and _names(tmp_path) == {"disk", "export"}
+    assert _names(tmp_path / "disk") == {"model"}
+
+
+@pytest.mark.parametrize("host", ["node", "node-5", "node.example.org", "a--b_c", "n\u00f6de", ""])
+def test_what_killed_processes_of_this_host_left_is_removed(tmp_path, dead, monkeypatch, host):
+    monkeypatch.setattr(platform, "node", lambda: host)
+    for pid in (dead, os.getpid()):  # the number of a killed process may be given again
+        for name in ("best.keras", "1-2", "-", "a\nb"):
+            (tmp_path / _name(pid, name)).write_bytes(b"half")
+        (tmp_path / _name(pid, "export") / "full").mkdir(parents=True)
+    (tmp_path / "best.keras").write_bytes(b"whole")
+    files.remove_partial(tmp_path)
+    assert _names(tmp_path) == {"best.keras"}
+
+
+def test_what_living_processes_write_stays(tmp_path, capfd):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
-        dead = multiprocessing.get_context("spawn").Process()
-        dead.start()
-        dead.join()
-        left = [
-            tmp_path / f".partial-{host}-{pid}-best.keras"
-            for host, pid in (
-                (platform.node(), dead.pid),
-                (platform.node(), os.getpid()),
-                ("another-host", living.pid),
-            )
-        ]
-        kept = tmp_path / f".partial-{platform.node()}-{living.pid}-best.keras"
-        for path in [*left, kept]:
-            path.write_bytes(b"half")
-        (tmp_path / f".partial-another-host-{dead.pid}-export").mkdir()
-        (tmp_path / "best.keras").write_bytes(b"whole")
+        kept = tmp_path / _name(living.pid, "best.keras")
+        kept.write_bytes(b"half")
         files.remove_partial(tmp_path)
-        assert sorted(path.name for path in tmp_path.iterdir()) == [kept.name, "best.keras"]
+        assert kept.exists() and not capfd.readouterr().err
         living.communicate(b"\n")
+
+
+def test_what_another_host_left_or_writes_stays_and_is_named(tmp_path, dead, monkeypatch, capfd):
+    monkeypatch.setattr(platform, "node", lambda: "node")
+    left = {_name(9, f"{dead}-best.keras", f"node-{dead}"), _name(dead, "best.keras", "other")}
+    for name in left:
+        (tmp_path / name).mkdir()
+    files.remove_partial(tmp_path)
+    assert _names(tmp_path) == left
+    assert capfd.readouterr().err == (
+        f"{tmp_path / min(left)} is a temporary file of another host, as are 1 more there: left"
+        " alone; delete it if no process writes it any more\n"
+    )
+
+
+def test_names_of_any_other_form_are_not_ours(tmp_path, dead, capfd):
+    mine = _name(dead, "x")[: -len(f"-{dead}-x")]
+    theirs = {".partial-downloads", ".partial-", ".partial-foo-bar", mine, f"{mine}-{dead}-"}
+    theirs |= {f"{mine}-{dead}", f"{mine}--x", f"{mine}-0-x", f"{mine}-0{dead}-x", f"{mine}--1-x"}
+    theirs |= {f"{mine}-\u0661\u0662-x", f"{mine}-{10**30}-x", f"{mine}-{dead}a-x", "partial"}
+    theirs |= {f"{mine}-{dead}-x"[1:], f"x{mine}-{dead}-x", f"{mine}x-{dead}-"}
+    for name in theirs:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a film.mp4").touch()
+    files.remove_partial(tmp_path)
+    assert _names(tmp_path) == theirs and not capfd.readouterr().err
+    assert all(_names(tmp_path / name) == {"a film.mp4"} for name in theirs)
+
+
+def test_of_a_link_that_was_left_nothing_else_goes(tmp_path, dead):
+    film = tmp_path / "films" / "a.mp4"
+    film.parent.mkdir()
+    film.touch()
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / _name(dead, "folder")).symlink_to(film.parent)
+    (work / _name(dead, "file")).symlink_to(film)
+    (work / _name(dead, "nothing")).symlink_to(tmp_path / "gone")
+    (work / _name(dead, "inner")).mkdir()
+    (work / _name(dead, "inner") / "link").symlink_to(film.parent)
+    files.remove_partial(work)
+    assert not _names(work) and film.is_file()
+
+
+def test_what_cannot_be_deleted_is_named(tmp_path, dead):
+    remove = f"""
+import os
+from pathlib import Path
+from preprocessing import files
+if os.getuid() == 0:
+    os.setuid(65534)
+files.remove_partial(Path({str(tmp_path)!r}))
+"""
+    left = tmp_path / _name(dead, "best.keras")
+    left.touch()
+    modes = {folder: folder.stat().st_mode for folder in (tmp_path, *list(tmp_path.parents)[:2])}
+    for folder in modes:
+        folder.chmod(0o555 if folder == tmp_path else 0o755)
+    done = subprocess.run([sys.executable, "-c", remove], capture_output=True, text=True)
+    for folder, mode in modes.items():
+        folder.chmod(mode)
+    assert done.returncode == 0 and left.exists()
+    assert done.stderr == (
+        f"{left} is needed no more and cannot be deleted (Permission denied): delete it\n"
+    )
 
 
 def test_a_folder_is_locked_for_one_process_and_freed_by_its_end(tmp_path):
@@ -109,3 +213,14 @@ with files.locked({str(tmp_path)!r}, "training"):
         holder.communicate(b"\n")
     with files.locked(tmp_path, "training"):
         pass
+
+
+def test_a_lock_of_another_program_is_left_alone(tmp_path):
+    lock = tmp_path / ".lock"
+    lock.write_bytes(b"4711\n\xff")
+    with (
+        pytest.raises(UserError, match="is of another program"),
+        files.locked(tmp_path, "training"),
+    ):
+        pass
+    assert lock.read_bytes() == b"4711\n\xff"

@@ -35,11 +35,13 @@ def _zip(path, members):
 def test_zip_archives_are_unpacked_once(tmp_path, write_video):
     content = write_video(tmp_path / "a.mp4").read_bytes()
     archive = _zip(tmp_path / "actions.zip", {"Bow/a.mp4": content, "Wave/b.mp4": content})
+    film = _touch(tmp_path / ".partial-downloads" / "film.mp4")  # a person's
     catalogue = _load(f"folder:{archive}", tmp_path).catalogue
     assert [v.path.relative_to(tmp_path).as_posix() for v in catalogue.videos] == [
         "actions/Bow/a.mp4",
         "actions/Wave/b.mp4",
     ]
+    assert film.is_file()
     (tmp_path / "actions" / "Bow" / "a.mp4").unlink()
     assert archives.unpacked(archive) == tmp_path / "actions"
     assert not (tmp_path / "actions" / "Bow" / "a.mp4").exists()  # not unpacked again

@@ -17,6 +17,7 @@ from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, parts, prepare
 from preprocessing.preparation.local import local_runner
+from preprocessing.records import tfds_metadata
 
 SETTINGS = conversion.Settings(image_size=16)
 CLIP = {"num_frames": 2, "flow_length": 4}
@@ -30,6 +31,31 @@ def _prepare(videos, output, settings=SETTINGS, workers=1, **clip):
 
 def _files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_what_is_not_of_a_preparation_stays_in_the_folder_of_parts(videos, tmp_path, capsys):
+    theirs = {tmp_path / "records" / "parts" / name for name in ("engine/a.mp4", "000000.mp4", "7")}
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    _prepare(videos, tmp_path / "records")
+    there = {p for p in (tmp_path / "records" / "parts").rglob("*") if p.is_file()}
+    assert there == theirs
+    assert "records/parts holds files that are not of the preparation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["failures.jsonl", "notes.jsonl", *tfds_metadata.FILES])
+def test_a_file_of_something_else_is_not_replaced_by_a_new_preparation(videos, tmp_path, name):
+    theirs = tmp_path / "records" / name
+    theirs.parent.mkdir()
+    theirs.write_text("mine")
+    with pytest.raises(UserError, match=f"{name} is there and of something else than a prepara"):
+        _prepare(videos, tmp_path / "records")
+    assert theirs.read_text() == "mine"
+    assert not list(theirs.parent.glob("*.tfrecord*"))
+    theirs.unlink()
+    written = {path.name for path in _prepare(videos, theirs.parent).record_set.folder.iterdir()}
+    assert set(tfds_metadata.FILES) < written
 
 
 def test_each_shard_takes_as_many_videos_as_it_may(videos, tmp_path, monkeypatch):

@@ -152,3 +152,11 @@ def test_an_id_that_is_a_path_stays_below_its_class(three):
     for changes in ({"id": "../../x"}, {"class_name": ".."}, {"class_name": "/etc"}):
         with pytest.raises(UserError, match="has no place in a folder"):
             path_of(**changes)
+
+
+def test_an_index_of_something_else_is_not_replaced(network, three, tmp_path):
+    (tmp_path / "index.csv").write_text("mine")
+    with pytest.raises(UserError, match=r"index\.csv is there and of something else than these"):
+        folder.write(network, three, tmp_path, pooled=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"index.csv", ".lock"}
+    assert (tmp_path / "index.csv").read_text() == "mine"

@@ -50,7 +50,7 @@ def exported(make_run, tmp_path_factory):
     """(model, RunConfig, folder of its export, which was written over an older one)."""
     folder = tmp_path_factory.mktemp("exported") / "export"
     folder.mkdir()
-    for name in ("saved_model.pb", "left_over"):
+    for name in ("saved_model.pb", "network.onnx"):  # the second is of another format
         (folder / name).touch()
     # Of 16 pixels, so that the flow solver has one scale to be traced and not four.
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=16)
@@ -80,7 +80,7 @@ def test_an_export_carries_its_classes_and_replaces_an_older_one(exported):
     assert (folder / "classes.txt").read_text().split() == ["Bow", "Jump", "Wave"]
     assert json.loads((folder / "config.json").read_text())["name"] == "tiny"
     assert prediction.load_model(folder)[1] == config
-    assert not (folder / "left_over").exists()
+    assert not (folder / "network.onnx").exists()
     assert list(folder.parent.iterdir()) == [folder]
 
 
@@ -106,12 +106,18 @@ def test_one_stream_takes_one_input(make_run, tmp_path):
     )
 
 
-def test_a_folder_of_something_else_is_left_alone(exported, tmp_path):
+@pytest.mark.parametrize("marker", [None, "saved_model.pb", "network.onnx", "1/saved_model.pb"])
+@pytest.mark.parametrize("name", ["thesis.tex", ".git/config", "variables.txt", "2/saved_model.pb"])
+def test_a_folder_of_something_else_is_left_alone(exported, tmp_path, marker, name):
     model, config, _ = exported
-    (tmp_path / "thesis.tex").touch()
-    with pytest.raises(UserError, match="holds something else than an export"):
+    theirs = {tmp_path / one for one in (marker, name) if one}
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    wrong = rf"holds {name.split('/')[0]}, which no export has"
+    with pytest.raises(UserError, match=wrong):
         export.export_saved_model(model, config, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == theirs
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "classes.txt", "SHA256SUMS"])
@@ -143,3 +149,11 @@ def test_an_export_without_checksums_loads_or_is_named(exported, tmp_path):
 def test_the_checksums_are_those_of_sha256sum(exported):
     done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=exported[2])
     assert done.returncode == 0
+
+
+def test_an_export_may_be_replaced_and_stays_where_that_fails(exported):
+    folder = exported[2]
+    names = {path.name for path in folder.rglob("*")}
+    with pytest.raises(InterruptedError), export.writing(folder):
+        raise InterruptedError
+    assert {path.name for path in folder.rglob("*")} == names

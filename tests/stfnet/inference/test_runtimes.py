@@ -16,7 +16,7 @@ from stfnet.inference import export, prediction, runtimes
 FORMATS = {"onnx": runtimes.export_onnx, "litert": runtimes.export_litert}
 FILES = {
     "onnx": {export.ONNX_FILE},
-    "litert": {export.LITERT_FILE, runtimes.QUANTISED_FILE},
+    "litert": {export.LITERT_FILE, export.QUANTISED_FILE},
 }
 BESIDE = {"agreement.json", "classes.txt", "config.json", "example.npz", "SHA256SUMS"}
 
@@ -41,7 +41,7 @@ def exported(name, tiny, tmp_path_factory):
     """(folder, list of Agreement) of an export that was written over an older one."""
     folder = tmp_path_factory.mktemp("runtimes") / "export"
     folder.mkdir()
-    for marker in ("saved_model.pb", "left_over"):
+    for marker in ("saved_model.pb", "batching.config"):  # the second is of another format
         (folder / marker).touch()
     return folder, FORMATS[name](*tiny[:2], folder, tiny[2], {"protocol": "group"})
 
@@ -68,7 +68,7 @@ def test_a_runtime_gives_the_probabilities_of_keras(name, tiny, exported):
     folder, rows = exported
     expected = model.predict_on_batch(clips)  # in one batch; any size is taken
     for file, answer in _run(name, folder, clips).items():
-        quantised = file == runtimes.QUANTISED_FILE
+        quantised = file == export.QUANTISED_FILE
         np.testing.assert_allclose(answer, expected, atol=0.05 if quantised else 1e-5)
 
     assert [row.file for row in rows] == ["Keras", *sorted(FILES[name])]
@@ -201,3 +201,11 @@ def test_noise_has_the_inputs_of_the_network(tiny):
     shapes = {name: clip.shape for name, clip in tiny[2].items()}
     assert shapes == {"rgb": (3, 3, 32, 32, 3), "flow": (3, 3, 32, 32, 8)}
     assert all(clip.dtype == np.uint8 for clip in tiny[2].values())
+
+
+def test_an_export_may_be_replaced_and_stays_where_that_fails(exported):
+    folder = exported[0]
+    names = {path.name for path in folder.rglob("*")}
+    with pytest.raises(InterruptedError), export.writing(folder):
+        raise InterruptedError
+    assert {path.name for path in folder.rglob("*")} == names

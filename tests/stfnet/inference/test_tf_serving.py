@@ -69,11 +69,11 @@ def test_the_configuration_is_the_servers_text_format(exported):
     from google.protobuf import text_format
 
     *_, configs = _messages()
-    text = (exported[2] / tf_serving.MODELS_FILE).read_text()
+    text = (exported[2] / export.MODELS_FILE).read_text()
     parsed = text_format.Parse(text, configs.ModelServerConfig())
     (model,) = parsed.model_config_list.config
     assert (model.name, model.base_path) == ("stfnet", "/models/stfnet")
-    batching = (exported[2] / tf_serving.BATCHING_FILE).read_text()
+    batching = (exported[2] / export.BATCHING_FILE).read_text()
     largest = re.search(r"max_batch_size \{ value: (\d+) \}", batching)[1]
     # The server refuses to start where the last allowed size is not the largest.
     assert re.findall(r"allowed_batch_sizes: (\d+)", batching)[-1] == largest
@@ -215,3 +215,11 @@ def test_the_documents_rest_client_gets_the_networks_answer(exported, clips):
     expected = signatures["classify_frames"](frames=frames)["probabilities"].numpy()
     best = config.classes[int(expected[0].argmax())]
     assert names["name"] == best and names["probability"] == pytest.approx(expected.max(), abs=1e-5)
+
+
+def test_an_export_may_be_replaced_and_stays_where_that_fails(exported):
+    folder = exported[2]
+    names = {path.name for path in folder.rglob("*")}
+    with pytest.raises(InterruptedError), export.writing(folder):
+        raise InterruptedError
+    assert {path.name for path in folder.rglob("*")} == names

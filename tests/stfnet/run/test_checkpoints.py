@@ -53,10 +53,13 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, damage, caplog):
     assert "is damaged" in caplog.text
 
 
-def test_what_a_killed_run_left_goes_with_the_next_checkpoint(tmp_path):
-    (tmp_path / ".partial-elsewhere-1-checkpoint-000000001.npz").touch()
-    _save(tmp_path, 1)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000000001.npz"]
+def test_only_checkpoints_go_with_the_next_one(tmp_path):
+    for name in ("checkpoint-best.npz", "checkpoint-1.npz", "my-checkpoint-000000000.npz"):
+        (tmp_path / name).touch()
+    theirs = set(tmp_path.iterdir())
+    for step in (1, 2, 3):
+        _save(tmp_path, step)
+    assert theirs < set(tmp_path.iterdir()) and len(checkpoints.existing(tmp_path)) == 2
 
 
 def test_nothing_but_damaged_ones_is_an_error(tmp_path):

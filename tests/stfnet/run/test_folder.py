@@ -102,3 +102,26 @@ def test_a_run_whose_videos_are_gone_or_replaced_does_not_go_on(tiny):
                 for video in record_set.videos
             ]
         )
+
+
+@pytest.mark.parametrize(
+    "name", [run.CONFIG_FILE, run.VIDEOS_FILE, run.STEPS_FILE, run.HISTORY_FILE, "curves.png"]
+)
+def test_a_file_of_something_else_is_not_replaced_by_a_new_run(tiny, tmp_path, name):
+    (tmp_path / name).write_text('{"a": "person\'s"}')
+    drawn = run.draw_videos(tiny.record_set(tiny.videos(range(10))), tiny.config())
+    wrong = pytest.raises(UserError, match=rf"{name}.* would replace it: move it away, or name ano")
+    with wrong, run.writing(tmp_path, tiny.config(), drawn):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {name, ".lock"}
+    assert (tmp_path / name).read_text() == '{"a": "person\'s"}'
+
+
+def test_a_run_that_has_learned_nothing_yet_may_be_begun_again(tiny, tmp_path):
+    drawn = run.draw_videos(tiny.record_set(tiny.videos(range(10))), tiny.config())
+    for seed in (0, 1):
+        training = dataclasses.replace(tiny.config().training, seed=seed)
+        config = dataclasses.replace(tiny.config(), training=training)
+        with run.writing(tmp_path, config, drawn):
+            (tmp_path / run.HISTORY_FILE).touch()
+        assert run.read_config(tmp_path) == config

@@ -130,3 +130,13 @@ def test_real_runs_choose_streams_and_share_maps(tiny_records, tmp_path):
     # The random streams depend on the order in which they are made: RGB is the first with flow and
     # without, flow is the second or the only one. ImageNet's are the same.
     assert len(list(maps.iterdir())) == 3
+
+
+def test_a_folder_that_no_choice_made_is_left_alone(tiny_records, tmp_path):
+    theirs = tmp_path / "cross_validation" / "both-1" / "thesis.tex"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    learner = _Learner(tiny_records, {"both": 1.0, "rgb": 0.0, "flow": 0.0})
+    with pytest.raises(UserError, match=r"holds no streams\.json.* name another --workdir"):
+        selection.choose_streams(_config(tiny_records), tiny_records, tmp_path, learner)
+    assert theirs.is_file() and not learner.asked

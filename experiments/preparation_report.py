@@ -10,7 +10,7 @@ from tqdm import tqdm
 from experiments import program
 from preprocessing import files, records, splits
 from preprocessing.datasets import load
-from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.datasets.catalogue import Catalogue, Video, title
 from preprocessing.errors import UserError
 from preprocessing.flow.service import server
 from preprocessing.preparation import conversion, estimate, prepare
@@ -86,15 +86,27 @@ def show_source(source: load.Source, catalogue: Catalogue, output: Path):
         catalogue: the videos of it that will be prepared.
         output: folder for the records.
     """
-    name, videos = source.catalogue.name, source.catalogue.videos
-    print(f"{name}: {len(videos)} videos of {len(source.catalogue.classes)} classes")
+    _show_count(source.catalogue, source.catalogue.name)
     for line in (*source.catalogue.left_out, *source.differences[:_SHOWN_DIFFERENCES]):
         print(line)
     if source.differences:
         output.mkdir(parents=True, exist_ok=True)
         files.write_text(output / _DIFFERENCES_FILE, "\n".join(source.differences) + "\n")
         print(f"{output / _DIFFERENCES_FILE} lists every difference from the published collection")
+    if catalogue != source.catalogue:
+        _show_count(catalogue, "taken of it")
+    called = title(catalogue.name, (video.class_name for video in catalogue.videos))
+    _show_title(catalogue.name, called)
     print(*splits.table(splits.divisions(catalogue.videos)), sep="\n")
+
+
+def _show_count(catalogue: Catalogue, name: str):
+    print(f"{name}: {len(catalogue.videos)} videos of {len(catalogue.classes)} classes")
+
+
+def _show_title(name: str, title: str):
+    if title != name:
+        print(f"figures of it stand under {title}, not beside published ones of {name}")
 
 
 class Progress:
@@ -146,13 +158,14 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
     Raises:
         UserError: more videos failed than are allowed.
     """
-    counts, folder = prepared.record_set.counts, prepared.record_set.folder
-    failed = len(prepared.failures)
+    record_set, failed = prepared.record_set, len(prepared.failures)
+    counts, folder = record_set.counts, record_set.folder
     state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
     print(
         f"{folder}: {counts['videos']} videos, {counts['frames']} frames,"
-        f" {failed} failed ({state}), SHA-256 {prepared.record_set.sha256 or 'unknown'}"
+        f" {failed} failed ({state}), SHA-256 {record_set.sha256 or 'unknown'}"
     )
+    _show_title(record_set.name, record_set.title)
     if notes := len(prepared.notes):
         print(
             f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"

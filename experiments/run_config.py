@@ -128,7 +128,7 @@ def make_run_config(config, record_set) -> RunConfig:
             training.frozen_blocks,
         )
     return RunConfig(
-        name=record_set.name,
+        name=record_set.title,
         classes=tuple(record_set.classes),
         model=from_dict(ModelConfig, model),
         training=training,

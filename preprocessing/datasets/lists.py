@@ -1,18 +1,21 @@
 """Tables of videos, as spreadsheets and scripts write them: `splits.csv` and its like."""
 
 import codecs
+import collections
 import csv
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from preprocessing.errors import UserError
+from preprocessing.video import EXTENSIONS
 
 _SEPARATORS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r'"?sep=', re.IGNORECASE)  # Excel's, above the names
+_NUMBERED = re.compile(r"(\d+)[\s,;:]+(.+)")  # a class
 _NBSP = "\xa0"
 _MARKS = {  # of the encodings at the start of a file
     codecs.BOM_UTF8: "utf-8-sig",
@@ -43,6 +46,67 @@ def path_key(text: str) -> str:
     """
     text = unicodedata.normalize("NFC", text).replace(_NBSP, " ").replace("\\", "/")
     return PurePosixPath(text.strip()).as_posix()
+
+
+def clip_name(path: Path | str) -> str:
+    """Name of a clip on disk or in a list: the end of its path, without a video's file ending."""
+    name = PurePosixPath(path_key(str(path))).name
+    stem, _, ending = name.rpartition(".")
+    return stem if f".{ending.lower()}" in EXTENSIONS else name
+
+
+def read_lines(path: Path) -> list[tuple[str, str]]:
+    """(where it stands, text) of each line of a text file that has any, as `read_rows` reads it.
+
+    Raises:
+        UserError: the file cannot be read as text.
+    """
+    lines = enumerate(_text(path).split("\n"), 1)
+    return [(f"{path} line {number}", line.strip()) for number, line in lines if line.strip()]
+
+
+def read_class_names(path: Path) -> dict[int, str]:
+    """Number -> name of the classes in a file with one a line, such as UCF101's `classInd.txt`.
+
+    The numbers are those before the names, in their order, where every line has one, else from 0.
+
+    Raises:
+        UserError: the file cannot be read as text, or has a number or a name twice.
+    """
+    lines = [line for _, line in read_lines(path)]
+    numbered = [_NUMBERED.fullmatch(line) for line in lines]
+    if all(numbered):
+        named = sorted((int(line[1]), line[2]) for line in numbered if line)
+    else:
+        named = list(enumerate(lines))
+    for kind, values in zip(("number", "class"), zip(*named, strict=True), strict=False):
+        if twice := [value for value, count in collections.Counter(values).items() if count > 1]:
+            raise UserError(f"{path} has the {kind} {twice[0]} twice: correct it")
+    return dict(named)
+
+
+def official_splits(entries: Iterable[tuple[str, str, str, str]]) -> dict[str, dict[str, str]]:
+    """The official splits of clips that lists name.
+
+    Args:
+        entries: (where it stands, name of a clip, fold, `train`, `test` or empty for neither) of
+            each line.
+
+    Returns:
+        Name -> fold -> side.
+
+    Raises:
+        UserError: a fold has a clip on both sides.
+    """
+    splits: dict[str, dict[str, str]] = {}
+    for where, name, fold, side in entries:
+        sides = splits.setdefault(name, {})
+        if side and sides.setdefault(fold, side) != side:
+            raise UserError(
+                f"{where} puts {name} into the {side} part of fold {fold}, and another line into"
+                f" the {sides[fold]} part: remove one of them"
+            )
+    return splits
 
 
 def read_rows(path: Path, columns: Sequence[str], required: Sequence[str]) -> list[Row]:

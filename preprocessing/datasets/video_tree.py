@@ -2,10 +2,12 @@
 
 import collections
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing import files
+from preprocessing.datasets.lists import clip_name
 from preprocessing.errors import UserError
 from preprocessing.video import EXTENSIONS, is_image
 
@@ -40,9 +42,33 @@ def find_root(folder: Path, names: Iterable[str]) -> Path:
     raise UserError(f"{folder} has none of the folders {', '.join(sorted(names))}")
 
 
+def find_files(folder: Path, name: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
+    """(path, match) of the files below a folder whose whole name fits, sorted, no hidden ones."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [one for one in folders if not one.startswith((".", "__MACOSX"))]
+        found += [(Path(parent, one), match) for one in names if (match := name.fullmatch(one))]
+    return sorted(found, key=lambda entry: entry[0])
+
+
 def find_videos(folder: Path) -> list[Path]:
     """The videos below a folder, sorted; see `VideoTree`."""
     return VideoTree(folder).videos()
+
+
+def named_videos(
+    folder: Path, name: re.Pattern[str]
+) -> tuple[list[tuple[Path, re.Match[str]]], list[str]]:
+    """The videos below a folder whose whole `clip_name` fits, with the match, sorted by path.
+
+    Returns:
+        (them, a line about the others if there are any).
+    """
+    tree = VideoTree(folder)
+    matched = [(path, name.fullmatch(clip_name(path))) for path in tree.videos()]
+    others = [path for path, match in matched if not match]
+    lines = [f"left out: {tree.line('named otherwise than the clips', others)}"] if others else []
+    return [(path, match) for path, match in matched if match], lines
 
 
 class VideoTree:
@@ -102,15 +128,16 @@ class VideoTree:
         endings = sorted(by_ending.items(), key=lambda item: (-len(item[1]), item[0]))
         shown, others = endings[:_SHOWN_KINDS], endings[_SHOWN_KINDS:]
         lines = [
-            self._line(f"{ending or 'files without an ending'}", paths) for ending, paths in shown
+            self.line(f"{ending or 'files without an ending'}", paths) for ending, paths in shown
         ]
         if others:
-            lines.append(self._line("other files", [path for _, some in others for path in some]))
+            lines.append(self.line("other files", [path for _, some in others for path in some]))
         if self.repeated:
-            lines.append(self._line("links to what is read already", self.repeated))
+            lines.append(self.line("links to what is read already", self.repeated))
         return tuple(f"left out: {line}" for line in lines)
 
-    def _line(self, kind: str, paths: list[Path]) -> str:
+    def line(self, kind: str, paths: list[Path]) -> str:
+        """How many there are of a kind of file, with the first names."""
         names = ", ".join(path.relative_to(self.root).as_posix() for path in paths[:_SHOWN_NAMES])
         return f"{len(paths)} {kind} ({names}{', ...' if len(paths) > _SHOWN_NAMES else ''})"
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from preprocessing import files
+from preprocessing.datasets import catalogue
 from preprocessing.errors import UserError
 from preprocessing.json_checks import (
     checked,
@@ -121,6 +122,19 @@ class RecordSet:
     failed: tuple[str, ...]
     versions: Mapping[str, str]
     sha256: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, with the part of a published collection that its videos are."""
+        return catalogue.title(self.name, (video.class_name for video in self.videos))
+
+    def title_of(self, name: str) -> str:
+        """The title of a run on this set.
+
+        Args:
+            name: that the run keeps; a run from before there were titles has the bare name.
+        """
+        return self.title if name == self.name else name
 
     @property
     def shard_paths(self) -> tuple[Path, ...]:

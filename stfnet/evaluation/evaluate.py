@@ -217,7 +217,7 @@ def evaluate(
     accuracies = metrics.class_accuracies(confusion)
     tested = ~np.isnan(accuracies)
     results = {
-        "dataset": config.name,
+        "dataset": record_set.title_of(config.name),
         "protocol": protocol or config.protocol,
         "fold": fold or config.fold,
         "split": split,

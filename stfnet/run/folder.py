@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from preprocessing import files
+from preprocessing.datasets.catalogue import titled_name
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet.config import RunConfig, read_json, to_dict
@@ -121,7 +122,10 @@ def check_same_config(workdir: Path, config: RunConfig) -> None:
 
 def differences(there: RunConfig, now: RunConfig) -> list[str]:
     """A text for each setting in which a configuration differs from that of a folder."""
-    old, new = (dict(_flat(to_dict(config))) for config in (there, now))
+    # The records may have lost or gained videos since, which changes their title.
+    old, new = (
+        dict(_flat(to_dict(config))) | {"name": titled_name(config.name)} for config in (there, now)
+    )
     return [
         f"{name}: {old.get(name)} there, {value} now"
         for name, value in new.items()

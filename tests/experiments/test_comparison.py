@@ -133,6 +133,21 @@ def test_another_data_set_has_a_table_of_its_own(tmp_path):
     }
 
 
+def test_a_part_of_a_collection_never_stands_among_the_papers_figures(tmp_path):
+    part = "ucf101 (13 of 101 classes, 1494 of 13320 clips)"
+    results = [
+        _result(tmp_path / "part", dataset=part, top1=0.25),
+        _result(tmp_path / "whole", top1=0.75),
+    ]
+    (_, rows), *_, (table, own) = comparison.accuracy_tables(results)
+    assert [row.rate for row in rows if row.ours and row.rate is not None] == [75.0]
+    assert table.caption == f"{part} (not in the paper): recognition rate"
+    assert [row.rate for row in own] == [25.0]
+    comparison.write(tmp_path / "tables", results)
+    name = "other_ucf101__13_of_101_classes__1494_of_13320_clips_.csv"
+    assert len(_rows(tmp_path / "tables" / name)) == 1
+
+
 def test_bars_of_runs_that_look_alike_are_distinguished(tmp_path):
     (tmp_path / "study").mkdir()
     results = [

@@ -132,3 +132,47 @@ def test_a_table_that_cannot_be_meant_is_refused(read, data, message):
 )
 def test_the_key_of_a_path(text):
     assert lists.path_key(text) == "jump/über uns.mp4"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("Archery/v_Archery_g01_c01.avi", "v_Archery_g01_c01"),
+        ("Archery\\v_Archery_g01_c01.MP4", "v_Archery_g01_c01"),
+        ("frames/v_Archery_g01_c01", "v_Archery_g01_c01"),
+        ("Dr._Who_1.5_wave_f_cm_np1", "Dr._Who_1.5_wave_f_cm_np1"),
+    ],
+)
+def test_a_clip_is_called_as_its_file_without_a_videos_ending(path, name):
+    assert lists.clip_name(path) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("1 Archery\n2 Bow\n\n", {1: "Archery", 2: "Bow"}),
+        ("\ufeff2 Bow\r\n1 air drumming\r\n", {1: "air drumming", 2: "Bow"}),
+        ("Archery\nair drumming\n", {0: "Archery", 1: "air drumming"}),
+        ("0,Archery\n1,Bow\n", {0: "Archery", 1: "Bow"}),
+        ("1 Archery\nBow\n", {0: "1 Archery", 1: "Bow"}),
+    ],
+)
+def test_class_names_have_their_numbers_or_count_from_0(tmp_path, text, names):
+    path = tmp_path / "classInd.txt"
+    path.write_text(text)
+    assert lists.read_class_names(path) == names
+
+
+@pytest.mark.parametrize(("text", "what"), [("1 A\n1 B\n", "number 1"), ("A\nB\nA\n", "class A")])
+def test_a_number_or_name_of_two_classes_is_refused(tmp_path, text, what):
+    path = tmp_path / "classInd.txt"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"classInd.txt has the {what} twice"):
+        lists.read_class_names(path)
+
+
+def test_official_splits_are_gathered_and_a_clip_on_both_sides_is_refused():
+    entries = [("a line 1", "a", "1", "train"), ("b line 1", "a", "2", "test"), ("c", "b", "1", "")]
+    assert lists.official_splits(entries) == {"a": {"1": "train", "2": "test"}, "b": {}}
+    with pytest.raises(UserError, match=r"^d line 7 puts a into the train part of fold 2, and an"):
+        lists.official_splits([*entries, ("d line 7", "a", "2", "train")])

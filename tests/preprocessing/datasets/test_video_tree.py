@@ -1,9 +1,10 @@
 import os
+import re
 
 import pytest
 
 from preprocessing.datasets import class_folders
-from preprocessing.datasets.video_tree import VideoTree, find_videos
+from preprocessing.datasets.video_tree import VideoTree, find_files, find_videos, named_videos
 from preprocessing.errors import UserError
 
 
@@ -129,3 +130,18 @@ def test_videos_come_in_the_order_of_their_names_whatever_lies_between(touch):
     tree = VideoTree(root)
     tree.videos()
     assert tree.report() == ("left out: 1 .txt (c/notes.txt)",)
+
+
+def test_videos_and_files_are_found_by_their_names(tmp_path):
+    for name in ("a/v_1.mp4", "b/V_2.AVI", "b/other.mp4", "b/.v_3.mp4", "v_4/1.jpg", "a/v_5.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    pattern = re.compile(r"v_(\d)", re.IGNORECASE)
+    named, lines = named_videos(tmp_path, pattern)
+    found = [(path.relative_to(tmp_path).as_posix(), match[1]) for path, match in named]
+    assert found == [("a/v_1.mp4", "1"), ("b/V_2.AVI", "2"), ("v_4", "4")]
+    assert lines == ["left out: 1 named otherwise than the clips (b/other.mp4)"]
+    text = re.compile(r"v_(\d)\.txt")
+    ((path, match),) = find_files(tmp_path, text)
+    assert path == tmp_path / "a" / "v_5.txt" and match[1] == "5"

@@ -36,6 +36,16 @@ def _record_set(folder):
     )
 
 
+def test_a_part_of_a_collection_is_called_so_whenever_it_was_made(tmp_path):
+    record_set = _record_set(tmp_path)
+    assert record_set.title == "jumps" == record_set.title_of("jumps")
+    records.write_record_set(dataclasses.replace(record_set, name="ucf101"))
+    record_set = records.load_record_set(tmp_path)
+    assert record_set.title == "ucf101 (1 of 101 classes, 1 of 13320 clips)"
+    assert record_set.title_of("ucf101") == record_set.title
+    assert record_set.title_of("another run's") == "another run's"
+
+
 def test_metadata_come_back_as_written(tmp_path):
     record_set = _record_set(tmp_path)
     records.write_record_set(record_set)

@@ -30,8 +30,9 @@ class Video:
         group: clips of one group were cut from one source or share one look, so no protocol
             that claims to test generalisation may divide a group. Unique per class where groups
             of different classes are unrelated ("Basketball/g01"), shared where they are not.
-        splits: official fold number as text -> "train" or "test"; empty if there are none.
+        splits: official fold number as text -> "train", "val" or "test"; empty if there are none.
         segment: the part of the file that is the video; None for all of it.
+        ungrouped: whether the group is the video alone because nothing says what it belongs to.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Video:
     group: str
     splits: dict[str, str]
     segment: Segment | None = None
+    ungrouped: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ TEST_FRACTION = 0.3  # of the videos, as Ou & Sun 2019 divide them
 # The sides of a split, as lists and folders call them.
 SIDES = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("val", "valid", "validate", "validation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
 ROUNDING = 1e-6  # numbers of videos as near as this count as equal

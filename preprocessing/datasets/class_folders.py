@@ -17,7 +17,7 @@ from preprocessing.errors import UserError
 from preprocessing.video import EXTENSIONS, Segment, is_image
 
 _PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
-_UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
+UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
 
 
 def load(folder: Path) -> Catalogue:
@@ -65,7 +65,7 @@ def load(folder: Path) -> Catalogue:
         )
     listed = _lines_of(folder, places, lines)
     _refuse_uncut(folder, places, listed)
-    names = _unique_names(folder, [place.path for place in places])
+    names = unique_names(folder, [place.path for place in places])
     found = []
     for place in places:
         its = listed[place.path]
@@ -75,7 +75,7 @@ def load(folder: Path) -> Catalogue:
     classes = tuple(sorted(set(class_names)))
     videos = tuple(
         Video(
-            id=_video_id(names[place.path], line.segment),
+            id=video_id(names[place.path], line.segment),
             path=place.path,
             label=classes.index(class_name),
             class_name=class_name,
@@ -259,14 +259,14 @@ def _group(folder: Path, place: Place) -> tuple[str, bool]:
     if place.group:
         return place.group, False
     class_folder = place.class_folder or folder.name
-    if match := _UCF_NAME.search(place.path.stem):
+    if match := UCF_NAME.search(place.path.stem):
         return f"{class_folder}/{match[1]}", False
     if place.side:  # a name may come again on another side
         return place.path.with_suffix("").relative_to(folder).as_posix(), True
     return f"{class_folder}/{place.path.stem}", True
 
 
-def _unique_names(folder: Path, paths: list[Path]) -> dict[Path, str]:
+def unique_names(folder: Path, paths: list[Path]) -> dict[Path, str]:
     """Names for files: the file name without its ending, or the path where that is not unique."""
     counts = collections.Counter(path.stem for path in paths)
     return {
@@ -275,5 +275,6 @@ def _unique_names(folder: Path, paths: list[Path]) -> dict[Path, str]:
     }
 
 
-def _video_id(name: str, segment: Segment | None) -> str:
+def video_id(name: str, segment: Segment | None) -> str:
+    """Id of a video from the name of its file: itself, or with the times of the segment."""
     return f"{name.replace('/', '__')}@{segment.name}" if segment else name

@@ -11,6 +11,7 @@ from preprocessing.datasets import (
     class_folders,
     folder_layout,
     hmdb51,
+    listed,
     published_totals,
     tfds_video,
     ucf11,
@@ -66,10 +67,14 @@ def load(
                 workers=workers,
             )
         )
+    if kind == "list" and place:
+        return Source(listed.load(place))
     if kind == "tfds" and place:
         return Source(tfds_video.load(place, videos_folder))
     if kind not in _ON_DISK or not place:
-        known = ", ".join(["synthetic", "tfds:NAME", *(f"{name}:DIR" for name in _ON_DISK)])
+        known = ", ".join(
+            ["synthetic", "tfds:NAME", "list:FILE", *(f"{name}:DIR" for name in _ON_DISK)]
+        )
         raise UserError(f"source {source!r} is unknown: it is one of {known}")
     load_folder, published = _ON_DISK[kind]
     root = archives.unpacked(Path(place).expanduser(), published)

@@ -70,7 +70,7 @@ def read(path: Path) -> dict[str, list[Line]]:
         class_name, group = (
             unicodedata.normalize("NFC", values[name]) for name in ("class", "group")
         )
-        line = Line(row.where, class_name, group, side, _segment(row))
+        line = Line(row.where, class_name, group, side, segment(row))
         name = lists.path_key(values["video"]).removeprefix(folder)
         _refuse_second(name, line, lines[name])
         lines[name].append(line)
@@ -93,7 +93,12 @@ def _refuse_second(name: str, line: Line, others: Sequence[Line]):
             )
 
 
-def _segment(row: lists.Row) -> Segment | None:
+def segment(row: lists.Row) -> Segment | None:
+    """The part of a file from `start` to `end` of a row, in seconds; None where both are empty.
+
+    Raises:
+        UserError: they are no such times.
+    """
     start, end = row.values["start"], row.values["end"]
     if not (start or end):
         return None

@@ -4,7 +4,7 @@ import dataclasses
 
 from experiments import paper
 from preprocessing import splits
-from preprocessing.datasets.catalogue import PUBLISHED
+from preprocessing.datasets.titles import PUBLISHED
 from stfnet import complexity
 from stfnet.config import ModelConfig
 

@@ -10,7 +10,8 @@ from tqdm import tqdm
 from experiments import program
 from preprocessing import files, records, splits
 from preprocessing.datasets import load
-from preprocessing.datasets.catalogue import Catalogue, Video, title
+from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.datasets.titles import title
 from preprocessing.errors import UserError
 from preprocessing.flow.service import server
 from preprocessing.preparation import conversion, estimate, prepare

@@ -6,7 +6,8 @@ from pathlib import Path
 from types import ModuleType
 
 from preprocessing.datasets import hmdb51, ucf11, ucf101, ucf_sports
-from preprocessing.datasets.catalogue import PUBLISHED, Catalogue
+from preprocessing.datasets.catalogue import Catalogue
+from preprocessing.datasets.titles import PUBLISHED
 
 
 def differences(catalogue: Catalogue, folder: Path) -> list[str]:

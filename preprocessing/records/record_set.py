@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from preprocessing import files
-from preprocessing.datasets import catalogue
+from preprocessing.datasets import titles
 from preprocessing.errors import UserError
 from preprocessing.json_checks import (
     checked,
@@ -133,7 +133,7 @@ class RecordSet:
     @property
     def title(self) -> str:
         """Its name, with the part of a published collection that its videos are."""
-        return catalogue.title(self.name, (video.class_name for video in self.videos))
+        return titles.title(self.name, (video.class_name for video in self.videos))
 
     def title_of(self, name: str) -> str:
         """The title of a run on this set.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from preprocessing import files
-from preprocessing.datasets.catalogue import titled_name
+from preprocessing.datasets.titles import titled_name
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet.config import RunConfig, read_json, to_dict

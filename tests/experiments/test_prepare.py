@@ -42,6 +42,16 @@ def test_from_a_folder_to_verified_records(run_program, actions, tmp_path):
     assert "(finished before)" in again.stdout
     assert records.load_record_set(output).clip["num_frames"] == 3
 
+    some = run_program("prepare", *command[:1], f"--output={tmp_path / 'some'}", "--classes=rihgt")
+    assert some.returncode == 1 and some.stderr.count("\n") == 1
+    assert "--classes names 'rihgt'" in some.stderr and "did you mean Right?" in some.stderr
+    command[1:2] = [f"--output={tmp_path / 'some'}", "--classes=right"]
+    some = run_program("prepare", *command)
+    assert some.returncode == 0, some.stderr
+    assert "actions: 4 videos of 2 classes\ntaken of it: 2 videos of 1 classes\n" in some.stdout
+    assert records.load_record_set(tmp_path / "some").classes == ("Right",)
+    command[1:3] = [f"--output={output}"]
+
     other = run_program("prepare", *command, "--image_format=png")
     assert other.returncode == 1 and other.stderr.count("\n") == 1
     assert "prepared with image_format=jpeg, now image_format=png is asked" in other.stderr

@@ -180,6 +180,10 @@ def test_other_settings_or_videos_are_refused_with_both_values(videos, tmp_path,
     larger = dataclasses.replace(SETTINGS, image_size=32)
     with pytest.raises(UserError, match="prepared with image_size=16, now image_size=32 is asked"):
         _prepare(videos, tmp_path / "records", larger)
+    (videos / "Right").rename(videos / "ARight")  # before Left, as if a class had gone
+    with pytest.raises(UserError, match="was prepared with its classes numbered otherwise, as by"):
+        _prepare(videos, tmp_path / "records")
+    (videos / "ARight").rename(videos / "Right")
     write_video(videos / "Left" / "v_Left_g30_c01.mp4")
     with pytest.raises(UserError, match=r"5 videos of actions, now it has 6 .*v_Left_g30_c01"):
         _prepare(videos, tmp_path / "records")

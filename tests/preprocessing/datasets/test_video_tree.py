@@ -132,19 +132,19 @@ def test_videos_come_in_the_order_of_their_names_whatever_lies_between(touch):
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("names", "begin"),
     [
-        ("a_001.jpg", "a_002.jpg", "b_001.jpg", "b_002.jpg"),
-        ("a_001.jpg", "a_002.jpg", "b_003.jpg", "b_004.jpg"),
-        ("clip1_1.png", "clip1_2.png", "clip2_1.png", "clip2_2.png", "clip2_3.png"),
-        ("front-1.jpg", "front-2.jpg", "frame1.jpg", "frame2.jpg"),
+        (("a_001.jpg", "a_002.jpg", "b_001.jpg", "b_002.jpg"), "a_001.jpg, b_001.jpg"),
+        (("a_001.jpg", "a_002.jpg", "b_003.jpg", "b_004.jpg"), "a_001.jpg, b_003.jpg"),
+        (("clip1_1.png", "clip1_2.png", "clip2_1.png", "clip2_2.png"), "clip1_1.png, clip2_1.png"),
+        (("front-1.jpg", "front-2.jpg", "frame1.jpg", "frame2.jpg"), "frame1.jpg, front-1.jpg"),
     ],
 )
-def test_images_of_several_videos_in_one_folder_are_refused(touch, names):
+def test_images_of_several_videos_in_one_folder_are_refused(touch, names, begin):
     root = touch(*(f"Bow/clip/{name}" for name in names))
-    with pytest.raises(UserError, match=r"Bow/clip has images of 2 series, .*1, 2, ...") as caught:
+    with pytest.raises(UserError, match=r"Bow/clip has images of 2 series") as caught:
         class_folders.load(root)
-    assert "give each video's images a folder" in str(caught.value)
+    assert f"which begin with {begin}: give each video's images a" in str(caught.value)
 
 
 def test_images_in_two_formats_are_refused(touch):

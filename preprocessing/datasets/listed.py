@@ -17,7 +17,11 @@ from preprocessing.splits import SIDES
 # Files beside a list, or in `annotations` there, that name its classes; the likeliest first.
 _NAME_FILES = [
     re.compile(pattern, re.IGNORECASE)
-    for pattern in (r"classind.*\.txt", r".*label_?map.*\.txt", r"labels?.*\.txt", r"class.*\.txt")
+    for pattern in (
+        r"classind.*\.txt",
+        r".*label_?map.*\.txt",
+        r"(labels?|classes|class_?(names|list|index)|categories)\.txt",
+    )
 ]
 Found = tuple[Path, Entry]
 

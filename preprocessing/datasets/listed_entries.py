@@ -11,7 +11,10 @@ from preprocessing.video import EXTENSIONS, Segment
 
 # What tables call a column, by its name here.
 _CALLED = {
-    "video": ("video", "path", "file", "filename", "video_path", "video_name", "clip"),
+    "video": (
+        *("video", "path", "video_path", "clip_path", "file", "filename", "clip"),
+        *("video_name", "clip_name"),
+    ),
     "youtube": ("youtube_id",),
     "class": ("class", "label", "tag", "action", "class_name"),
     "group": ("group",),
@@ -23,7 +26,7 @@ _COLUMNS = [*(name for names in _CALLED.values() for name in names), "is_cc"]  #
 _SEPARATORS = r"[\s,;|]+"
 _ENDINGS = "|".join(sorted((ending[1:] for ending in EXTENSIONS), key=len, reverse=True))
 _FILE_LINE = re.compile(rf'"?(.+?\.(?:{_ENDINGS}))"?{_SEPARATORS}(.+)', re.IGNORECASE)
-_FOLDER_LINE = re.compile(rf"(.+?)(?:{_SEPARATORS}\d+)?{_SEPARATORS}(\S+)")
+_FOLDER_LINE = re.compile(r"(.+?)(?:[,;|\t] *\d+)?[,;|\t] *([^,;|\t]+)|(.+?)(?:\s+\d+)?\s+(\S+)")
 _NUMBERS = re.compile(rf"\d+(?:{_SEPARATORS}\d+)+")
 
 
@@ -77,7 +80,7 @@ def _line(where: str, line: str) -> Entry:
             f"{where} is {line!r}: it needs the path of a video and its label, or the first line"
             " the names of columns, such as video,class"
         )
-    video, label = match[1], match[2].strip('" ')
+    video, label = (text.strip('" ') for text in match.groups() if text)
     if _NUMBERS.fullmatch(label):
         numbers = re.split(_SEPARATORS, label)
         if len(numbers) > 2:

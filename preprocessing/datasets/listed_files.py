@@ -1,5 +1,6 @@
 """Where the videos of a list lie."""
 
+import collections
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ def of_paths(path: Path, entries: Sequence[Entry], notes: list[str]) -> list[tup
 
     Paths count from the list's folder, or from a folder in it or beside it that has more of them.
     A file may have another ending than in the list, and a folder of its frames may stand for it.
+    A name without a folder may lie anywhere below the list's folder, if it is there once.
 
     Args:
         path: of the list.
@@ -45,6 +47,9 @@ def of_paths(path: Path, entries: Sequence[Entry], notes: list[str]) -> list[tup
     if root != home:
         notes.append(f"the paths in {path.name} count from {root}")
     found = [(_find(root, entry.video, held), entry) for entry in entries]
+    if any(file is None for file, _ in found):
+        below = _below(home)
+        found = [(file or below.get(path_key(entry.video)), entry) for file, entry in found]
     if missing := [entry for file, entry in found if file is None]:
         first = missing[0]
         raise UserError(
@@ -116,14 +121,26 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
+def _below(folder: Path) -> dict[str, Path]:
+    """Name, with and without its ending -> the only video below a folder that has it."""
+    of_name = collections.defaultdict(list)
+    for path in find_videos(folder):
+        for name in {path.name, clip_name(path.name)}:
+            of_name[name].append(path)
+    return {name: paths[0] for name, paths in of_name.items() if len(paths) == 1}
+
+
 def _find(root: Path, name: str, held: dict[Path, dict[str, Path]]) -> Path | None:
     """The file of a path in a list; `held` keeps what folders hold."""
-    path = root / path_key(name)
-    if path.exists():
-        return path
-    if path.parent not in held:
-        held[path.parent] = _videos_in(path.parent)
-    return held[path.parent].get(clip_name(path.name).casefold())
+    key = path_key(name)
+    for path in (root / key, root / key.lstrip("/")):
+        if path.exists():
+            return path
+        if path.parent not in held:
+            held[path.parent] = _videos_in(path.parent)
+        if found := held[path.parent].get(clip_name(path.name).casefold()):
+            return found
+    return None
 
 
 def _videos_in(folder: Path) -> dict[str, Path]:

@@ -28,6 +28,8 @@ def read(tmp_path):
         ("jump/a 163 1", "jump/a", "1"),
         ("air drumming/a 163 1", "air drumming/a", "1"),
         ("jump/a jump", "jump/a", "jump"),
+        ("34870;Drumming Fingers", "34870", "Drumming Fingers"),
+        ('"air drumming/a", 163, 1', "air drumming/a", "1"),
     ],
 )
 def test_lines_of_paths_and_labels(read, line, video, label):
@@ -51,6 +53,7 @@ def test_a_table_of_kinetics(read):
     "text",
     [
         "video,class,group,split,start,end\na.mp4,jump,anna,test,1.5,2\n",
+        "clip_name,clip_path,label,group,split,start,end\nb,a.mp4,jump,anna,test,1.5,2\n",
         "tag;filename;subset;group;start_time;end_time\njump;a.mp4;testing;anna;1,5;2\n",
         "Label\tVideo_Path\tSplit\tGroup\tStart\tEnd\njump\ta.mp4\tTest\tanna\t1.5\t2.0\n",
     ],

@@ -51,6 +51,23 @@ def test_a_list_of_frames_is_not_of_the_videos_beside_them(tmp_path):
     assert _find(tmp_path / "set", "jump/a.mp4")[0] == ["set/videos/jump/a.mp4"]
 
 
+def test_names_without_folders_lie_anywhere_if_they_are_there_once(tmp_path):
+    for name in ("train/jump/a.mp4", "val/wave/b.avi", "val/jump/c.avi", "train/jump/c.avi"):
+        _touch(tmp_path / "set" / name)
+    assert _find(tmp_path / "set", "a.mp4", "b")[0] == [
+        "set/train/jump/a.mp4",
+        "set/val/wave/b.avi",
+    ]
+    for name in ("c.avi", "wave/a.mp4"):
+        with pytest.raises(UserError, match=f"line 2 names {name}, which is not in"):
+            _find(tmp_path / "set", "a.mp4", name)
+
+
+def test_paths_that_begin_with_a_stroke_count_from_the_folder_too(tmp_path):
+    _touch(tmp_path / "set" / "train" / "jump" / "a.avi")
+    assert _find(tmp_path / "set", "/train/jump/a.avi")[0] == ["set/train/jump/a.avi"]
+
+
 def test_missing_files_are_counted_and_the_first_is_named(tmp_path):
     for name in ("jump/a.mp4", "jump/c.mp4"):
         _touch(tmp_path / "set" / name)

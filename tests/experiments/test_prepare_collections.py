@@ -132,9 +132,7 @@ def test_ucf_sports(tmp_path):
 
     printed, record_set = _prepare(f"ucf_sports:{root.parent}", tmp_path / "records")
     assert "ucf_sports: 12 clips found, 150 published" in printed
-    assert (
-        len(record_set.classes) == 3 and _lengths(record_set) == expected
-    )
+    assert len(record_set.classes) == 3 and _lengths(record_set) == expected
     golf = [video for video in record_set.videos if video.class_name == "Golf-Swing"]
     assert len(golf) == 6  # of two folders
     assert sum(video.splits["1"] == "test" for video in golf) == 2

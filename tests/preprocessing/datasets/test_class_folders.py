@@ -328,3 +328,24 @@ def test_an_archive_alone_is_to_be_unpacked(tmp_path):
     _touch(tmp_path / "clips.zip")
     with pytest.raises(UserError, match=r"has no videos in class folders: .*: unpack clips.zip fi"):
         class_folders.load(tmp_path)
+
+
+@pytest.mark.parametrize("by", ["folders", "list"])
+def test_without_a_test_part_validation_is_the_test_part(tmp_path, by):
+    sides = {"train": "train", "val": "val"} if by == "folders" else {"train": "a", "val": "b"}
+    for name in ("jump", "wave"):
+        for side in sides.values():
+            _touch(tmp_path / side / name / f"{side}.mp4")
+    if by == "list":
+        rows = [
+            f"{folder}/{name}/{folder}.mp4,{name},{side}"
+            for side, folder in sides.items()
+            for name in ("jump", "wave")
+        ]
+        (tmp_path / "splits.csv").write_text("\n".join(["video,class,split", *rows]))
+    catalogue = class_folders.load(tmp_path)
+    assert sorted(video.splits["1"] for video in catalogue.videos) == [
+        *2 * ["test"],
+        *2 * ["train"],
+    ]
+    assert "the validation part is the test part: there is no other" in catalogue.left_out

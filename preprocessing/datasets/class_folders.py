@@ -1,7 +1,6 @@
 """Anyone's own videos: a folder with a sub-folder for each class, or long ones cut by times."""
 
 import collections
-import dataclasses
 import difflib
 import re
 import unicodedata
@@ -26,8 +25,7 @@ def load(folder: Path) -> Catalogue:
 
     A clip may also be a folder of jpg or png frames. `VideoTree` decides what is taken and what is
     left out. Class folders may lie in folders of the sides of a split, or hold such folders (see
-    `folder_layout.places`): official split "1", whose validation part is the test part where it has
-    no other.
+    `folder_layout.places`): official split "1".
 
     An optional `splits.csv` has the columns `video` (path from FOLDER) and any of `class`, `group`,
     `split` (train, val or test: official split "1"), `start` and `end`. Its class goes before the
@@ -94,13 +92,6 @@ def load(folder: Path) -> Catalogue:
         notes.append(f"folders name the official split: {counted} videos")
     if sides["val"] and not sides["test"]:
         notes.append("the validation part is the test part: there is no other")
-        as_test = {"train": "train", "val": "test"}
-        videos = tuple(
-            dataclasses.replace(
-                video, splits={fold: as_test[side] for fold, side in video.splits.items()}
-            )
-            for video in videos
-        )
     moved = [
         video.id
         for (place, line, *_), video in zip(found, videos, strict=True)

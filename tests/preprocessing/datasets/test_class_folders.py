@@ -347,3 +347,16 @@ def test_without_a_test_part_validation_is_the_test_part(tmp_path, by):
     parts = splits.assign(catalogue.videos, "official").values()
     assert sorted(parts) == ["test", "test", "train", "train"]
     assert "the validation part is the test part: there is no other" in catalogue.left_out
+
+
+def test_a_video_that_a_list_forgets_is_not_of_its_folders_class(tmp_path):
+    for number in range(4):
+        _touch(tmp_path / "all" / f"{number}.mp4")
+    table = tmp_path / "splits.csv"
+    table.write_text("video,class\nall/0.mp4,jump\nall/1.mp4,wave\nall/2.mp4,wave\n")
+    with pytest.raises(
+        UserError, match=r"puts videos in .*/all into other .* no line for all/3.mp4"
+    ):
+        class_folders.load(tmp_path)
+    table.write_text("video,class\nall/0.mp4,jump\n")  # a correction
+    assert class_folders.load(tmp_path).classes == ("all", "jump")

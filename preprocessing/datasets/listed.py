@@ -32,8 +32,7 @@ def load(source: str) -> Catalogue:
     Where the labels are numbers, a file beside the list such as `classInd.txt` or `label_map.txt`
     names them, counted from its own numbers or from 0, as the folders of the videos agree. The
     group of a video is its group in the table, else its id at YouTube, else the folders in its path
-    that are no class, else the group in a name of UCF101's form, else the file itself. Without a
-    test part the validation part is the test part.
+    that are no class, else the group in a name of UCF101's form, else the file itself.
 
     Args:
         source: path of a list; or of a list of training and one of test, with a comma between.
@@ -59,11 +58,7 @@ def load(source: str) -> Catalogue:
     found = _once(found, notes)
     sides = {entry.side for _, entry in found}
     if "val" in sides and "test" not in sides:
-        notes.append("the validation part is the test part: the list has no other")
-        found = [
-            (path, replace(entry, side="test") if entry.side == "val" else entry)
-            for path, entry in found
-        ]
+        notes.append("the validation part is the test part: there is no other")
     present = {entry.label for _, entry in found}
     classes = tuple(dict.fromkeys(name for name in names.values() if name in present))
     name = own_name("list", "+".join(path.stem for path in paths))

@@ -67,7 +67,7 @@ def summary(results: Mapping[str, Any]) -> list[str]:
         f"ROC AUC {_number(results['mean_roc_auc'])}   mean average precision "
         f"{_number(results['mean_average_precision'])}",
         f"  chance {results['chance']:.3f}   majority class {results['majority']:.3f}   of these "
-        f"clips with a sibling in training {leak(results)}",
+        f"clips with a sibling in training: {leak(results)}",
     ]
     if "nearest_neighbour" in results:
         lines.append(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")

@@ -328,3 +328,35 @@ def test_an_archive_alone_is_to_be_unpacked(tmp_path):
     _touch(tmp_path / "clips.zip")
     with pytest.raises(UserError, match=r"has no videos in class folders: .*: unpack clips.zip fi"):
         class_folders.load(tmp_path)
+
+
+@pytest.mark.parametrize("by", ["folders", "list"])
+def test_without_a_test_part_validation_is_the_test_part(tmp_path, by):
+    sides = {"train": "train", "val": "val"} if by == "folders" else {"train": "a", "val": "b"}
+    for name in ("jump", "wave"):
+        for side in sides.values():
+            _touch(tmp_path / side / name / f"{side}.mp4")
+    if by == "list":
+        rows = [
+            f"{folder}/{name}/{folder}.mp4,{name},{side}"
+            for side, folder in sides.items()
+            for name in ("jump", "wave")
+        ]
+        (tmp_path / "splits.csv").write_text("\n".join(["video,class,split", *rows]))
+    catalogue = class_folders.load(tmp_path)
+    parts = splits.assign(catalogue.videos, "official").values()
+    assert sorted(parts) == ["test", "test", "train", "train"]
+    assert "the validation part is the test part: there is no other" in catalogue.left_out
+
+
+def test_a_video_that_a_list_forgets_is_not_of_its_folders_class(tmp_path):
+    for number in range(4):
+        _touch(tmp_path / "all" / f"{number}.mp4")
+    table = tmp_path / "splits.csv"
+    table.write_text("video,class\nall/0.mp4,jump\nall/1.mp4,wave\nall/2.mp4,wave\n")
+    with pytest.raises(
+        UserError, match=r"puts videos in .*/all into other .* no line for all/3.mp4"
+    ):
+        class_folders.load(tmp_path)
+    table.write_text("video,class\nall/0.mp4,jump\n")  # a correction
+    assert class_folders.load(tmp_path).classes == ("all", "jump")

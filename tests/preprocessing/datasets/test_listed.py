@@ -84,9 +84,10 @@ def test_folders_beyond_the_class_are_groups_in_any_class(lists):
     catalogue = lists(text, *names)
     assert [one.group for one in catalogue.videos] == ["anna", "anna", "ben"]
     assert [one.splits for one in catalogue.videos] == [
-        {"1": side} for side in ("train", "train", "test")
+        {"1": side} for side in ("train", "train", "val")
     ]
-    assert "the validation part is the test part: the list has no other" in catalogue.left_out
+    assert set(splits.assign(catalogue.videos, "official").values()) == {"train", "test"}
+    assert "the validation part is the test part: there is no other" in catalogue.left_out
     assert sorted(one.id for one in catalogue.videos) == [
         *("2", "train/jump/anna/1.mp4", "val/jump/ben/1.mp4")
     ]
@@ -106,7 +107,7 @@ def test_kinetics(lists, tmp_path):
     )
     assert catalogue.classes == ("air drumming", "testifying")
     assert {one.id: (one.group, one.splits["1"], one.segment) for one in catalogue.videos} == {
-        "---QUuC4vJs_000084_000094": ("---QUuC4vJs", "test", None),
+        "---QUuC4vJs_000084_000094": ("---QUuC4vJs", "val", None),
         "-3-TPYmYNOs_000010_000020": ("-3-TPYmYNOs", "train", None),
         "-3-TPYmYNOs_000040_000050": ("-3-TPYmYNOs", "train", None),
     }

@@ -176,3 +176,8 @@ def test_official_splits_are_gathered_and_a_clip_on_both_sides_is_refused():
     assert lists.official_splits(entries) == {"a": {"1": "train", "2": "test"}, "b": {}}
     with pytest.raises(UserError, match=r"^d line 7 puts a into the train part of fold 2, and an"):
         lists.official_splits([*entries, ("d line 7", "a", "2", "train")])
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        lists.read_rows(tmp_path, COLUMNS, ["video"])

@@ -40,10 +40,12 @@ def test_the_figures_are_printed_with_interval_and_mistakes():
 
 def test_a_leak_that_cannot_be_known_is_called_unknown():
     assert any(
-        line.endswith("with a sibling in training 0.0 %") for line in printing.summary(_results())
+        line.endswith("with a sibling in training: 0.0 %") for line in printing.summary(_results())
     )
     lines = printing.summary(_results(ungrouped=3))
-    assert any(line.endswith("in training unknown: every video is its own group") for line in lines)
+    assert any(
+        line.endswith("in training: unknown: every video is its own group") for line in lines
+    )
     some = printing.leak(_results(ungrouped=1, leak=1 / 3))
     assert some == "33.3 % or more: 1 of 3 test videos are of no known group"
 

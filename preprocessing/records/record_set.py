@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import mmap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from preprocessing import files
@@ -209,7 +209,9 @@ def write_record_set(record_set: RecordSet):
     files.write_text(record_set.folder / METADATA_FILE, json.dumps(values, indent=1) + "\n")
 
 
-def load_record_set(folder: Path, every_class: bool = False) -> RecordSet:
+def load_record_set(
+    folder: Path, every_class: bool = False, classes: Collection[str] = ()
+) -> RecordSet:
     """Reads the metadata of a finished record set.
 
     Args:
@@ -217,6 +219,7 @@ def load_record_set(folder: Path, every_class: bool = False) -> RecordSet:
         every_class: keeps classes whose videos all failed, and the labels as the records have
             them. Without it such a class is left out and labels count the others, since a network
             must not have an output that it never learns.
+        classes: kept as well, though they have no videos: those of a run that has such outputs.
 
     Raises:
         UserError: the folder is missing, unfinished, of another format, or a shard is missing or
@@ -231,13 +234,12 @@ def load_record_set(folder: Path, every_class: bool = False) -> RecordSet:
                 f"shard {path} {state}, {METADATA_FILE} says {size} bytes: copy the whole folder"
                 " again, or run the same experiments.prepare to prepare its videos again"
             )
-    return record_set if every_class else _without_empty_classes(record_set)
+    return record_set if every_class else _without_empty_classes(record_set, classes)
 
 
-def _without_empty_classes(record_set: RecordSet) -> RecordSet:
-    if not record_set.empty_classes():
-        return record_set
-    kept = sorted({video.label for video in record_set.videos})
+def _without_empty_classes(record_set: RecordSet, but: Collection[str]) -> RecordSet:
+    left_out = set(record_set.empty_classes()) - set(but)
+    kept = [label for label, name in enumerate(record_set.classes) if name not in left_out]
     label_of = {label: number for number, label in enumerate(kept)}
     return dataclasses.replace(
         record_set,

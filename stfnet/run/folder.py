@@ -37,6 +37,15 @@ def read_config(workdir: Path) -> RunConfig:
     return read_json(RunConfig, Path(workdir) / CONFIG_FILE)
 
 
+def classes_of(*folders: Path) -> tuple[str, ...]:
+    """The classes of the first run in the folders, or of the runs of folds in them; else none."""
+    for folder in map(Path, folders):
+        for path in (folder / CONFIG_FILE, *sorted(folder.glob(f"*/{CONFIG_FILE}"))):
+            if path.is_file():
+                return tuple(read_config(path.parent).classes)
+    return ()
+
+
 def read_videos(workdir: Path) -> RunVideos:
     """The videos of a run.
 

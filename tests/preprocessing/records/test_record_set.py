@@ -210,6 +210,10 @@ def test_a_class_without_a_record_is_no_class_of_a_network(tmp_path):
     assert loaded.classes == ("Jump",) and loaded.empty_classes() == []
     assert [(video.label, video.class_name) for video in loaded.videos] == [(0, "Jump")]
     assert records.read_record_set(tmp_path) == record_set
+    # But of one that has such an output already.
+    kept = records.load_record_set(tmp_path, classes=("B", "Jump", "elsewhere"))
+    assert kept.classes == ("B", "Jump") and kept.videos[0].label == 1
+    assert records.load_record_set(tmp_path, classes=record_set.classes) == record_set
 
 
 def test_a_video_of_no_known_group_stays_one_and_others_are_stored_as_before(tmp_path):

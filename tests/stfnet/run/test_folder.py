@@ -73,6 +73,15 @@ def test_a_run_goes_on_when_its_records_became_another_part_of_their_collection(
         )
 
 
+def test_the_classes_of_a_run_are_found_also_in_those_of_its_folds(tiny, tmp_path):
+    assert run.classes_of(tmp_path, tmp_path / "nowhere") == ()
+    record_set = tiny.record_set(tiny.videos(range(10)))
+    config = tiny.config()
+    tiny.write(tmp_path / "fold-1", config, run.draw_videos(record_set, config))
+    assert run.classes_of(tmp_path / "nowhere", tmp_path) == ("Bow", "Wave")
+    assert run.classes_of(tmp_path / "fold-1") == ("Bow", "Wave")
+
+
 def test_a_run_is_finished_when_its_newest_checkpoint_says_so(tmp_path):
     folder = tmp_path / run.CHECKPOINTS_FOLDER
     assert not run.is_finished(tmp_path)

@@ -5,8 +5,9 @@
 
 Sources:
   synthetic         twelve rendered actions, written as mp4 files first
-  folder:DIR        a folder of class folders with videos, with an optional splits.csv
-                    (columns video and any of class, group, split)
+  folder:DIR        a folder of class folders with videos, or of train, val and test folders of
+                    these, with an optional splits.csv (columns video and any of class, group,
+                    split, start, end)
   ucf101:DIR        UCF101 and its official split lists
   ucf11:DIR         UCF11 (YouTube Action)
   ucf_sports:DIR    UCF Sports

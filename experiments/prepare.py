@@ -5,8 +5,9 @@
 
 Sources:
   synthetic         twelve rendered actions, written as mp4 files first
-  folder:DIR        a folder of class folders with videos, with an optional splits.csv
-                    (columns video and any of class, group, split)
+  folder:DIR        a folder of class folders with videos, or of train, val and test folders of
+                    these, with an optional splits.csv (columns video and any of class, group,
+                    split, start, end)
   list:FILE         videos that a list names: lines `path label`, Kinetics' table, or a table with
                     the columns video and class; list:TRAIN,TEST for two lists
   ucf101:DIR        UCF101, whole or some of it, and its official split lists

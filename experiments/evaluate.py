@@ -69,10 +69,13 @@ def main(_):
     from experiments import paper
     from experiments.run_config import folders_of_folds
     from preprocessing import files, records
-    from stfnet.evaluation import metrics, printing, result_files
+    from stfnet import run
+    from stfnet.evaluation import fusion, metrics, printing, result_files
 
-    record_set = records.load_record_set(FLAGS.records)
     workdir = Path(FLAGS.workdir)
+    fused = [source.folder for source in fusion.parse_sources(FLAGS.fuse)] if FLAGS.fuse else []
+    classes = run.classes_of(workdir, *fused)
+    record_set = records.load_record_set(FLAGS.records, classes=classes)
     if FLAGS.timing:
         return time_prediction(workdir, record_set)
     if not FLAGS.folds:

@@ -69,13 +69,14 @@ def main(_):
 
 def _clips(config):
     from preprocessing import records
+    from stfnet import run
     from stfnet.evaluation import timing
     from stfnet.inference import runtimes
 
     if not FLAGS.records:
         print("compared on random bytes: --records=DIR compares on clips of the test videos")
         return runtimes.noise(config, FLAGS.clips)
-    record_set = records.load_record_set(FLAGS.records)
+    record_set = records.load_record_set(FLAGS.records, classes=run.classes_of(FLAGS.workdir))
     return timing.stored_test_clips(FLAGS.workdir, record_set, config, FLAGS.clips)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from experiments import paper
 from preprocessing import splits
-from preprocessing.datasets import ucf101
+from preprocessing.datasets.titles import PUBLISHED
 from stfnet import complexity
 from stfnet.config import ModelConfig
 
@@ -31,7 +31,7 @@ def claim() -> Claim:
     multiply_adds = complexity.forward_multiply_adds(ModelConfig(num_classes=101))
     operations = 2 * multiply_adds  # a multiplication and an addition
     step = 3 * operations
-    clips = round((1 - splits.TEST_FRACTION) * ucf101.NUM_VIDEOS)
+    clips = round((1 - splits.TEST_FRACTION) * PUBLISHED["ucf101"][1])
     needed = [step * clips * epochs / (3600 * hours) for epochs, hours in paper.TRAINING]
     (epochs, hours), (later_epochs, later_hours) = paper.TRAINING
     days = step * clips * epochs / paper.GPU_FLOPS / 86400

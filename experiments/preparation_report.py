@@ -11,6 +11,7 @@ from experiments import program
 from preprocessing import files, records, splits
 from preprocessing.datasets import load
 from preprocessing.datasets.catalogue import Catalogue, Video
+from preprocessing.datasets.titles import title
 from preprocessing.errors import UserError
 from preprocessing.flow.service import server
 from preprocessing.preparation import conversion, estimate, prepare
@@ -18,6 +19,7 @@ from preprocessing.records import outcomes, summary, verification
 
 _DIFFERENCES_FILE = "differences.txt"
 _SHOWN_DIFFERENCES = 20
+_SHOWN_NAMES = 3
 _OF_VERIFYING = ("verify", "workers", "time_limit")
 # (flag, whether its value is one beside which the others have no effect, those others).
 _INEFFECTIVE: tuple[tuple[str, Callable[[str], bool], list[str]], ...] = (
@@ -70,7 +72,7 @@ def verify(folder: Path, workers: int, time_limit: float):
     Raises:
         UserError: something is damaged.
     """
-    record_set = records.load_record_set(folder)
+    record_set = records.load_record_set(folder, every_class=True)
     with _bar(" videos", len(record_set.videos)) as bar:
         faults = verification.verify(record_set, workers, time_limit, bar.update)
     _show_faults(record_set, faults)
@@ -86,15 +88,27 @@ def show_source(source: load.Source, catalogue: Catalogue, output: Path):
         catalogue: the videos of it that will be prepared.
         output: folder for the records.
     """
-    name, videos = source.catalogue.name, source.catalogue.videos
-    print(f"{name}: {len(videos)} videos of {len(source.catalogue.classes)} classes")
+    _show_count(source.catalogue, source.catalogue.name)
     for line in (*source.catalogue.left_out, *source.differences[:_SHOWN_DIFFERENCES]):
         print(line)
     if source.differences:
         output.mkdir(parents=True, exist_ok=True)
         files.write_text(output / _DIFFERENCES_FILE, "\n".join(source.differences) + "\n")
         print(f"{output / _DIFFERENCES_FILE} lists every difference from the published collection")
+    if catalogue != source.catalogue:
+        _show_count(catalogue, "taken of it")
+    called = title(catalogue.name, (video.class_name for video in catalogue.videos))
+    _show_title(catalogue.name, called)
     print(*splits.table(splits.divisions(catalogue.videos)), sep="\n")
+
+
+def _show_count(catalogue: Catalogue, name: str):
+    print(f"{name}: {len(catalogue.videos)} videos of {len(catalogue.classes)} classes")
+
+
+def _show_title(name: str, title: str):
+    if title != name:
+        print(f"figures of it stand under {title}, not beside published ones of {name}")
 
 
 class Progress:
@@ -146,13 +160,23 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
     Raises:
         UserError: more videos failed than are allowed.
     """
-    counts, folder = prepared.record_set.counts, prepared.record_set.folder
-    failed = len(prepared.failures)
+    record_set, failed = prepared.record_set, len(prepared.failures)
+    counts, folder = record_set.counts, record_set.folder
     state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
     print(
         f"{folder}: {counts['videos']} videos, {counts['frames']} frames,"
-        f" {failed} failed ({state}), SHA-256 {prepared.record_set.sha256 or 'unknown'}"
+        f" {failed} failed ({state}), SHA-256 {record_set.sha256 or 'unknown'}"
     )
+    _show_title(record_set.name, record_set.title)
+    if empty := prepared.record_set.empty_classes():
+        print(
+            f"{len(empty)} of {len(prepared.record_set.classes)} classes have no video in the"
+            f" records and will be no classes of a network: {_some(empty)}"
+        )
+    copies = [row for row in prepared.notes if row["outcome"] == prepare.COPY]
+    if copies:
+        pairs = _some([f"{row['id']} {row['reason']}" for row in copies])
+        print(f"{len(copies)} copies in another class, group or part: {pairs}")
     if notes := len(prepared.notes):
         print(
             f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"
@@ -167,6 +191,10 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
             f" The records hold the others; {folder / outcomes.FAILURES_FILE} lists all. Repair"
             f" them and run the same command again, or set --allow_failures={failed}"
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN_NAMES]) + ", ..." * (len(names) > _SHOWN_NAMES)
 
 
 def _bar(unit: str, total: int) -> tqdm:

@@ -5,9 +5,13 @@
 
 Sources:
   synthetic         twelve rendered actions, written as mp4 files first
-  folder:DIR        a folder of class folders with videos, with an optional splits.csv
-                    (columns video and any of class, group, split)
-  ucf101:DIR        UCF101 and its official split lists
+  folder:DIR        a folder of class folders with videos, or of train, val and test folders of
+                    these, with an optional splits.csv (columns video and any of class, group,
+                    split, start, end)
+  list:FILE         videos that a list names: lines `path label`, Kinetics' table, or a table with
+                    the columns video and class; list:TRAIN,TEST for two lists
+  ucf101:DIR        UCF101, whole or some of it, and its official split lists
+  hmdb51:DIR        HMDB51 and its official split lists
   ucf11:DIR         UCF11 (YouTube Action)
   ucf_sports:DIR    UCF Sports
   tfds:NAME         a video data set of TensorFlow Datasets
@@ -107,6 +111,9 @@ flags.DEFINE_enum(
     "OpenCV's own TV-L1, or the same steps compiled: about ten times as fast, 99 % of the stored"
     " values within one level",
 )
+flags.DEFINE_list(
+    "classes", [], "names of the classes to take, separated by commas; all that have videos if none"
+)
 flags.DEFINE_integer(
     "limit_per_class", None, "take this many videos of each class only", lower_bound=1
 )
@@ -138,7 +145,8 @@ def main(argv):
     videos = Path(FLAGS.videos or f"{output}-videos")
     synthetic = FLAGS.seed, FLAGS.synthetic_groups, FLAGS.synthetic_clips
     source = load.load(FLAGS.source, videos, *synthetic, workers)
-    catalogue = load.limit_per_class(source.catalogue, FLAGS.limit_per_class)
+    chosen = load.choose_classes(source.catalogue, FLAGS.classes)
+    catalogue = load.limit_per_class(chosen, FLAGS.limit_per_class)
     preparation_report.show_source(source, catalogue, output)
     clip = {"num_frames": FLAGS.num_frames, "flow_length": FLAGS.flow_length}
     how = FLAGS.runner, workers, FLAGS.time_limit

@@ -29,11 +29,15 @@ def main(_):
     from experiments.configs.paper import get_config
     from preprocessing import records
     from stfnet import run
-    from stfnet.evaluation import report
+    from stfnet.evaluation import report, result_files
 
     run_config.check_one_run(FLAGS.workdir)
-    record_set = records.load_record_set(FLAGS.records) if FLAGS.records else None
-    name = run.read_config(FLAGS.workdir).name
+    record_set = (
+        records.load_record_set(FLAGS.records, classes=run.classes_of(FLAGS.workdir))
+        if FLAGS.records
+        else None
+    )
+    name = result_files.read_results(FLAGS.workdir)["dataset"]
     path = report.write_report(
         FLAGS.workdir,
         FLAGS.output,

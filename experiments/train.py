@@ -74,13 +74,14 @@ def main(_):
     from experiments.run_config import make_run_config, run_of_fold
     from preprocessing import records, splits
     from preprocessing.records import local_copy
+    from stfnet import run
     from stfnet.clips import plans
     from stfnet.frame_features import stream_maps
     from stfnet.training import strategies
 
     # First of all: a cluster can only be joined before TensorFlow has done anything else.
     strategy = strategies.make_strategy(FLAGS.strategy, FLAGS.logical_cpus)
-    record_set = records.load_record_set(FLAGS.records)
+    record_set = records.load_record_set(FLAGS.records, classes=run.classes_of(FLAGS.workdir))
     config = make_run_config(FLAGS.config, record_set)
     strategies.check_run(strategy, config)
     plans.check_records(record_set, config)

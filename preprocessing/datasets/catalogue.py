@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preprocessing import files
+from preprocessing.datasets.titles import PUBLISHED
 from preprocessing.errors import UserError
 from preprocessing.video import Segment
 
-# Names of the collections that are compared with published totals and results.
-COLLECTIONS = ("synthetic", "ucf101", "ucf11", "ucf_sports")
+COLLECTIONS = ("synthetic", *PUBLISHED)  # names that no other set takes
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Video:
         group: clips of one group were cut from one source or share one look, so no protocol
             that claims to test generalisation may divide a group. Unique per class where groups
             of different classes are unrelated ("Basketball/g01"), shared where they are not.
-        splits: official fold number as text -> "train" or "test"; empty if there are none.
+        splits: official fold number as text -> "train", "val" or "test"; empty if there are none.
         segment: the part of the file that is the video; None for all of it.
+        ungrouped: whether the group is the video alone because nothing says what it belongs to.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Video:
     group: str
     splits: dict[str, str]
     segment: Segment | None = None
+    ungrouped: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Catalogue:
         name: one of `COLLECTIONS` for these alone (see `own_name`).
         classes: their names.
         videos: with labels that index `classes`.
-        left_out: one line for each kind of thing that lies among the videos and is not taken.
+        left_out: one line for each kind of thing that lies among the videos and is not taken, or
+            that they lack.
 
     Raises:
         UserError: two videos have one id, or a path is not UTF-8.

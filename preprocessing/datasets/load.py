@@ -2,12 +2,16 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from preprocessing.datasets import (
     archives,
     class_folders,
+    folder_layout,
+    hmdb51,
+    listed,
     published_totals,
     tfds_video,
     ucf11,
@@ -21,6 +25,7 @@ from preprocessing.errors import UserError
 # Kind of source on disk: (its loader, the archives that its folder may hold).
 _ON_DISK: dict[str, tuple[Callable[[Path], Catalogue], dict[str, str]]] = {
     "folder": (class_folders.load, {}),
+    "hmdb51": (hmdb51.load, {}),
     "ucf101": (ucf101.load, ucf101.ARCHIVES),
     "ucf11": (ucf11.load, ucf11.ARCHIVES),
     "ucf_sports": (ucf_sports.load, ucf_sports.ARCHIVES),
@@ -38,7 +43,7 @@ class Source:
 def load(
     source: str, videos_folder: Path, seed: int, groups: int, clips_per_group: int, workers: int
 ) -> Source:
-    """The catalogue of a source.
+    """The catalogue of a source; a published collection has only the classes that have clips.
 
     Args:
         source: `synthetic`, `tfds:NAME`, or `folder:DIR` and the like, where DIR may be an
@@ -47,8 +52,9 @@ def load(
         seed, groups, clips_per_group, workers: for `synthetic`, see `dataset.write_dataset`.
 
     Raises:
-        UserError: the source is unknown, its folder is missing or holds no videos, an archive
-            cannot be unpacked, or two videos have one id.
+        UserError: the source is unknown, its folder is missing or holds no videos, a `folder` has
+            one class or data sets in place of classes, an archive cannot be unpacked, or two
+            videos have one id.
     """
     kind, _, place = source.partition(":")
     if kind == "synthetic" and not place:
@@ -61,15 +67,57 @@ def load(
                 workers=workers,
             )
         )
+    if kind == "list" and place:
+        return Source(listed.load(place))
     if kind == "tfds" and place:
         return Source(tfds_video.load(place, videos_folder))
     if kind not in _ON_DISK or not place:
-        known = ", ".join(["synthetic", "tfds:NAME", *(f"{name}:DIR" for name in _ON_DISK)])
+        known = ", ".join(
+            ["synthetic", "tfds:NAME", "list:FILE", *(f"{name}:DIR" for name in _ON_DISK)]
+        )
         raise UserError(f"source {source!r} is unknown: it is one of {known}")
     load_folder, published = _ON_DISK[kind]
     root = archives.unpacked(Path(place).expanduser(), published)
     catalogue = load_folder(root)
-    return Source(catalogue, tuple(published_totals.differences(catalogue, root)))
+    if kind == "folder":
+        folder_layout.check(root, catalogue)
+    differences = tuple(published_totals.differences(catalogue, root))
+    there = {video.class_name for video in catalogue.videos}
+    return Source(_with_classes(catalogue, there), differences)
+
+
+def choose_classes(catalogue: Catalogue, names: Sequence[str]) -> Catalogue:
+    """The videos of the classes of these names, compared without case; of all where none is given.
+
+    Raises:
+        UserError: there is no such class; the message has the most similar name.
+    """
+    if not names:
+        return catalogue
+    chosen: set[str] = set()
+    for name in map(str.strip, names):
+        same = [one for one in catalogue.classes if one.casefold() == name.casefold()]
+        if not same:
+            known = {one.casefold(): one for one in catalogue.classes}
+            near = difflib.get_close_matches(name.casefold(), known, 1, cutoff=0)
+            raise UserError(
+                f"--classes names {name!r}, and {catalogue.name} has no videos of such a class: did"
+                f" you mean {known[near[0]]}?"
+            )
+        chosen.update([name] if name in same else same)
+    return _with_classes(catalogue, chosen)
+
+
+def _with_classes(catalogue: Catalogue, names: Collection[str]) -> Catalogue:
+    """A catalogue of some of the classes alone, in their order."""
+    classes = tuple(name for name in catalogue.classes if name in names)
+    label_of = {name: label for label, name in enumerate(classes)}
+    videos = tuple(
+        dataclasses.replace(video, label=label_of[video.class_name])
+        for video in catalogue.videos
+        if video.class_name in label_of
+    )
+    return dataclasses.replace(catalogue, classes=classes, videos=videos)
 
 
 def limit_per_class(catalogue: Catalogue, limit: int | None) -> Catalogue:

@@ -3,9 +3,11 @@
 import collections
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
-from preprocessing.datasets import ucf11, ucf101, ucf_sports
+from preprocessing.datasets import hmdb51, ucf11, ucf101, ucf_sports
 from preprocessing.datasets.catalogue import Catalogue
+from preprocessing.datasets.titles import PUBLISHED
 
 
 def differences(catalogue: Catalogue, folder: Path) -> list[str]:
@@ -13,33 +15,40 @@ def differences(catalogue: Catalogue, folder: Path) -> list[str]:
 
     Args:
         catalogue: as loaded, not limited.
-        folder: where it was loaded from; UCF101's official lists name every clip.
+        folder: where it was loaded from; official lists name every clip.
     """
-    if catalogue.name == "ucf101":
-        return _ucf101(catalogue, folder)
-    expected = {"ucf11": ucf11.CLIPS, "ucf_sports": ucf_sports.CLIPS}.get(catalogue.name)
-    return _counts(catalogue, expected) if expected else []
+    if catalogue.name not in PUBLISHED:
+        return []
+    if catalogue.name in ("ucf101", "hmdb51"):
+        loader = ucf101 if catalogue.name == "ucf101" else hmdb51
+        lines = _names(catalogue, loader, folder)
+    else:
+        lines = _counts(catalogue, ucf11.CLIPS if catalogue.name == "ucf11" else ucf_sports.CLIPS)
+    found, (_, total) = len(catalogue.videos), PUBLISHED[catalogue.name]
+    if lines or found != total:
+        lines.insert(0, f"{catalogue.name}: {found} clips found, {total} published")
+    return lines
 
 
 def _counts(catalogue: Catalogue, expected: Mapping[str, int]) -> list[str]:
     counts = collections.Counter(video.class_name for video in catalogue.videos)
-    lines = [
+    return [
         f"class {name}: {counts[name]} clips found, {count} published"
         for name, count in expected.items()
         if counts[name] != count
     ]
-    return _with_total(catalogue, lines, sum(expected.values()))
 
 
-def _ucf101(catalogue: Catalogue, folder: Path) -> list[str]:
-    official = set(ucf101.read_official(folder))
+def _names(catalogue: Catalogue, loader: ModuleType, folder: Path) -> list[str]:
+    """Of clips that the official lists name; classes without any clip are one line together."""
+    official = {name.lower() for name in loader.read_official(folder)}
+    if not official:
+        return []
     names = {video.id.lower() for video in catalogue.videos}
-    lines = [f"missing: {name}" for name in sorted(official - names)]
-    lines += [f"in no official list: {name}" for name in sorted(names - official)]
-    return _with_total(catalogue, lines, ucf101.NUM_VIDEOS)
-
-
-def _with_total(catalogue: Catalogue, lines: list[str], total: int) -> list[str]:
-    if lines or len(catalogue.videos) != total:
-        lines.insert(0, f"{catalogue.name}: {len(catalogue.videos)} clips found, {total} published")
-    return lines
+    of_clips = {video.class_name.lower() for video in catalogue.videos}
+    absent = [name for name in catalogue.classes if name.lower() not in of_clips]
+    of_all = f"{len(absent)} of {len(catalogue.classes)} classes"
+    lines = [f"no clips of {of_all}: {', '.join(absent)}"] if absent else []
+    missing = [name for name in official - names if loader.class_of(name) in ("", *of_clips)]
+    lines += [f"missing: {name}" for name in sorted(missing)]
+    return lines + [f"in no official list: {name}" for name in sorted(names - official)]

@@ -4,79 +4,99 @@ https://www.crcv.ucf.edu/data/UCF101.php has two archives: the clips and the off
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing.datasets.catalogue import Catalogue, Video
-from preprocessing.datasets.video_tree import existing_folder, find_videos
+from preprocessing.datasets.lists import clip_name, official_splits, read_class_names, read_lines
+from preprocessing.datasets.video_tree import existing_folder, find_files, named_videos
 from preprocessing.errors import UserError
 
 # Published archive: the folder that it holds.
 _CLIPS_ARCHIVE, _LISTS_ARCHIVE = "UCF101.rar", "UCF101TrainTestSplits-RecognitionTask.zip"
 ARCHIVES = {_CLIPS_ARCHIVE: "UCF-101", _LISTS_ARCHIVE: "ucfTrainTestlist"}
-NUM_VIDEOS = 13_320
-_FOLDS = ("1", "2", "3")
 _NAME = re.compile(r"v_(?P<class_name>\w+)_(?P<group>g\d+)_c\d+", re.IGNORECASE)
+_INDEX = re.compile(r"classind\.txt", re.IGNORECASE)
+_LIST = re.compile(r"(?P<side>train|test)list(?P<fold>\d*)\.txt", re.IGNORECASE)
+_LABEL = re.compile(r"[\s,;]+\d+$")  # behind the name of a clip
 
 
 def load(folder: Path) -> Catalogue:
     """Reads the clips and the official lists, both anywhere under `folder`.
 
-    The lists and the clips spell one class differently (`HandStandPushups`, `HandstandPushups`),
-    so names are compared without case; the class is named as in `classInd.txt`.
+    A clip is a file of any of `video.EXTENSIONS` or a folder of frames. Read are the split lists
+    that are there; without any the clips have no official splits. Names are compared without case:
+    the lists and the clips spell one class differently (`HandStandPushups`, `HandstandPushups`).
+    Classes are named as in `classInd.txt`, in its order; without one, as their clips, by name.
 
     Raises:
-        UserError: clips or lists are missing, or a clip is of no known class.
+        UserError: there are no clips, a clip is of no known class, or as `read_official`.
     """
     folder = existing_folder(Path(folder))
-    index = _class_index(folder)
-    classes = tuple(line.split()[1] for line in index.read_text().splitlines() if line.strip())
-    label_of = {name.lower(): label for label, name in enumerate(classes)}
-    official = read_official(folder)
-    paths = [path for path in find_videos(folder) if path.suffix.lower() == ".avi"]
-    if not paths:
+    clips, others = named_videos(folder, _NAME)
+    if not clips:
         raise UserError(
-            f"{folder} has no .avi files: unpack {_CLIPS_ARCHIVE} in it"
-            f" ({ARCHIVES[_CLIPS_ARCHIVE]}/<class>/)"
+            f"{folder} has no clips of UCF101, which are called v_<class>_gGG_cCC: unpack"
+            f" {_CLIPS_ARCHIVE} in it ({ARCHIVES[_CLIPS_ARCHIVE]}/<class>/)"
         )
+    official = read_official(folder)
+    indices = [path for path, _ in find_files(folder, _INDEX)]
+    classes = tuple(read_class_names(indices[0]).values()) if indices else _classes_of(clips)
+    label_of = {name.lower(): label for label, name in enumerate(classes)}
     videos = []
-    for path in paths:
-        match = _NAME.fullmatch(path.stem)
-        label = label_of.get(match["class_name"].lower()) if match else None
-        if match is None or label is None:
+    for path, match in clips:
+        label = label_of.get(match["class_name"].lower())
+        if label is None:
             raise UserError(
-                f"{path} is of no class in {index}: UCF101 names are v_<class>_gGG_cCC.avi"
+                f"{path} is of no class in {indices[0]}: add {match['class_name']} to it, or remove"
+                " the clip"
             )
         group = f"{classes[label]}/{match['group'].lower()}"
-        splits = official.get(path.stem.lower(), {})
-        videos.append(Video(path.stem, path, label, classes[label], group, splits))
-    return Catalogue("ucf101", classes, tuple(videos))
+        splits = official.get(match[0].lower(), {})
+        videos.append(Video(match[0], path, label, classes[label], group, splits))
+    if not official:
+        others.append(f"no official splits: {folder} has no trainlist01.txt and testlist01.txt")
+    return Catalogue("ucf101", classes, tuple(videos), tuple(others))
 
 
 def read_official(folder: Path) -> dict[str, dict[str, str]]:
-    """Lower-case clip name -> {"1": "train", "2": "test", ...} from train/testlist01-03.txt.
+    """Lower-case clip name -> {"1": "train", "2": "test", ...}, from the split lists in a folder.
+
+    A list is called `trainlist01.txt` or `testlist01.txt`, with the number of its fold, and has
+    lines such as `Archery/v_Archery_g01_c01.avi 1`, of which the name of the clip counts.
 
     Raises:
-        UserError: a list is missing anywhere under `folder`.
+        UserError: a fold has one of its two lists only, or has a clip in both.
     """
-    lists = _class_index(folder).parent
-    official: dict[str, dict[str, str]] = {}
-    for fold in _FOLDS:
-        for side in ("train", "test"):
-            path = lists / f"{side}list0{fold}.txt"
-            if not path.is_file():
-                raise UserError(f"{path} is missing: unpack UCF101's split lists again")
-            for line in path.read_text().splitlines():
-                if line.strip():
-                    name = Path(line.split()[0]).stem.lower()
-                    official.setdefault(name, {})[fold] = side
-    return official
+    lists: dict[tuple[str, str], list[Path]] = {}
+    for path, match in find_files(folder, _LIST):
+        lists.setdefault((str(int(match["fold"] or 1)), match["side"].lower()), []).append(path)
+    for (fold, side), paths in lists.items():
+        other = {"train": "test", "test": "train"}[side]
+        if (fold, other) not in lists:
+            raise UserError(
+                f"{paths[0]} has no {other}list{int(fold):02d}.txt beside it, and a fold needs"
+                f" both: copy it, or remove {paths[0].name}"
+            )
+    return official_splits(
+        (where, clip_name(_LABEL.sub("", line)).lower(), fold, side)
+        for (fold, side), paths in lists.items()
+        for path in paths
+        for where, line in read_lines(path)
+    )
 
 
-def _class_index(folder: Path) -> Path:
-    """The file of the class names; the official lists lie beside it."""
-    paths = sorted(Path(folder).rglob("classInd.txt"))
-    if not paths:
-        raise UserError(
-            f"{folder} has no classInd.txt: unpack UCF101's split lists ({_LISTS_ARCHIVE}) in it"
-        )
-    return paths[0]
+def class_of(name: str) -> str:
+    """Lower-case class of a clip in the official lists; empty where the name is another kind."""
+    match = _NAME.fullmatch(name)
+    return match["class_name"].lower() if match else ""
+
+
+def _classes_of(clips: Iterable[tuple[Path, re.Match[str]]]) -> tuple[str, ...]:
+    """The classes in the names of clips, by name; spelt as the folder where that has the name."""
+    spelt: dict[str, str] = {}
+    for path, match in clips:
+        name = match["class_name"]
+        same = path.parent.name.lower() == name.lower()
+        spelt.setdefault(name.lower(), path.parent.name if same else name)
+    return tuple(spelt[name] for name in sorted(spelt))

@@ -9,7 +9,7 @@ from pathlib import Path
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.video_tree import find_root
 from preprocessing.errors import UserError
-from preprocessing.video import IMAGE_EXTENSIONS
+from preprocessing.video import EXTENSIONS, IMAGE_EXTENSIONS
 
 # Published archive: the folder that it holds.
 ARCHIVES = {"ucf_sports_actions.zip": "ucf action"}
@@ -36,7 +36,7 @@ for _class_name, _count in FOLDERS.values():
 
 
 def load(folder: Path) -> Catalogue:
-    """Reads `<one of 13 folders>/<clip>/`, each clip a folder with an .avi, jpgs or both.
+    """Reads `<one of 13 folders>/<clip>/`, each clip a folder with a film, images or both.
 
     Split "1" tests on the first third of each class in the order of names, rounded down: 103 and
     47 clips, the sizes of Lan, Wang & Mori, 2011. Splits "clip001" to "clip150" hold out one
@@ -52,7 +52,7 @@ def load(folder: Path) -> Catalogue:
             if path := _video_of(folder_of_clip):
                 clips.append((f"{name}_{folder_of_clip.name}", path, class_name))
     if not clips:
-        raise UserError(f"{root} has no clips: each is a folder with an .avi or jpgs")
+        raise UserError(f"{root} has no clips: each is a folder with a film or images")
     counts = collections.Counter(class_name for *_, class_name in clips)
     rank: collections.Counter[str] = collections.Counter()
     videos = []
@@ -65,13 +65,13 @@ def load(folder: Path) -> Catalogue:
         }
         group = f"{class_name}/{video_id}"
         label = CLASSES.index(class_name)
-        videos.append(Video(video_id, path, label, class_name, group, splits))
+        videos.append(Video(video_id, path, label, class_name, group, splits, ungrouped=True))
     return Catalogue("ucf_sports", CLASSES, tuple(videos))
 
 
 def _video_of(clip: Path) -> Path | None:
-    """The clip's .avi, or the folder of its jpgs where there is none."""
+    """The clip's film, or the folder of its images where there is none."""
     inside = sorted(path for path in clip.rglob("*") if not path.name.startswith("."))
-    films = [path for path in inside if path.suffix.lower() == ".avi"]
+    films = [path for path in inside if path.suffix.lower() in EXTENSIONS]
     images = [path.parent for path in inside if path.suffix.lower() in IMAGE_EXTENSIONS]
     return next(iter(films + images), None)

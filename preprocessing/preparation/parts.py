@@ -104,6 +104,11 @@ class Preparation:
                 f"{self.folder} was prepared from {stored['name']}, now {asked['name']} is asked:"
                 f" {way_out}"
             )
+        if stored["labels"].keys() == asked["labels"].keys() and stored != asked:
+            raise UserError(
+                f"{self.folder} was prepared with its classes numbered otherwise, as by a version"
+                " that kept classes without clips: use it as it is, or choose another --output"
+            )
         if stored["labels"] != asked["labels"]:
             one = min(set(stored["labels"].items()) ^ set(asked["labels"].items()))[0]
             raise UserError(
@@ -226,6 +231,7 @@ class Preparation:
                     record_sha256=part.record_sha256,
                     source_sha256=part.source_sha256,
                     fps=part.facts.fps,
+                    ungrouped=video.ungrouped,
                 )
             )
             offsets[shard] += part.length

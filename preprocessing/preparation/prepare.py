@@ -26,6 +26,8 @@ from preprocessing.records.outcomes import (
 from preprocessing.worker_pool import Failure
 
 _OF_CLIPS = ("image_size", "resize", "fps", "repeats")  # settings that a run must know too
+# Outcomes in the notes: the same file as another video, and fewer frames than a clip takes.
+COPY, SHORT = "copy", "short"
 Result = tuple[int, Part | Failure]
 # Takes (preparation, numbers of the videos to do) and yields (number, Part or Failure) as they end.
 Runner = Callable[[Preparation, list[int]], Iterable[Result]]
@@ -110,11 +112,10 @@ def prepare(
             record_set = _updated(preparation, finished, clip)
         else:
             if finished:
-                notes = {row["id"]: row for row in read_rows(folder, NOTES_FILE)}
+                notes = {row["id"]: row for row in _notes_of_conversion(folder)}
                 preparation.reopen(finished, added, notes)
                 done = preparation.load()
             preparation.join(done)
-            _write_notes(preparation, done, clip["num_frames"])
             record_set = _write_record_set(preparation, done, clip, failures)
             preparation.remove_parts()
         return Prepared(record_set, failures, len(converted), read_rows(folder, NOTES_FILE))
@@ -139,20 +140,54 @@ def _convert(
     return converted, tuple(failures)
 
 
-def _write_notes(preparation: Preparation, done: Mapping[int, Part], num_frames: int):
-    """Lists the videos that are doubtful, and those of fewer frames than a clip takes."""
-    notes = []
-    for number, part in done.items():
-        video, facts = preparation.videos[number], part.facts
-        if facts.note:
+def _notes(preparation: Preparation, done: Mapping[int, Part]) -> list[Row]:
+    return [
+        _row(
+            preparation.videos[number],
             # Parts of earlier versions have notes of one kind.
-            notes.append(_row(video, facts.doubt or "fewer_frames", facts.note))
-        elif facts.num_frames < num_frames:
-            reason = f"{video.path} has {facts.num_frames} frames, fewer than the {num_frames} of a"
-            notes.append(
-                _row(video, "short", f"{reason} clip: clip.short_video says how it is read")
+            part.facts.doubt or "fewer_frames",
+            part.facts.note,
+        )
+        for number, part in done.items()
+        if part.facts.note
+    ]
+
+
+def _notes_of_conversion(folder: Path) -> list[Row]:
+    return [row for row in read_rows(folder, NOTES_FILE) if row["outcome"] not in (COPY, SHORT)]
+
+
+def _write_notes(
+    preparation: Preparation,
+    videos: Iterable[records.RecordedVideo],
+    notes: Iterable[Row],
+    num_frames: int,
+):
+    """Writes the notes, and those of copies of other videos and of videos shorter than a clip.
+
+    Copies within one class, group and side of every split are no fault.
+    """
+    first: dict[str, records.RecordedVideo] = {}
+    sources = {video.id: video for video in preparation.videos}
+    rows = list(notes)
+    for video in sorted(videos, key=lambda video: video.id):
+        source = sources[video.id]
+        other = first.setdefault(video.source_sha256, video)
+        place, others = ((one.class_name, one.group, dict(one.splits)) for one in (video, other))
+        if video.source_sha256 and place != others:
+            reason = (
+                f"of class {video.class_name} is the same file as {other.id} of class"
+                f" {other.class_name}"
             )
-    write_rows(preparation.folder, NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
+            rows.append(_row(source, COPY, reason))
+        if video.num_frames < num_frames:
+            reason = (
+                f"{source.path} has {video.num_frames} frames, fewer than the {num_frames} of a"
+                " clip: clip.short_video says how it is read"
+            )
+            rows.append(_row(source, SHORT, reason))
+    rows.sort(key=lambda row: (row["id"], row["outcome"]))
+    write_rows(preparation.folder, NOTES_FILE, rows)
 
 
 def _write_record_set(
@@ -164,6 +199,7 @@ def _write_record_set(
     """Writes the metadata of the shards; with them the set is finished."""
     videos = preparation.with_digests(preparation.recorded(done), preparation.shard_paths)
     settings = preparation.settings
+    _write_notes(preparation, videos, _notes(preparation, done), clip["num_frames"])
     record_set = records.RecordSet(
         folder=preparation.folder,
         name=preparation.name,
@@ -236,23 +272,33 @@ def _without_lost_shards(record_set: records.RecordSet) -> records.RecordSet:
 def _updated(
     preparation: Preparation, finished: records.RecordSet, clip: Mapping[str, int]
 ) -> records.RecordSet:
-    """The finished set for another clip configuration, other groups or other split lists."""
+    """The finished set for another clip configuration, other groups, split lists or class names."""
     sources = {video.id: video for video in preparation.videos}
     videos = tuple(
         dataclasses.replace(
-            video, group=sources[video.id].group, splits=dict(sources[video.id].splits)
+            video,
+            class_name=sources[video.id].class_name,
+            group=sources[video.id].group,
+            splits=dict(sources[video.id].splits),
+            ungrouped=sources[video.id].ungrouped,
         )
         for video in preparation.with_digests(finished.videos, finished.shard_paths)
     )
     updated = dataclasses.replace(
         finished,
         clip={**finished.clip, **clip},
+        classes=preparation.classes,
+        counts={**finished.counts, "classes": len(preparation.classes)},
         videos=videos,
         sha256=finished.sha256 or records.set_sha256(videos),
     )
     # Where shards are lost whose sources are gone too, the metadata stay for a copy of those.
     if updated != finished and len(videos) == finished.counts["videos"]:
+        if updated.classes != finished.classes:
+            tfds_metadata.write(updated)
         records.write_record_set(updated)
+    kept = _notes_of_conversion(preparation.folder)
+    _write_notes(preparation, videos, kept, clip["num_frames"])
     preparation.remove_parts()
     return updated
 

@@ -109,12 +109,14 @@ def fuse(
     accuracies = metrics.class_accuracies(confusion)
     tested = ~np.isnan(accuracies)
     first = evaluated[0]
-    kept = ("dataset", "protocol", "fold", "split", "chance", "majority", "num_test", "num_train")
+    kept = ("protocol", "fold", "split", "chance", "majority", "num_test", "num_train")
     results = {
+        "dataset": record_set.title_of(first["dataset"]),
         **{name: first[name] for name in (*kept, "num_classes", "certificate", "views")},
         "streams": "+".join(one["streams"] for one in evaluated),
         "validated_on": "; ".join(dict.fromkeys(one["validated_on"] for one in evaluated)),
         "leak": max(one["leak"] for one in evaluated),
+        "ungrouped": first.get("ungrouped", 0),
         "fused": [
             {
                 "run": str(source.folder),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from preprocessing import files
+from preprocessing.datasets.titles import titled_name
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet.config import RunConfig, read_json, to_dict
@@ -34,6 +35,15 @@ def read_config(workdir: Path) -> RunConfig:
         UserError: it is missing or cannot be read.
     """
     return read_json(RunConfig, Path(workdir) / CONFIG_FILE)
+
+
+def classes_of(*folders: Path) -> tuple[str, ...]:
+    """The classes of the first run in the folders, or of the runs of folds in them; else none."""
+    for folder in map(Path, folders):
+        for path in (folder / CONFIG_FILE, *sorted(folder.glob(f"*/{CONFIG_FILE}"))):
+            if path.is_file():
+                return tuple(read_config(path.parent).classes)
+    return ()
 
 
 def read_videos(workdir: Path) -> RunVideos:
@@ -121,7 +131,10 @@ def check_same_config(workdir: Path, config: RunConfig) -> None:
 
 def differences(there: RunConfig, now: RunConfig) -> list[str]:
     """A text for each setting in which a configuration differs from that of a folder."""
-    old, new = (dict(_flat(to_dict(config))) for config in (there, now))
+    # The records may have lost or gained videos since, which changes their title.
+    old, new = (
+        dict(_flat(to_dict(config))) | {"name": titled_name(config.name)} for config in (there, now)
+    )
     return [
         f"{name}: {old.get(name)} there, {value} now"
         for name, value in new.items()

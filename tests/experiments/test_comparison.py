@@ -77,7 +77,7 @@ def test_our_row_has_interval_protocol_and_leak(tmp_path):
     ]
     method, rate, interval, protocol, source = row.cells
     assert (method, rate, interval) == ("STFNet here, both streams", "91.2", "90.0 to 92.5")
-    assert protocol == "random 7:3 over clips (98.9% leak, 3996 test videos)"
+    assert protocol == "random 7:3 over clips (leak 98.9 %, 3996 test videos)"
     assert source == str(tmp_path)
 
 
@@ -126,11 +126,26 @@ def test_another_data_set_has_a_table_of_its_own(tmp_path):
             "25.0",
             [
                 "90.0 to 92.5",
-                "random 7:3 over clips (98.9% leak, 3996 test videos)",
+                "random 7:3 over clips (leak 98.9 %, 3996 test videos)",
                 str(tmp_path / "own"),
             ],
         )
     }
+
+
+def test_a_part_of_a_collection_never_stands_among_the_papers_figures(tmp_path):
+    part = "ucf101 (13 of 101 classes, 1494 of 13320 clips)"
+    results = [
+        _result(tmp_path / "part", dataset=part, top1=0.25),
+        _result(tmp_path / "whole", top1=0.75),
+    ]
+    (_, rows), *_, (table, own) = comparison.accuracy_tables(results)
+    assert [row.rate for row in rows if row.ours and row.rate is not None] == [75.0]
+    assert table.caption == f"{part} (not in the paper): recognition rate"
+    assert [row.rate for row in own] == [25.0]
+    comparison.write(tmp_path / "tables", results)
+    name = "other_ucf101__13_of_101_classes__1494_of_13320_clips_.csv"
+    assert len(_rows(tmp_path / "tables" / name)) == 1
 
 
 def test_bars_of_runs_that_look_alike_are_distinguished(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,8 +32,9 @@ def test_twenty_differences_are_shown_and_all_are_written(catalogue, tmp_path, c
     assert lines[2:22] == list(differences[:20])
     assert lines[22].startswith(f"{output / 'differences.txt'} lists every difference")
     assert (output / "differences.txt").read_text().splitlines() == list(differences)
+    assert lines[23] == "taken of it: 2 videos of 2 classes"
     # The protocols divide the videos that are taken, a single one of each class.
-    assert "class Bow has 1 group" in lines[25] and lines[26].split()[:3] == ["paper", "1", "1"]
+    assert "class Bow has 1 group" in lines[26] and lines[27].split()[:3] == ["paper", "1", "1"]
 
 
 def test_without_differences_nothing_is_written(catalogue, tmp_path, capsys):
@@ -41,19 +43,39 @@ def test_without_differences_nothing_is_written(catalogue, tmp_path, capsys):
     assert "differences" not in capsys.readouterr().out
 
 
-def _prepared(failures=(), notes=(), converted=0):
+def _prepared(failures=(), notes=(), converted=0, title="ucf11"):
     record_set = SimpleNamespace(
-        folder=Path("records"), counts={"videos": 3, "frames": 30}, sha256="5e7"
+        folder=Path("records"),
+        name="ucf11",
+        title=title,
+        counts={"videos": 3, "frames": 30},
+        sha256="5e7",
+        classes=("Bow", "Jump", "Wave"),
+        empty_classes=lambda: ["Jump"],
     )
     return prepare.Prepared(record_set, failures, converted, notes)
 
 
 def test_what_was_prepared_is_a_line_and_notes_are_another(capsys):
-    preparation_report.show_prepared(_prepared(notes=({}, {}), converted=2), allowed=0)
+    reason = "of class Bow is the same file as c of class Wave"
+    notes = ({"outcome": "repeats"}, {"id": "a", "outcome": prepare.COPY, "reason": reason})
+    preparation_report.show_prepared(_prepared(notes=notes, converted=2), allowed=0)
     assert capsys.readouterr().out.splitlines() == [
         "records: 3 videos, 30 frames, 0 failed (2 converted now), SHA-256 5e7",
+        "1 of 3 classes have no video in the records and will be no classes of a network: Jump",
+        f"1 copies in another class, group or part: a {reason}",
         "2 notes: such videos are in the records and are doubtful, records/notes.jsonl says why",
     ]
+
+
+def test_a_part_of_a_collection_is_named_before_and_after(catalogue, tmp_path, capsys):
+    of_ucf11 = dataclasses.replace(catalogue, name="ucf11")
+    preparation_report.show_source(load.Source(of_ucf11), of_ucf11, tmp_path)
+    title = "ucf11 (2 of 11 classes, 3 of 1600 clips)"
+    line = f"figures of it stand under {title}, not beside published ones of ucf11"
+    assert line in capsys.readouterr().out.splitlines()
+    preparation_report.show_prepared(_prepared(title=title), allowed=0)
+    assert line in capsys.readouterr().out.splitlines()
 
 
 def test_more_failures_than_allowed_are_an_error_that_says_how_many_to_allow():

@@ -104,7 +104,8 @@ def test_ucf11(tmp_path):
     printed, record_set = _prepare(f"ucf11:{root}", tmp_path / "records")
     assert "ucf11: 12 clips found, 1600 published" in printed
     assert "class walking: 6 clips found, 123 published" in printed
-    assert len(record_set.classes) == 11
+    assert record_set.classes == ("tennis_swing", "walking")
+    assert record_set.title == "ucf11 (2 of 11 classes, 12 of 1600 clips)"
     # The header of an mpg only guesses; these were counted.
     assert _lengths(record_set) == {name: NUM_FRAMES[k % 3] for k, name in enumerate(names)}
     one = splits.assign(record_set.videos, "official", fold="group25")
@@ -132,12 +133,51 @@ def test_ucf_sports(tmp_path):
 
     printed, record_set = _prepare(f"ucf_sports:{root.parent}", tmp_path / "records")
     assert "ucf_sports: 12 clips found, 150 published" in printed
-    assert len(record_set.classes) == 10 and _lengths(record_set) == expected
+    assert len(record_set.classes) == 3 and _lengths(record_set) == expected
     golf = [video for video in record_set.videos if video.class_name == "Golf-Swing"]
     assert len(golf) == 6  # of two folders
     assert sum(video.splits["1"] == "test" for video in golf) == 2
     # Films and folders of images hold the same motion: 2 of 32 pixels, in 16 one.
     assert all(video.mean_motion > 0.3 for video in record_set.videos)
+
+
+def test_hmdb51(tmp_path):
+    root = tmp_path / "hmdb51"
+    names = [
+        f"{film}_{action}_f_nm_np1_ba_goo_{clip}"
+        for action in ("brush_hair", "kick_ball")
+        for film in ("April_09", "A_Beautiful_Mind_1", "Wanted")
+        for clip in (0, 1)
+    ]
+    for index, name in enumerate(names):
+        action = "brush_hair" if "brush" in name else "kick_ball"
+        _film(root / action / f"{name}.avi", index, "MJPG")
+        (root / "splits").mkdir(exist_ok=True)
+        with (root / "splits" / f"{action}_test_split1.txt").open("a") as file:
+            file.write(f"{name}.avi {2 if 'Wanted' in name else 1} \n")
+
+    printed, record_set = _prepare(f"hmdb51:{root}", tmp_path / "records")
+    assert "hmdb51: 12 clips found, 6766 published" in printed and "missing:" not in printed
+    assert "official         8       4     0.0 %" in printed
+    assert record_set.title == "hmdb51 (2 of 51 classes, 12 of 6766 clips)"
+    assert _lengths(record_set) == {name: NUM_FRAMES[k % 3] for k, name in enumerate(names)}
+    assert {video.group for video in record_set.videos} == {"april", "a_beautiful_mind", "wanted"}
+
+
+def test_a_list(tmp_path):
+    names = [f"clip{k}" for k in range(8)]
+    for index, name in enumerate(names):
+        _film(tmp_path / "videos" / f"{name}.mp4", index, "mp4v")
+    lines = [f"{name}.mp4 {index % 2}\n" for index, name in enumerate(names)]
+    (tmp_path / "train.txt").write_text("".join(lines[:6]))
+    (tmp_path / "val.txt").write_text("".join(lines[6:]))
+    (tmp_path / "label_map.txt").write_text("Even\nOdd\n")
+    lists = f"{tmp_path / 'train.txt'},{tmp_path / 'val.txt'}"
+    printed, record_set = _prepare(f"list:{lists}", tmp_path / "records")
+    assert f"the paths in train.txt count from {tmp_path / 'videos'}" in printed
+    assert "official         6       2" in printed
+    assert record_set.classes == ("Even", "Odd") and record_set.title == "train+val"
+    assert _lengths(record_set) == {name: NUM_FRAMES[k % 3] for k, name in enumerate(names)}
 
 
 def test_tfds(tmp_path):

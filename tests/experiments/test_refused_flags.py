@@ -33,6 +33,7 @@ CASES = {
         ((*PREPARE, "--synthetic_clips=1"), "--synthetic_clips has no effect with --source"),
         ((*PREPARE, "--videos=there"), "--videos has no effect with --source=folder:/nowhere"),
         (("--verify=/nowhere", "--image_size=32"), "--image_size has no effect with --verify"),
+        (("--verify=/nowhere", "--classes=a"), "--classes has no effect with --verify"),
         ((*PREPARE, "--flow_bound=-1"), "flow_bound=-1.0 is not a number in (0, 10000]"),
         ((*PREPARE, "--output=a_file/x"), "/a_file is no folder: name another place"),
         # And with an effect each is taken, up to the videos that are not there.

@@ -13,13 +13,19 @@ from stfnet import run
 from stfnet.evaluation import report
 from stfnet.run import checkpoints
 
-RECORDS = types.SimpleNamespace(name="tiny", classes=("Bow", "Jump"))
+RECORDS = types.SimpleNamespace(title="ucf11 (2 of 11 classes)", classes=("Bow", "Jump"))
 
 
 @pytest.mark.parametrize("module", [defaults, modern, paper, real_videos, synthetic])
 def test_every_configuration_of_the_project_is_accepted(module):
     config = run_config.make_run_config(module.get_config(), RECORDS)
-    assert config.model.num_classes == 2
+    assert config.model.num_classes == 2 and config.name == RECORDS.title
+
+
+def test_records_of_one_class_are_refused():
+    alone = types.SimpleNamespace(name="tiny", classes=("Bow",), folder="records")
+    with pytest.raises(UserError, match="records has videos of one class, Bow, which leaves noth"):
+        run_config.make_run_config(defaults.get_config(), alone)
 
 
 def test_streams_that_are_to_be_chosen_start_as_both():

@@ -3,6 +3,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -170,24 +171,24 @@ def test_of_a_link_that_was_left_nothing_else_goes(tmp_path, dead):
     assert not _names(work) and film.is_file()
 
 
-def test_what_cannot_be_deleted_is_named(tmp_path, dead):
-    remove = f"""
+def test_what_cannot_be_deleted_is_named(dead):
+    # Outside pytest's folder, which another user may not enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        remove = f"""
 import os
 from pathlib import Path
 from preprocessing import files
 if os.getuid() == 0:
     os.setuid(65534)
-files.remove_partial(Path({str(tmp_path)!r}))
+files.remove_partial(Path({name!r}))
 """
-    left = tmp_path / _name(dead, "best.keras")
-    left.touch()
-    modes = {folder: folder.stat().st_mode for folder in (tmp_path, *list(tmp_path.parents)[:2])}
-    for folder in modes:
-        folder.chmod(0o555 if folder == tmp_path else 0o755)
-    done = subprocess.run([sys.executable, "-c", remove], capture_output=True, text=True)
-    for folder, mode in modes.items():
-        folder.chmod(mode)
-    assert done.returncode == 0 and left.exists()
+        left = folder / _name(dead, "best.keras")
+        left.touch()
+        folder.chmod(0o555)
+        done = subprocess.run([sys.executable, "-c", remove], capture_output=True, text=True)
+        folder.chmod(0o755)
+        assert done.returncode == 0 and left.exists()
     assert done.stderr == (
         f"{left} is needed no more and cannot be deleted (Permission denied): delete it\n"
     )

@@ -11,7 +11,7 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet.config import to_dict
 
-RECORDS = types.SimpleNamespace(name="tiny", classes=("Bow", "Jump"))
+RECORDS = types.SimpleNamespace(title="ucf11 (2 of 11 classes)", classes=("Bow", "Jump"))
 
 
 @pytest.mark.parametrize("module", [paper, real_videos, synthetic])

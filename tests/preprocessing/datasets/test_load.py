@@ -21,6 +21,7 @@ def _touch(path):
 @pytest.mark.parametrize("name", ["ucf101", "ucf11", "ucf_sports", "synthetic"])
 def test_a_folder_called_as_a_collection_is_not_compared_with_it(tmp_path, name):
     _touch(tmp_path / name / "Bow" / "a.mp4")
+    _touch(tmp_path / name / "Wave" / "b.mp4")
     source = _load(f"folder:{tmp_path / name}", tmp_path)
     assert source.catalogue.name == f"folder:{name}" and source.differences == ()
     assert paper.comparison({"dataset": source.catalogue.name}) == ""
@@ -55,6 +56,30 @@ def test_a_limit_takes_a_video_of_each_group_before_the_second_of_one():
     limited = load.limit_per_class(catalogue, 4)
     assert {video.id for video in limited.videos} == {"1", "2", "4", "5", "6", "7"}
     assert limited.classes == catalogue.classes
+
+
+def test_classes_are_chosen_by_name_without_case_and_keep_their_order():
+    catalogue = _clips("Archery/g/1", "Bow/g/2", "Wave/g/3", "bow/g/4")
+    chosen = load.choose_classes(catalogue, ["WAVE", " archery"])
+    assert chosen.classes == ("Archery", "Wave")
+    assert [(one.id, one.label, one.class_name) for one in chosen.videos] == [
+        ("1", 0, "Archery"),
+        ("3", 1, "Wave"),
+    ]
+    assert load.choose_classes(catalogue, []) == catalogue
+    assert load.choose_classes(catalogue, ["Bow"]).classes == ("Bow",)
+    assert set(load.choose_classes(catalogue, ["BOW"]).classes) == {"Bow", "bow"}
+    with pytest.raises(UserError, match=r"--classes names 'archer', and some .* mean Archery\?"):
+        load.choose_classes(catalogue, ["Wave", "archer"])
+
+
+def test_a_collection_has_the_classes_of_its_clips_alone(tmp_path):
+    _touch(tmp_path / "UCF-101" / "Bowling" / "v_Bowling_g01_c01.avi")
+    _touch(tmp_path / "UCF-101" / "Biking" / "v_Biking_g01_c01.avi")
+    (tmp_path / "classInd.txt").write_text("1 Archery\n2 Biking\n3 Bowling\n4 YoYo\n")
+    source = _load(f"ucf101:{tmp_path}", tmp_path)
+    assert source.catalogue.classes == ("Biking", "Bowling")
+    assert [one.label for one in source.catalogue.videos] == [0, 1]
 
 
 def test_without_a_limit_every_video_stays():

@@ -1,14 +1,15 @@
 import shutil
 
+import cv2
 import pytest
 
-from preprocessing import splits
+from preprocessing import splits, video
 from preprocessing.datasets import published_totals, ucf101
 from preprocessing.errors import UserError
 
 
 def _by_id(catalogue):
-    return {video.id: video for video in catalogue.videos}
+    return {one.id: one for one in catalogue.videos}
 
 
 def _touch(path):
@@ -64,13 +65,7 @@ def test_what_is_missing_or_strange_is_named(ucf101_miniature):
         "in no official list: v_archery_g09_c02",
     ]
     _touch(clips / "v_Juggling_g01_c01.avi")
-    with pytest.raises(UserError, match=r"v_Juggling_g01_c01.avi is of no class"):
-        ucf101.load(ucf101_miniature)
-    (ucf101_miniature / "ucfTrainTestlist" / "testlist02.txt").unlink()
-    with pytest.raises(UserError, match=r"testlist02.txt is missing: unpack UCF101's split lists"):
-        ucf101.load(ucf101_miniature)
-    shutil.rmtree(ucf101_miniature / "ucfTrainTestlist")
-    with pytest.raises(UserError, match=r"has no classInd.txt: unpack UCF101's split lists"):
+    with pytest.raises(UserError, match=r"v_Juggling_g01_c01.avi is of no class in .*classInd.txt"):
         ucf101.load(ucf101_miniature)
 
 
@@ -81,7 +76,85 @@ def test_an_id_that_is_met_twice_is_refused(ucf101_miniature):
         ucf101.load(ucf101_miniature)
 
 
-def test_lists_without_clips_are_refused(ucf101_miniature):
+def test_without_clips_it_is_said_how_they_are_called(ucf101_miniature):
     shutil.rmtree(ucf101_miniature / "UCF-101")
-    with pytest.raises(UserError, match=r"no .avi files: unpack UCF101.rar in it \(UCF-101/<class"):
+    _touch(ucf101_miniature / "film.mp4")
+    with pytest.raises(UserError, match=r"v_<class>_gGG_cCC: unpack UCF101.rar in it \(UCF-101/<"):
         ucf101.load(ucf101_miniature)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".MKV", ""])
+def test_clips_are_of_any_format_or_folders_of_frames(ucf101_miniature, write_video, ending):
+    for clip in sorted((ucf101_miniature / "UCF-101").glob("*/*.avi")):
+        if ending:
+            clip.rename(clip.with_suffix(ending))
+        else:
+            frames = video.read_frames(clip)
+            clip.with_suffix("").mkdir()
+            for number, frame in enumerate(frames):
+                cv2.imwrite(str(clip.with_suffix("") / f"{number:05d}.jpg"), frame)
+            clip.unlink()
+    write_video(ucf101_miniature / "results" / "demo.mp4", 3)
+    catalogue = ucf101.load(ucf101_miniature)
+    assert len(catalogue.videos) == 12 and {one.path.suffix for one in catalogue.videos} == {ending}
+    assert published_totals.differences(catalogue, ucf101_miniature) == [
+        "ucf101: 12 clips found, 13320 published"
+    ]
+    assert all(len(one.splits) == 3 for one in catalogue.videos)
+    assert catalogue.left_out == ("left out: 1 named otherwise than the clips (results/demo.mp4)",)
+
+
+def test_lists_of_whichever_folds_there_are(ucf101_miniature):
+    lists = ucf101_miniature / "ucfTrainTestlist"
+    for fold in (1, 2):
+        for path in lists.glob(f"*0{fold}.txt"):
+            path.unlink()
+    assert {tuple(one.splits) for one in ucf101.load(ucf101_miniature).videos} == {("3",)}
+    (lists / "testlist03.txt").unlink()
+    with pytest.raises(UserError, match=r"trainlist03.txt has no testlist03.txt beside it"):
+        ucf101.load(ucf101_miniature)
+
+
+def test_lists_as_they_are_written_elsewhere(ucf101_miniature):
+    lists = ucf101_miniature / "ucfTrainTestlist"
+    expected = ucf101.load(ucf101_miniature)
+    for path in lists.glob("t*list*.txt"):
+        lines = [line.replace("/", "\\").split()[0] for line in path.read_text().splitlines()]
+        path.write_bytes("".join(f"{line}\t7\r\n" for line in lines).encode("utf-8-sig"))
+    (lists / "classInd.txt").write_bytes("Archery\r\nHandstandPushups\r\n".encode("utf-8-sig"))
+    assert ucf101.load(ucf101_miniature) == expected
+    (lists / "classInd.txt").write_text("2 HandstandPushups\n1 Archery\n")
+    assert ucf101.load(ucf101_miniature) == expected
+
+
+def test_a_clip_on_both_sides_of_a_fold_is_refused_by_name(ucf101_miniature):
+    path = ucf101_miniature / "ucfTrainTestlist" / "testlist02.txt"
+    path.write_text(path.read_text() + "Archery/v_Archery_g01_c02.avi\n")
+    with pytest.raises(
+        UserError, match=r"list02.txt line .* puts v_archery_g01_c02 into .* fold 2"
+    ):
+        ucf101.load(ucf101_miniature)
+
+
+def test_without_any_lists_the_clips_are_read_by_their_names(ucf101_miniature):
+    shutil.rmtree(ucf101_miniature / "ucfTrainTestlist")
+    catalogue = ucf101.load(ucf101_miniature)
+    assert catalogue.classes == ("Archery", "HandstandPushups")  # as the folders
+    assert {one.group for one in catalogue.videos if one.label == 0} == {
+        f"Archery/g0{k}" for k in (1, 2, 3)
+    }
+    assert not any(one.splits for one in catalogue.videos)
+    (line,) = catalogue.left_out
+    assert line.startswith("no official splits: ") and "trainlist01.txt" in line
+    assert published_totals.differences(catalogue, ucf101_miniature) == [
+        "ucf101: 12 clips found, 13320 published"
+    ]
+
+
+def test_classes_without_clips_are_one_line_of_the_differences(ucf101_miniature):
+    shutil.rmtree(ucf101_miniature / "UCF-101" / "Archery")
+    catalogue = ucf101.load(ucf101_miniature)
+    assert published_totals.differences(catalogue, ucf101_miniature) == [
+        "ucf101: 6 clips found, 13320 published",
+        "no clips of 1 of 2 classes: Archery",
+    ]

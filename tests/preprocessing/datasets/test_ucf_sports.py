@@ -21,7 +21,10 @@ def test_clips_are_films_or_folders_of_images_with_their_splits(tmp_path, write_
     root = tmp_path / "ucf_sports_actions" / "ucf action"
     for number in range(1, 8):
         clip = root / "Walk-Front" / f"{number:03d}"
-        write_video(clip / f"{number}-film.avi", 4, fourcc="XVID")
+        if number % 2:
+            write_video(clip / f"{number}-film.avi", 4, fourcc="XVID")
+        else:
+            write_video(clip / f"{number}-film.mp4", 4)
         _touch(clip / "gt" / "boxes.txt")
     clip = root / "Golf-Swing-Back" / "001"
     clip.mkdir(parents=True)
@@ -48,5 +51,5 @@ def test_the_first_thirds_of_ucf_sports_are_the_103_and_47_of_the_literature():
 
 def test_a_collection_without_clips_is_refused(tmp_path):
     _touch(tmp_path / "Lifting" / "001" / "gt" / "boxes.txt")
-    with pytest.raises(UserError, match=r"has no clips: each is a folder with an .avi or jpgs"):
+    with pytest.raises(UserError, match=r"has no clips: each is a folder with a film or images"):
         ucf_sports.load(tmp_path)

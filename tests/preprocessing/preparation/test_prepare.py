@@ -13,6 +13,7 @@ from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, prepare
 from preprocessing.preparation.local import local_runner
+from preprocessing.records import verification
 
 SETTINGS = conversion.Settings(image_size=16)
 CLIP = {"num_frames": 2, "flow_length": 4}
@@ -185,6 +186,10 @@ def test_other_settings_or_videos_are_refused_with_both_values(videos, tmp_path,
     larger = dataclasses.replace(SETTINGS, image_size=32)
     with pytest.raises(UserError, match="prepared with image_size=16, now image_size=32 is asked"):
         _prepare(videos, tmp_path / "records", larger)
+    (videos / "Right").rename(videos / "ARight")  # before Left, as if a class had gone
+    with pytest.raises(UserError, match="was prepared with its classes numbered otherwise, as by"):
+        _prepare(videos, tmp_path / "records")
+    (videos / "ARight").rename(videos / "Right")
     write_video(videos / "Left" / "v_Left_g30_c01.mp4")
     with pytest.raises(UserError, match=r"5 videos of actions, now it has 6 .*v_Left_g30_c01"):
         _prepare(videos, tmp_path / "records")
@@ -322,3 +327,72 @@ def test_no_record_depends_on_the_other_videos_or_on_chance(tmp_path, encode, wr
         prepared = _prepare(alone.parent.parent, tmp_path / f"{path.stem}-records").record_set
         (one,) = (video for video in sets[0].videos if video.id == path.stem)
         assert prepared.videos[0].record_sha256 == one.record_sha256
+
+
+def test_a_class_whose_videos_all_fail_is_no_class_until_they_are_repaired(videos, tmp_path):
+    whole = {path: path.read_bytes() for path in (videos / "Left").iterdir()}
+    (videos / "Other").mkdir()
+    for path in whole:
+        path.write_bytes(b"")
+        (videos / "Other" / f"{path.stem}_o.mp4").write_bytes(whole[path])
+    output = tmp_path / "records"
+    prepared = _prepare(videos, output)
+    assert len(prepared.failures) == 3 and prepared.record_set.empty_classes() == ["Left"]
+    loaded = records.load_record_set(output)
+    assert loaded.classes == ("Other", "Right")
+    assert {(v.label, v.class_name) for v in loaded.videos} == {(0, "Other"), (1, "Right")}
+    assert verification.verify(records.load_record_set(output, every_class=True), 1) == []
+    for path, content in whole.items():
+        path.write_bytes(content)
+    repaired = _prepare(videos, output)
+    assert repaired.failures == () and repaired.converted == 3
+    assert records.load_record_set(output).classes == ("Left", "Other", "Right")
+    assert _files(output) == _files(_prepare(videos, tmp_path / "once").record_set.folder)
+
+
+def test_copies_in_another_class_are_noted_and_stay_noted(videos, tmp_path):
+    for path in sorted((videos / "Left").iterdir())[:2]:
+        (videos / "Right" / f"copy of {path.name}").write_bytes(path.read_bytes())
+    (videos / "Left" / "late.mp4").write_bytes(b"")
+
+    def noted():
+        rows = _prepare(videos, tmp_path / "records").notes
+        return [(row["id"], row["outcome"], row["reason"]) for row in rows]
+
+    two = [
+        (
+            f"v_Left_g0{k}_c01",
+            "copy",
+            f"of class Left is the same file as copy of v_Left_g0{k}_c01 of class Right",
+        )
+        for k in range(2)
+    ]
+    assert noted() == two
+    (videos / "Left" / "late.mp4").write_bytes(
+        (videos / "Right" / "v_Right_g00_c01.avi").read_bytes()
+    )
+    third = "of class Right is the same file as late of class Left"
+    assert noted() == [*two, ("v_Right_g00_c01", "copy", third)]
+    assert noted() == [*two, ("v_Right_g00_c01", "copy", third)]
+
+
+def test_a_copy_beside_its_original_is_noted_until_both_are_of_one_group(videos, tmp_path):
+    original = videos / "Left" / "v_Left_g00_c01.mp4"
+    (videos / "Left" / "again.mp4").write_bytes(original.read_bytes())
+    assert len(_prepare(videos, tmp_path / "records").notes) == 1
+    (videos / "splits.csv").write_text("video,group\nLeft/again.mp4,Left/g00\n")
+    prepared = _prepare(videos, tmp_path / "records")
+    assert prepared.notes == () and not (tmp_path / "records" / "notes.jsonl").exists()
+
+
+def test_another_name_of_a_class_rewrites_the_metadata_alone(videos, tmp_path):
+    before = _prepare(videos, tmp_path / "records").record_set
+    rows = [f"Left/{path.name},Links\n" for path in (videos / "Left").iterdir()]
+    (videos / "splits.csv").write_text("video,class\n" + "".join(rows))
+    prepared = _prepare(videos, tmp_path / "records")
+    assert prepared.converted == 0 and prepared.record_set.sha256 == before.sha256
+    loaded = records.load_record_set(tmp_path / "records")
+    assert loaded.classes == ("Links", "Right")
+    assert {video.class_name for video in loaded.videos} == {"Links", "Right"}
+    assert (tmp_path / "records" / "label.labels.txt").read_text().split() == ["Links", "Right"]
+    assert verification.verify(loaded, 1) == []

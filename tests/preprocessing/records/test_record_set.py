@@ -39,10 +39,20 @@ def _record_set(folder):
     )
 
 
+def test_a_part_of_a_collection_is_called_so_whenever_it_was_made(tmp_path):
+    record_set = _record_set(tmp_path)
+    assert record_set.title == "jumps" == record_set.title_of("jumps")
+    records.write_record_set(dataclasses.replace(record_set, name="ucf101"))
+    record_set = records.load_record_set(tmp_path)
+    assert record_set.title == "ucf101 (1 of 101 classes, 1 of 13320 clips)"
+    assert record_set.title_of("ucf101") == record_set.title
+    assert record_set.title_of("another run's") == "another run's"
+
+
 def test_metadata_come_back_as_written(tmp_path):
     record_set = _record_set(tmp_path)
     records.write_record_set(record_set)
-    assert records.load_record_set(tmp_path) == record_set
+    assert records.load_record_set(tmp_path, every_class=True) == record_set
     assert [path.name for path in record_set.shard_paths] == [
         "stfnet-videos.tfrecord-00000-of-00001"
     ]
@@ -148,7 +158,7 @@ def test_metadata_of_the_first_versions_load(tmp_path):
     for key in ("record_sha256", "source_sha256", "fps"):
         del values["videos"][0][key]
     path.write_text(json.dumps(values))
-    assert records.load_record_set(tmp_path) == record_set
+    assert records.load_record_set(tmp_path, every_class=True) == record_set
 
 
 def test_the_digest_of_a_set_is_that_of_its_records_digests_as_lines(tmp_path):
@@ -195,3 +205,27 @@ def test_a_damaged_record_is_an_error_that_names_it_and_the_way_out(tmp_path, da
     assert str(caught.value).endswith(
         f": experiments.prepare --verify={tmp_path} lists what to prepare again"
     )
+
+
+def test_a_class_without_a_record_is_no_class_of_a_network(tmp_path):
+    record_set = _record_set(tmp_path)
+    records.write_record_set(record_set)
+    assert record_set.empty_classes() == ["A", "B", "C"]
+    loaded = records.load_record_set(tmp_path)
+    assert loaded.classes == ("Jump",) and loaded.empty_classes() == []
+    assert [(video.label, video.class_name) for video in loaded.videos] == [(0, "Jump")]
+    assert records.read_record_set(tmp_path) == record_set
+    # But of one that has such an output already.
+    kept = records.load_record_set(tmp_path, classes=("B", "Jump", "elsewhere"))
+    assert kept.classes == ("B", "Jump") and kept.videos[0].label == 1
+    assert records.load_record_set(tmp_path, classes=record_set.classes) == record_set
+
+
+def test_a_video_of_no_known_group_stays_one_and_others_are_stored_as_before(tmp_path):
+    record_set = _record_set(tmp_path)
+    records.write_record_set(record_set)
+    assert "ungrouped" not in (tmp_path / "metadata.json").read_text()
+    (video,) = record_set.videos
+    video = dataclasses.replace(video, ungrouped=True)
+    records.write_record_set(dataclasses.replace(record_set, videos=(video,)))
+    assert records.read_record_set(tmp_path).videos == (video,)

@@ -98,6 +98,18 @@ class _Brightness:
         return np.stack([left, right, np.asarray(inputs["flow"])[..., 0].mean((1, 2, 3))], 1)
 
 
+def test_a_part_of_a_collection_is_named_also_for_a_run_that_does_not_say_so(tiny_records):
+    record_set = dataclasses.replace(tiny_records, name="ucf11")
+    title = "ucf11 (3 of 11 classes, 24 of 1600 clips)"
+    for name, expected in (("ucf11", title), (title, title), ("mine", "mine")):
+        config = RunConfig(
+            name, record_set.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
+        )
+        videos = run.draw_videos(record_set, config)
+        results, *_ = _evaluate(_Known([[1.0, 0.0, 0.0]]), record_set, config, videos)
+        assert results["dataset"] == expected
+
+
 def test_clips_and_their_mirrors_are_averaged_over_each_video(tiny_records):
     positions = np.array([4, 0])
     left, right, _ = tiny_records.classes

@@ -1,6 +1,7 @@
 """Late fusion of two runs' predictions, worked by hand, and what it refuses."""
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -76,6 +77,21 @@ def test_fused_probabilities_are_the_weighted_mean(runs, tiny_records, tmp_path)
     ]
     assert json.loads(paths.results.read_text()) == results
     assert all(path.is_file() and path.parent == tmp_path / "fused" for path in paths)
+
+
+def test_the_part_of_a_collection_that_results_of_before_lack_is_named(
+    runs, tiny_records, tmp_path
+):
+    record_set = dataclasses.replace(tiny_records, name="tiny")
+    assert (
+        fusion.fuse([*map(fusion.Source, runs)], record_set, tmp_path / "a")[0]["dataset"] == "tiny"
+    )
+    for folder in runs:
+        path = result_files.paths_in(folder).results
+        path.write_text(path.read_text().replace('"dataset": "tiny"', '"dataset": "ucf101"'))
+    record_set = dataclasses.replace(tiny_records, name="ucf101")
+    fused, _ = fusion.fuse([*map(fusion.Source, runs)], record_set, tmp_path / "b")
+    assert fused["dataset"] == "ucf101 (3 of 101 classes, 24 of 13320 clips)"
 
 
 def test_videos_are_matched_by_name_and_not_by_row(runs, tiny_records, tmp_path):

@@ -62,7 +62,7 @@ def config(**changes):
         name: changes.pop(name) for name in ("validation_fraction", "weights") if name in changes
     }
     return RunConfig(
-        "tiny",
+        changes.pop("name", "tiny"),
         CLASSES,
         ModelConfig(2, ClipConfig(3, 4, 32)),
         TrainingConfig(**{"validation_fraction": 0.2, **training}),

@@ -60,6 +60,28 @@ def test_another_configuration_is_refused_once_something_was_learned(tiny, tmp_p
         run.open_videos(tmp_path, tiny.config(), record_set)
 
 
+def test_a_run_goes_on_when_its_records_became_another_part_of_their_collection(tiny, tmp_path):
+    record_set = tiny.record_set(tiny.videos(range(10)))
+    before = tiny.config(name="ucf101")
+    tiny.write(tmp_path, before, run.draw_videos(record_set, before))
+    for name in ("ucf101 (2 of 101 classes, 40 of 13320 clips)", "ucf101"):
+        assert not run.differences(before, tiny.config(name=name))
+        run.open_videos(tmp_path, tiny.config(name=name), record_set)
+    with pytest.raises(UserError, match="name: ucf101 there, ucf11 now"):
+        run.open_videos(
+            tmp_path, tiny.config(name="ucf11 (2 of 11 classes, 40 of 1600 clips)"), record_set
+        )
+
+
+def test_the_classes_of_a_run_are_found_also_in_those_of_its_folds(tiny, tmp_path):
+    assert run.classes_of(tmp_path, tmp_path / "nowhere") == ()
+    record_set = tiny.record_set(tiny.videos(range(10)))
+    config = tiny.config()
+    tiny.write(tmp_path / "fold-1", config, run.draw_videos(record_set, config))
+    assert run.classes_of(tmp_path / "nowhere", tmp_path) == ("Bow", "Wave")
+    assert run.classes_of(tmp_path / "fold-1") == ("Bow", "Wave")
+
+
 def test_a_run_is_finished_when_its_newest_checkpoint_says_so(tmp_path):
     folder = tmp_path / run.CHECKPOINTS_FOLDER
     assert not run.is_finished(tmp_path)

@@ -25,6 +25,8 @@ class Video:
             of different classes are unrelated ("Basketball/g01"), shared where they are not.
         splits: official fold number as text -> "train" or "test"; empty if there are none.
         segment: the part of the file that is the video; None for all of it.
+        flow: of a clip of images, the folders of its ready-made x and y flow pictures, as
+            `preprocessing.video.flow_files` takes them; None if there are none.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Video:
     group: str
     splits: dict[str, str]
     segment: Segment | None = None
+    flow: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)

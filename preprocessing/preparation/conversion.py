@@ -13,10 +13,12 @@ import numpy as np
 
 from preprocessing import flow, records, video
 from preprocessing.errors import UserError
+from preprocessing.flow import given
 from preprocessing.settings import check, setting
 
 # Kinds of notes, as in `notes.jsonl`.
 FEWER_FRAMES, REPEATED_FRAMES = "fewer_frames", "repeated_frames"
+GIVEN_FLOW = "given_flow"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +34,9 @@ class Settings:
     jpeg_quality: int = setting(95, "[1, 100]")
     # Displacement in pixels at the ends of the 8-bit range.
     flow_bound: float = setting(flow.BOUND, "(0, 10000]")
-    # See `preprocessing.flow.Solver`.
-    flow_method: str = setting("opencv", flow.METHODS)
+    # See `preprocessing.flow.Solver`; `given` reads flow that is there (`preprocessing.flow.given`),
+    # whose pictures have the same `flow_bound`.
+    flow_method: str = setting("opencv", (*flow.METHODS, given.METHOD))
     # Of `opencv`.
     flow_quality: str = setting("reference", flow.QUALITIES)
 
@@ -68,6 +71,7 @@ def convert(
     frame_limit: int | None = None,
     solver: flow.Solver | None = None,
     segment: video.Segment | None = None,
+    given_flow: tuple[Path, Path] | None = None,
 ) -> Facts:
     """Fills `writer` with a video's frames and flow, holding only a few frames at a time.
 
@@ -80,11 +84,11 @@ def convert(
         frame_limit: stop after this many frames (None: all).
         solver: of the flow (None: the one of the settings, in this process).
         segment: the part of the file to convert (None: all of it).
+        given_flow: the folders of its ready-made flow, which `flow_method="given"` reads.
 
     Raises:
         VideoError: the video cannot be used.
     """
-    solver = solver or flow.Solver(settings.flow_method, settings.flow_quality)
     num_frames = 0
     notes: list[str] = []
     repeats = video.RepeatCounter()
@@ -94,6 +98,10 @@ def convert(
         return itertools.islice(decoded, frame_limit)
 
     resize = video.Resizer(settings.image_size, settings.resize, decode(lambda text: None))
+    ready: given.GivenFlow | None = None
+    if settings.flow_method == given.METHOD:
+        ready = given.GivenFlow(path, given_flow, settings.flow_bound, resize)
+    source = ready or solver or flow.Solver(settings.flow_method, settings.flow_quality)
 
     def gray_frames():
         nonlocal num_frames
@@ -113,7 +121,7 @@ def convert(
             yield gray
 
     motion = 0.0
-    for field in solver.fields(gray_frames(), waiting=lambda: report(0)):
+    for field in source.fields(gray_frames(), waiting=lambda: report(0)):
         planes = flow.encode(field, settings.flow_bound).transpose(2, 0, 1)  # h w xy -> xy h w
         writer.add_flow(records.encode_field(planes, settings.image_format, settings.jpeg_quality))
         motion += float(np.hypot(field[..., 0], field[..., 1]).mean())
@@ -127,5 +135,8 @@ def convert(
     if repeated := repeats.note(path):
         notes.append(repeated)
         doubt = doubt or REPEATED_FRAMES
+    if ready and ready.notes:
+        notes += ready.notes
+        doubt = doubt or GIVEN_FLOW
     note = "; ".join(notes)
     return Facts(num_frames, round(motion / (num_frames - 1), 4), note, doubt)

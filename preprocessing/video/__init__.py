@@ -14,6 +14,8 @@ from preprocessing.video.paths import (
     EXTENSIONS,
     IMAGE_EXTENSIONS,
     VideoError,
+    flow_files,
+    image_files,
     is_image,
     sha256,
 )
@@ -34,7 +36,9 @@ __all__ = [
     "VideoError",
     "Window",
     "cut",
+    "flow_files",
     "grayscale",
+    "image_files",
     "is_image",
     "probe",
     "read_frames",

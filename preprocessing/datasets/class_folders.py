@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from preprocessing.datasets import flow_folders
 from preprocessing.datasets.catalogue import Catalogue, Video, own_name
 from preprocessing.datasets.video_tree import VideoTree, existing_folder
 from preprocessing.errors import UserError
@@ -29,7 +30,8 @@ class _Row:
 def load(folder: Path) -> Catalogue:
     """Reads `FOLDER/<class>/<video>`; sub-folders without videos are no classes.
 
-    A clip may also be a folder of jpg or png frames. `VideoTree` decides what is taken and what is
+    A clip may also be a folder of jpg or png frames, with ready-made flow in it or in folders beside
+    (see `flow_folders`). `VideoTree` decides what is taken and what is
     left out. An optional `splits.csv` has the columns `video` (path from FOLDER) and any of
     `class`, `group`, `split` (train or test: official split "1"), `start` and `end`.
 
@@ -61,6 +63,8 @@ def load(folder: Path) -> Catalogue:
             f"{folder} has no videos in class folders: it needs {folder}/<class>/<video>, with"
             f" videos ending in {', '.join(EXTENSIONS)}{f' ({left_out})' if left_out else ''}"
         )
+    paired = flow_folders.pair(folder, files)
+    files = paired.videos
     _refuse_uncut(folder, files, rows)
     names = _unique_names(folder, [path for _, path in files])
     labelled = []
@@ -85,11 +89,13 @@ def load(folder: Path) -> Catalogue:
             group=group,
             splits={"1": row.split} if row.split else {},
             segment=row.segment,
+            flow=paired.flow.get(path),
         )
         for video_id, path, class_name, group, row in labelled
     )
     name = own_name("folder", folder.resolve().name)
-    return Catalogue(name, classes, videos, tree.report((_SPLITS_FILE, *at_top)))
+    left_out = tree.report((_SPLITS_FILE, *at_top)) + paired.left_out
+    return Catalogue(name, classes, videos, left_out)
 
 
 def _refuse_uncut(
@@ -135,7 +141,7 @@ def _one_group(folder: Path, class_folder: str, path: Path, rows: Sequence[_Row]
     Raises:
         UserError: they have several, or several splits: one recording would train and test.
     """
-    own = _group(path, folder / class_folder)
+    own = _group(path.relative_to(folder), class_folder or folder.name)
     groups = sorted({row.group or own for row in rows})
     splits = sorted({row.split for row in rows} - {""})
     for kind, several in (("groups", groups), ("splits", splits)):
@@ -148,13 +154,14 @@ def _one_group(folder: Path, class_folder: str, path: Path, rows: Sequence[_Row]
     return groups[0]
 
 
-def _group(path: Path, class_folder: Path) -> str:
+def _group(path: Path, class_name: str) -> str:
     """The folders between a class and its clip, or the group in the clip's name."""
-    between = path.parent.relative_to(class_folder)
-    if between.parts:
-        return between.as_posix()
+    above = path.parent.parts
+    between = above[above.index(class_name) + 1 :] if class_name in above else ()
+    if between:
+        return "/".join(between)
     match = _UCF_NAME.search(path.stem)
-    return f"{class_folder.name}/{match[1] if match else path.stem}"
+    return f"{class_name}/{match[1] if match else path.stem}"
 
 
 def _unique_names(folder: Path, paths: list[Path]) -> dict[Path, str]:

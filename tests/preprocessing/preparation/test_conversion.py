@@ -14,10 +14,10 @@ def _images(values):
     return [cv2.imdecode(np.frombuffer(v, np.uint8), cv2.IMREAD_UNCHANGED) for v in values]
 
 
-def _example(path, video_id, label, settings):
+def _example(path, video_id, label, settings, **given):
     """The serialised `tf.train.Example` of a video."""
     with records.ExampleWriter(video_id, label) as writer:
-        conversion.convert(path, writer, settings)
+        conversion.convert(path, writer, settings, **given)
         return writer.serialized()
 
 
@@ -103,6 +103,7 @@ def test_a_real_ucf101_file_has_141_frames_and_140_fields():
         ({"flow_bound": float("inf")}, "flow_bound=inf is not a number"),
         ({"image_size": "224"}, "image_size='224' is not a whole number"),
         ({"flow_method": "keras", "flow_quality": "fast"}, "flow_quality=fast is of"),
+        ({"flow_method": "given", "flow_quality": "fast"}, "flow_quality=fast is of"),
     ],
 )
 def test_impossible_settings_are_refused(setting, message):
@@ -125,3 +126,27 @@ def test_a_video_whose_frames_repeat_is_noted(tmp_path, write_video):
     assert facts[once].note == ""
     assert "repeat the one before" in facts[twice].note
     assert facts[twice].doubt == "repeated_frames"
+
+
+def test_given_flow_is_stored_in_pixels_of_the_stored_size(dense_flow):
+    path = dense_flow / "jump/a"
+    settings = conversion.Settings(image_size=32, image_format="png", flow_method="given")
+    feature = tf.train.Example.FromString(
+        _example(path, "a", 0, settings, given_flow=(path, path))
+    ).features.feature
+    planes = np.stack(_images(feature["flow"].bytes_list.value))
+    assert planes.shape == (3, 64, 32)
+    # 2 px of 64 columns are 1 px of 32, and -1 px of 48 rows are -0.67 px of 32.
+    assert (planes[:, 4:32] == flow.encode(np.float32(1))).all()
+    assert (planes[:, 36:] == flow.encode(np.float32(-2 / 3))).all()
+    computed = conversion.Settings(image_size=32, image_format="png")
+    others = tf.train.Example.FromString(_example(path, "a", 0, computed)).features.feature
+    assert feature["frames"] == others["frames"]
+    assert len(others["flow"].bytes_list.value) == 3
+
+
+def test_given_flow_that_is_not_there_is_no_reason_to_compute_it(dense_flow):
+    settings = conversion.Settings(image_size=32, flow_method="given")
+    with pytest.raises(video.VideoError, match="no flow pictures of x") as caught:
+        _example(dense_flow / "jump/a", "a", 0, settings)
+    assert caught.value.outcome == "no_flow"

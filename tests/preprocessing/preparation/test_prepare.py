@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -290,3 +291,50 @@ def test_a_segment_that_does_not_fit_its_video_fails_alone(recordings, tmp_path)
     assert "ends after 4.00 s, and the segment from 3 to 9 s" in beyond["reason"]
     assert (short["id"], short["outcome"]) == ("anna@2-2.01", "too_short")
     assert "anna.mp4 from 2 to 2.01 s has 1 frame, and flow needs two" in short["reason"]
+
+
+GIVEN = conversion.Settings(image_size=16, flow_method="given")
+
+
+def test_given_flow_is_told_in_the_metadata_and_missing_flow_by_name(dense_flow, tmp_path):
+    missing = dense_flow / "wave/b/flow_y_00002.png"
+    kept = missing.read_bytes()
+    missing.unlink()
+    prepared = _prepare(dense_flow, tmp_path / "records", GIVEN)
+    (failure,) = prepared.failures
+    assert failure["id"] == "b" and failure["outcome"] == "flow_count"
+    assert "4 frames, 3 x and 2 y flow pictures" in failure["reason"]
+    assert prepared.record_set.flow == {
+        **{"algorithm": "given", "method": "given", "quality": "reference"}
+    }
+    (video,) = prepared.record_set.videos
+    assert video.num_frames == 4
+    # 0.5 px of 16 columns in x, -0.33 px of 16 rows in y.
+    assert video.mean_motion == pytest.approx(np.hypot(0.5, 1 / 3), rel=0.05)
+
+    missing.write_bytes(kept)
+    again = _prepare(dense_flow, tmp_path / "records", GIVEN)
+    assert again.failures == () and again.converted == 1
+    assert again.record_set == records.load_record_set(tmp_path / "records")
+    assert _prepare(dense_flow, tmp_path / "records", GIVEN).converted == 0
+    with pytest.raises(UserError, match="with flow_method=given, now flow_method=opencv is asked"):
+        _prepare(dense_flow, tmp_path / "records")
+
+
+def test_the_digest_of_a_source_covers_the_flow_that_was_read(dense_flow, tmp_path):
+    def digests(name, settings):
+        record_set = _prepare(dense_flow, tmp_path / name, settings).record_set
+        return {video.id: video.source_sha256 for video in record_set.videos}
+
+    given, computed = digests("a", GIVEN), digests("b", SETTINGS)
+    assert given["a"] != computed["a"]
+    names = [f"{kind}_{k:05d}.png" for kind, n in (("img", 4), ("flow_x", 3), ("flow_y", 3))
+             for k in range(1, n + 1)]
+    shell = f"cd {dense_flow}/jump/a && sha256sum {' '.join(names)} | sha256sum"
+    printed = subprocess.run(shell, shell=True, capture_output=True, text=True, check=True).stdout
+    assert given["a"] == printed.split()[0]
+    path = dense_flow / "jump/a/flow_x_00001.png"
+    path.write_bytes((dense_flow / "jump/a/flow_y_00001.png").read_bytes())
+    assert digests("c", SETTINGS) == computed
+    changed = digests("d", GIVEN)
+    assert changed["a"] != given["a"] and changed["b"] == given["b"]

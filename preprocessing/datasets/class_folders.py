@@ -30,10 +30,10 @@ class _Row:
 def load(folder: Path) -> Catalogue:
     """Reads `FOLDER/<class>/<video>`; sub-folders without videos are no classes.
 
-    A clip may also be a folder of jpg or png frames, with ready-made flow in it or in folders beside
-    (see `flow_folders`). `VideoTree` decides what is taken and what is
-    left out. An optional `splits.csv` has the columns `video` (path from FOLDER) and any of
-    `class`, `group`, `split` (train or test: official split "1"), `start` and `end`.
+    A clip may also be a folder of jpg or png frames, with ready-made flow in it or beside it (see
+    `flow_folders`). `VideoTree` decides what is taken and what is left out. An optional
+    `splits.csv` has the columns `video` (path from FOLDER) and any of `class`, `group`, `split`
+    (train or test: official split "1"), `start` and `end`.
 
     A row with `start` and `end`, in seconds, is a video of its own: that part of the file. A file
     has any number of such rows, and lies anywhere in FOLDER; their class is the row's, or the
@@ -94,8 +94,8 @@ def load(folder: Path) -> Catalogue:
         for video_id, path, class_name, group, row in labelled
     )
     name = own_name("folder", folder.resolve().name)
-    left_out = tree.report((_SPLITS_FILE, *at_top)) + paired.left_out
-    return Catalogue(name, classes, videos, left_out)
+    report = tree.report((_SPLITS_FILE, *at_top)) + paired.left_out
+    return Catalogue(name, classes, videos, report)
 
 
 def _refuse_uncut(

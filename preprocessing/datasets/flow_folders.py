@@ -2,7 +2,7 @@
 
 | layout | frames | flow |
 |---|---|---|
-| dense_flow, denseflow | `CLASS/CLIP/img_00001.jpg` | `flow_x_00001.jpg`, `flow_y_00001.jpg` beside |
+| dense_flow | `CLASS/CLIP/img_00001.jpg` | `flow_x_00001.jpg`, `flow_y_00001.jpg` beside |
 | twostreamfusion | `jpegs_256/CLIP/` | `tvl1_flow/u/CLIP/`, `tvl1_flow/v/CLIP/` |
 | two trees | `rgb/CLASS/CLIP/` | `flow/CLASS/CLIP/` with both directions |
 
@@ -93,9 +93,9 @@ def _class_name(path: Path, rest: _Parts) -> str:
     """The class of the frames in `path`, which lie at `rest` in the tree of all frames."""
     if not rest:
         raise UserError(
-            f"{path} has its flow in folders beside it: put both into one folder as flow_x_00001.jpg"
-            " and flow_y_00001.jpg, or in trees of their own as frames/CLASS/CLIP, flow/u/CLASS/CLIP"
-            " and flow/v/CLASS/CLIP"
+            f"{path} has flow in folders beside it: put all into one folder, as flow_x_00001.jpg"
+            " and flow_y_00001.jpg, or into trees of their own, as frames/CLASS/CLIP,"
+            " flow/u/CLASS/CLIP and flow/v/CLASS/CLIP"
         )
     if len(rest) > 1:
         return rest[0]
@@ -127,10 +127,8 @@ def _layouts(folder: Path, folders: Mapping[_Parts, Path], kinds: _Kinds) -> lis
         for index, x, y in _flow_places(folder, parts, path, kinds):
             frames = _frames_beside(folders, parts, index, {x[-1], y[-1]}, kinds)
             if len(frames) > 1:
-                raise UserError(
-                    f"{path} is flow of {' and '.join('/'.join(place) for place in sorted(frames))}: leave"
-                    " one folder of frames"
-                )
+                names = " and ".join(sorted("/".join(place) for place in frames))
+                raise UserError(f"{path} is flow of {names}: leave one folder of frames")
             if frames:
                 layouts.append(_Layout(frames.pop(), x, y))
                 break

@@ -174,12 +174,11 @@ class GivenFlow:
         for pair in pairs.tolist():
             first, second = (self._small(frames[pair + offset]) for offset in (0, 1))
             errors += [_misfit(first, second, self._decoded(pair + drop)) for drop in (0, 1)]
-        drop_first = bool(errors[1] < errors[0])
-        name = self._files[0 if drop_first else -1][0].name
-        self._files = self._files[1:] if drop_first else self._files[:-1]
+        which = "first" if errors[1] < errors[0] else "last"
+        x_file, _ = self._files.pop(0 if which == "first" else -1)
         self.notes.append(
-            f"{self._path} has as many flow fields as frames: the {'first' if drop_first else 'last'}"
-            f" ({name}) is left out, by which the others fit the frames"
+            f"{self._path} has as many flow fields as frames: the {which} ({x_file.name}) is left"
+            " out, by which the others fit the frames"
         )
 
     def _decoded(self, index: int) -> np.ndarray:
@@ -196,7 +195,7 @@ _NEEDED = "flow_x_ and flow_y_ pictures beside the frames, or folders u and v of
 
 def _misfit(first: np.ndarray, second: np.ndarray, field: np.ndarray) -> float:
     """Mean difference between a gray frame and the next one, moved back along the flow."""
-    height, width = first.shape
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
-    moved = cv2.remap(second, grid + field, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    rows, columns = np.indices(first.shape, np.float32)
+    x, y = columns + field[..., 0], rows + field[..., 1]
+    moved = cv2.remap(second, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return float(np.abs(moved.astype(np.float32) - first).mean())

@@ -34,8 +34,8 @@ class Settings:
     jpeg_quality: int = setting(95, "[1, 100]")
     # Displacement in pixels at the ends of the 8-bit range.
     flow_bound: float = setting(flow.BOUND, "(0, 10000]")
-    # See `preprocessing.flow.Solver`; `given` reads flow that is there (`preprocessing.flow.given`),
-    # whose pictures have the same `flow_bound`.
+    # See `preprocessing.flow.Solver`; `given` reads flow that is there, in pictures of the same
+    # `flow_bound` (`preprocessing.flow.given`).
     flow_method: str = setting("opencv", (*flow.METHODS, given.METHOD))
     # Of `opencv`.
     flow_quality: str = setting("reference", flow.QUALITIES)

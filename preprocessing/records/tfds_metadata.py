@@ -48,7 +48,7 @@ def write(record_set: records.RecordSet):
                 ),
             )
         ],
-        description=f"{record_set.name}: frames and TV-L1 optical flow of whole videos.",
+        description=f"{record_set.name}: frames and optical flow of whole videos.",
         check_data=False,
     )
 

@@ -23,7 +23,8 @@ def resize(frame: np.ndarray, size: int, mode: str = "stretch") -> np.ndarray:
     Raises:
         UserError: there is no such mode.
     """
-    frame = scale(frame, *scaled_shape(*frame.shape[:2], size, mode))
+    height, width = frame.shape[:2]
+    frame = scale(frame, *scaled_shape(height, width, size, mode))
     top, left = (frame.shape[0] - size) // 2, (frame.shape[1] - size) // 2
     return np.ascontiguousarray(frame[top : top + size, left : left + size])
 

@@ -56,7 +56,9 @@ def test_ready_made_flow_is_told_where_it_is_read_and_where_it_is_not(catalogue,
         " computed\n"
     )
     line = told(catalogue, flow_method="given", flow_bound=15.0)
-    assert line.startswith("flow given for 1 of 3 videos: 0..255 is read as -15..15 pixels (--flow_")
+    assert line.startswith(
+        "flow given for 1 of 3 videos: 0..255 is read as -15..15 pixels (--flow_"
+    )
     assert line.count("\n") == 1
 
 

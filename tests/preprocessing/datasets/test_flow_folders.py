@@ -123,7 +123,7 @@ def test_classes_and_persons_that_are_called_like_directions_stay(tmp_path):
         (("jpegs_256/clip", "tvl1_flow/u/clip", "tvl1_flow/v/clip"), "of no known class: put"),
         (("flow/u/jump/a", "flow/v/jump/a"), "flow/u holds flow, and no folder beside it"),
         (("a/j/c", "b/j/c", "flow/u/j/c", "flow/v/j/c"), "is flow of a and b: leave one"),
-        (("jump/a/rgb", "jump/a/flow_x", "jump/a/flow_y"), "jump/a/rgb has its flow in folders"),
+        (("jump/a/rgb", "jump/a/flow_x", "jump/a/flow_y"), "jump/a/rgb has flow in folders"),
     ],
 )
 def test_what_cannot_be_put_together_is_refused(tmp_path, folders, message):

@@ -328,8 +328,11 @@ def test_the_digest_of_a_source_covers_the_flow_that_was_read(dense_flow, tmp_pa
 
     given, computed = digests("a", GIVEN), digests("b", SETTINGS)
     assert given["a"] != computed["a"]
-    names = [f"{kind}_{k:05d}.png" for kind, n in (("img", 4), ("flow_x", 3), ("flow_y", 3))
-             for k in range(1, n + 1)]
+    names = [
+        f"{kind}_{k:05d}.png"
+        for kind, n in (("img", 4), ("flow_x", 3), ("flow_y", 3))
+        for k in range(1, n + 1)
+    ]
     shell = f"cd {dense_flow}/jump/a && sha256sum {' '.join(names)} | sha256sum"
     printed = subprocess.run(shell, shell=True, capture_output=True, text=True, check=True).stdout
     assert given["a"] == printed.split()[0]

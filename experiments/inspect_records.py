@@ -28,7 +28,7 @@ def main(_):
     from preprocessing import files, records
     from preprocessing.records import summary
 
-    record_set = records.load_record_set(FLAGS.records)
+    record_set = records.load_record_set(FLAGS.records, every_class=True)
     figures = summary.summarise(record_set)
     video = summary.choose_video(record_set, figures, FLAGS.video)
     output.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from preprocessing.records import outcomes, verification
 
 _DIFFERENCES_FILE = "differences.txt"
 _SHOWN_DIFFERENCES = 20
+_SHOWN_NAMES = 3
 _OF_VERIFYING = ("verify", "workers", "time_limit")
 # (flag, whether its value is one beside which the others have no effect, those others).
 _INEFFECTIVE: tuple[tuple[str, Callable[[str], bool], list[str]], ...] = (
@@ -73,7 +74,7 @@ def verify(folder: Path, workers: int, time_limit: float):
     Raises:
         UserError: something is damaged.
     """
-    record_set = records.load_record_set(folder)
+    record_set = records.load_record_set(folder, every_class=True)
     with _bar(" videos", len(record_set.videos)) as bar:
         faults = verification.verify(record_set, workers, time_limit, bar.update)
     _show_faults(record_set, faults)
@@ -172,6 +173,15 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
         f"{folder}: {counts['videos']} videos, {counts['frames']} frames,"
         f" {failed} failed ({state}), SHA-256 {prepared.record_set.sha256 or 'unknown'}"
     )
+    if empty := prepared.record_set.empty_classes():
+        print(
+            f"{len(empty)} of {len(prepared.record_set.classes)} classes have no video in the"
+            f" records and will be no classes of a network: {_some(empty)}"
+        )
+    copies = [row for row in prepared.notes if row["outcome"] == prepare.COPY]
+    if copies:
+        pairs = _some([f"{row['id']} {row['reason']}" for row in copies])
+        print(f"{len(copies)} copies in another class, group or part: {pairs}")
     if notes := len(prepared.notes):
         print(
             f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"
@@ -184,6 +194,10 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
             f" The records hold the others; {folder / outcomes.FAILURES_FILE} lists all. Repair"
             f" them and run the same command again, or set --allow_failures={failed}"
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN_NAMES]) + ", ..." * (len(names) > _SHOWN_NAMES)
 
 
 def _bar(unit: str, total: int) -> tqdm:

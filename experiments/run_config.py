@@ -101,6 +101,11 @@ def make_run_config(config, record_set) -> RunConfig:
             raise UserError(
                 f"the configuration's {name}={values[name]!r} is not a group of settings"
             )
+    if len(record_set.classes) < 2:
+        raise UserError(
+            f"{record_set.folder} has videos of one class, {record_set.classes[0]}, which leaves"
+            " nothing to tell apart: prepare two or more"
+        )
     model = {**values.pop("model"), "num_classes": len(record_set.classes)}
     if model.get("streams") == AUTO:
         model["streams"] = "both"

@@ -61,6 +61,10 @@ def text(value: object) -> str | None:
     return None if isinstance(value, str) else "a text"
 
 
+def true_or_false(value: object) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
 def digest(value: object) -> str | None:
     valid = isinstance(value, str) and re.fullmatch("([0-9a-f]{64})?", value)
     return None if valid else "64 hexadecimal digits, or an empty text"

@@ -1,7 +1,7 @@
 """Which videos train and which test: three protocols, and how much a split leaks.
 
-Videos are anything with `id`, `class_name`, `group` and `splits`: a catalogue's `Video` or a record
-set's `RecordedVideo`.
+Videos are anything with `id`, `class_name`, `group`, `ungrouped` and `splits`: a catalogue's
+`Video` or a record set's `RecordedVideo`, which has `source_sha256` too.
 """
 
 import dataclasses
@@ -14,6 +14,12 @@ from preprocessing.errors import UserError
 
 PROTOCOLS = ("official", "group", "paper")
 TEST_FRACTION = 0.3  # of the videos, as Ou & Sun 2019 divide them
+# The sides of a split, as lists and folders call them.
+SIDES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 ROUNDING = 1e-6  # numbers of videos as near as this count as equal
 
 
@@ -36,7 +42,7 @@ def assign(
         test_fraction: of each class's videos, or of all, where they are drawn.
 
     Returns:
-        video id -> `train` or `test`.
+        video id -> `train` or `test`; or `val`, where an official list has a validation part.
 
     Raises:
         UserError: the protocol is unknown, there is no such official list, or there are too few
@@ -85,13 +91,47 @@ def group_folds(videos: Iterable, parts: int, seed: int = 0) -> dict[str, int]:
 
 
 def leak(videos: Iterable, assignment: Mapping[str, str]) -> float:
-    """Fraction of test clips with a clip of the same class and group in training.
+    """Fraction of test clips with a sibling or a copy in training or validation.
 
-    Such siblings were cut from one video: recognising them is not recognising the action.
+    Siblings are of one group, in whichever class: they were cut from one video or show one person
+    or place, and recognising that is not recognising the action. Copies have the same file.
     """
-    trained = {_key(video) for video in videos if assignment.get(video.id) == "train"}
-    tested = [_key(video) for video in videos if assignment.get(video.id) == "test"]
-    return sum(key in trained for key in tested) / len(tested) if tested else 0.0
+    tested, trained = _tested(videos, assignment), set()
+    for video in videos:
+        if assignment.get(video.id) in ("train", "val"):
+            trained |= {("group", video.group), ("file", _digest(video))}
+    trained.discard(("file", ""))
+    siblings = sum(
+        ("group", video.group) in trained or ("file", _digest(video)) in trained for video in tested
+    )
+    return siblings / len(tested) if tested else 0.0
+
+
+def ungrouped(videos: Iterable, assignment: Mapping[str, str]) -> int:
+    """Number of test clips that are their own group, for want of a known one: see `leak_text`."""
+    return sum(video.ungrouped for video in _tested(videos, assignment))
+
+
+def leak_text(leak: float, ungrouped: int, tested: int) -> str:
+    """A leak in words, which says where it cannot be known.
+
+    Args:
+        leak: see `leak`.
+        ungrouped: see `ungrouped`.
+        tested: number of test clips.
+    """
+    if ungrouped == tested and ungrouped and not leak:
+        return "unknown: every video is its own group"
+    more = f" or more: {ungrouped} of {tested} test videos are of no known group"
+    return f"{100 * leak:.1f} %" + more * bool(ungrouped)
+
+
+def _tested(videos: Iterable, assignment: Mapping[str, str]) -> list:
+    return [video for video in videos if assignment.get(video.id) == "test"]
+
+
+def _digest(video) -> str:
+    return getattr(video, "source_sha256", "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +141,8 @@ class Division:
     Attributes:
         protocol: its name, with the fold where the data set has several official lists.
         train, test: number of videos on either side.
-        leak: see `leak`.
+        leak, ungrouped: see the functions.
+        val: number of videos of an official validation part.
         impossible: why the protocol cannot divide these videos; empty where it can.
     """
 
@@ -109,6 +150,8 @@ class Division:
     train: int = 0
     test: int = 0
     leak: float = 0.0
+    ungrouped: int = 0
+    val: int = 0
     impossible: str = ""
 
 
@@ -129,9 +172,16 @@ def divisions(videos: Iterable, seed: int = 0) -> list[Division]:
         except UserError as error:
             divided.append(Division(name, impossible=str(error)))
             continue
-        sides = list(assignment.values())
+        counts = Counter(assignment.values())
         divided.append(
-            Division(name, sides.count("train"), sides.count("test"), leak(videos, assignment))
+            Division(
+                name,
+                counts["train"],
+                counts["test"],
+                leak(videos, assignment),
+                ungrouped(videos, assignment),
+                counts["val"],
+            )
         )
     return divided
 
@@ -171,13 +221,11 @@ def table(divided: Iterable[Division]) -> list[str]:
     """Divisions as lines for the terminal."""
     lines = ["protocol     train    test     leak  (test clips with a sibling in training)"]
     for one in divided:
-        figures = one.impossible or f"{one.train:>7} {one.test:>7} {100 * one.leak:>7.1f} %"
-        lines.append(f"{one.protocol:<10} {figures}")
+        words = leak_text(one.leak, one.ungrouped, one.test)
+        figures = one.impossible or f"{one.train:>7} {one.test:>7} {words:>9}"
+        more = f"  ({one.val} more for validation)" if one.val else ""
+        lines.append(f"{one.protocol:<10} {figures}{more}")
     return lines
-
-
-def _key(video) -> tuple[str, str]:
-    return video.class_name, video.group
 
 
 def _official(videos, fold: str) -> dict[str, str]:

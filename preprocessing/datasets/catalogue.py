@@ -23,8 +23,9 @@ class Video:
         group: clips of one group were cut from one source or share one look, so no protocol
             that claims to test generalisation may divide a group. Unique per class where groups
             of different classes are unrelated ("Basketball/g01"), shared where they are not.
-        splits: official fold number as text -> "train" or "test"; empty if there are none.
+        splits: official fold number as text -> "train", "val" or "test"; empty if there are none.
         segment: the part of the file that is the video; None for all of it.
+        ungrouped: whether the group is the video alone because nothing says what it belongs to.
         flow: of a clip of images, the folders of its ready-made x and y flow pictures, as
             `preprocessing.video.flow_files` takes them; None if there are none.
     """
@@ -36,6 +37,7 @@ class Video:
     group: str
     splits: dict[str, str]
     segment: Segment | None = None
+    ungrouped: bool = False
     flow: tuple[Path, Path] | None = None
 
 

@@ -1,43 +1,38 @@
 """Anyone's own videos: a folder with a sub-folder for each class, or long ones cut by times."""
 
 import collections
-import csv
+import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from preprocessing.datasets import flow_folders
+from preprocessing.datasets import flow_folders, splits_file
 from preprocessing.datasets.catalogue import Catalogue, Video, own_name
+from preprocessing.datasets.folder_layout import Place
+from preprocessing.datasets.lists import path_key
+from preprocessing.datasets.splits_file import Line
 from preprocessing.datasets.video_tree import VideoTree, existing_folder
 from preprocessing.errors import UserError
-from preprocessing.video import EXTENSIONS, Segment
+from preprocessing.video import EXTENSIONS, Segment, is_image
 
-_SPLITS_FILE = "splits.csv"
+_PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
 _UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A line of `splits.csv`; empty texts where it says nothing."""
-
-    class_name: str = ""
-    group: str = ""
-    split: str = ""
-    segment: Segment | None = None
 
 
 def load(folder: Path) -> Catalogue:
     """Reads `FOLDER/<class>/<video>`; sub-folders without videos are no classes.
 
     A clip may also be a folder of jpg or png frames, with ready-made flow in it or beside it (see
-    `flow_folders`). `VideoTree` decides what is taken and what is left out. An optional
-    `splits.csv` has the columns `video` (path from FOLDER) and any of `class`, `group`, `split`
-    (train or test: official split "1"), `start` and `end`.
+    `flow_folders`). `VideoTree` decides what is taken and what is left out. Class folders may lie in folders of the sides of a split, or hold such folders (see
+    `folder_layout.places`): official split "1".
+
+    An optional `splits.csv` has the columns `video` (path from FOLDER) and any of `class`, `group`,
+    `split` (train, val or test: official split "1"), `start` and `end`. Its class goes before the
+    folder's, and a video that has one may lie in FOLDER itself.
 
     A row with `start` and `end`, in seconds, is a video of its own: that part of the file. A file
-    has any number of such rows, and lies anywhere in FOLDER; their class is the row's, or the
-    folder's where the row has none. Such a video is called `<file>@<start>-<end>`; for a file whose
+    has any number of such rows. Such a video is called `<file>@<start>-<end>`; for a file whose
     name is not unique, `<file>` is its path with `__` for `/`.
 
     The group of a video is the first that there is of: its group in `splits.csv`; the folders
@@ -52,116 +47,227 @@ def load(folder: Path) -> Catalogue:
     """
     folder = Path(folder)
     tree = VideoTree(existing_folder(folder))
-    files = [(name, path) for name, paths in tree.class_folders().items() for path in paths]
-    rows = _read_splits(folder)
-    top_files = {path.name for path in tree.left_out if path.parent == folder}
-    at_top = [name for name, listed in rows.items() if listed[0].segment and name in top_files]
-    files += [("", folder / name) for name in at_top]
-    if not files:
-        left_out = "; ".join(tree.report())
+    tops = tree.class_folders()
+    table = splits_file.find(folder)
+    lines = splits_file.read(table) if table else {}
+    paired = flow_folders.pair(folder, [path for paths in tops.values() for path in paths])
+    places = paired.places
+    at_top = [path for path in _left_at_top(tree, tops) if path_key(path.name) in lines]
+    places += [Place(path) for path in at_top]
+    tree.left_out = [path for path in tree.left_out if not {path, path.parent} & {table, *at_top}]
+    flow_places = [Place(path) for path in paired.apart]
+    notes = [*tree.report(), *_without_videos(tree, tops, [*places, *flow_places])]
+    notes += paired.left_out
+    if not places:
+        packed = [path.name for path in tree.left_out if path.suffix.lower() in _PACKED]
         raise UserError(
             f"{folder} has no videos in class folders: it needs {folder}/<class>/<video>, with"
-            f" videos ending in {', '.join(EXTENSIONS)}{f' ({left_out})' if left_out else ''}"
+            f" videos ending in {', '.join(EXTENSIONS)}"
+            + f" ({'; '.join(notes)})" * bool(notes)
+            + f": unpack {', '.join(packed[:3])} first" * bool(packed)
         )
-    paired = flow_folders.pair(folder, files)
-    files = paired.videos
-    _refuse_uncut(folder, files, rows)
-    names = _unique_names(folder, [path for _, path in files])
-    labelled = []
-    for class_folder, path in files:
-        listed = rows.pop(path.relative_to(folder).as_posix(), [_Row()])
-        group = _one_group(folder, class_folder, path, listed)
-        for row in listed:
-            class_name = _class_of(folder, class_folder, path, row)
-            labelled.append((_video_id(names[path], row.segment), path, class_name, group, row))
-    if rows:
-        raise UserError(
-            f"{folder / _SPLITS_FILE} lists {len(rows)} videos that are not there, such as"
-            f" {min(rows)}: copy them or remove their lines"
-        )
-    classes = tuple(sorted({class_name for _, _, class_name, *_ in labelled}))
+    listed = _lines_of(folder, places, lines)
+    _refuse_uncut(folder, places, listed)
+    names = _unique_names(folder, [place.path for place in places])
+    found = []
+    for place in places:
+        its = listed[place.path]
+        group, ungrouped = _one_group(folder, place, its)
+        found += [(place, line, group, ungrouped) for line in its]
+    class_names = _class_names(folder, [(place, line) for place, line, *_ in found])
+    classes = tuple(sorted(set(class_names)))
     videos = tuple(
         Video(
-            id=video_id,
-            path=path,
+            id=_video_id(names[place.path], line.segment),
+            path=place.path,
             label=classes.index(class_name),
             class_name=class_name,
             group=group,
-            splits={"1": row.split} if row.split else {},
-            segment=row.segment,
-            flow=paired.flow.get(path),
+            splits={"1": side} if (side := line.split or place.side) else {},
+            segment=line.segment,
+            ungrouped=ungrouped and not line.segment,
+            flow=paired.flow.get(place.path),
         )
-        for video_id, path, class_name, group, row in labelled
+        for (place, line, group, ungrouped), class_name in zip(found, class_names, strict=True)
     )
-    name = own_name("folder", folder.resolve().name)
-    report = tree.report((_SPLITS_FILE, *at_top)) + paired.left_out
-    return Catalogue(name, classes, videos, report)
-
-
-def _refuse_uncut(
-    folder: Path, files: Sequence[tuple[str, Path]], rows: Mapping[str, Sequence[_Row]]
-):
-    """Refuses a file beside recordings of other classes, whose folder hardly names its class."""
-    listed = [
-        (name, rows.get(path.relative_to(folder).as_posix(), ()), path) for name, path in files
+    if any(place.side for place in places):
+        sides = collections.Counter(video.splits["1"] for video in videos if video.splits)
+        counted = ", ".join(f"{sides[side]} {side}" for side in ("train", "val", "test"))
+        notes.append(f"folders name the official split: {counted} videos")
+    moved = [
+        video.id
+        for (place, line, *_), video in zip(found, videos, strict=True)
+        if not line.segment and place.class_folder not in ("", video.class_name)
     ]
-    recordings = {
-        name
-        for name, its, _ in listed
-        for row in its
-        if row.segment and row.class_name not in ("", name)
-    }
-    for name, its, path in listed:
-        if name in recordings and not its:
-            raise UserError(
-                f"{folder / _SPLITS_FILE} cuts recordings in {folder / name} into other classes and"
-                f" has no line for {path.relative_to(folder).as_posix()}: add its lines, or move it"
-            )
-
-
-def _class_of(folder: Path, class_folder: str, path: Path, row: _Row) -> str:
-    if row.segment:
-        if not (row.class_name or class_folder):
-            raise UserError(
-                f"{folder / _SPLITS_FILE} gives no class for {path.name} from"
-                f" {row.segment.start:g} to {row.segment.end:g} s: fill in the column class"
-            )
-        return row.class_name or class_folder
-    if row.class_name not in ("", class_folder):
-        raise UserError(
-            f"{folder / _SPLITS_FILE} puts {path.relative_to(folder).as_posix()} into class"
-            f" {row.class_name}, its folder into {class_folder}: correct one of them"
+    if moved:
+        notes.append(
+            f"{splits_file.NAME} puts {len(moved)} videos into another class than their folder"
+            f" ({moved[0]}{', ...' * (len(moved) > 1)})"
         )
-    return class_folder
+    name = own_name("folder", folder.resolve().name)
+    return Catalogue(name, classes, videos, tuple(notes))
 
 
-def _one_group(folder: Path, class_folder: str, path: Path, rows: Sequence[_Row]) -> str:
-    """The group of all rows of one file.
+def _left_at_top(tree: VideoTree, tops: Mapping[str, Sequence[Path]]) -> list[Path]:
+    """Files in the root, and folders of images there that are in no class folder."""
+    files = [path for path in tree.left_out if path.parent == tree.root]
+    images = {path.parent for path in tree.left_out if is_image(path)}
+    return files + [
+        tree.root / name for name in tops if not tops[name] and tree.root / name in images
+    ]
+
+
+def _without_videos(
+    tree: VideoTree, tops: Mapping[str, Sequence[Path]], places: Sequence[Place]
+) -> list[str]:
+    """A line for each kind of folder that would be a class and has no video."""
+    folders = []
+    for name in tops:
+        its = [place for place in places if tree.root / name in place.path.parents]
+        is_side = any(place.side and place.class_folder != name for place in its)
+        inside = sorted((tree.root / name).iterdir()) if is_side else [tree.root / name]
+        folders += [path for path in inside if path.is_dir() and not path.name.startswith(".")]
+    used = {path for place in places for path in (place.path, *place.path.parents)}
+    kinds = collections.defaultdict(list)
+    for folder in folders:
+        if folder in used or folder in tree.skipped:
+            continue
+        left = (*tree.left_out, *tree.repeated, *tree.skipped)
+        held = [path for path in left if folder in path.parents]
+        if any(path.parent == folder and is_image(path) for path in held):
+            kinds["folders of loose images, which need a folder for each video"].append(folder)
+        else:
+            kinds["folders without a video" if held else "empty folders"].append(folder)
+    return [f"no class: {tree.line(kind, some)}" for kind, some in kinds.items()]
+
+
+def _lines_of(
+    folder: Path, places: Sequence[Place], lines: Mapping[str, list[Line]]
+) -> dict[Path, list[Line]]:
+    """The lines of each video in `splits.csv`; an empty one where it has none.
+
+    Raises:
+        UserError: two videos cannot be told apart, a line has no video, or images have times.
+    """
+    paths: dict[str, Path] = {}
+    for place in places:
+        key = path_key(place.path.relative_to(folder).as_posix())
+        if (other := paths.setdefault(key, place.path)) != place.path:
+            raise UserError(
+                f"{other} and {place.path} differ only in how their letters or blanks are coded:"
+                " remove the copy, or rename one"
+            )
+    if missing := sorted(set(lines) - set(paths)):
+        near = difflib.get_close_matches(missing[0], paths, 1)
+        raise UserError(
+            f"{folder / splits_file.NAME} lists {len(missing)} videos that are not there, such as"
+            f" {missing[0]}: copy them or remove their lines"
+            + "".join(f" (did you mean {name}?)" for name in near)
+        )
+    for key, its in lines.items():
+        if its[0].segment and paths[key].is_dir():
+            raise UserError(
+                f"{its[0].where}: {paths[key]} is a folder of images, which have no times"
+            )
+    return {path: lines.get(key, [Line()]) for key, path in paths.items()}
+
+
+def _refuse_uncut(folder: Path, places: Sequence[Place], listed: Mapping[Path, Sequence[Line]]):
+    """Refuses a file beside recordings of other classes, whose folder hardly names its class."""
+    recordings = {
+        place.class_folder
+        for place in places
+        for line in listed[place.path]
+        if line.segment and line.class_name not in ("", place.class_folder)
+    }
+    for place in places:
+        if place.class_folder in recordings and not listed[place.path][0].where:
+            raise UserError(
+                f"{folder / splits_file.NAME} cuts recordings in {folder / place.class_folder} into"
+                f" other classes and has no line for {place.path.relative_to(folder).as_posix()}:"
+                " add its lines, or move it"
+            )
+
+
+def _class_names(folder: Path, found: Sequence[tuple[Place, Line]]) -> list[str]:
+    """The class of each video: that of its line, or of its folder.
+
+    Raises:
+        UserError: a video has none, or two classes differ only in capitals though a list or the
+            folders of a split mean one.
+    """
+    spelled = {_composed(place.class_folder): place.class_folder for place, _ in found}
+    names = []
+    for place, line in found:
+        name = spelled.get(_composed(line.class_name), line.class_name) or place.class_folder
+        if not name:
+            at = place.path.relative_to(folder).as_posix()
+            times = (
+                f" from {line.segment.start:g} to {line.segment.end:g} s" if line.segment else ""
+            )
+            raise UserError(
+                f"{folder / splits_file.NAME} gives no class for {at}{times}: fill in the column"
+                " class"
+                if line.where
+                else f"{folder / at} is in no class folder: move it into one, or give its class in"
+                f" {folder / splits_file.NAME}"
+            )
+        names.append(name)
+    meant = {
+        name
+        for (place, line), name in zip(found, names, strict=True)
+        if line.class_name or place.side
+    }
+    of_letters: dict[str, str] = {}
+    for name in sorted(set(names)):
+        other = of_letters.setdefault(name.casefold(), name)
+        if other != name and {other, name} & meant:
+            raise UserError(
+                f"{folder} has classes {other} and {name}, which differ only in capitals: call"
+                " them alike"
+            )
+    return names
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _one_group(folder: Path, place: Place, lines: Sequence[Line]) -> tuple[str, bool]:
+    """(the group of all lines of one file, whether it is the file itself).
 
     Raises:
         UserError: they have several, or several splits: one recording would train and test.
     """
-    own = _group(path.relative_to(folder), class_folder or folder.name)
-    groups = sorted({row.group or own for row in rows})
-    splits = sorted({row.split for row in rows} - {""})
+    own, ungrouped = _group(folder, place)
+    path = place.path.relative_to(folder).as_posix()
+    groups = sorted({line.group or own for line in lines})
+    splits = sorted({line.split or place.side for line in lines} - {""})
     for kind, several in (("groups", groups), ("splits", splits)):
         if len(several) > 1:
             raise UserError(
-                f"{folder / _SPLITS_FILE} puts segments of {path.relative_to(folder).as_posix()}"
-                f" into the {kind} {', '.join(several)}: parts of one recording look alike, so"
-                " they must stay together; give all its lines the same"
+                f"{folder / splits_file.NAME} puts segments of {path} into the {kind}"
+                f" {', '.join(several)}: parts of one recording look alike, so they must stay"
+                " together; give all its lines the same"
             )
-    return groups[0]
+    if place.side and splits != [place.side]:
+        raise UserError(
+            f"{lines[0].where} puts {path} into {splits[0]}, its folder into {place.side}: correct"
+            " one of them"
+        )
+    return groups[0], ungrouped and not any(line.group for line in lines)
 
 
-def _group(path: Path, class_name: str) -> str:
-    """The folders between a class and its clip, or the group in the clip's name."""
-    above = path.parent.parts
-    between = above[above.index(class_name) + 1 :] if class_name in above else ()
-    if between:
-        return "/".join(between)
-    match = _UCF_NAME.search(path.stem)
-    return f"{class_name}/{match[1] if match else path.stem}"
+def _group(folder: Path, place: Place) -> tuple[str, bool]:
+    """(the group that folders or the clip's name give, False), or (the clip itself, True)."""
+    if place.group:
+        return place.group, False
+    class_folder = place.class_folder or folder.name
+    if match := _UCF_NAME.search(place.path.stem):
+        return f"{class_folder}/{match[1]}", False
+    if place.side:  # a name may come again on another side
+        return place.path.with_suffix("").relative_to(folder).as_posix(), True
+    return f"{class_folder}/{place.path.stem}", True
 
 
 def _unique_names(folder: Path, paths: list[Path]) -> dict[Path, str]:
@@ -175,62 +281,3 @@ def _unique_names(folder: Path, paths: list[Path]) -> dict[Path, str]:
 
 def _video_id(name: str, segment: Segment | None) -> str:
     return f"{name.replace('/', '__')}@{segment.name}" if segment else name
-
-
-def _read_splits(folder: Path) -> dict[str, list[_Row]]:
-    """Path from the folder -> its rows of splits.csv, empty if there is none."""
-    path = folder / _SPLITS_FILE
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if "video" not in (reader.fieldnames or ()):
-            raise UserError(
-                f"{path} has columns {', '.join(reader.fieldnames or ())}: it needs `video` and any"
-                " of `class`, `group`, `split`, `start` and `end`"
-            )
-        rows: dict[str, list[_Row]] = collections.defaultdict(list)
-        for name, row in _parsed_rows(path, reader):
-            others = {other.segment for other in rows[name]}
-            if row.segment in others:
-                times = (
-                    f" from {row.segment.start:g} to {row.segment.end:g} s" if row.segment else ""
-                )
-                raise UserError(f"{path} lists {name}{times} twice: remove one line")
-            if others and (row.segment is None or None in others):
-                raise UserError(
-                    f"{path} lists {name} as a whole and from a start to an end: remove the line"
-                    " without times, or give it some"
-                )
-            rows[name].append(row)
-    return dict(rows)
-
-
-def _parsed_rows(path: Path, reader: csv.DictReader) -> Iterator[tuple[str, _Row]]:
-    for values in reader:
-        where = f"{path} line {reader.line_num}"
-        row = {name: value or "" for name, value in values.items() if name}
-        split = row.get("split", "")
-        if split not in ("", "train", "test"):
-            raise UserError(f"{where} has split {split!r}: it is train, test or empty")
-        segment = _segment(where, path.parent / row["video"], row)
-        yield row["video"], _Row(row.get("class", ""), row.get("group", ""), split, segment)
-
-
-def _segment(where: str, video: Path, row: dict[str, str]) -> Segment | None:
-    start, end = (row.get(name, "").strip() for name in ("start", "end"))
-    if not (start or end):
-        return None
-    try:
-        times = float(start), float(end)
-    except ValueError as error:
-        raise UserError(
-            f"{where} has start {start!r} and end {end!r}: both are numbers, in seconds, or empty"
-        ) from error
-    try:
-        segment = Segment(*times)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from error
-    if video.is_dir():
-        raise UserError(f"{where}: {video} is a folder of images, which have no times")
-    return segment

@@ -9,6 +9,7 @@
 Which folder holds the frames is found by its clips, not by its name.
 """
 
+import collections
 import dataclasses
 import functools
 import re
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from preprocessing import video
+from preprocessing.datasets import folder_layout
+from preprocessing.datasets.folder_layout import Place
 from preprocessing.errors import UserError
 from preprocessing.video import images, series
 
@@ -29,13 +32,15 @@ class Paired:
     """Videos, and the ready-made flow of some.
 
     Attributes:
-        videos: (class, path), in their order; folders of flow alone are none.
-        flow: path -> its flow, as in `preprocessing.datasets.catalogue.Video`.
-        left_out: a line for flow without frames.
+        places: of the videos, in their order.
+        flow: path of a video -> its flow, as in `preprocessing.datasets.catalogue.Video`.
+        apart: folders of flow alone, which are no videos.
+        left_out: a line for those of them that belong to no frames.
     """
 
-    videos: list[tuple[str, Path]]
+    places: list[Place]
     flow: dict[Path, tuple[Path, Path]]
+    apart: list[Path]
     left_out: tuple[str, ...]
 
 
@@ -48,64 +53,64 @@ class _Layout:
     y: _Parts
 
 
-def pair(folder: Path, found: Iterable[tuple[str, Path]]) -> Paired:
+def pair(root: Path, paths: Iterable[Path]) -> Paired:
     """Puts frames and their flow together.
 
     Args:
-        folder: the source.
-        found: (name of the folder in it, path) of each video as `VideoTree` finds them.
+        root: the source.
+        paths: of the videos in it, as `VideoTree` finds them.
 
     Raises:
         UserError: all flow is without frames, or beside several folders of them, or inside the
-            folder of a clip, or a clip's class is not known.
+            folder of a clip; or as `folder_layout.places`.
     """
-    found = list(found)
-    folders = {path.relative_to(folder).parts: path for _, path in found if path.is_dir()}
+    parts_of = {path: path.relative_to(root).parts for path in paths}
+    folders = {parts: path for path, parts in parts_of.items() if path.is_dir()}
     kinds = functools.cache(_kinds)
-    layouts = _layouts(folder, folders, kinds)
-    videos: list[tuple[str, Path]] = []
+    layouts = _layouts(root, folders, kinds)
     flow: dict[Path, tuple[Path, Path]] = {}
-    alone = []
-    for class_name, path in found:
-        parts = path.relative_to(folder).parts
+    trees = collections.defaultdict(list)  # root of frames -> its videos
+    apart = []
+    for path, parts in parts_of.items():
         layout = next((some for some in layouts if _is_below(parts, some.frames)), None)
         if parts in folders and layout:
             rest = parts[len(layout.frames) :]
-            flow[path] = folder.joinpath(*layout.x, *rest), folder.joinpath(*layout.y, *rest)
-            videos.append((_class_name(path, rest), path))
+            _check_inside(path, rest)
+            flow[path] = root.joinpath(*layout.x, *rest), root.joinpath(*layout.y, *rest)
+            trees[root.joinpath(*layout.frames)].append(path)
         elif any(_is_below(parts, some.x) or _is_below(parts, some.y) for some in layouts):
-            alone.append(path)
+            apart.append(path)
         else:
-            videos.append((class_name, path))
+            trees[root].append(path)
             if parts in folders and kinds(path) & {"x", "y"}:
                 flow[path] = path, path
-    alone = sorted(set(alone) - {path for places in flow.values() for path in places})
+    places = {
+        place.path: place
+        for tree, its in trees.items()
+        for place in folder_layout.places(tree, its)
+    }
+    for path, place in places.items():
+        if not place.class_folder and (match := _UCF_NAME.fullmatch(path.name)):
+            places[path] = dataclasses.replace(place, class_folder=match["class_name"])
+    used = {path for folders_of in flow.values() for path in folders_of}
+    alone = [path for path in apart if path not in used]
     line = f"left out: {len(alone)} folders of flow without frames of their own"
-    left_out = (f"{line} ({alone[0].relative_to(folder)})",) if alone else ()
-    return Paired(videos, flow, left_out)
+    left_out = (f"{line} ({alone[0].relative_to(root)})",) if alone else ()
+    return Paired([places[path] for path in parts_of if path in places], flow, apart, left_out)
 
 
 def _is_below(parts: _Parts, folder: _Parts) -> bool:
     return parts[: len(folder)] == folder
 
 
-def _class_name(path: Path, rest: _Parts) -> str:
-    """The class of the frames in `path`, which lie at `rest` in the tree of all frames."""
+def _check_inside(path: Path, rest: _Parts):
+    """Refuses flow beside the frames inside the folder of a clip."""
     if not rest:
         raise UserError(
             f"{path} has flow in folders beside it: put all into one folder, as flow_x_00001.jpg"
             " and flow_y_00001.jpg, or into trees of their own, as frames/CLASS/CLIP,"
             " flow/u/CLASS/CLIP and flow/v/CLASS/CLIP"
         )
-    if len(rest) > 1:
-        return rest[0]
-    if match := _UCF_NAME.fullmatch(rest[0]):
-        return match["class_name"]
-    raise UserError(
-        f"{path} is of no known class: put clips into class folders, as"
-        f" {path.parent / 'CLASS' / path.name} and the same for the flow, or call them"
-        " v_CLASS_gNN_cNN as UCF101 does"
-    )
 
 
 def _kinds(path: Path) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from preprocessing.datasets import (
     archives,
     class_folders,
+    folder_layout,
     published_totals,
     tfds_video,
     ucf11,
@@ -47,8 +48,9 @@ def load(
         seed, groups, clips_per_group, workers: for `synthetic`, see `dataset.write_dataset`.
 
     Raises:
-        UserError: the source is unknown, its folder is missing or holds no videos, an archive
-            cannot be unpacked, or two videos have one id.
+        UserError: the source is unknown, its folder is missing or holds no videos, a `folder` has
+            one class or data sets in place of classes, an archive cannot be unpacked, or two
+            videos have one id.
     """
     kind, _, place = source.partition(":")
     if kind == "synthetic" and not place:
@@ -69,6 +71,8 @@ def load(
     load_folder, published = _ON_DISK[kind]
     root = archives.unpacked(Path(place).expanduser(), published)
     catalogue = load_folder(root)
+    if kind == "folder":
+        folder_layout.check(root, catalogue)
     return Source(catalogue, tuple(published_totals.differences(catalogue, root)))
 
 

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from preprocessing import files
 from preprocessing.datasets.catalogue import Catalogue, Video, own_name
 from preprocessing.errors import UserError
+from preprocessing.splits import SIDES
 
 _DONE_FILE = ".done"
 
@@ -16,8 +17,8 @@ _DONE_FILE = ".done"
 def load(name: str, folder: Path) -> Catalogue:
     """Reads a data set that has one video and one class-label feature.
 
-    Its own splits `train` and `test` become official split "1" (`validation` and others are in
-    neither part). It has no groups, so each video is its own.
+    Its own splits `train`, `validation` and `test` become official split "1" (others are in no
+    part). It has no groups, so each video is its own.
 
     Args:
         name: as `tfds.builder` takes it, such as `ucf101/ucf101_1`, or a folder for
@@ -55,9 +56,11 @@ def load(name: str, folder: Path) -> Catalogue:
             label = int(row[labels[0]])
             path = folder / classes[label] / video_id
             _write_images(path, row[videos[0]])
-            splits = {"1": split} if split in ("train", "test") else {}
+            splits = {"1": SIDES[split]} if split in SIDES else {}
             group = f"{classes[label]}/{video_id}"
-            listed.append(Video(video_id, path, label, classes[label], group, splits))
+            listed.append(
+                Video(video_id, path, label, classes[label], group, splits, ungrouped=True)
+            )
     return Catalogue(own_name("tfds", builder.name), classes, tuple(listed))
 
 

@@ -65,7 +65,7 @@ def load(folder: Path) -> Catalogue:
         }
         group = f"{class_name}/{video_id}"
         label = CLASSES.index(class_name)
-        videos.append(Video(video_id, path, label, class_name, group, splits))
+        videos.append(Video(video_id, path, label, class_name, group, splits, ungrouped=True))
     return Catalogue("ucf_sports", CLASSES, tuple(videos))
 
 

@@ -2,14 +2,21 @@
 
 import collections
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from preprocessing.video import EXTENSIONS, is_image
+from preprocessing.video import EXTENSIONS, is_image, series
 
 _SHOWN_KINDS, _SHOWN_NAMES = 6, 2
+# Folders that systems and programs put among a user's, by their names in small letters.
+_SYSTEM_FOLDERS = frozenset(
+    ("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found")
+)
+_THUMBNAILS = frozenset(("thumb", "thumbs", "thumbnail", "thumbnails"))
+_LAST_NUMBER = re.compile(r"\d+(?=\D*$)")
 
 
 def existing_folder(folder: Path) -> Path:
@@ -49,25 +56,28 @@ class VideoTree:
     """The videos below a folder, each once.
 
     A video is a file with one of `video.EXTENSIONS`, or a folder of jpg or png images with no
-    video below it. Hidden files are skipped. A link is followed where it leads to something that
-    is not in the tree already: neither a link to the folder itself nor one from class to class
-    gives a video twice.
+    video below it. Hidden files are skipped, and folders that systems make, such as `__MACOSX`, or
+    that hold images and are called `thumbs` or `thumbnails`, are left out. A link is followed where
+    it leads to something that is not in the tree already: neither a link to the folder itself nor
+    one from class to class gives a video twice.
 
     Args:
         root: the folder.
 
     Attributes:
         left_out: files that are neither videos nor frames of one.
+        skipped: folders of thumbnails, and those that systems make.
         repeated: links that lead to what is in the tree already.
 
     Raises:
-        UserError: a folder may not be read, or a name is not UTF-8: OpenCV ends with a
-            segmentation fault on such a name, and no record can hold it.
+        UserError: a folder may not be read, has images of several videos, or a name is not UTF-8:
+            OpenCV ends with a segmentation fault on such a name, and no record can hold it.
     """
 
     def __init__(self, root: Path):
         self.root = Path(root)
         self.left_out: list[Path] = []
+        self.skipped: list[Path] = []
         self.repeated: list[Path] = []
         _refuse_name(self.root.absolute())
         self._read = self._without_links()  # real paths of the folders and videos of the tree
@@ -89,28 +99,26 @@ class VideoTree:
                 self.left_out += images
         return videos_of
 
-    def report(self, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """What was left out, in a few lines.
-
-        Args:
-            wanted: names of files in the root that are used, though they are no videos.
-        """
+    def report(self) -> tuple[str, ...]:
+        """What was left out, in a few lines."""
         by_ending = collections.defaultdict(list)
         for path in self.left_out:
-            if path.parent != self.root or path.name not in wanted:
-                by_ending[path.suffix.lower()].append(path)
+            by_ending[path.suffix.lower()].append(path)
         endings = sorted(by_ending.items(), key=lambda item: (-len(item[1]), item[0]))
         shown, others = endings[:_SHOWN_KINDS], endings[_SHOWN_KINDS:]
         lines = [
-            self._line(f"{ending or 'files without an ending'}", paths) for ending, paths in shown
+            self.line(f"{ending or 'files without an ending'}", paths) for ending, paths in shown
         ]
         if others:
-            lines.append(self._line("other files", [path for _, some in others for path in some]))
+            lines.append(self.line("other files", [path for _, some in others for path in some]))
+        if self.skipped:
+            lines.append(self.line("folders of thumbnails or of the system", self.skipped))
         if self.repeated:
-            lines.append(self._line("links to what is read already", self.repeated))
+            lines.append(self.line("links to what is read already", self.repeated))
         return tuple(f"left out: {line}" for line in lines)
 
-    def _line(self, kind: str, paths: list[Path]) -> str:
+    def line(self, kind: str, paths: list[Path]) -> str:
+        """How many paths in the root are of a kind, and the first of them."""
         names = ", ".join(path.relative_to(self.root).as_posix() for path in paths[:_SHOWN_NAMES])
         return f"{len(paths)} {kind} ({names}{', ...' if len(paths) > _SHOWN_NAMES else ''})"
 
@@ -120,7 +128,11 @@ class VideoTree:
 
         read, real_root = set(), os.path.realpath(self.root)
         for folder, folders, names in os.walk(self.root, onerror=refuse):
-            folders[:] = [name for name in folders if not name.startswith(".")]
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith(".") and name.casefold() not in _SYSTEM_FOLDERS
+            ]
             real = os.path.normpath(os.path.join(real_root, os.path.relpath(folder, self.root)))
             read.add(real)
             for name in names:
@@ -133,7 +145,9 @@ class VideoTree:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
         for path in paths:
             _refuse_name(path)
-        return paths
+        system = [path for path in paths if path.name.casefold() in _SYSTEM_FOLDERS]
+        self.skipped += system
+        return [path for path in paths if path not in system]
 
     def _is_repeated(self, path: Path, linked: bool) -> bool:
         """Whether a path, or a folder above it, is a link to what is in the tree already."""
@@ -148,13 +162,15 @@ class VideoTree:
 
     def _scan(self, folder: Path, linked: bool) -> tuple[list[Path], list[Path]]:
         """(videos below a folder, images directly in it)."""
-        videos, images = [], []
+        videos: list[Path] = []
+        images: list[Path] = []
         for path in self._visible(folder):
             if path.is_dir():
                 if self._is_repeated(path, linked):
                     continue
                 inner, frames = self._scan(path, linked or path.is_symlink())
                 if frames and not inner:
+                    _refuse_several(path, frames)
                     videos.append(path)
                 else:
                     videos += inner
@@ -165,9 +181,40 @@ class VideoTree:
                 self.left_out.append(path)
             elif not self._is_repeated(path, linked):
                 videos.append(path)
+        if folder.name.casefold() in _THUMBNAILS:
+            films = [path for path in videos if not path.is_dir()]
+            if len(films) < len(videos) + len(images):
+                self.skipped.append(folder)
+            return films, []
         return videos, images
 
 
 def _refuse_name(path: Path):
     if not files.is_utf8(path):
         raise UserError(f"the name {files.printable(path)} is not UTF-8: rename it")
+
+
+def _refuse_several(folder: Path, images: Sequence[Path]):
+    """Refuses images that are frames of several videos, or in two formats, by their names.
+
+    Pictures of flow are not looked at.
+    """
+    images = series.split(images)["frames"]
+    numbers = collections.defaultdict(list)
+    of_stem: dict[str, Path] = {}
+    for image in images:
+        if (other := of_stem.setdefault(image.stem, image)) is not image:
+            raise UserError(f"{folder} has {other.name} and {image.name}: remove one kind of image")
+        if match := _LAST_NUMBER.search(image.stem):
+            name = f"{image.stem[: match.start()]}#{image.stem[match.end() :]}".casefold()
+            numbers[name].append(int(match[0]))
+    several = {name: some for name, some in numbers.items() if len(some) > 1}
+    texts = {re.sub(r"\d+", "", name) for name in several}
+    # A time in a name has several numbers too, but the last of them leaves most values out.
+    dense = all(max(some) - min(some) < 2 * len(some) for some in several.values())
+    if len(texts) > 1 or (len(several) > 1 and dense):
+        names = ", ".join(name.replace("#", "1, 2, ...") for name in sorted(several)[:3])
+        raise UserError(
+            f"{folder} has images of {len(several)} series, {names}: give each video's images a"
+            " folder of their own"
+        )

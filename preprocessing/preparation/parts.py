@@ -224,6 +224,7 @@ class Preparation:
                     length=part.length,
                     record_sha256=part.record_sha256,
                     source_sha256=part.source_sha256,
+                    ungrouped=video.ungrouped,
                 )
             )
             offsets[shard] += part.length

@@ -26,6 +26,7 @@ from preprocessing.records.outcomes import (
 )
 from preprocessing.worker_pool import Failure
 
+COPY = "copy"  # outcome in the notes of a video that is the same file as another
 Result = tuple[int, Part | Failure]
 # Takes (preparation, numbers of the videos to do) and yields (number, Part or Failure) as they end.
 Runner = Callable[[Preparation, list[int]], Iterable[Result]]
@@ -110,11 +111,10 @@ def prepare(
             record_set = _updated(preparation, finished, clip)
         else:
             if finished:
-                notes = {row["id"]: row for row in read_rows(folder, NOTES_FILE)}
+                notes = {row["id"]: row for row in _notes_but_copies(folder)}
                 preparation.reopen(finished, added, notes)
                 done = preparation.load()
             preparation.join(done)
-            _write_notes(preparation, done)
             record_set = _write_record_set(preparation, done, clip, failures)
             preparation.remove_parts()
         return Prepared(record_set, failures, len(converted), read_rows(folder, NOTES_FILE))
@@ -139,8 +139,8 @@ def _convert(
     return converted, tuple(failures)
 
 
-def _write_notes(preparation: Preparation, done: Mapping[int, Part]):
-    notes = [
+def _notes(preparation: Preparation, done: Mapping[int, Part]) -> list[Row]:
+    return [
         _row(
             preparation.videos[number],
             # Parts of earlier versions have notes of one kind.
@@ -150,7 +150,33 @@ def _write_notes(preparation: Preparation, done: Mapping[int, Part]):
         for number, part in done.items()
         if part.facts.note
     ]
-    write_rows(preparation.folder, NOTES_FILE, sorted(notes, key=lambda row: row["id"]))
+
+
+def _notes_but_copies(folder: Path) -> list[Row]:
+    return [row for row in read_rows(folder, NOTES_FILE) if row["outcome"] != COPY]
+
+
+def _write_notes(
+    preparation: Preparation, videos: Iterable[records.RecordedVideo], notes: Iterable[Row]
+):
+    """Writes the notes, and one for each video that is the same file as an earlier one.
+
+    Copies within one class, group and side of every split are no fault.
+    """
+    first: dict[str, records.RecordedVideo] = {}
+    sources = {video.id: video for video in preparation.videos}
+    rows = list(notes)
+    for video in sorted(videos, key=lambda video: video.id):
+        other = first.setdefault(video.source_sha256, video)
+        place, others = ((one.class_name, one.group, dict(one.splits)) for one in (video, other))
+        if video.source_sha256 and place != others:
+            reason = (
+                f"of class {video.class_name} is the same file as {other.id} of class"
+                f" {other.class_name}"
+            )
+            rows.append(_row(sources[video.id], COPY, reason))
+    rows.sort(key=lambda row: (row["id"], row["outcome"]))
+    write_rows(preparation.folder, NOTES_FILE, rows)
 
 
 def _write_record_set(
@@ -162,6 +188,7 @@ def _write_record_set(
     """Writes the metadata of the shards; with them the set is finished."""
     videos = preparation.with_digests(preparation.recorded(done), preparation.shard_paths)
     settings = preparation.settings
+    _write_notes(preparation, videos, _notes(preparation, done))
     record_set = records.RecordSet(
         folder=preparation.folder,
         name=preparation.name,
@@ -239,7 +266,10 @@ def _updated(
     sources = {video.id: video for video in preparation.videos}
     videos = tuple(
         dataclasses.replace(
-            video, group=sources[video.id].group, splits=dict(sources[video.id].splits)
+            video,
+            group=sources[video.id].group,
+            splits=dict(sources[video.id].splits),
+            ungrouped=sources[video.id].ungrouped,
         )
         for video in preparation.with_digests(finished.videos, finished.shard_paths)
     )
@@ -252,6 +282,7 @@ def _updated(
     # Where shards are lost whose sources are gone too, the metadata stay for a copy of those.
     if updated != finished and len(videos) == finished.counts["videos"]:
         records.write_record_set(updated)
+    _write_notes(preparation, videos, _notes_but_copies(preparation.folder))
     preparation.remove_parts()
     return updated
 

@@ -25,6 +25,7 @@ from preprocessing.json_checks import (
     text,
     texts,
     texts_by_name,
+    true_or_false,
     whole,
 )
 from preprocessing.records import tfrecord
@@ -59,7 +60,11 @@ _VIDEO_KEYS = {
     "offset": whole,
     "length": whole,
 }
-_DIGEST_KEYS = {"record_sha256": digest, "source_sha256": digest}
+_OPTIONAL_VIDEO_KEYS = {
+    "record_sha256": digest,
+    "source_sha256": digest,
+    "ungrouped": true_or_false,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +72,8 @@ class RecordedVideo:
     """One video of a record set.
 
     Attributes:
-        id, label, class_name, group, splits: as in `preprocessing.datasets.catalogue.Video`.
+        id, label, class_name, group, splits, ungrouped: as in
+            `preprocessing.datasets.catalogue.Video`.
         num_frames: frames counted by decoding; there is one flow field less.
         mean_motion: mean length of its flow vectors, in pixels of the stored size.
         shard: index of its shard.
@@ -90,6 +96,7 @@ class RecordedVideo:
     length: int
     record_sha256: str = ""
     source_sha256: str = ""
+    ungrouped: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +134,11 @@ class RecordSet:
         """The shards' paths; `RecordedVideo.shard` indexes them."""
         count = self.counts["shards"]
         return tuple(self.folder / shard_file(index, count) for index in range(count))
+
+    def empty_classes(self) -> list[str]:
+        """Classes without a video, in label order."""
+        present = {video.label for video in self.videos}
+        return [name for label, name in enumerate(self.classes) if label not in present]
 
 
 class DamagedRecordError(UserError):
@@ -178,11 +190,19 @@ def write_record_set(record_set: RecordSet):
     del values["folder"]
     for video in values["videos"]:
         video["class"] = video.pop("class_name")
+        if not video["ungrouped"]:
+            del video["ungrouped"]
     files.write_text(record_set.folder / METADATA_FILE, json.dumps(values, indent=1) + "\n")
 
 
-def load_record_set(folder: Path) -> RecordSet:
+def load_record_set(folder: Path, every_class: bool = False) -> RecordSet:
     """Reads the metadata of a finished record set.
+
+    Args:
+        folder: of the set.
+        every_class: keeps classes whose videos all failed, and the labels as the records have
+            them. Without it such a class is left out and labels count the others, since a network
+            must not have an output that it never learns.
 
     Raises:
         UserError: the folder is missing, unfinished, of another format, or a shard is missing or
@@ -197,11 +217,25 @@ def load_record_set(folder: Path) -> RecordSet:
                 f"shard {path} {state}, {METADATA_FILE} says {size} bytes: copy the whole folder"
                 " again, or run the same experiments.prepare to prepare its videos again"
             )
-    return record_set
+    return record_set if every_class else _without_empty_classes(record_set)
+
+
+def _without_empty_classes(record_set: RecordSet) -> RecordSet:
+    if not record_set.empty_classes():
+        return record_set
+    kept = sorted({video.label for video in record_set.videos})
+    label_of = {label: number for number, label in enumerate(kept)}
+    return dataclasses.replace(
+        record_set,
+        classes=tuple(record_set.classes[label] for label in kept),
+        videos=tuple(
+            dataclasses.replace(video, label=label_of[video.label]) for video in record_set.videos
+        ),
+    )
 
 
 def read_record_set(folder: Path) -> RecordSet:
-    """As `load_record_set`, without comparing the shards."""
+    """As `load_record_set` of every class, without comparing the shards."""
     folder = Path(folder)
     path = folder / METADATA_FILE
     if not folder.is_dir():
@@ -247,7 +281,7 @@ def _record_set(folder: Path, values: dict) -> RecordSet:
     videos = []
     for index, video in enumerate(values["videos"]):
         where = f"entry {index} of its key 'videos'"
-        video = checked(where, video, _VIDEO_KEYS, _DIGEST_KEYS)
+        video = checked(where, video, _VIDEO_KEYS, _OPTIONAL_VIDEO_KEYS)
         if not (video["label"] < len(classes) and classes[video["label"]] == video["class"]):
             raise ValueError(
                 f"{where} is of label {video['label']} and class {video['class']!r}, which do not"

@@ -33,8 +33,9 @@ def draw_videos(record_set: RecordSet, config: RunConfig) -> RunVideos:
 
     The protocol divides training from test. Validation is then cut from the training part by whole
     groups: `training.validation_fraction` of each class's videos, or `validation_fold`, so that
-    selecting an epoch leaks nothing. With fraction 0 the validation part is the test part (as in
-    the paper; the results say so). With `split_from`, the videos of that run keep their parts, and
+    selecting an epoch leaks nothing. An official list's own validation part takes the place of the
+    fraction; with fraction 0 or a fold it is part of training. With fraction 0 the validation part
+    is the test part (as in the paper; the results say so). With `split_from`, the videos of that run keep their parts, and
     the protocol divides the others.
 
     Raises:
@@ -77,12 +78,15 @@ def _assigned(record_set: RecordSet, config: RunConfig) -> dict[str, str]:
     rest = [video for video in record_set.videos if video.id not in kept]
     assigned = _divided(rest, config, config.protocol, splits.TEST_FRACTION)
     fraction = config.training.validation_fraction
+    listed = "val" in assigned.values()
+    if listed and (config.training.validation_fold or not fraction):
+        assigned = {name: "test" if side == "test" else "train" for name, side in assigned.items()}
     if config.training.validation_fold:
         training = [video for video in rest if assigned.get(video.id) == "train"]
         part, _, parts = config.training.validation_fold.partition("/")
         folds = splits.group_folds(training, int(parts), config.split_seed)
         assigned |= {v.id: "val" for v in training if folds[v.id] == int(part) - 1}
-    elif fraction:
+    elif fraction and not listed:
         training = [video for video in rest if assigned.get(video.id) == "train"]
         sides = _divided(training, config, "group", fraction)
         assigned |= {name: "val" for name, side in sides.items() if side == "test"}

@@ -64,15 +64,23 @@ def test_ready_made_flow_is_told_where_it_is_read_and_where_it_is_not(catalogue,
 
 def _prepared(failures=(), notes=(), converted=0):
     record_set = SimpleNamespace(
-        folder=Path("records"), counts={"videos": 3, "frames": 30}, sha256="5e7"
+        folder=Path("records"),
+        counts={"videos": 3, "frames": 30},
+        sha256="5e7",
+        classes=("Bow", "Jump", "Wave"),
+        empty_classes=lambda: ["Jump"],
     )
     return prepare.Prepared(record_set, failures, converted, notes)
 
 
 def test_what_was_prepared_is_a_line_and_notes_are_another(capsys):
-    preparation_report.show_prepared(_prepared(notes=({}, {}), converted=2), allowed=0)
+    reason = "of class Bow is the same file as c of class Wave"
+    notes = ({"outcome": "repeats"}, {"id": "a", "outcome": prepare.COPY, "reason": reason})
+    preparation_report.show_prepared(_prepared(notes=notes, converted=2), allowed=0)
     assert capsys.readouterr().out.splitlines() == [
         "records: 3 videos, 30 frames, 0 failed (2 converted now), SHA-256 5e7",
+        "1 of 3 classes have no video in the records and will be no classes of a network: Jump",
+        f"1 copies in another class, group or part: a {reason}",
         "2 notes: such videos are in the records and are doubtful, records/notes.jsonl says why",
     ]
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocessing.datasets import class_folders, flow_folders, video_tree
+from preprocessing.datasets import class_folders, flow_folders, folder_layout, load
 from preprocessing.errors import UserError
 
 
@@ -120,7 +120,10 @@ def test_classes_and_persons_that_are_called_like_directions_stay(tmp_path):
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        (("jpegs_256/clip", "tvl1_flow/u/clip", "tvl1_flow/v/clip"), "of no known class: put"),
+        (
+            ("jpegs_256/clip", "tvl1_flow/u/clip", "tvl1_flow/v/clip"),
+            "jpegs_256/clip is in no class folder: move it",
+        ),
         (("flow/u/jump/a", "flow/v/jump/a"), "flow/u holds flow, and no folder beside it"),
         (("a/j/c", "b/j/c", "flow/u/j/c", "flow/v/j/c"), "is flow of a and b: leave one"),
         (("jump/a/rgb", "jump/a/flow_x", "jump/a/flow_y"), "jump/a/rgb has flow in folders"),
@@ -139,8 +142,17 @@ def test_files_and_folders_without_flow_pass_as_they_are(tmp_path):
     film = tmp_path / "jump/a.mp4"
     frames = _pictures(tmp_path / "jump/b", "")
     film.write_bytes(b"")
-    found = list(video_tree.VideoTree(tmp_path).class_folders().items())
-    videos = [(name, path) for name, paths in found for path in paths]
-    paired = flow_folders.pair(tmp_path, videos)
-    assert paired.videos == [("jump", film), ("jump", frames)]
-    assert paired.flow == {} and paired.left_out == ()
+    paired = flow_folders.pair(tmp_path, [film, frames])
+    assert paired.places == folder_layout.places(tmp_path, [film, frames])
+    assert paired == flow_folders.Paired(paired.places, {}, [], ())
+
+
+def test_the_whole_source_passes_where_frames_and_flow_are_apart(tmp_path):
+    for clip in ("train/jump/a", "train/wave/b", "test/jump/a", "test/wave/d"):
+        for tree in ("jpegs_256", "tvl1_flow/u", "tvl1_flow/v"):
+            _pictures(tmp_path / tree / clip, "frame", gray="flow" in tree)
+    catalogue = load.load(f"folder:{tmp_path}", tmp_path, 0, 1, 1, 1).catalogue
+    assert [(video.class_name, video.splits["1"]) for video in catalogue.videos] == [
+        *(("jump", "test"), ("wave", "test"), ("jump", "train"), ("wave", "train"))
+    ]
+    assert catalogue.left_out == ("folders name the official split: 2 train, 0 val, 2 test videos",)

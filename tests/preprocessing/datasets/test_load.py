@@ -21,6 +21,7 @@ def _touch(path):
 @pytest.mark.parametrize("name", ["ucf101", "ucf11", "ucf_sports", "synthetic"])
 def test_a_folder_called_as_a_collection_is_not_compared_with_it(tmp_path, name):
     _touch(tmp_path / name / "Bow" / "a.mp4")
+    _touch(tmp_path / name / "Wave" / "b.mp4")
     source = _load(f"folder:{tmp_path / name}", tmp_path)
     assert source.catalogue.name == f"folder:{name}" and source.differences == ()
     assert paper.comparison({"dataset": source.catalogue.name}) == ""

@@ -39,7 +39,7 @@ def _record_set(folder):
 def test_metadata_come_back_as_written(tmp_path):
     record_set = _record_set(tmp_path)
     records.write_record_set(record_set)
-    assert records.load_record_set(tmp_path) == record_set
+    assert records.load_record_set(tmp_path, every_class=True) == record_set
     assert [path.name for path in record_set.shard_paths] == [
         "stfnet-videos.tfrecord-00000-of-00001"
     ]
@@ -143,7 +143,7 @@ def test_metadata_of_the_version_before_digests_load(tmp_path):
     values = json.loads(path.read_text())
     del values["sha256"], values["videos"][0]["record_sha256"], values["videos"][0]["source_sha256"]
     path.write_text(json.dumps(values))
-    assert records.load_record_set(tmp_path) == record_set
+    assert records.load_record_set(tmp_path, every_class=True) == record_set
 
 
 def test_the_digest_of_a_set_is_that_of_its_records_digests_as_lines(tmp_path):
@@ -190,3 +190,23 @@ def test_a_damaged_record_is_an_error_that_names_it_and_the_way_out(tmp_path, da
     assert str(caught.value).endswith(
         f": experiments.prepare --verify={tmp_path} lists what to prepare again"
     )
+
+
+def test_a_class_without_a_record_is_no_class_of_a_network(tmp_path):
+    record_set = _record_set(tmp_path)
+    records.write_record_set(record_set)
+    assert record_set.empty_classes() == ["A", "B", "C"]
+    loaded = records.load_record_set(tmp_path)
+    assert loaded.classes == ("Jump",) and loaded.empty_classes() == []
+    assert [(video.label, video.class_name) for video in loaded.videos] == [(0, "Jump")]
+    assert records.read_record_set(tmp_path) == record_set
+
+
+def test_a_video_of_no_known_group_stays_one_and_others_are_stored_as_before(tmp_path):
+    record_set = _record_set(tmp_path)
+    records.write_record_set(record_set)
+    assert "ungrouped" not in (tmp_path / "metadata.json").read_text()
+    (video,) = record_set.videos
+    video = dataclasses.replace(video, ungrouped=True)
+    records.write_record_set(dataclasses.replace(record_set, videos=(video,)))
+    assert records.read_record_set(tmp_path).videos == (video,)

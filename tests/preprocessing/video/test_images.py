@@ -113,6 +113,16 @@ def test_a_png_of_which_a_byte_is_wrong_is_refused(write):
         _refused(path)
 
 
+@pytest.mark.parametrize("name", ["plain.jpg", "gray.jpg", "restarts.jpg"])
+def test_a_jpeg_of_which_a_part_is_empty_is_refused(write, name):
+    path = write(name)
+    data = bytearray(path.read_bytes())
+    half, quarter = len(data) // 2, len(data) // 4
+    data[half : half + quarter] = bytes(quarter)
+    path.write_bytes(data)
+    _refused(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF", b"text"])
 def test_what_is_no_image_is_refused(tmp_path, content):
     path = tmp_path / "a.jpg"

@@ -18,7 +18,8 @@ from preprocessing.video import images, series
 METHOD = "given"  # as a value of `flow_method`
 _COMPARED = 8  # pairs of frames by which the order of as many fields as frames is found
 _OTHER_SHAPE = 0.05  # share by which the ratio of sides may differ before it is said
-_MANY = 0.5  # share of a clip's fields from which their oddness is said
+_STRETCHED = 0.5  # share of a clip's fields that reach both ends, from which it is said
+_CLIPPED = 0.05  # share of a clip's values at the ends, from which it is said
 
 
 def decode(pictures: np.ndarray, bound: float) -> np.ndarray:
@@ -118,16 +119,25 @@ class GivenFlow:
             VideoError: `bad_flow`: a picture is not 8-bit gray, is of another size than the others,
                 or black or white all over; `corrupt`: it does not decode.
         """
-        still = stretched = count = 0
+        constant = stretched = count = 0
+        clipped = 0.0
         for count, _ in enumerate(itertools.pairwise(frames), 1):
             planes = self._read(count - 1)
             least, most = planes.min((0, 1)), planes.max((0, 1))
-            still += bool((least == most).all())
+            constant += int((least == most).sum())
             stretched += bool((least <= 1).all() and (most >= 254).all())
+            clipped += float(((planes == 0) | (planes == 255)).mean())
             yield self._resize.field(decode(planes, self._bound), self._frame_shape)
-        if count and still == count:
-            self.notes.append(f"{self._path}: each of its flow fields is the same at every pixel")
-        if stretched > _MANY * count:
+        if constant:
+            self.notes.append(
+                f"{self._path}: {constant} of {2 * count} flow pictures are the same at every pixel"
+            )
+        if clipped > _CLIPPED * count:
+            self.notes.append(
+                f"{self._path}: {clipped / count:.0%} of its flow lies at the ends of 0..255, where"
+                " the tool cut it off: compute it again with a larger bound"
+            )
+        elif stretched > _STRETCHED * count:
             self.notes.append(
                 f"{self._path}: {stretched} of {count} flow fields reach both ends of 0..255, as"
                 " where each was stretched to its own range: then no bound is right"

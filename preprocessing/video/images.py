@@ -1,8 +1,8 @@
 """One picture file, read whole or refused: OpenCV makes what is missing grey, and says nothing.
 
-OpenCV decodes. Pillow compares the sum of every part of a PNG, and finds whether a JPEG has data for
-all of its pixels. A JPEG has no sums: FFmpeg finds damage within it only where codes are impossible.
-Both decode it at an eighth of its size, which is cheaper than the whole.
+OpenCV decodes. Pillow compares the sum of every part of a PNG, and finds whether a JPEG has data
+for all of its pixels. A JPEG has no sums: FFmpeg finds damage within it only where codes are
+impossible. Both decode it at an eighth of its size, which is cheaper than the whole.
 """
 
 import io

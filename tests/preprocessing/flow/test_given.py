@@ -195,7 +195,10 @@ def test_pictures_that_hold_no_flow_are_refused(tmp_path):
 
 def test_what_is_doubtful_is_noted(tmp_path):
     still = _write(tmp_path / "still", _noise(3), [_pictures(np.ones((48, 64, 2)))] * 2)
-    assert "each of its flow fields is the same at every pixel" in _read(still)[1][0]
+    assert "4 of 4 flow pictures are the same at every pixel" in _read(still)[1][0]
+    cut = _write(tmp_path / "cut", _noise(3), [_pictures(4 * _ramp(48, 64))] * 2)
+    (note,) = _read(cut)[1]
+    assert "of its flow lies at the ends of 0..255" in note
     stretched = np.round(255 * (_ramp(48, 64) - [-6, -9]) / [12, 18]).astype(np.uint8)
     stretched[:2, :2] = 0
     stretched[-2:, -2:] = 255

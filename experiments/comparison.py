@@ -12,7 +12,7 @@ from experiments import paper, paper_times
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import complexity, run
-from stfnet.evaluation import plots, result_files, tables
+from stfnet.evaluation import plots, printing, result_files, tables
 from stfnet.evaluation.tables import MISSING, Table
 
 OTHER, UNKNOWN = "†", "‡"  # marks of a figure's protocol
@@ -173,7 +173,7 @@ def _own_row(result: Result, marked: bool) -> Row:
     if figures["protocol"] == "official":
         several = "folds" in figures
         protocol += f", {'mean of ' if several else ''}{figures['fold']}"
-    protocol += f" ({figures['leak']:.1%} leak, {figures['num_test']} test videos"
+    protocol += f" (leak {printing.leak(figures)}, {figures['num_test']} test videos"
     drawn = figures.get("bootstrap", {})
     if drawn.get("drawn") == "groups":
         protocol += f" of {drawn['count']} groups"

@@ -54,6 +54,8 @@ def _contact_sheet(record_set, video) -> bytes:
 def _page(record_set, figures, video, png) -> str:
     import jinja2
 
+    from preprocessing import splits
+
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     page = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
@@ -64,6 +66,7 @@ def _page(record_set, figures, video, png) -> str:
         picture="data:image/png;base64," + base64.b64encode(png).decode(),
         pictured=video.id,
         shown_failures=_SHOWN_FAILURES,
+        leak_text=splits.leak_text,
     )
 
 

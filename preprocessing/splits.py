@@ -42,7 +42,8 @@ def assign(
         test_fraction: of each class's videos, or of all, where they are drawn.
 
     Returns:
-        video id -> `train` or `test`; or `val`, where an official list has a validation part.
+        video id -> `train` or `test`; or `val`, where an official list has a validation part
+        beside a test part. The only one of the two is the test part.
 
     Raises:
         UserError: the protocol is unknown, there is no such official list, or there are too few
@@ -230,6 +231,8 @@ def table(divided: Iterable[Division]) -> list[str]:
 
 def _official(videos, fold: str) -> dict[str, str]:
     assignment = {video.id: video.splits[fold] for video in videos if fold in video.splits}
+    if assignment and "test" not in assignment.values():
+        return {name: "train" if side == "train" else "test" for name, side in assignment.items()}
     if assignment:
         return assignment
     known = _official_folds(videos)

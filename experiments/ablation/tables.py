@@ -13,7 +13,7 @@ from experiments.ablation.studies import Study
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
-from stfnet.evaluation import bootstrap, plots, seeds, tables
+from stfnet.evaluation import bootstrap, plots, printing, seeds, tables
 
 COLUMNS = (
     "value",
@@ -152,7 +152,7 @@ def table_of(study: Study, rows: Sequence[Row], groups: int) -> tables.Table:
         shown,
         (
             f"Chance {_percent(first['chance'])} %, majority class "
-            f"{_percent(first['majority'])} %, leak of the split {_percent(first['leak'])} %.",
+            f"{_percent(first['majority'])} %, leak of the split {printing.leak(first)}.",
             f"Over seeds ({len(rows[0].outcomes)}): Student's interval of the mean.",
             f"Over test groups, and paired: bootstrap over {groups} groups of test videos{few}; "
             "each video counts with the fraction of the seeds that recognise it.",

@@ -14,7 +14,7 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import complexity
-from stfnet.evaluation import bootstrap, plots, result_files, tables
+from stfnet.evaluation import bootstrap, plots, printing, result_files, tables
 from stfnet.inference import prediction
 
 COLUMNS = (
@@ -132,7 +132,7 @@ def table_of(
         (
             *summary(study, rows, groups),
             f"Chance {_percent(first['chance'])} %, majority class {_percent(first['majority'])} "
-            f"%, leak of the split {_percent(first['leak'])} %. Same records, parts, streams, "
+            f"%, leak of the split {printing.leak(first)}. Same records, parts, streams, "
             "epochs and search of the learning rate for all.",
             f"Over test groups, and paired: bootstrap over {groups} groups of test videos{few}; "
             f"each video counts with the fraction of the {len(rows[0].outcomes)} seeds that "

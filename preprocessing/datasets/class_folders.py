@@ -91,10 +91,12 @@ def load(folder: Path) -> Catalogue:
         )
         for (place, line, group, ungrouped), class_name in zip(found, class_names, strict=True)
     )
+    sides = collections.Counter(video.splits["1"] for video in videos if video.splits)
     if any(place.side for place in places):
-        sides = collections.Counter(video.splits["1"] for video in videos if video.splits)
         counted = ", ".join(f"{sides[side]} {side}" for side in ("train", "val", "test"))
         notes.append(f"folders name the official split: {counted} videos")
+    if sides["val"] and not sides["test"]:
+        notes.append("the validation part is the test part: there is no other")
     moved = [
         video.id
         for (place, line, *_), video in zip(found, videos, strict=True)
@@ -131,7 +133,7 @@ def _without_videos(
     used = {path for place in places for path in (place.path, *place.path.parents)}
     kinds = collections.defaultdict(list)
     for folder in folders:
-        if folder in used or folder in tree.skipped:
+        if folder in used or folder in tree.skipped or folder in tree.repeated:
             continue
         left = (*tree.left_out, *tree.repeated, *tree.skipped)
         held = [path for path in left if folder in path.parents]
@@ -174,19 +176,25 @@ def _lines_of(
 
 
 def _refuse_uncut(folder: Path, places: Sequence[Place], listed: Mapping[Path, Sequence[Line]]):
-    """Refuses a file beside recordings of other classes, whose folder hardly names its class."""
-    recordings = {
-        place.class_folder
-        for place in places
-        for line in listed[place.path]
-        if line.segment and line.class_name not in ("", place.class_folder)
-    }
+    """Refuses a file without a line whose folder hardly names its class.
+
+    That is one beside recordings that are cut into other classes, or where more videos are put
+    into other classes than have no line.
+    """
+    moved: collections.Counter[str] = collections.Counter()
+    unlisted = collections.defaultdict(list)
     for place in places:
-        if place.class_folder in recordings and not listed[place.path][0].where:
+        its = listed[place.path]
+        if not its[0].where:
+            unlisted[place.class_folder].append(place.path)
+        elif any(line.class_name not in ("", place.class_folder) for line in its):
+            moved[place.class_folder] += len(places) if its[0].segment else 1
+    for name, paths in unlisted.items():
+        if moved[name] > len(paths):
             raise UserError(
-                f"{folder / splits_file.NAME} cuts recordings in {folder / place.class_folder} into"
-                f" other classes and has no line for {place.path.relative_to(folder).as_posix()}:"
-                " add its lines, or move it"
+                f"{folder / splits_file.NAME} puts videos in {folder / name} into other classes and"
+                f" has no line for {paths[0].relative_to(folder).as_posix()}: add its lines, or"
+                " move it"
             )
 
 

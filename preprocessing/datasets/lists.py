@@ -89,7 +89,10 @@ def read_rows(path: Path, columns: Sequence[str], required: Sequence[str]) -> li
 
 
 def _text(path: Path) -> str:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
     marked = [name for mark, name in _MARKS.items() if data.startswith(mark)]
     for encoding in marked or ("utf-8", "cp1252"):
         try:

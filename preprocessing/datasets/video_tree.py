@@ -201,6 +201,7 @@ def _refuse_several(folder: Path, images: Sequence[Path]):
     """
     images = series.split(images)["frames"]
     numbers = collections.defaultdict(list)
+    first: dict[str, str] = {}
     of_stem: dict[str, Path] = {}
     for image in images:
         if (other := of_stem.setdefault(image.stem, image)) is not image:
@@ -208,13 +209,14 @@ def _refuse_several(folder: Path, images: Sequence[Path]):
         if match := _LAST_NUMBER.search(image.stem):
             name = f"{image.stem[: match.start()]}#{image.stem[match.end() :]}".casefold()
             numbers[name].append(int(match[0]))
+            first.setdefault(name, image.name)
     several = {name: some for name, some in numbers.items() if len(some) > 1}
     texts = {re.sub(r"\d+", "", name) for name in several}
     # A time in a name has several numbers too, but the last of them leaves most values out.
     dense = all(max(some) - min(some) < 2 * len(some) for some in several.values())
     if len(texts) > 1 or (len(several) > 1 and dense):
-        names = ", ".join(name.replace("#", "1, 2, ...") for name in sorted(several)[:3])
+        names = ", ".join(first[name] for name in sorted(several)[:3])
         raise UserError(
-            f"{folder} has images of {len(several)} series, {names}: give each video's images a"
-            " folder of their own"
+            f"{folder} has images of {len(several)} series, which begin with {names}: give each"
+            " video's images a folder of their own"
         )

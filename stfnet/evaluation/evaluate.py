@@ -228,7 +228,7 @@ def evaluate(
         "mean_class_accuracy": float(accuracies[tested].mean()),
         "chance": 1 / classes,
         "majority": metrics.majority_accuracy(train_labels, labels, classes),
-        "leak": _leak(record_set, located, positions),
+        **_leak(record_set, located, positions),
         "num_test": len(positions),
         "num_train": len(located.train)
         + (len(located.val) if config.training.train_on_validation else 0),
@@ -261,13 +261,19 @@ def _validated_on(training) -> str:
     return "groups held back from training" if training.held_back else "the test part itself"
 
 
-def _leak(record_set: records.RecordSet, located: run.Located, positions: np.ndarray) -> float:
-    """The fraction of the evaluated videos with a sibling in training or validation."""
+def _leak(
+    record_set: records.RecordSet, located: run.Located, positions: np.ndarray
+) -> dict[str, float]:
+    """`splits.leak` and `splits.ungrouped` of the evaluated videos, against those learned from."""
     tested = set(positions.tolist())
     sides = {
         record_set.videos[k].id: "train" for k in (*located.train, *located.val) if k not in tested
     }
-    return splits.leak(record_set.videos, sides | {record_set.videos[k].id: "test" for k in tested})
+    sides |= {record_set.videos[k].id: "test" for k in tested}
+    return {
+        "leak": splits.leak(record_set.videos, sides),
+        "ungrouped": splits.ungrouped(record_set.videos, sides),
+    }
 
 
 @dataclasses.dataclass(frozen=True)

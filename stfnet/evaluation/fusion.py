@@ -115,6 +115,7 @@ def fuse(
         "streams": "+".join(one["streams"] for one in evaluated),
         "validated_on": "; ".join(dict.fromkeys(one["validated_on"] for one in evaluated)),
         "leak": max(one["leak"] for one in evaluated),
+        "ungrouped": first.get("ungrouped", 0),
         "fused": [
             {
                 "run": str(source.folder),

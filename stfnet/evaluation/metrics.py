@@ -108,6 +108,7 @@ def average_folds(results: Mapping[str, Mapping]) -> dict:
         **{name: float(np.mean([one[name] for one in results.values()])) for name in AVERAGED},
         "top1_deviation": float(np.std(top1, ddof=1)) if len(top1) > 1 else 0.0,
         "num_test": sum(one["num_test"] for one in results.values()),
+        "ungrouped": sum(one.get("ungrouped", 0) for one in results.values()),
         "num_classes": first["num_classes"],
         "folds": {
             fold: {name: one[name] for name in (*AVERAGED, "num_test", "num_train", "certificate")}

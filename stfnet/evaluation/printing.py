@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from preprocessing import splits
 from preprocessing.captions import one_line
 from stfnet.evaluation import bootstrap, linear_model
 
@@ -31,6 +32,16 @@ def mean_of_folds(mean: Mapping[str, Any]) -> str:
     )
 
 
+def leak(results: Mapping[str, Any]) -> str:
+    """The leak of a split in words.
+
+    Args:
+        results: as for `evaluation`, or means over folds.
+    """
+    # Results of earlier versions do not say whose group is unknown.
+    return splits.leak_text(results["leak"], results.get("ungrouped", 0), results["num_test"])
+
+
 def summary(results: Mapping[str, Any]) -> list[str]:
     """What was evaluated, and the figures with their intervals.
 
@@ -56,7 +67,7 @@ def summary(results: Mapping[str, Any]) -> list[str]:
         f"ROC AUC {_number(results['mean_roc_auc'])}   mean average precision "
         f"{_number(results['mean_average_precision'])}",
         f"  chance {results['chance']:.3f}   majority class {results['majority']:.3f}   of these "
-        f"clips with a sibling in training {results['leak']:.1%}",
+        f"clips with a sibling in training: {leak(results)}",
     ]
     if "nearest_neighbour" in results:
         lines.append(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")

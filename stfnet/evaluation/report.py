@@ -20,7 +20,7 @@ from preprocessing import files, records
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import RunConfig, to_dict
-from stfnet.evaluation import bootstrap, report_clips, result_files
+from stfnet.evaluation import bootstrap, printing, report_clips, result_files
 from stfnet.evaluation.report_examples import (
     MOST_FILM_BYTES,
     data_url,
@@ -179,6 +179,7 @@ def write_report(
         config=config,
         results=results,
         protocol=PROTOCOLS[results["protocol"]],
+        leak=printing.leak(results),
         few=bootstrap.FEW,
         classes=sorted(results["classes"].items(), key=lambda row: row[1]["recall"]),
         ablation=_read_ablation(ablation) if ablation else None,

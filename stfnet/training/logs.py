@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from preprocessing import files
+from preprocessing import files, splits
 from preprocessing.records import RecordSet
 from stfnet import run
 from stfnet.config import RunConfig
@@ -29,12 +29,19 @@ def print_header(
     devices: int,
 ) -> None:
     """Prints what is trained, on what, and what a reader of its figures must know."""
+    sides = dict.fromkeys(videos.test, "test")
+    ungrouped = splits.ungrouped(record_set.videos, sides)
+    leak = []
+    if ungrouped:
+        words = splits.leak_text(videos.leak, ungrouped, len(videos.test))
+        leak = [f"test videos with a sibling in training or validation: {words}"]
     print(
         f"{config.name}: {len(located.train)} training, {len(located.val)} validation and "
         f"{len(located.test)} test videos of {len(config.classes)} classes (protocol "
         f"{config.protocol}, fold {config.fold}); {parameters:,} parameters; "
         f"{devices} device(s)"
         + ("; the validation videos are trained on too" * config.training.train_on_validation),
+        *leak,
         *located.notes(record_set),
         *videos.warnings(),
         sep="\n",

@@ -77,7 +77,7 @@ def test_our_row_has_interval_protocol_and_leak(tmp_path):
     ]
     method, rate, interval, protocol, source = row.cells
     assert (method, rate, interval) == ("STFNet here, both streams", "91.2", "90.0 to 92.5")
-    assert protocol == "random 7:3 over clips (98.9% leak, 3996 test videos)"
+    assert protocol == "random 7:3 over clips (leak 98.9 %, 3996 test videos)"
     assert source == str(tmp_path)
 
 
@@ -126,7 +126,7 @@ def test_another_data_set_has_a_table_of_its_own(tmp_path):
             "25.0",
             [
                 "90.0 to 92.5",
-                "random 7:3 over clips (98.9% leak, 3996 test videos)",
+                "random 7:3 over clips (leak 98.9 %, 3996 test videos)",
                 str(tmp_path / "own"),
             ],
         )

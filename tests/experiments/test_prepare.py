@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -84,23 +85,21 @@ def test_flow_with_keras_is_solved_by_a_process_of_its_own(run_program, actions,
 
 
 def test_failures_make_the_exit_status_unless_they_are_allowed(run_program, actions, tmp_path):
-    videos = tmp_path / "some"
-    (videos / "Left").mkdir(parents=True)
-    for path in (actions / "Left").iterdir():
-        (videos / "Left" / path.name).write_bytes(path.read_bytes())
+    videos = shutil.copytree(actions, tmp_path / "some")
+    (videos / "Right" / "v_Right_g02_c01.avi").unlink()
     (videos / "Left" / "cut.mp4").write_bytes(b"\0\0\0\x1cftypisom" + bytes(500))
     output = tmp_path / "records"
     command = [f"--source=folder:{videos}", f"--output={output}", "--image_size=16", "--workers=1"]
     done = run_program("prepare", *command)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: 1 of 3 videos could not be used, 0")
+    assert done.stderr.splitlines()[-1].startswith("error: 1 of 4 videos could not be used, 0")
     assert "Traceback" not in done.stderr
     (row,) = map(json.loads, (output / "failures.jsonl").read_text().splitlines())
     assert row["id"] == "cut" and row["outcome"] == "truncated"
     assert records.load_record_set(output).counts == {
-        "videos": 2,
-        "classes": 1,
-        "frames": 11,
+        "videos": 3,
+        "classes": 2,
+        "frames": 16,
         "failed": 1,
         "shards": 1,
     }
@@ -109,8 +108,7 @@ def test_failures_make_the_exit_status_unless_they_are_allowed(run_program, acti
 
 def test_what_is_doubtful_or_left_out_is_told_and_no_failure(run_program, actions, tmp_path):
     # An avi whose header (its stream's dwLength) counts ten times the frames that are stored.
-    path = tmp_path / "some" / "Left" / "one.avi"
-    path.parent.mkdir(parents=True)
+    path = shutil.copytree(actions, tmp_path / "some") / "Left" / "one.avi"
     content = bytearray((actions / "Left" / "v_Left_g01_c01.avi").read_bytes())
     position = content.index(b"strh") + 8 + 32
     assert content[position] == 5
@@ -122,10 +120,10 @@ def test_what_is_doubtful_or_left_out_is_told_and_no_failure(run_program, action
         "prepare", f"--source=folder:{tmp_path / 'some'}", f"--output={output}", "--image_size=16"
     )
     assert done.returncode == 0, done.stderr
-    assert "1 videos, 5 frames, 0 failed (1 converted now)" in done.stdout
+    assert "5 videos, 27 frames, 0 failed (5 converted now)" in done.stdout
     assert "\n1 note: such videos are in the records" in done.stdout
     assert f"{output / 'notes.jsonl'} says why" in done.stdout
-    assert "some: 1 videos of 1 classes\nleft out: 1 .srt (Left/one.srt)\n" in done.stdout
+    assert "some: 5 videos of 2 classes\nleft out: 1 .srt (Left/one.srt)\n" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -154,6 +152,49 @@ def test_beam_that_is_not_installed_is_asked_for(run_program, actions, tmp_path)
     )
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "--runner=beam needs Apache Beam" in done.stderr and "stfnet[beam]" in done.stderr
+
+
+def test_what_a_user_should_know_of_a_folder_is_a_line_each(run_program, actions, tmp_path):
+    videos = tmp_path / "own"
+    for side in ("train", "test"):
+        for name in ("Left", "Right"):
+            number = "12"[side == "test"]
+            content = (actions / name / f"v_{name}_g0{number}_c01.avi").read_bytes()
+            path = videos / side / name / "1.avi"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(content)
+    (videos / "train" / "Right" / "2.avi").write_bytes((videos / "test/Left/1.avi").read_bytes())
+    (videos / "train" / "Wave").mkdir()
+    (videos / "train" / "Wave" / "1.mp4").write_bytes(b"")
+    (videos / "train" / "Jump").mkdir()
+    output = tmp_path / "records"
+    command = [f"--source=folder:{videos}", f"--output={output}", "--image_size=16", "--workers=1"]
+    done = run_program("prepare", *command, "--allow_failures=1")
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "own: 6 videos of 3 classes",
+        "no class: 1 empty folders (train/Jump)",
+        "folders name the official split: 4 train, 0 val, 2 test videos",
+        "official         4       2 unknown: every video is its own group",
+        "1 of 3 classes have no video in the records and will be no classes of a network: Wave",
+        "1 copies in another class, group or part: test/Left/1.avi of class Left is the same file"
+        " as 2 of class Right",
+    ):
+        assert line in done.stdout.splitlines()
+    assert records.load_record_set(output).classes == ("Left", "Right")
+    assert run_program("prepare", f"--verify={output}").returncode == 0
+
+
+def test_a_folder_one_level_too_high_is_one_line(run_program, actions, tmp_path):
+    (tmp_path / "high").mkdir()
+    (tmp_path / "high" / "all").symlink_to(actions)
+    output = tmp_path / "records"
+    done = run_program("prepare", f"--source=folder:{tmp_path / 'high'}", f"--output={output}")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert (
+        f"(if Left, Right are the classes, give folder:{tmp_path / 'high' / 'all'})" in done.stderr
+    )
+    assert not output.exists()
 
 
 @pytest.fixture

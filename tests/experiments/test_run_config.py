@@ -22,6 +22,12 @@ def test_every_configuration_of_the_project_is_accepted(module):
     assert config.model.num_classes == 2
 
 
+def test_records_of_one_class_are_refused():
+    alone = types.SimpleNamespace(name="tiny", classes=("Bow",), folder="records")
+    with pytest.raises(UserError, match="records has videos of one class, Bow, which leaves noth"):
+        run_config.make_run_config(defaults.get_config(), alone)
+
+
 def test_streams_that_are_to_be_chosen_start_as_both():
     config = real_videos.get_config()
     assert run_config.chooses_streams(config)

@@ -7,6 +7,7 @@ import pytest
 from preprocessing import splits
 from preprocessing.datasets.catalogue import Video
 from preprocessing.errors import UserError
+from preprocessing.records import RecordedVideo
 
 CLIPS_PER_GROUP = Path(__file__).parent / "data" / "ucf101_clips_per_group.txt"
 # UCF101's official test groups: g01-g07, g08-g14, g15-g21.
@@ -130,13 +131,56 @@ def test_a_class_of_large_groups_holds_out_the_one_that_fits_best():
         assert {v.group for v in videos if assignment[v.id] == "test"} == {"A/g02"}
 
 
+def _sides(videos, *sides):
+    return dict(zip([video.id for video in videos], sides, strict=True))
+
+
 def test_leak_by_hand():
     videos = [_video("A", 1, 1), _video("A", 1, 2), _video("A", 2, 1), _video("B", 1, 1)]
-    assignment = dict(
-        zip([video.id for video in videos], ["train", "test", "test", "test"], strict=True)
+    # Of three test clips one has a sibling (same group, which names its class) in training.
+    assert splits.leak(videos, _sides(videos, "train", "test", "test", "test")) == 1 / 3
+    assert splits.leak(videos, _sides(videos, "val", "test", "test", "test")) == 1 / 3
+
+
+def test_siblings_of_another_class_leak():
+    videos = [_video("A", 1, 1, shared=True), _video("B", 1, 1, shared=True), _video("B", 2, 1)]
+    assert splits.leak(videos, _sides(videos, "train", "test", "test")) == 1 / 2
+
+
+def _recorded(name, group, digest):
+    return RecordedVideo(
+        name, 0, "A", group, {}, 3, 0.5, 0, 0, 9, source_sha256=digest, ungrouped=True
     )
-    # Of three test clips one has a sibling (same class and group) in training.
-    assert splits.leak(videos, assignment) == pytest.approx(1 / 3)
+
+
+def test_copies_leak_whatever_their_group_and_class():
+    one, two = 64 * "1", 64 * "2"
+    videos = [
+        _recorded("a", "A/a", one),
+        _recorded("b", "B/b", one),
+        _recorded("c", "B/c", two),
+        _recorded("d", "B/d", ""),
+        _recorded("e", "B/e", ""),
+    ]
+    sides = _sides(videos, "train", "test", "test", "train", "test")
+    assert splits.leak(videos, sides) == pytest.approx(1 / 3)  # unknown digests are no copies
+
+
+def test_a_leak_is_unknown_where_every_video_is_its_own_group():
+    videos = [
+        dataclasses.replace(_video("A", k, 1, {"1": side}), ungrouped=True)
+        for k, side in enumerate(["train", "val", "test", "test"])
+    ]
+    assert splits.ungrouped(videos, splits.assign(videos, "official")) == 2
+    lines = splits.table(splits.divisions(videos))
+    unknown = "unknown: every video is its own group"
+    assert lines[1].endswith(f"1       2 {unknown}  (1 more for validation)")
+    assert lines[2].endswith(unknown) and lines[3].endswith(unknown)
+    some = [*videos[:3], _video("A", 0, 2, {"1": "test"})]
+    assert splits.table(splits.divisions(some)[:1])[1].endswith(
+        "50.0 % or more: 1 of 2 test videos are of no known group  (1 more for validation)"
+    )
+    assert splits.leak_text(0.0, 0, 5) == "0.0 %" and splits.leak_text(0.0, 0, 0) == "0.0 %"
 
 
 @pytest.mark.parametrize("protocol", ["group", "paper"])

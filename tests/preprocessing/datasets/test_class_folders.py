@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from preprocessing import splits
@@ -229,3 +231,132 @@ def test_images_have_no_times(cut, tmp_path):
     _touch(tmp_path / "own" / "rec" / "frames" / "1.png")
     with pytest.raises(UserError, match=r"line 2: .*rec/frames is a folder of images, which have"):
         cut("rec/frames,Bow,,,0,5", "rec/anna.mp4,Bow,,,0,1")
+
+
+def test_the_class_of_a_list_goes_before_the_folders(own):
+    (own / "splits.csv").write_text("video,class\nWave/b.mpg,Bow\nWave/deep/a.webm,Clap\n")
+    catalogue = class_folders.load(own)
+    assert catalogue.classes == ("Bow", "Clap")
+    videos = _by_id(catalogue)
+    assert (videos["b"].class_name, videos["a"].class_name) == ("Bow", "Clap")
+    assert videos["b"].group == "Wave/b" and videos["b"].ungrouped  # its file is where it was
+    assert catalogue.left_out[-1] == (
+        "splits.csv puts 2 videos into another class than their folder (b, ...)"
+    )
+
+
+def test_videos_without_class_folders_have_the_classes_of_the_list(tmp_path):
+    for name in ("a.mp4", "b, c.mp4", "d.mp4", "film/1.jpg", "film/2.jpg"):
+        _touch(tmp_path / name)
+    (tmp_path / "splits.csv").write_bytes(
+        'Video;CLASS\r\n.\\a.mp4;jump\r\n"b, c.mp4";wave\r\nfilm;wave\r\n'.encode("utf-16")
+    )
+    catalogue = class_folders.load(tmp_path)
+    assert {video.id: video.class_name for video in catalogue.videos} == {
+        "a": "jump",
+        "b, c": "wave",
+        "film": "wave",
+    }
+    assert catalogue.left_out == ("left out: 1 .mp4 (d.mp4)",)
+
+
+@pytest.mark.parametrize(("on_disk", "listed"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_letters_may_be_coded_otherwise_in_the_list(tmp_path, on_disk, listed):
+    def coded(form, text):
+        return unicodedata.normalize(form, text)
+
+    for name in ("Grüße/André/é.mp4", "Wave/b.mp4"):
+        _touch(tmp_path / coded(on_disk, name))
+    (tmp_path / "splits.csv").write_text(
+        "video,class,group\n" + coded(listed, "Grüße/André/é.mp4,,\nWave/b.mp4,Grüße,André\n")
+    )
+    catalogue = class_folders.load(tmp_path)
+    assert catalogue.classes == (coded(on_disk, "Grüße"),)
+    assert {video.group for video in catalogue.videos} == {"André"}
+
+
+def test_two_files_that_a_list_cannot_tell_apart_are_refused(tmp_path):
+    for form in ("NFC", "NFD"):
+        _touch(tmp_path / "Bow" / unicodedata.normalize(form, "é.mp4"))
+    with pytest.raises(UserError, match=r"differ only in how their letters or blanks are coded"):
+        class_folders.load(tmp_path)
+
+
+def test_a_group_is_unknown_where_nothing_names_it(own):
+    _touch(own / "Wave" / "c.mp4")
+    (own / "splits.csv").write_text(
+        "video,class,group,start,end\nWave/b.mpg,,street,,\nWave/c.mp4,,,0,1\n"
+    )
+    unknown = {name: video.ungrouped for name, video in _by_id(class_folders.load(own)).items()}
+    assert unknown == {
+        "v_Bow_g01_c01": False,
+        "v_Bow_g01_c02": False,
+        "a": False,
+        "b": False,
+        "c@0-1": False,  # a recording is the group of its parts
+    }
+    (own / "splits.csv").unlink()
+    assert _by_id(class_folders.load(own))["b"].ungrouped
+
+
+def test_folders_without_videos_are_told_and_are_no_classes(tmp_path):
+    for name in ("Bow/a.mp4", "Wave/b.mp4", "Old/c.rm", "Old/d.txt", "Loose/1.jpg", "Loose/2.jpg"):
+        _touch(tmp_path / name)
+    for name in ("Empty", "Hidden", "More"):
+        (tmp_path / name).mkdir()
+    _touch(tmp_path / "Hidden" / ".DS_Store")
+    catalogue = class_folders.load(tmp_path)
+    assert catalogue.classes == ("Bow", "Wave")
+    assert catalogue.left_out == (
+        "left out: 2 .jpg (Loose/1.jpg, Loose/2.jpg)",
+        "left out: 1 .rm (Old/c.rm)",
+        "left out: 1 .txt (Old/d.txt)",
+        "no class: 3 empty folders (Empty, Hidden, ...)",
+        "no class: 1 folders of loose images, which need a folder for each video (Loose)",
+        "no class: 1 folders without a video (Old)",
+    )
+
+
+def test_empty_classes_of_a_side_are_told(tmp_path):
+    for name in ("train/Bow/a.mp4", "train/Wave/b.mp4", "test/Bow/c.mp4"):
+        _touch(tmp_path / name)
+    (tmp_path / "test" / "Wave").mkdir()
+    assert "no class: 1 empty folders (test/Wave)" in class_folders.load(tmp_path).left_out
+
+
+def test_an_archive_alone_is_to_be_unpacked(tmp_path):
+    _touch(tmp_path / "clips.zip")
+    with pytest.raises(UserError, match=r"has no videos in class folders: .*: unpack clips.zip fi"):
+        class_folders.load(tmp_path)
+
+
+@pytest.mark.parametrize("by", ["folders", "list"])
+def test_without_a_test_part_validation_is_the_test_part(tmp_path, by):
+    sides = {"train": "train", "val": "val"} if by == "folders" else {"train": "a", "val": "b"}
+    for name in ("jump", "wave"):
+        for side in sides.values():
+            _touch(tmp_path / side / name / f"{side}.mp4")
+    if by == "list":
+        rows = [
+            f"{folder}/{name}/{folder}.mp4,{name},{side}"
+            for side, folder in sides.items()
+            for name in ("jump", "wave")
+        ]
+        (tmp_path / "splits.csv").write_text("\n".join(["video,class,split", *rows]))
+    catalogue = class_folders.load(tmp_path)
+    parts = splits.assign(catalogue.videos, "official").values()
+    assert sorted(parts) == ["test", "test", "train", "train"]
+    assert "the validation part is the test part: there is no other" in catalogue.left_out
+
+
+def test_a_video_that_a_list_forgets_is_not_of_its_folders_class(tmp_path):
+    for number in range(4):
+        _touch(tmp_path / "all" / f"{number}.mp4")
+    table = tmp_path / "splits.csv"
+    table.write_text("video,class\nall/0.mp4,jump\nall/1.mp4,wave\nall/2.mp4,wave\n")
+    with pytest.raises(
+        UserError, match=r"puts videos in .*/all into other .* no line for all/3.mp4"
+    ):
+        class_folders.load(tmp_path)
+    table.write_text("video,class\nall/0.mp4,jump\n")  # a correction
+    assert class_folders.load(tmp_path).classes == ("all", "jump")

@@ -132,3 +132,8 @@ def test_a_table_that_cannot_be_meant_is_refused(read, data, message):
 )
 def test_the_key_of_a_path(text):
     assert lists.path_key(text) == "jump/über uns.mp4"
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        lists.read_rows(tmp_path, COLUMNS, ["video"])

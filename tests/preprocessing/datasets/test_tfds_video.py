@@ -28,7 +28,10 @@ def test_a_tfds_video_data_set(tmp_path):
             )
 
         def _split_generators(self, dl_manager):
-            return {"train": self._generate_examples(3), "test": self._generate_examples(2)}
+            return {
+                name: self._generate_examples(count)
+                for name, count in (("train", 3), ("test", 2), ("validation", 1), ("extra", 1))
+            }
 
         def _generate_examples(self, count):
             for index in range(count):
@@ -42,7 +45,9 @@ def test_a_tfds_video_data_set(tmp_path):
     source = _load(f"tfds:{builder.data_dir}", tmp_path)
     assert source.catalogue.classes == ("Dark", "Light")
     videos = source.catalogue.videos
-    assert sorted(v.splits["1"] for v in videos) == ["test"] * 2 + ["train"] * 3
+    sides = sorted(v.splits.get("1", "") for v in videos)
+    assert sides == ["", "test", "test", "train", "train", "train", "val"]
+    assert all(v.ungrouped for v in videos)
     for listed in videos:
         frames = list(video.read_frames(listed.path))
         assert frames[0].tolist() == np.full((16, 16, 3), 200 * listed.label).tolist()

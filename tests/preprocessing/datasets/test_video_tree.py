@@ -129,3 +129,59 @@ def test_videos_come_in_the_order_of_their_names_whatever_lies_between(touch):
     tree = VideoTree(root)
     tree.videos()
     assert tree.report() == ("left out: 1 .txt (c/notes.txt)",)
+
+
+@pytest.mark.parametrize(
+    ("names", "begin"),
+    [
+        (("a_001.jpg", "a_002.jpg", "b_001.jpg", "b_002.jpg"), "a_001.jpg, b_001.jpg"),
+        (("a_001.jpg", "a_002.jpg", "b_003.jpg", "b_004.jpg"), "a_001.jpg, b_003.jpg"),
+        (("clip1_1.png", "clip1_2.png", "clip2_1.png", "clip2_2.png"), "clip1_1.png, clip2_1.png"),
+        (("front-1.jpg", "front-2.jpg", "frame1.jpg", "frame2.jpg"), "frame1.jpg, front-1.jpg"),
+    ],
+)
+def test_images_of_several_videos_in_one_folder_are_refused(touch, names, begin):
+    root = touch(*(f"Bow/clip/{name}" for name in names))
+    with pytest.raises(UserError, match=r"Bow/clip has images of 2 series") as caught:
+        class_folders.load(root)
+    assert f"which begin with {begin}: give each video's images a" in str(caught.value)
+
+
+def test_images_in_two_formats_are_refused(touch):
+    root = touch("Bow/clip/1.jpg", "Bow/clip/2.jpg", "Bow/clip/1.png", "Bow/clip/2.png")
+    with pytest.raises(UserError, match=r"Bow/clip has 1.jpg and 1.png: remove one kind"):
+        class_folders.load(root)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1.jpg", "2.png", "3.jpg"),
+        ("a.jpg", "b.jpg", "c.jpg"),
+        ("IMG_0001.JPG", "img_0002.jpg", "cover.jpg"),
+        ("film2 01.jpg", "film2 02.jpg", "film2 03.jpg"),
+        ("0-00.000.jpg", "0-00.040.jpg", "0-00.080.jpg", "0-01.020.jpg", "0-01.060.jpg"),
+        ("frame 1 of 12.png", "frame 2 of 12.png"),
+    ],
+)
+def test_names_of_one_series(touch, names):
+    root = touch(*(f"Bow/clip/{name}" for name in names))
+    assert _names(class_folders.load(root), root) == ["Bow/clip"]
+
+
+def test_thumbnails_and_folders_of_the_system_are_left_out_and_named(touch):
+    root = touch(
+        *("Bow/a.mp4", "Bow/thumbs/a.jpg", "Bow/thumbs/b.jpg", "Bow/.thumbnails/a.jpg"),
+        *("Bow/clip/1.jpg", "Bow/clip/2.jpg", "Bow/clip/Thumbnails/1.jpg", "thumbs/a.png"),
+        *("__MACOSX/Bow/._a.mp4", "__MACOSX/Bow/a.mp4", "Wave/@eaDir/a.mp4/1.jpg", "Wave/b.mp4"),
+    )
+    catalogue = class_folders.load(root)
+    assert _names(catalogue, root) == ["Bow/a.mp4", "Bow/clip", "Wave/b.mp4"]
+    assert catalogue.left_out == (
+        "left out: 5 folders of thumbnails or of the system (__MACOSX, Bow/clip/Thumbnails, ...)",
+    )
+
+
+def test_a_class_may_be_called_thumbs(touch):
+    root = touch("thumbs/up.mp4", "wave/a.mp4")
+    assert class_folders.load(root).classes == ("thumbs", "wave")

@@ -14,6 +14,7 @@ from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, prepare
 from preprocessing.preparation.local import local_runner
+from preprocessing.records import verification
 
 SETTINGS = conversion.Settings(image_size=16)
 CLIP = {"num_frames": 17, "flow_length": 4}
@@ -291,6 +292,62 @@ def test_a_segment_that_does_not_fit_its_video_fails_alone(recordings, tmp_path)
     assert "ends after 4.00 s, and the segment from 3 to 9 s" in beyond["reason"]
     assert (short["id"], short["outcome"]) == ("anna@2-2.01", "too_short")
     assert "anna.mp4 from 2 to 2.01 s has 1 frame, and flow needs two" in short["reason"]
+
+
+def test_a_class_whose_videos_all_fail_is_no_class_until_they_are_repaired(videos, tmp_path):
+    whole = {path: path.read_bytes() for path in (videos / "Left").iterdir()}
+    (videos / "Other").mkdir()
+    for path in whole:
+        path.write_bytes(b"")
+        (videos / "Other" / f"{path.stem}_o.mp4").write_bytes(whole[path])
+    output = tmp_path / "records"
+    prepared = _prepare(videos, output)
+    assert len(prepared.failures) == 3 and prepared.record_set.empty_classes() == ["Left"]
+    loaded = records.load_record_set(output)
+    assert loaded.classes == ("Other", "Right")
+    assert {(v.label, v.class_name) for v in loaded.videos} == {(0, "Other"), (1, "Right")}
+    assert verification.verify(records.load_record_set(output, every_class=True), 1) == []
+    for path, content in whole.items():
+        path.write_bytes(content)
+    repaired = _prepare(videos, output)
+    assert repaired.failures == () and repaired.converted == 3
+    assert records.load_record_set(output).classes == ("Left", "Other", "Right")
+    assert _files(output) == _files(_prepare(videos, tmp_path / "once").record_set.folder)
+
+
+def test_copies_in_another_class_are_noted_and_stay_noted(videos, tmp_path):
+    for path in sorted((videos / "Left").iterdir())[:2]:
+        (videos / "Right" / f"copy of {path.name}").write_bytes(path.read_bytes())
+    (videos / "Left" / "late.mp4").write_bytes(b"")
+
+    def noted():
+        rows = _prepare(videos, tmp_path / "records").notes
+        return [(row["id"], row["outcome"], row["reason"]) for row in rows]
+
+    two = [
+        (
+            f"v_Left_g0{k}_c01",
+            "copy",
+            f"of class Left is the same file as copy of v_Left_g0{k}_c01 of class Right",
+        )
+        for k in range(2)
+    ]
+    assert noted() == two
+    (videos / "Left" / "late.mp4").write_bytes(
+        (videos / "Right" / "v_Right_g00_c01.avi").read_bytes()
+    )
+    third = "of class Right is the same file as late of class Left"
+    assert noted() == [*two, ("v_Right_g00_c01", "copy", third)]
+    assert noted() == [*two, ("v_Right_g00_c01", "copy", third)]
+
+
+def test_a_copy_beside_its_original_is_noted_until_both_are_of_one_group(videos, tmp_path):
+    original = videos / "Left" / "v_Left_g00_c01.mp4"
+    (videos / "Left" / "again.mp4").write_bytes(original.read_bytes())
+    assert len(_prepare(videos, tmp_path / "records").notes) == 1
+    (videos / "splits.csv").write_text("video,group\nLeft/again.mp4,Left/g00\n")
+    prepared = _prepare(videos, tmp_path / "records")
+    assert prepared.notes == () and not (tmp_path / "records" / "notes.jsonl").exists()
 
 
 GIVEN = conversion.Settings(image_size=16, flow_method="given")

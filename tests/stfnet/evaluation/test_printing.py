@@ -38,6 +38,18 @@ def test_the_figures_are_printed_with_interval_and_mistakes():
     assert not any("\n" in line for line in lines)
 
 
+def test_a_leak_that_cannot_be_known_is_called_unknown():
+    assert any(
+        line.endswith("with a sibling in training: 0.0 %") for line in printing.summary(_results())
+    )
+    lines = printing.summary(_results(ungrouped=3))
+    assert any(
+        line.endswith("in training: unknown: every video is its own group") for line in lines
+    )
+    some = printing.leak(_results(ungrouped=1, leak=1 / 3))
+    assert some == "33.3 % or more: 1 of 3 test videos are of no known group"
+
+
 def test_classes_are_in_order_of_their_accuracy():
     rows = [line.split() for line in printing.per_class(_results())]
     assert [row[0] for row in rows] == ["class", "Wave", "Bow"]

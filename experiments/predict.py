@@ -130,9 +130,10 @@ def follow(model, config):
 
 def watch(model, config):
     from stfnet.inference import capture, live
+    from stfnet.inference.clip import selection
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # keeps the video, as Ctrl-C does
-    source = capture.open_capture(FLAGS.live)
+    source = capture.open_capture(FLAGS.live, selection(config.model.clip))
     annotated = annotated_file() if FLAGS.output else None
     how = FLAGS.interval, FLAGS.flow_quality or "fast"
     live.watch(model, config, source, annotated, *how, show=show)

@@ -15,7 +15,7 @@ from preprocessing.errors import UserError
 from preprocessing.flow import given
 from preprocessing.flow.service import server
 from preprocessing.preparation import conversion, estimate, prepare
-from preprocessing.records import outcomes, verification
+from preprocessing.records import outcomes, summary, verification
 
 _DIFFERENCES_FILE = "differences.txt"
 _SHOWN_DIFFERENCES = 20
@@ -187,6 +187,8 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
             f"{notes} note{'s' * (notes > 1)}: such videos are in the records and are doubtful,"
             f" {folder / outcomes.NOTES_FILE} says why"
         )
+    if rates := summary.rates_that_differ(prepared.record_set):
+        print(rates)
     if failed > allowed:
         raise UserError(
             f"{failed} of {counts['videos'] + failed} videos could not be used,"

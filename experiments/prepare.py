@@ -71,6 +71,17 @@ flags.DEFINE_enum(
     "straight to the square; short side then centre; or the window (three fifths of the short "
     "side) in which the video moves most",
 )
+flags.DEFINE_float(
+    "fps",
+    _USUAL.fps,
+    "frames a second that are taken, by their times, of videos with more (default: all)",
+)
+flags.DEFINE_enum(
+    "repeats",
+    _USUAL.repeats,
+    video.REPEATS,
+    "what becomes of frames that repeat the one before while those around them move",
+)
 flags.DEFINE_enum(
     "image_format", _USUAL.image_format, records.IMAGE_FORMATS, "encoding of frames and flow"
 )

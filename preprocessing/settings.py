@@ -9,6 +9,8 @@ from preprocessing.errors import UserError
 # How a frame becomes square, see `preprocessing.video.resize`; here since both the preparation and
 # the network's configuration have the setting, and a configuration loads without OpenCV.
 RESIZE_MODES = ("stretch", "crop", "motion")
+# What becomes of frames that repeat the one before, see `preprocessing.video.Selection`.
+REPEATS = ("keep", "drop")
 
 _KINDS = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}
 

@@ -61,6 +61,23 @@ def _of_project(name):
     return {full for full in _imports(name) if full in MODULES and full != name}
 
 
+def test_one_module_opens_video_files():
+    # A camera by its number, and writing videos, are OpenCV's; `images` asks FFmpeg's decoder alone
+    # whether a JPEG is damaged.
+    assert [n for n in MODULES if "av" in {i.split(".")[0] for i in _imports(n)}] == [
+        "preprocessing.video.film",
+        "preprocessing.video.images",
+    ]
+    opening = [n for n, path in MODULES.items() if "VideoCapture(" in path.read_text()]
+    assert opening == ["stfnet.inference.capture"]
+    (camera,) = (
+        node
+        for node in ast.walk(ast.parse(MODULES[opening[0]].read_text()))
+        if isinstance(node, ast.Call) and node.args and "VideoCapture" in ast.unparse(node.func)
+    )
+    assert ast.unparse(camera) == "cv2.VideoCapture(number)"
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_nothing_is_imported_backwards(name):
     own = PACKAGES.index(name.partition(".")[0])

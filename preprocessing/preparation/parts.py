@@ -141,14 +141,14 @@ class Preparation:
     def _read_identity(self, path: Path) -> dict[str, Any]:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            any_value = dict.fromkeys(dataclasses.asdict(self.settings), lambda value: None)
             keys = json_checks.having(
-                name=json_checks.text,
-                settings=json_checks.having(**any_value),
-                labels=json_checks.having(),
+                name=json_checks.text, settings=json_checks.having(), labels=json_checks.having()
             )
             if needed := keys(stored):
                 raise ValueError(f"needed is {needed}")
+            # A version that did not have a setting did what is its default now.
+            usual = dataclasses.asdict(conversion.Settings())
+            stored["settings"] = usual | stored["settings"]
         except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{path} is damaged ({error}), so it does not say what {self.folder} was being"
@@ -197,7 +197,7 @@ class Preparation:
                 )
                 with files.writing(task.record_path) as file:
                     file.write(record)
-            facts = conversion.Facts(video.num_frames, video.mean_motion)
+            facts = conversion.Facts(video.num_frames, video.mean_motion, fps=video.fps)
             if noted:
                 facts = dataclasses.replace(facts, note=noted["reason"], doubt=noted["outcome"])
             task.write_facts(Part(facts, video.length, video.record_sha256, video.source_sha256))
@@ -225,6 +225,7 @@ class Preparation:
                     record_sha256=part.record_sha256,
                     source_sha256=part.source_sha256,
                     ungrouped=video.ungrouped,
+                    fps=part.facts.fps,
                 )
             )
             offsets[shard] += part.length

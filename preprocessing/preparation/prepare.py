@@ -12,7 +12,7 @@ from preprocessing import files, flow, records
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
 from preprocessing.flow import given
-from preprocessing.preparation.conversion import FEWER_FRAMES, Settings
+from preprocessing.preparation.conversion import Settings
 from preprocessing.preparation.parts import Preparation
 from preprocessing.preparation.tasks import Part
 from preprocessing.records import tfds_metadata
@@ -27,6 +27,7 @@ from preprocessing.records.outcomes import (
 from preprocessing.worker_pool import Failure
 
 COPY = "copy"  # outcome in the notes of a video that is the same file as another
+_OF_CLIPS = ("image_size", "resize", "fps", "repeats")  # settings that a run must know too
 Result = tuple[int, Part | Failure]
 # Takes (preparation, numbers of the videos to do) and yields (number, Part or Failure) as they end.
 Runner = Callable[[Preparation, list[int]], Iterable[Result]]
@@ -139,17 +140,20 @@ def _convert(
     return converted, tuple(failures)
 
 
-def _notes(preparation: Preparation, done: Mapping[int, Part]) -> list[Row]:
-    return [
-        _row(
-            preparation.videos[number],
+def _notes(preparation: Preparation, done: Mapping[int, Part], num_frames: int) -> list[Row]:
+    """Of the videos that are doubtful, and of those of fewer frames than a clip takes."""
+    notes = []
+    for number, part in done.items():
+        video, facts = preparation.videos[number], part.facts
+        if facts.note:
             # Parts of earlier versions have notes of one kind.
-            part.facts.doubt or FEWER_FRAMES,
-            part.facts.note,
-        )
-        for number, part in done.items()
-        if part.facts.note
-    ]
+            notes.append(_row(video, facts.doubt or "fewer_frames", facts.note))
+        elif facts.num_frames < num_frames:
+            reason = f"{video.path} has {facts.num_frames} frames, fewer than the {num_frames} of a"
+            notes.append(
+                _row(video, "short", f"{reason} clip: clip.short_video says how it is read")
+            )
+    return notes
 
 
 def _notes_but_copies(folder: Path) -> list[Row]:
@@ -188,11 +192,11 @@ def _write_record_set(
     """Writes the metadata of the shards; with them the set is finished."""
     videos = preparation.with_digests(preparation.recorded(done), preparation.shard_paths)
     settings = preparation.settings
-    _write_notes(preparation, videos, _notes(preparation, done))
+    _write_notes(preparation, videos, _notes(preparation, done, clip["num_frames"]))
     record_set = records.RecordSet(
         folder=preparation.folder,
         name=preparation.name,
-        clip={**clip, "image_size": settings.image_size, "resize": settings.resize},
+        clip={**clip, **{name: getattr(settings, name) for name in _OF_CLIPS}},
         encoding={
             "flow_bound": settings.flow_bound,
             "image_format": settings.image_format,
@@ -234,8 +238,7 @@ def _finished(preparation: Preparation) -> records.RecordSet | None:
     labels = {video.id: video.label for video in record_set.videos}
     labels |= {name: asked.get(name, -1) for name in record_set.failed}
     settings = {
-        "image_size": record_set.clip["image_size"],
-        "resize": record_set.clip["resize"],
+        **{name: record_set.clip[name] for name in _OF_CLIPS},
         **record_set.encoding,
         "flow_method": record_set.flow["method"],
         "flow_quality": record_set.flow["quality"],

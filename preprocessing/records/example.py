@@ -8,11 +8,13 @@ A record is a `tf.train.Example` of one video:
 | `label`    | int64      | index into the classes                                               |
 | `frames`   | bytes list | N images, each H x W x 3, RGB                                        |
 | `flow`     | bytes list | N-1 gray images of 2H x W: the x plane above the y plane, 8 bit      |
+| `fps`      | float      | frames a second of the N, 0 where unknown                            |
 
 The images are JPEG or PNG. What the 8 bits of a flow field mean is `preprocessing.flow.encode`'s.
 """
 
 import functools
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -218,7 +220,7 @@ class ExampleWriter:
     """
 
     def __init__(self, video_id: str, label: int, spool_folder: Path | None = None):
-        self._video_id, self._label = video_id, label
+        self._video_id, self._label, self._fps = video_id, label, 0.0
         folder = None if spool_folder is None else str(spool_folder)
         self._frames, self._flow = (
             tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=folder)  # noqa: SIM115
@@ -240,6 +242,10 @@ class ExampleWriter:
         """Appends one encoded flow field."""
         self._flow.write(tfrecord.length_delimited(1, len(image)) + image)
 
+    def set_fps(self, fps: float):
+        """Sets the frame rate of the video, 0 where it is unknown (the default)."""
+        self._fps = fps
+
     @property
     def size(self) -> int:
         """Bytes of the images so far, a little less than those of the whole message."""
@@ -257,11 +263,12 @@ class ExampleWriter:
         return tfrecord.write(file, length, self._pieces(entries))
 
     def _entries(self) -> list[tuple[bytes, int, Any]]:
-        # Feature{1: bytes list | 3: int64 list}; a list's items are its field 1.
+        # Feature{1: bytes list | 2: float list | 3: int64 list}; a list's items are its field 1.
         video_id = self._video_id.encode()
         label = tfrecord.varint(self._label)
         return [  # in the order of their names, as a deterministic serialiser writes a map
             _list_entry("flow", 1, self._flow),
+            _list_entry("fps", 2, tfrecord.length_delimited(1, 4) + struct.pack("<f", self._fps)),
             _list_entry("frames", 1, self._frames),
             _list_entry("label", 3, tfrecord.length_delimited(1, len(label)) + label),
             _list_entry("video_id", 1, tfrecord.length_delimited(1, len(video_id)) + video_id),

@@ -30,6 +30,7 @@ from preprocessing.json_checks import (
 )
 from preprocessing.records import tfrecord
 from preprocessing.records.example import Example, view_example
+from preprocessing.settings import REPEATS
 
 FORMAT = 1
 METADATA_FILE = "metadata.json"
@@ -60,10 +61,12 @@ _VIDEO_KEYS = {
     "offset": whole,
     "length": whole,
 }
-_OPTIONAL_VIDEO_KEYS = {
+# Of later versions.
+_ADDED_KEYS = {
     "record_sha256": digest,
     "source_sha256": digest,
     "ungrouped": true_or_false,
+    "fps": number,
 }
 
 
@@ -82,6 +85,7 @@ class RecordedVideo:
             no digests.
         source_sha256: of the video it was made from (`preprocessing.video.sha256`); empty as well
             where that video is gone.
+        fps: frames a second of the frames; 0 for images, and in sets of a version that kept none.
     """
 
     id: str
@@ -97,6 +101,7 @@ class RecordedVideo:
     record_sha256: str = ""
     source_sha256: str = ""
     ungrouped: bool = False
+    fps: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +111,7 @@ class RecordSet:
     Attributes:
         folder: the record set's folder.
         name: name of the catalogue it was made from.
-        clip: `num_frames`, `flow_length`, `image_size`, `resize`.
+        clip: `num_frames`, `flow_length`, `image_size`, `resize`, `fps`, `repeats`.
         encoding: `flow_bound`, `image_format`, `jpeg_quality`.
         flow: `algorithm`, `method`, `quality`.
         classes: class names in label order.
@@ -273,6 +278,8 @@ def _record_set(folder: Path, values: dict) -> RecordSet:
     """
     values = checked("it", values, _RECORD_SET_KEYS, {"sha256": digest})
     del values["format"]
+    for key, usual in (("fps", 0.0), ("repeats", REPEATS[0])):  # sets of earlier versions lack them
+        values["clip"].setdefault(key, usual)
     classes = values["classes"] = tuple(values["classes"])
     failed = values["failed"] = tuple(values["failed"])
     shards, ids = values["counts"]["shards"], set()
@@ -281,7 +288,7 @@ def _record_set(folder: Path, values: dict) -> RecordSet:
     videos = []
     for index, video in enumerate(values["videos"]):
         where = f"entry {index} of its key 'videos'"
-        video = checked(where, video, _VIDEO_KEYS, _OPTIONAL_VIDEO_KEYS)
+        video = checked(where, video, _VIDEO_KEYS, _ADDED_KEYS)
         if not (video["label"] < len(classes) and classes[video["label"]] == video["class"]):
             raise ValueError(
                 f"{where} is of label {video['label']} and class {video['class']!r}, which do not"

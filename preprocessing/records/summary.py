@@ -5,8 +5,12 @@ import dataclasses
 import statistics
 
 from preprocessing import records, splits
+from preprocessing.captions import one_line
 from preprocessing.errors import UserError
 from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE, Row, read_rows
+
+RATES_DIFFER = 1.5  # times the lowest frame rate
+_SHOWN = 3  # classes with the lowest rates, and with the highest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,4 +135,32 @@ def choose_video(
     raise UserError(
         f"{record_set.folder} has no video {wanted!r}{failed}: there are"
         f" {', '.join(some[:5])}{' and others' if len(some) > 5 else ''}"
+    )
+
+
+def rates_that_differ(record_set: records.RecordSet) -> str:
+    """A line with the frame rates of each class, where they differ by more than RATES_DIFFER times.
+
+    A network can then know a class by its camera: motion looks faster at fewer frames a second.
+    Empty where they do not, or all are unknown.
+    """
+    rates = collections.defaultdict(list)
+    for video in record_set.videos:
+        if video.fps:
+            rates[video.class_name].append(video.fps)
+    everything = [rate for of_class in rates.values() for rate in of_class]
+    if not everything or max(everything) <= RATES_DIFFER * min(everything):
+        return ""
+    shown = sorted(rates.items(), key=lambda item: statistics.median(item[1]))
+    left_out = max(0, len(shown) - 2 * _SHOWN)
+    if left_out:
+        shown = shown[:_SHOWN] + shown[-_SHOWN:]
+    classes = "; ".join(
+        f"{one_line(name, 40)} {min(some):g} to {max(some):g}, median {statistics.median(some):g}"
+        for name, some in shown
+    )
+    return (
+        f"frame rates differ, {min(everything):g} to {max(everything):g} a second, and may tell the"
+        f" class: {classes}{f' ({left_out} classes between them)' if left_out else ''}."
+        f" experiments.prepare --fps={min(everything):g} takes all at one rate"
     )

@@ -3,6 +3,8 @@
 import collections
 from collections.abc import Sequence
 
+import numpy as np
+
 from preprocessing import records
 from preprocessing.captions import one_line
 from preprocessing.records.example import field_shape, frame_shape
@@ -11,8 +13,8 @@ from preprocessing.records.example import field_shape, frame_shape
 def write(record_set: records.RecordSet):
     """Writes `dataset_info.json`, `features.json` and the label names beside the shards.
 
-    The set has one split, `videos`, of features `video_id`, `label`, `frames` (uint8 N x H x W x 3)
-    and `flow` (uint8 (N-1) x 2H x W x 1: the x plane above the y plane).
+    The set has one split, `videos`, of features `video_id`, `label`, `fps`, `frames`
+    (uint8 N x H x W x 3) and `flow` (uint8 (N-1) x 2H x W x 1: the x plane above the y plane).
     """
     import tensorflow_datasets as tfds
 
@@ -27,6 +29,7 @@ def write(record_set: records.RecordSet):
             {
                 "video_id": tfds.features.Text(),
                 "label": tfds.features.ClassLabel(names=label_names(record_set.classes)),
+                "fps": np.float32,
                 "frames": tfds.features.Sequence(
                     tfds.features.Image(shape=frame_shape(size), encoding_format=image_format)
                 ),

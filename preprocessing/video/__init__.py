@@ -1,14 +1,13 @@
-"""Videos: decoding, the faults of their files, and resizing."""
+"""Videos: decoding, the faults of their files, which frames count, and resizing."""
 
-from preprocessing.settings import RESIZE_MODES
+from preprocessing.settings import REPEATS, RESIZE_MODES
 from preprocessing.video.decoding import (
-    UNKNOWN_FPS,
-    Claim,
     probe,
+    read_address,
     read_frames,
     read_timed_frames,
-    usual_fps,
 )
+from preprocessing.video.film import UNKNOWN_FPS, Claim, usual_fps
 from preprocessing.video.motion import MotionMap, Resizer, Window, cut
 from preprocessing.video.paths import (
     EXTENSIONS,
@@ -22,10 +21,12 @@ from preprocessing.video.paths import (
 from preprocessing.video.repeats import RepeatCounter
 from preprocessing.video.resizing import grayscale, resize
 from preprocessing.video.segments import Segment
+from preprocessing.video.selection import Selection
 
 __all__ = [
     "EXTENSIONS",
     "IMAGE_EXTENSIONS",
+    "REPEATS",
     "RESIZE_MODES",
     "UNKNOWN_FPS",
     "Claim",
@@ -33,6 +34,7 @@ __all__ = [
     "RepeatCounter",
     "Resizer",
     "Segment",
+    "Selection",
     "VideoError",
     "Window",
     "cut",
@@ -41,6 +43,7 @@ __all__ = [
     "image_files",
     "is_image",
     "probe",
+    "read_address",
     "read_frames",
     "read_timed_frames",
     "resize",

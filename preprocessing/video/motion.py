@@ -115,15 +115,17 @@ class Resizer:
         size: side of the result, in pixels.
         mode: of `preprocessing.settings.RESIZE_MODES`.
         frames: the video's, uint8 (H, W, 3), read here where the mode is `motion`, and only then.
+        waiting: called at each frame that is read here, to show that the work continues.
     """
 
-    def __init__(self, size: int, mode: str, frames):
+    def __init__(self, size: int, mode: str, frames, waiting=lambda: None):
         self._size, self._mode = size, mode
         self.window: Window | None = None
         if mode == "motion":
             motion = MotionMap()
             for frame in frames:
                 motion.add(frame)
+                waiting()
             self.window = motion.window()
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:

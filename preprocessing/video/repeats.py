@@ -3,6 +3,7 @@
 No flow is between them, so a clip's stacks are empty wherever such a pair is sampled.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,16 @@ import numpy as np
 STILL = 10  # times that a pair changes less than pairs before and after it, where one repeats
 REACH = 2  # pairs on either side that are looked at: a frame may come three times
 NOTED_FROM = 0.15  # of the pairs: 25 frames a second shown as 30 have one in six
+
+
+def is_repeat(changes: Sequence[float]) -> bool:
+    """Whether a pair of frames is one of which the second repeats the first.
+
+    Args:
+        changes: mean changes of grey of REACH pairs before it, of the pair, and of REACH behind it.
+    """
+    before, after = max(changes[:REACH]), max(changes[REACH + 1 :])
+    return STILL * changes[REACH] < min(before, after)
 
 
 class RepeatCounter:
@@ -32,13 +43,17 @@ class RepeatCounter:
     @property
     def share(self) -> float:
         """The share of pairs of frames, 0 to 1, of which the second repeats the first."""
-        changes = np.pad(self._changes, REACH)
-        count = len(self._changes)
-        if not count:
+        if not self._changes:
             return 0.0
-        windows = np.lib.stride_tricks.sliding_window_view(changes, REACH).max(1)
-        before, after = windows[:count], windows[REACH + 1 :]
-        return float((STILL * changes[REACH:-REACH] < np.minimum(before, after)).mean())
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.pad(self._changes, REACH), 2 * REACH + 1
+        )
+        return float(np.mean([is_repeat(window) for window in windows]))
+
+    @property
+    def largest(self) -> float:
+        """The largest change between neighbours, in grey levels, mean over the picture."""
+        return max(self._changes, default=0.0)
 
     def note(self, path: Path) -> str:
         """What is doubtful about the video, in one line; empty where its frames do not repeat."""
@@ -46,6 +61,5 @@ class RepeatCounter:
             return ""
         return (
             f"{path}: {self.share:.0%} of its frames repeat the one before, so the flow there is"
-            " empty. Take the recording at its own frame rate, or drop the repeats:"
-            " ffmpeg -i FILE -vf mpdecimate -fps_mode vfr OUTPUT"
+            " empty: experiments.prepare --repeats=drop leaves them out"
         )

@@ -17,6 +17,8 @@ from stfnet import sampling
 from stfnet.config import ClipConfig, RunConfig, TrainingConfig
 
 MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of augmentation
+# Fields of `ClipConfig` that the records must have too.
+_STORED = ("num_frames", "flow_length", "image_size", "resize", "fps", "repeats", "flow_bound")
 SMALLEST_CROP = 0.75  # of the side
 
 
@@ -59,8 +61,8 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
     """Compares a record set with a run's configuration.
 
     Raises:
-        UserError: T, L, image size, resize mode, flow bound or the classes differ; the message
-            names both values and the way out.
+        UserError: one of _STORED or the classes differ; the message names both values and the way
+            out.
     """
     clip = config.model.clip
     stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
@@ -68,7 +70,7 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
         "num_frames": "only metadata.json is rewritten",
         "flow_length": "only metadata.json is rewritten",
     }
-    for name in ("num_frames", "flow_length", "image_size", "resize", "flow_bound"):
+    for name in _STORED:
         if stored[name] != getattr(clip, name):
             raise UserError(
                 f"{record_set.folder}: records were made with {name}={stored[name]}, but the model "

@@ -4,7 +4,7 @@ import dataclasses
 import typing
 
 from preprocessing.errors import UserError
-from preprocessing.settings import RESIZE_MODES, check, setting
+from preprocessing.settings import REPEATS, RESIZE_MODES, check, setting
 from stfnet.config.rivals import (
     ARCHITECTURES,
     BOTH_STREAMS,
@@ -39,6 +39,10 @@ class ClipConfig:
     # How frames reached that size: straight to the square, short side then centre, or the window in
     # which the video moves most.
     resize: str = setting("stretch", RESIZE_MODES)
+    # Frames a second that are taken of videos with more; 0 takes all.
+    fps: float = setting(0.0, "[0, 1000]")
+    # Whether frames that repeat the one before are kept, see `preprocessing.video.Selection`.
+    repeats: str = setting("keep", REPEATS)
     # A video of fewer than T frames repeats its last frame, starts again, or is refused.
     short_video: str = setting("pad_last", SHORT_VIDEO)
     # Displacement in pixels that encodes to the ends of the 8-bit range.

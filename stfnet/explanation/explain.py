@@ -79,7 +79,7 @@ def explain_video(
         path, config.model.clip, "both" if streams == "flow" else streams, quality
     )
     explanation = explain_clip(model, config.classes, clip_inputs, target)
-    first = next(iter(video.read_frames(Path(path))))
+    first = next(iter(video.read_frames(Path(path), square=True)))
     return explanation, _shown(clip_inputs, config.model.clip, first.shape[1] / first.shape[0])
 
 
@@ -158,6 +158,7 @@ def _shown(clip_inputs: Mapping[str, Any], clip: ClipConfig, aspect: float) -> p
         whole=whole,
         aspect=aspect if whole else 1.0,
         window=clip_inputs["window"],
+        selection=video.Selection(clip.fps, clip.repeats),
     )
 
 

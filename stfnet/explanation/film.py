@@ -67,10 +67,11 @@ def write_film(path: Path, source: Path, explanation: Explanation, clip: ShownCl
     notes = (f"{clip.num_frames} frames, {len(set(clip.numbers))} sampled",)
 
     def write(temporary: Path) -> None:
+        frames = video.read_frames(source, square=True, selection=clip.selection)
         writer = annotation.VideoWriter(temporary, clip.fps)
         panel = None
         try:
-            for number, frame in enumerate(video.read_frames(source)):
+            for number, frame in enumerate(frames):
                 whole = annotation.draw_frame(frame, clip.window)
                 height, width = whole.shape[:2]
                 across = width if clip.whole else height

@@ -39,6 +39,7 @@ class ShownClip:
         whole: whether the clip has whole frames of the video, stretched, else a square out of them.
         aspect: width of the drawn frames by their height.
         window: the part of a frame that the clip shows; None for the whole or the middle.
+        selection: which frames of the video `numbers` count; None for all.
     """
 
     frames: np.ndarray
@@ -49,6 +50,7 @@ class ShownClip:
     whole: bool
     aspect: float
     window: video.Window | None = None
+    selection: video.Selection | None = None
 
 
 def cell_width(aspect: float) -> int:

@@ -248,7 +248,7 @@ def run_network(record_set: RecordSet, workdir: Path) -> RunNetwork:
 
 def _check_records(record_set: RecordSet, config: RunConfig) -> None:
     stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
-    for name in ("image_size", "resize", "flow_bound"):
+    for name in ("image_size", "resize", "fps", "repeats", "flow_bound"):
         if stored[name] != (needed := getattr(config.model.clip, name)):
             raise UserError(
                 f"{record_set.folder}: records were made with {name}={stored[name]}, but the "

@@ -264,10 +264,12 @@ def write_annotated(
     notes = (f"{clip_inputs['num_frames']} frames, {len(set(sampled))} sampled",)
 
     def write(temporary: Path) -> None:
+        chosen = video.Selection(clip.fps, clip.repeats)
+        frames = video.read_frames(source, square=True, selection=chosen)
         writer = VideoWriter(temporary, clip_inputs["fps"])
         panel = None
         try:
-            for number, frame in enumerate(video.read_frames(source)):
+            for number, frame in enumerate(frames):
                 pictures = [("video", draw_frame(frame, clip_inputs["window"]))]
                 height, width = pictures[0][1].shape[:2]
                 if panel is None:

@@ -1,8 +1,10 @@
 """Frames as they come: from a file, a camera or a network address."""
 
 import collections
+import contextlib
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import cv2
@@ -17,16 +19,22 @@ SILENCE = 10.0  # seconds without a frame after which a camera counts as gone
 
 
 class FileCapture:
-    """Frames of a video file, each as fast as it is asked for."""
+    """Frames of a video file, each as fast as it is asked for.
+
+    Args:
+        path: of the file.
+        selection: which of its frames are taken.
+    """
 
     dropped = 0
 
-    def __init__(self, path: Path):
-        self.path, self.fps = path, video.usual_fps(video.probe(path).fps)
+    def __init__(self, path: Path, selection: video.Selection):
+        self.path, self._selection = path, selection
+        self.fps = _taken(video.probe(path).fps, selection)
 
     def __iter__(self):
         """Yields (seconds on the monotonic clock when it was read, uint8 (H, W, 3) RGB)."""
-        for frame in video.read_frames(self.path):
+        for frame in video.read_frames(self.path, square=True, selection=self._selection):
             yield time.monotonic(), frame
 
     def close(self):
@@ -41,25 +49,27 @@ class CameraCapture:
 
     Args:
         source: number of a camera, or address of a video stream.
+        selection: which of its frames are taken.
 
     Raises:
         UserError: it cannot be opened.
     """
 
-    def __init__(self, source: int | str):
+    def __init__(self, source: int | str, selection: video.Selection):
         self.name = f"camera {source}" if isinstance(source, int) else f"stream {source}"
         self.dropped, self.count = 0, 0
         try:
-            self._capture = cv2.VideoCapture(source)
-        except cv2.error:  # a number beyond those of any camera
-            self._capture = cv2.VideoCapture()
-        if not self._capture.isOpened():
+            if isinstance(source, int):
+                fps, self._length, self._frames = _camera_frames(source)
+            else:
+                claim, self._frames = video.read_address(source, SILENCE)
+                fps, self._length = claim.fps, claim.num_frames  # of a finite video
+        except video.VideoError as error:
             raise UserError(
                 f"{self.name} cannot be opened: check that it is connected, not in use by another "
-                "program and may be read, or give another --live"
-            )
-        self.fps = video.usual_fps(self._capture.get(cv2.CAP_PROP_FPS))
-        self._length = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)  # of a finite video
+                f"program and may be read, or give another --live ({error})"
+            ) from error
+        self.fps, self._selection = _taken(fps, selection), selection
         self._queue: collections.deque[tuple[float, np.ndarray]] = collections.deque()
         self._ready = threading.Condition()
         self._ended = self._closed = False
@@ -67,19 +77,20 @@ class CameraCapture:
         self._reader.start()
 
     def _read(self):
-        while not self._closed:
-            there_is, frame = self._capture.read()
-            with self._ready:
-                self._ended = not there_is
-                if there_is:
+        with contextlib.suppress(video.VideoError):  # it is gone, which the reader of frames says
+            for frame in self._frames:
+                with self._ready:
                     if len(self._queue) == QUEUED_FRAMES:
                         self.dropped += len(self._queue)
                         self._queue.clear()
                     self._queue.append((time.monotonic(), frame))
-                self._ready.notify()
-            if not there_is:
-                break
-        self._capture.release()
+                    self._ready.notify()
+                if self._closed:
+                    break
+        with self._ready:
+            self._ended = True
+            self._ready.notify()
+        self._frames.close()
 
     def __iter__(self):
         """Yields (seconds on the monotonic clock when it came, uint8 (H, W, 3) RGB).
@@ -87,6 +98,9 @@ class CameraCapture:
         Raises:
             UserError: the camera or the connection is gone.
         """
+        return self._selection(self._queued())
+
+    def _queued(self):
         while True:
             with self._ready:
                 there_is = self._ready.wait_for(lambda: self._queue or self._ended, SILENCE)
@@ -94,7 +108,7 @@ class CameraCapture:
                     break
                 captured, frame = self._queue.popleft()
             self.count += 1
-            yield captured, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            yield captured, frame
         if there_is and 0 < self._length <= self.count + self.dropped:
             return
         how = "ended" if there_is else f"gave nothing for {SILENCE:.0f} seconds"
@@ -109,10 +123,47 @@ class CameraCapture:
         self._reader.join(PATIENCE)
 
 
-def open_capture(source: str) -> CameraCapture | FileCapture:
-    """Opens what the command line names: the number of a camera, an address or a file."""
+def open_capture(
+    source: str, selection: video.Selection | None = None
+) -> CameraCapture | FileCapture:
+    """Opens what the command line names: the number of a camera, an address or a file.
+
+    Args:
+        source: the name.
+        selection: which of its frames are taken; None takes all.
+    """
+    selection = selection or video.Selection()
     if source.isdecimal():
-        return CameraCapture(int(source))
+        return CameraCapture(int(source), selection)
     if "://" in source:
-        return CameraCapture(source)
-    return FileCapture(Path(source))
+        return CameraCapture(source, selection)
+    return FileCapture(Path(source), selection)
+
+
+def _taken(fps: float, selection: video.Selection) -> float:
+    """Frames a second that are taken of a source that claims so many."""
+    usual = video.usual_fps(fps)
+    return min(usual, selection.fps) if selection.fps else usual
+
+
+def _camera_frames(number: int) -> tuple[float, int, Generator[np.ndarray]]:
+    """(frames a second, 0 for no end, the frames: uint8 (H, W, 3), RGB) of a camera here.
+
+    Raises:
+        VideoError: there is no such camera.
+    """
+    try:
+        capture = cv2.VideoCapture(number)
+    except cv2.error:  # a number beyond those of any camera
+        capture = cv2.VideoCapture()
+    if not capture.isOpened():
+        raise video.VideoError("unreadable", "OpenCV finds no such camera")
+
+    def frames():
+        try:
+            while (read := capture.read())[0]:
+                yield cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
+        finally:
+            capture.release()
+
+    return capture.get(cv2.CAP_PROP_FPS), 0, frames()

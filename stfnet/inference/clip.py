@@ -5,7 +5,7 @@ records without the loss of JPEG.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def read_clip(
             `short_video="error"`.
     """
     path = Path(path)
-    num_frames, resize = _look_through(path, config)
+    num_frames, fps, resize = _look_through(path, config)
     try:
         frame_numbers = sampling.test_indices(num_frames, config.num_frames, config.short_video)
         stacks = sampling.flow_indices(frame_numbers, num_frames, config.flow_length)  # t l
@@ -88,12 +88,12 @@ def read_clip(
     clip = {
         "frame_numbers": frame_numbers,
         "num_frames": num_frames,
-        "fps": video.usual_fps(video.probe(path).fps),
+        "fps": fps,
         "window": resize.window,
     }
     wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())
-    frames, pairs = _read(path, resize, wanted_frames, wanted_fields)
+    frames, pairs = _read(path, config, resize, wanted_frames, wanted_fields)
     fields = _encoded_fields(pairs, config.flow_bound, quality)
     if wanted_frames:
         clip["rgb"] = np.stack([frames[number] for number in frame_numbers.tolist()])
@@ -102,24 +102,58 @@ def read_clip(
     return clip
 
 
-def _look_through(path: Path, config: ClipConfig) -> tuple[int, video.Resizer]:
-    """The number of a video's frames, and what brings them to the network's size."""
-    num_frames = 0
+def selection(config: ClipConfig) -> video.Selection:
+    """Which frames of a video are those of the network's records."""
+    return video.Selection(config.fps, config.repeats)
+
+
+def read_timed_frames(
+    path: Path | str, config: ClipConfig, square: bool = False
+) -> Iterator[tuple[float, np.ndarray]]:
+    """The frames of a video that count, as preparing records reads them.
+
+    Args:
+        path: video file, or folder of images.
+        config: the clip configuration.
+        square: whether the pixels must be square, to be drawn; where the network stretches frames
+            it reads them as they are stored.
+
+    Yields:
+        As `preprocessing.video.read_timed_frames`.
+    """
+    square = square or config.resize != "stretch"
+    return video.read_timed_frames(Path(path), square=square, selection=selection(config))
+
+
+def _frames(path: Path, config: ClipConfig) -> Iterator[np.ndarray]:
+    return (frame for _, frame in read_timed_frames(path, config))
+
+
+def _look_through(path: Path, config: ClipConfig) -> tuple[int, float, video.Resizer]:
+    """The number of a video's frames, their rate, and what brings them to the network's size."""
+    num_frames, first, last = 0, 0.0, 0.0
 
     def counted():
-        nonlocal num_frames
-        for num_frames, frame in enumerate(video.read_frames(path), 1):  # noqa: B007
+        nonlocal num_frames, first, last
+        for last, frame in read_timed_frames(path, config):
+            first = first if num_frames else last
+            num_frames += 1
             yield frame
 
     frames = counted()
     resize = video.Resizer(config.image_size, config.resize, frames)
     for _ in frames:
         pass
-    return num_frames, resize
+    fps = (num_frames - 1) / (last - first) if last > first else 0.0
+    return num_frames, video.usual_fps(round(fps, 3)), resize
 
 
 def _read(
-    path: Path, resize: video.Resizer, wanted_frames: set[int], wanted_fields: set[int]
+    path: Path,
+    config: ClipConfig,
+    resize: video.Resizer,
+    wanted_frames: set[int],
+    wanted_fields: set[int],
 ) -> tuple[dict[int, np.ndarray], dict[int, tuple[np.ndarray, np.ndarray]]]:
     """Decodes the video up to the last frame that is needed.
 
@@ -131,7 +165,7 @@ def _read(
     flow_frames = wanted_fields | {number + 1 for number in wanted_fields}
     needed = wanted_frames | flow_frames
     last = max(needed)
-    for number, frame in enumerate(video.read_frames(path)):
+    for number, frame in enumerate(_frames(path, config)):
         if number in needed:
             small = resize(frame)
             if number in wanted_frames:

@@ -19,6 +19,7 @@ from preprocessing.captions import one_line
 from preprocessing.errors import UserError
 from stfnet.config import RunConfig
 from stfnet.inference import live, prediction
+from stfnet.inference.clip import read_timed_frames
 
 PROGRESS_SECONDS = 10.0  # between two lines of progress
 CSV_FILE, SRT_FILE = "timeline.csv", "timeline.srt"
@@ -152,7 +153,7 @@ def recognise(
             predict()
 
     seconds, step = 0.0, 1 / fps
-    for now, frame in video.read_timed_frames(Path(path)):
+    for now, frame in read_timed_frames(path, config.model.clip):
         step, seconds = (now - seconds) if window.count else step, now
         if window.count % interval == 0:
             times[window.count] = seconds

@@ -9,7 +9,14 @@ import importlib.util
 from preprocessing.errors import UserError
 
 # What the extra [serve] of setup.py installs, by the names they are imported by.
-PACKAGES = ("fastapi", "fastapi_offline", "gradio", "pebble", "prometheus_client", "uvicorn")
+PACKAGES = (
+    "fastapi",
+    "fastapi_offline",
+    "pebble",
+    "prometheus_client",
+    "python_multipart",
+    "uvicorn",
+)
 
 
 def check_packages() -> None:

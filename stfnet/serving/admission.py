@@ -1,9 +1,7 @@
-"""What stands before the application: which addresses there are, and how many uploads at once."""
+"""What stands before the application: headers of every answer, and how many uploads at once."""
 
 import asyncio
-import contextlib
 import time
-from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -15,17 +13,10 @@ from stfnet.serving.limits import RefusedError
 from stfnet.serving.metrics import Metrics
 
 PREDICT = "/api/predict"
-PAGE_API = "/gradio_api/"
-PAGE_UPLOAD = f"{PAGE_API}upload"
-# What the page needs of Gradio's addresses. Others would fetch from other hosts, or store files.
-PAGE_NEEDS = tuple(
-    PAGE_API + name for name in ("upload", "queue/", "file=/", "heartbeat/", "startup-events")
-)
-
-# Nothing that the page holds, or a later version of Gradio brings, may ask another host.
+# Nothing that the page or the documentation holds may ask another host.
 HEADERS = {
-    "content-security-policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
-    "frame-ancestors 'self'; form-action 'self'",
+    "content-security-policy": "default-src 'self' 'unsafe-inline' data: blob:; "
+    "frame-ancestors 'self'; form-action 'self'; base-uri 'none'; object-src 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
@@ -56,40 +47,29 @@ class Guard:
                 headers.update(HEADERS)
                 if message["status"] in CUT_OFF:
                     headers["connection"] = "close"
-                if _is_post(scope, PREDICT):
-                    self._metrics.count("api", message["status"])
+                if _is_prediction(scope):
+                    self._metrics.count(message["status"])
             await send(message)
 
         await self._app(scope, receive, send_guarded)
 
 
 class Admission:
-    """ASGI middleware: refuses uploads when too many requests are in hand (503), uploads that take
-    too long (408), and those of Gradio's addresses that the page does not need (404).
+    """ASGI middleware: refuses uploads when too many requests are in hand (503), and uploads that
+    take too long (408).
 
     Args:
         app: what it stands before.
         jobs: counts the requests.
-        kept: folder in which the page keeps files for a while; when it holds more than twice what
-            the requests at once may bring, uploads to the page are refused (503).
     """
 
-    def __init__(self, app: ASGIApp, jobs: Jobs, kept: Path):
-        self._app, self._jobs, self._kept = app, jobs, kept
+    def __init__(self, app: ASGIApp, jobs: Jobs):
+        self._app, self._jobs = app, jobs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or passes it on."""
-        path = scope.get("path", "")
-        if path.startswith(PAGE_API) and not path.startswith(PAGE_NEEDS):
-            await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
-        elif _is_post(scope, PREDICT):
+        if _is_prediction(scope):
             await self._admit(scope, receive, send)
-        elif _is_post(scope, PAGE_UPLOAD):
-            if self._full():
-                error = RefusedError(503, "no room for more files: try again in some minutes")
-                await _refuse(error, scope, receive, send)
-            else:
-                await self._admit(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -105,13 +85,6 @@ class Admission:
             await self._app(scope, self._in_time(receive), send)
         finally:
             admitted.__exit__(None, None, None)
-
-    def _full(self) -> bool:
-        limits, size = self._jobs.limits, 0
-        for path in self._kept.rglob("*"):
-            with contextlib.suppress(FileNotFoundError):  # removed in between
-                size += path.stat().st_size
-        return size > 2 * limits.queue * limits.max_bytes
 
     def _in_time(self, receive: Receive) -> Receive:
         """Receives the body of a request before its time is over."""
@@ -133,8 +106,8 @@ class Admission:
         return receive_in_time
 
 
-def _is_post(scope: Scope, path: str) -> bool:
-    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == path
+def _is_prediction(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == PREDICT
 
 
 async def _refuse(error: RefusedError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,11 @@
-"""The application: the REST endpoint, its documentation, health and figures, and the page."""
+"""The application: the REST endpoint, its documentation, health and figures, and the page.
+
+No address takes the name of a file: the only files that are read are this module's page and what a
+request brings along.
+"""
 
 import asyncio
+import base64
 import shutil
 import tempfile
 import time
@@ -8,17 +13,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import FastAPI, File, Request, Response, UploadFile
-from fastapi.responses import JSONResponse
+import cv2
+import numpy as np
+from fastapi import FastAPI, File, Query, Request, Response, UploadFile
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi_offline import FastAPIOffline
-from gradio.utils import get_upload_folder
 from pydantic import BaseModel, Field
 
-from stfnet.serving import page
 from stfnet.serving.admission import PREDICT, Admission
 from stfnet.serving.jobs import Jobs
 from stfnet.serving.limits import FORM_BYTES, RefusedError
 from stfnet.serving.metrics import Metrics
+
+PAGE = Path(__file__).with_name("page.html")
 
 
 class Frame(BaseModel):
@@ -38,6 +45,8 @@ class Prediction(BaseModel):
     seconds: float = Field(description="length of the video")
     frames: list[Frame] = Field(description="those that the network read")
     took: float = Field(description="seconds from the whole upload to the answer")
+    picture: str | None = Field(description="PNG in base64; null without `picture`")
+    film: str | None = Field(description="WebM in base64; null without `film`, and of an export")
 
 
 class Refusal(BaseModel):
@@ -54,6 +63,8 @@ class Health(BaseModel):
     classes: list[str]
     explains: bool
     in_hand: int
+    max_megabytes: int
+    max_seconds: float
 
 
 REFUSALS = {
@@ -74,7 +85,7 @@ def make_app(jobs: Jobs) -> FastAPI:
 
     Returns:
         The page at `/`, `POST /api/predict`, `/docs`, `/health` and `/metrics`; to be
-        put behind a `Guard` with `state.metrics`. `state.page` is Gradio's part of it.
+        put behind a `Guard` with `state.metrics`.
     """
     limits, metrics = jobs.limits, Metrics(jobs)
     app = FastAPIOffline(
@@ -83,10 +94,11 @@ def make_app(jobs: Jobs) -> FastAPI:
         description=f"Names the action in a video. Files up to {limits.max_megabytes} MB and "
         f"{limits.max_seconds:g} s, {limits.queue} requests at once.",
         redoc_url=None,
+        redirect_slashes=False,
         max_body_size=limits.max_bytes + FORM_BYTES,
         form_limits={"max_files": 1, "max_fields": 4},
     )
-    app.add_middleware(Admission, jobs=jobs, kept=Path(get_upload_folder()))
+    app.add_middleware(Admission, jobs=jobs)
     app.state.metrics = metrics
 
     @app.exception_handler(RefusedError)
@@ -100,16 +112,28 @@ def make_app(jobs: Jobs) -> FastAPI:
         },
     )
     async def predict(
+        request: Request,
         video: Annotated[UploadFile, File(description="the video file")],
+        picture: Annotated[bool, Query(description="explain it by a picture")] = False,
+        film: Annotated[bool, Query(description="explain it by a film: takes longer")] = False,
     ) -> Prediction:
         """Names the action in a video file."""
         begin = time.monotonic()
-        with tempfile.NamedTemporaryFile() as file:
-            await asyncio.to_thread(shutil.copyfileobj, video.file, file)
-            file.flush()
-            answer = await jobs.recognise(file.name)
+        if (video.size or 0) > limits.max_bytes:
+            raise RefusedError(413, f"the video is larger than {limits.max_megabytes} MB")
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            path, film_path = Path(folder) / "video", Path(folder) / "film.webm"
+            with path.open("wb") as file:
+                await asyncio.to_thread(shutil.copyfileobj, video.file, file)
+            wanted = str(film_path) if film and jobs.network.explains else None
+            # The body is read, so all that can still come is that the client goes.
+            answer = await jobs.recognise(
+                str(path), draw=picture or film, film=wanted, gone=request.receive
+            )
+            shown_film = _base64(film_path.read_bytes()) if wanted else None
+        shown = await asyncio.to_thread(_png, answer.picture) if picture else None
         took = time.monotonic() - begin
-        metrics.time("api", took)
+        metrics.time(took)
         return Prediction(
             label=answer.ranking[0][0],
             probabilities=dict(answer.ranking),
@@ -118,6 +142,8 @@ def make_app(jobs: Jobs) -> FastAPI:
             seconds=answer.seconds,
             frames=[Frame(number=number, seconds=seconds) for number, seconds in answer.frames],
             took=took,
+            picture=shown,
+            film=shown_film,
         )
 
     @app.get("/health")
@@ -130,6 +156,8 @@ def make_app(jobs: Jobs) -> FastAPI:
             classes=list(network.classes),
             explains=network.explains,
             in_hand=jobs.in_hand,
+            max_megabytes=limits.max_megabytes,
+            max_seconds=limits.max_seconds,
         )
 
     @app.get("/metrics")
@@ -137,4 +165,18 @@ def make_app(jobs: Jobs) -> FastAPI:
         """Figures for Prometheus."""
         return Response(metrics.text(), media_type=metrics.content_type)
 
-    return page.mount(app, jobs, metrics)
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE)
+
+    return app
+
+
+def _png(picture: np.ndarray | None) -> str | None:
+    if picture is None:  # of a network without flow
+        return None
+    return _base64(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

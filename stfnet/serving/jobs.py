@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
 import pebble
@@ -14,6 +14,7 @@ from stfnet.serving.limits import Limits, RefusedError
 from stfnet.serving.worker import Answer, Network
 
 RETRY_SECONDS = 5  # after which a client may come again
+GONE = 499  # what web servers log of a client that went; nobody gets it
 ENDING = "the server ends: try again later"
 
 
@@ -71,18 +72,36 @@ class Jobs:
         finally:
             self.in_hand -= 1
 
-    async def recognise(self, path: str, draw: bool = False, film: str | None = None) -> Answer:
+    async def recognise(
+        self,
+        path: str,
+        draw: bool = False,
+        film: str | None = None,
+        gone: Callable[[], Awaitable[object]] | None = None,
+    ) -> Answer:
         """Recognises a video file, when the requests before it are done.
 
         Args:
             path, draw, film: as of `worker.recognise`.
+            gone: ends when nobody wants the answer any more; None for never. What is computed by
+                then is computed to its end, since to stop it is to load the network again.
 
         Raises:
             RefusedError: (422) the file is no video that can be recognised; (504) it took longer
-                than the limit; (500) the process died of it; (503) the server ended before.
+                than the limit; (500) the process died of it; (503) the server ended before; (499)
+                nobody wanted the answer before its turn came.
         """
-        future = asyncio.wrap_future(self._schedule((path, self.limits.max_seconds, draw, film)))
+        scheduled = self._schedule((path, self.limits.max_seconds, draw, film))
+        future = asyncio.wrap_future(scheduled)
         self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        if gone:
+            await _first(future, gone)
+            if not (future.done() or scheduled.running()):
+                # Not cancelled: pebble would end the process when its turn comes. By then the file
+                # is away, and the process goes on at once.
+                future.add_done_callback(lambda done: done.cancelled() or done.exception())
+                raise RefusedError(GONE, "the client has gone")
         try:
             return await future
         except asyncio.CancelledError:
@@ -97,8 +116,6 @@ class Jobs:
             raise RefusedError(500, "the process that decoded the video died") from error
         except UserError as error:
             raise RefusedError(422, " ".join(str(error).split())) from error
-        finally:
-            self._running.discard(future)
 
     async def end(self, grace: float) -> None:
         """Lets nothing in any more, and after some seconds gives up what is still in hand."""
@@ -129,3 +146,12 @@ class Jobs:
     def _stop(self):
         self._pool.stop()
         self._pool.join()
+
+
+async def _first(future: asyncio.Future, gone: Callable[[], Awaitable[object]]) -> None:
+    """Waits for a future or for the end of `gone`, and leaves the future as it is."""
+    left = asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((future, left), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        left.cancel()

@@ -24,13 +24,12 @@ class Metrics:
         self._requests = Counter(
             "stfnet_requests",
             "Videos sent, by the status of the answer.",
-            ["source", "status"],
+            ["status"],
             registry=self._registry,
         )
         self._seconds = Histogram(
             "stfnet_request_seconds",
             "From the whole upload to the answer, of those that got one.",
-            ["source"],
             buckets=SECONDS,
             registry=self._registry,
         )
@@ -43,18 +42,13 @@ class Metrics:
         limit = Gauge("stfnet_queue_limit", "Requests at once.", registry=self._registry)
         limit.set(jobs.limits.queue)
 
-    def count(self, source: str, status: int) -> None:
-        """Counts an answer.
+    def count(self, status: int) -> None:
+        """Counts an answer by its status of HTTP."""
+        self._requests.labels(str(status)).inc()
 
-        Args:
-            source: `api` or `page`.
-            status: of HTTP, or what it would be.
-        """
-        self._requests.labels(source, str(status)).inc()
-
-    def time(self, source: str, seconds: float) -> None:
-        """Adds the seconds that a request took; `source` as in `count`."""
-        self._seconds.labels(source).observe(seconds)
+    def time(self, seconds: float) -> None:
+        """Adds the seconds that a request took."""
+        self._seconds.observe(seconds)
 
     def text(self) -> bytes:
         """All figures, as Prometheus reads them."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
 import socket
@@ -15,6 +14,8 @@ import uvicorn
 
 from preprocessing import files
 from preprocessing.errors import UserError
+from stfnet.serving.admission import Guard
+from stfnet.serving.app import make_app
 from stfnet.serving.jobs import Jobs
 from stfnet.serving.limits import Limits
 
@@ -49,16 +50,14 @@ def serve(
     # Also while the network is loaded. Uvicorn has its own handler and then sends the signal again.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with (
-        temporary_folder() as place,
+        temporary_folder(),
         listening(host, port) as listener,
         Jobs(folder, limits, quality) as jobs,
     ):
-        # Not `place` itself: Gradio does not copy what is in its folder, and the page deletes that.
-        os.environ["GRADIO_TEMP_DIR"] = str(place / "page")
-        # Gradio reads where its files go when it is imported, while the network is loaded.
-        from stfnet.serving.admission import Guard
-        from stfnet.serving.app import make_app
-
+        # A client that takes nothing of its answer for so long is hung up on.
+        patience = round(1000 * limits.time_limit)
+        with contextlib.suppress(AttributeError):  # of Linux alone
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
         network = jobs.network
         app = make_app(jobs)
         config = uvicorn.Config(
@@ -74,18 +73,17 @@ def serve(
             f"http://{address}:{listener.getsockname()[1]} recognises the {len(network.classes)} "
             f"classes of {network.dataset}{explained}"
         )
-        _Server(config, jobs, app.state.page.stop_event, grace).run([listener])
+        _Server(config, jobs, grace).run([listener])
 
 
 class _Server(uvicorn.Server):
-    """Tells the requests in hand and the pages that are open when it is about to end."""
+    """Tells the requests in hand when it is about to end."""
 
-    def __init__(self, config: uvicorn.Config, jobs: Jobs, pages: asyncio.Event, grace: int):
+    def __init__(self, config: uvicorn.Config, jobs: Jobs, grace: int):
         super().__init__(config)
-        self._jobs, self._pages, self._grace = jobs, pages, grace
+        self._jobs, self._grace = jobs, grace
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._pages.set()
         ending = asyncio.create_task(self._jobs.end(self._grace))
         await super().shutdown(sockets)
         ending.cancel()

@@ -13,7 +13,8 @@ import numpy as np
 
 from preprocessing import flow, video, worker_pool
 from preprocessing.errors import UserError
-from preprocessing.video import containers
+from stfnet.config import ClipConfig
+from stfnet.inference.clip import read_timed_frames
 
 LARGEST_PICTURE = 8192 * 4320  # pixels of a frame: 8K; a header may claim any size
 VIDEO = "the video"  # what a message calls the file, whose name here is nobody's business
@@ -117,23 +118,18 @@ def recognise(path: str, max_seconds: float, draw: bool = False, film: str | Non
         raise UserError(str(error).replace(path, VIDEO)) from None
 
 
-def frame_times(path: str, max_seconds: float) -> list[float]:
+def frame_times(path: str, max_seconds: float, clip: ClipConfig) -> list[float]:
     """The time of every frame of a video file in seconds.
-
-    Only files that begin as a video are opened: FFmpeg takes a playlist for a video too, and would
-    read the files and addresses in it.
 
     Raises:
         UserError: as `recognise`.
     """
-    if containers.container(Path(path)) is None:
-        raise UserError(containers.why_unreadable(Path(path))[1])
     claim = video.probe(Path(path))
     if claim.width * claim.height > LARGEST_PICTURE:
         size = f"{claim.width} x {claim.height}"
         raise UserError(f"{VIDEO} has frames of {size} pixels, more than 8192 x 4320")
     times = []
-    for seconds, _ in video.read_timed_frames(Path(path)):
+    for seconds, _ in read_timed_frames(path, clip):
         if seconds > max_seconds:
             raise UserError(f"{VIDEO} is longer than {max_seconds:g} s: send a part of it")
         times.append(seconds)
@@ -181,7 +177,7 @@ def _recognise(
 ) -> Answer:
     from stfnet.inference import prediction
 
-    times = frame_times(path, max_seconds)
+    times = frame_times(path, max_seconds, opened.config.model.clip)
     picture = None
     if draw and opened.network.explains:
         probabilities, numbers, fps, picture = _explain(opened, path, film)

@@ -67,6 +67,7 @@ def _prepared(failures=(), notes=(), converted=0):
         folder=Path("records"),
         counts={"videos": 3, "frames": 30},
         sha256="5e7",
+        videos=(),
         classes=("Bow", "Jump", "Wave"),
         empty_classes=lambda: ["Jump"],
     )

@@ -8,7 +8,7 @@ WITHOUT = "import sys; sys.modules[{package!r}] = None; from experiments import 
 
 def test_a_package_that_is_missing_is_a_line_that_says_what_to_install():
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(package="gradio"), "--model=/nowhere"],
+        [sys.executable, "-c", WITHOUT.format(package="pebble"), "--model=/nowhere"],
         capture_output=True,
         text=True,
     )
@@ -27,7 +27,7 @@ def test_a_package_that_is_missing_is_a_line_that_says_what_to_install():
     ],
 )
 def test_a_mistake_is_one_line(flags, line, tmp_path):
-    pytest.importorskip("gradio", reason="needs pip install -e '.[serve]'")
+    pytest.importorskip("fastapi", reason="needs pip install -e '.[serve]'")
     done = subprocess.run(
         [sys.executable, "-m", "experiments.serve", *flags],
         capture_output=True,

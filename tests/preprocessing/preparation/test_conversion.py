@@ -104,6 +104,8 @@ def test_a_real_ucf101_file_has_141_frames_and_140_fields():
         ({"image_size": "224"}, "image_size='224' is not a whole number"),
         ({"flow_method": "keras", "flow_quality": "fast"}, "flow_quality=fast is of"),
         ({"flow_method": "given", "flow_quality": "fast"}, "flow_quality=fast is of"),
+        ({"flow_method": "given", "fps": 5.0}, "fps=5 and repeats=keep leave out frames"),
+        ({"flow_method": "given", "repeats": "drop"}, "fps=0 and repeats=drop leave out frames"),
     ],
 )
 def test_impossible_settings_are_refused(setting, message):

@@ -19,7 +19,7 @@ from preprocessing.preparation import conversion, parts, prepare
 from preprocessing.preparation.local import local_runner
 
 SETTINGS = conversion.Settings(image_size=16)
-CLIP = {"num_frames": 17, "flow_length": 4}
+CLIP = {"num_frames": 2, "flow_length": 4}
 
 
 def _prepare(videos, output, settings=SETTINGS, workers=1, **clip):
@@ -112,7 +112,8 @@ def test_the_files_of_an_unfinished_preparation_are_those_of_earlier_versions(st
     assert json.loads((stopped / "parts" / "plan.json").read_text()) == {
         "name": "actions",
         "settings": {
-            **{"image_size": 16, "resize": "stretch", "image_format": "jpeg"},
+            **{"image_size": 16, "resize": "stretch", "fps": 0.0, "repeats": "keep"},
+            "image_format": "jpeg",
             **{"jpeg_quality": 95, "flow_bound": 20.0},
             **{"flow_method": "opencv", "flow_quality": "reference"},
         },

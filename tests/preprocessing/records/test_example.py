@@ -22,12 +22,13 @@ def _writer(video_id="v_Jump_g01_c01", label=3):
     return writer
 
 
-def _protocol_buffer(video_id, label, flow=FLOW):
+def _protocol_buffer(video_id, label, flow=FLOW, fps=0.0):
     feature = tf.train.Feature
     return tf.train.Example(
         features=tf.train.Features(
             feature={
                 "video_id": feature(bytes_list=tf.train.BytesList(value=[video_id.encode()])),
+                "fps": feature(float_list=tf.train.FloatList(value=[fps])),
                 "label": feature(int64_list=tf.train.Int64List(value=[label])),
                 "frames": feature(bytes_list=tf.train.BytesList(value=FRAMES)),
                 "flow": feature(bytes_list=tf.train.BytesList(value=flow)),
@@ -36,11 +37,12 @@ def _protocol_buffer(video_id, label, flow=FLOW):
     )
 
 
-@pytest.mark.parametrize("label", [0, 3, 300])
-def test_the_bytes_are_those_of_protocol_buffers(label):
+@pytest.mark.parametrize(("label", "fps"), [(0, 0.0), (3, 29.97), (300, 25.0)])
+def test_the_bytes_are_those_of_protocol_buffers(label, fps):
     with _writer("v_Über_g01_c01", label) as writer:
+        writer.set_fps(fps)
         serialized = writer.serialized()
-    expected = _protocol_buffer("v_Über_g01_c01", label)
+    expected = _protocol_buffer("v_Über_g01_c01", label, fps=fps)
     assert tf.train.Example.FromString(serialized) == expected
     assert serialized == expected.SerializeToString(deterministic=True)
 

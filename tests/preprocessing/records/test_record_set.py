@@ -25,7 +25,10 @@ def _record_set(folder):
     return records.RecordSet(
         folder=folder,
         name="jumps",
-        clip={"num_frames": 17, "flow_length": 4, "image_size": 64, "resize": "stretch"},
+        clip={
+            **{"num_frames": 17, "flow_length": 4, "image_size": 64, "resize": "stretch"},
+            **{"fps": 0.0, "repeats": "keep"},
+        },
         encoding={"flow_bound": 20.0, "image_format": "jpeg", "jpeg_quality": 95},
         flow={"algorithm": "tvl1", "method": "opencv", "quality": "reference"},
         classes=("A", "B", "C", "Jump"),
@@ -136,12 +139,14 @@ def test_metadata_that_are_no_object_are_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_metadata_of_the_version_before_digests_load(tmp_path):
+def test_metadata_of_the_first_versions_load(tmp_path):
     record_set = _record_set(tmp_path)
     records.write_record_set(record_set)
     path = tmp_path / "metadata.json"
     values = json.loads(path.read_text())
-    del values["sha256"], values["videos"][0]["record_sha256"], values["videos"][0]["source_sha256"]
+    del values["sha256"], values["clip"]["fps"], values["clip"]["repeats"]
+    for key in ("record_sha256", "source_sha256", "fps"):
+        del values["videos"][0][key]
     path.write_text(json.dumps(values))
     assert records.load_record_set(tmp_path, every_class=True) == record_set
 

@@ -72,5 +72,5 @@ def test_the_note_of_a_compressed_video_says_how_many_and_what_to_do(doubled):
     counter = _counted(map(video.grayscale, video.read_frames(doubled)))
     assert 0.4 < counter.share < 0.55
     note = counter.note(doubled)
-    assert str(doubled) in note and f"{counter.share:.0%}" in note and "mpdecimate" in note
+    assert str(doubled) in note and f"{counter.share:.0%}" in note and "--repeats=drop" in note
     assert _counted(_moving(range(40))).note(doubled) == ""

@@ -24,7 +24,7 @@ class Server:
 
     def __init__(self, temporary, **flags):
         self.temporary, self.log = temporary, temporary.with_suffix(".log")
-        temporary.mkdir()
+        temporary.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "experiments.serve", "--port=0"]
         command += [f"--{name}={value}" for name, value in flags.items()]
         with self.log.open("w") as log:
@@ -46,9 +46,8 @@ class Server:
         return time.monotonic() - begin
 
     def left(self):
-        """Names of its temporary files, but for those that the page keeps for a while."""
-        files = (path for path in self.temporary.rglob("*") if path.is_file())
-        return [path.name for path in files if "page" not in path.parts]
+        """Names of its temporary files."""
+        return [path.name for path in self.temporary.rglob("*") if path.is_file()]
 
 
 @contextlib.contextmanager

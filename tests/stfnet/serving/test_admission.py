@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from stfnet.serving.admission import HEADERS, PAGE_UPLOAD, PREDICT, Admission, Guard
+from stfnet.serving.admission import HEADERS, PREDICT, Admission, Guard
 from stfnet.serving.limits import Limits, RefusedError
 
 pytestmark = pytest.mark.slow  # only because make test does not install what it needs
@@ -35,17 +34,12 @@ class _Jobs:
             self.in_hand -= 1
 
 
-def _app(jobs, counted, kept=Path("/nowhere")):
+def _app(jobs, counted):
     async def body(request):
         return PlainTextResponse(f"{len(await request.body())} bytes")
 
-    async def get(request):
-        return PlainTextResponse("page")
-
-    paths = [Route(path, body, methods=["POST"]) for path in (PREDICT, PAGE_UPLOAD)]
-    app = Starlette(routes=[*paths, Route("/{path:path}", get)])
-    metrics = SimpleNamespace(count=lambda source, status: counted.append((source, status)))
-    return Guard(Admission(app, jobs, kept), metrics)
+    app = Starlette(routes=[Route("/{path:path}", body, methods=["GET", "POST"])])
+    return Guard(Admission(app, jobs), SimpleNamespace(count=counted.append))
 
 
 async def _ask(app, path, method="POST", pieces=(b"abc",), pause=0.0):
@@ -69,17 +63,15 @@ async def _ask(app, path, method="POST", pieces=(b"abc",), pause=0.0):
 
 def test_an_upload_is_let_in_and_counted():
     counted, jobs = [], _Jobs()
-    for path in (PREDICT, PAGE_UPLOAD):
-        status, headers, text = asyncio.run(_ask(_app(jobs, counted), path, pieces=[b"ab", b"c"]))
-        assert (status, text) == (200, b"3 bytes")
-        assert HEADERS.items() <= headers.items()
-    assert counted == [("api", 200)] and jobs.in_hand == 0
+    status, headers, text = asyncio.run(_ask(_app(jobs, counted), PREDICT, pieces=[b"ab", b"c"]))
+    assert (status, text) == (200, b"3 bytes")
+    assert HEADERS.items() <= headers.items()
+    assert counted == [200] and jobs.in_hand == 0
 
 
-@pytest.mark.parametrize("path", [PREDICT, PAGE_UPLOAD])
-def test_one_more_than_the_limit_is_told_to_come_again(path):
+def test_one_more_than_the_limit_is_told_to_come_again():
     async def three():
-        return await asyncio.gather(*(_ask(app, path, pause=0.1) for _ in range(3)))
+        return await asyncio.gather(*(_ask(app, PREDICT, pause=0.1) for _ in range(3)))
 
     jobs = _Jobs(queue=2)
     app = _app(jobs, [])
@@ -90,36 +82,15 @@ def test_one_more_than_the_limit_is_told_to_come_again(path):
     assert jobs.in_hand == 0
 
 
+@pytest.mark.parametrize(("path", "method"), [("/", "GET"), (PREDICT, "GET"), ("/other", "POST")])
+def test_other_requests_take_no_place(path, method):
+    counted = []
+    status, headers, _ = asyncio.run(_ask(_app(_Jobs(queue=0), counted), path, method))
+    assert status == 200 and counted == [] and HEADERS.items() <= headers.items()
+
+
 def test_an_upload_that_never_ends_loses_its_place():
     counted, jobs = [], _Jobs(time_limit=0.3)
     pieces = [b"x"] * 1000
     status, _, _ = asyncio.run(_ask(_app(jobs, counted), PREDICT, pieces=pieces, pause=0.05))
-    assert status == 408 and counted == [("api", 408)] and jobs.in_hand == 0
-
-
-def test_the_page_takes_no_more_files_than_there_is_room_for(tmp_path):
-    jobs = _Jobs()
-    with (tmp_path / "film").open("wb") as file:
-        file.truncate(2 * jobs.limits.max_bytes + 1)
-    app = _app(jobs, [], tmp_path)
-    status, headers, text = asyncio.run(_ask(app, PAGE_UPLOAD))
-    assert status == 503 and headers["retry-after"] == "5" and b"no room" in text
-    assert asyncio.run(_ask(app, PREDICT))[0] == 200
-    (tmp_path / "film").unlink()
-    assert asyncio.run(_ask(app, PAGE_UPLOAD))[0] == 200
-
-
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("/", 200),
-        ("/gradio_api/file=/x", 200),
-        ("/gradio_api/queue/data", 200),
-        ("/gradio_api/file=http://elsewhere/x", 404),
-        ("/gradio_api/proxy=http://elsewhere/x", 404),
-        ("/gradio_api/process_recording", 404),
-        ("/gradio_api/info", 404),
-    ],
-)
-def test_only_what_the_page_needs_is_there(path, status):
-    assert asyncio.run(_ask(_app(_Jobs(), []), path, "GET"))[0] == status
+    assert status == 408 and counted == [408] and jobs.in_hand == 0

@@ -63,6 +63,35 @@ def test_a_process_that_dies_is_replaced(jobs, moving_square, films_of_all_kinds
     assert caught.value.status == 422
 
 
+def test_who_goes_before_the_turn_is_dropped_and_after_it_computed(jobs, moving_square, tmp_path):
+    async def at_once():
+        return None
+
+    async def two():
+        gone = asyncio.Event()
+        first = asyncio.create_task(jobs.recognise(str(pipe), gone=gone.wait))
+        while True:  # until the process has it open
+            try:
+                end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+                break
+            except OSError:
+                await asyncio.sleep(0.01)
+        gone.set()
+        with pytest.raises(RefusedError, match="gone") as caught:
+            await jobs.recognise(str(moving_square), gone=at_once)
+        assert caught.value.status == 499
+        assert not first.done()
+        os.close(end)
+        with pytest.raises(RefusedError, match="the video") as caught:
+            await first
+        assert caught.value.status == 422
+
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    asyncio.run(two())
+    assert asyncio.run(jobs.recognise(str(moving_square))).num_frames == 11
+
+
 def test_a_request_that_takes_too_long_is_given_up(jobs, films_of_all_kinds, monkeypatch):
     monkeypatch.setattr(jobs, "limits", Limits(time_limit=0.1))
     with pytest.raises(RefusedError, match=r"within 0\.1 s") as caught:

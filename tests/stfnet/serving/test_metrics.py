@@ -13,16 +13,16 @@ pytestmark = pytest.mark.slow  # only because make test does not install what it
 def test_figures_are_those_counted():
     jobs = SimpleNamespace(in_hand=3, limits=Limits(queue=5))
     metrics = Metrics(jobs)
-    metrics.count("api", 200)
-    metrics.count("api", 200)
-    metrics.count("page", 503)
-    metrics.time("api", 1.5)
+    metrics.count(200)
+    metrics.count(200)
+    metrics.count(503)
+    metrics.time(1.5)
     lines = metrics.text().decode().splitlines()
     for line in (
-        'stfnet_requests_total{source="api",status="200"} 2.0',
-        'stfnet_requests_total{source="page",status="503"} 1.0',
-        'stfnet_request_seconds_bucket{le="1.0",source="api"} 0.0',
-        'stfnet_request_seconds_bucket{le="2.0",source="api"} 1.0',
+        'stfnet_requests_total{status="200"} 2.0',
+        'stfnet_requests_total{status="503"} 1.0',
+        'stfnet_request_seconds_bucket{le="1.0"} 0.0',
+        'stfnet_request_seconds_bucket{le="2.0"} 1.0',
         "stfnet_requests_in_hand 3.0",
         "stfnet_queue_limit 5.0",
     ):

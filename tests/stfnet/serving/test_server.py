@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("uvicorn", reason="needs pip install -e '.[serve]'")
+pytest.importorskip("fastapi_offline", reason="needs pip install -e '.[serve]'")
 pytest.importorskip("pebble", reason="needs pip install -e '.[serve]'")
 
 from preprocessing.errors import UserError
@@ -50,8 +50,8 @@ def test_an_address_of_another_machine_is_a_line():
 def test_sigterm_while_it_computes_ends_it_soon_and_leaves_nothing(
     start_server, tiny_run, tmp_path, films_of_all_kinds
 ):
-    httpx = pytest.importorskip("httpx", reason="needs pip install -e '.[serve]'")
-    pytest.importorskip("gradio", reason="needs pip install -e '.[serve]'")
+    httpx = pytest.importorskip("httpx", reason="needs pip install -e '.[serve,dev]'")
+    pytest.importorskip("fastapi", reason="needs pip install -e '.[serve]'")
     film, answers = (films_of_all_kinds / "plays.webm").read_bytes(), []
 
     def send():

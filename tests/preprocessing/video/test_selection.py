@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from preprocessing import video
+
+
+def _frames(levels):
+    """A picture of noise for each level, so that equal levels are equal pictures."""
+    return [
+        np.random.default_rng(int(level)).integers(0, 256, (48, 64, 3), np.uint8)
+        for level in levels
+    ]
+
+
+def _timed(levels, fps=25.0):
+    return [(k / fps, frame) for k, frame in enumerate(_frames(levels))]
+
+
+@pytest.mark.parametrize(
+    ("own", "fps", "expected"),
+    [
+        (100, 25, range(0, 40, 4)),
+        (30, 25, [0, 2, 3, 4, 5, 6, 8, 9, 10, 11]),
+        (50, 25, range(0, 20, 2)),
+        (25, 25, range(10)),
+        (15, 25, range(10)),  # fewer than asked for: each once
+    ],
+)
+def test_frames_are_taken_at_a_rate_by_their_times(own, fps, expected):
+    timed = [(k / own, k) for k in range(60)]
+    taken = [frame for _, frame in video.Selection(fps=fps)(timed)]
+    assert taken[: len(expected)] == list(expected)
+
+
+def test_two_recordings_of_one_motion_give_the_same_frames(tmp_path, encode):
+    # The same scene at 100 and at 25 frames a second, as every fourth picture.
+    fast = [(k / 100, k // 4) for k in range(96)]
+    slow = [(k / 25, k) for k in range(24)]
+    select = video.Selection(fps=25)
+    assert [v for _, v in select(fast)] == [v for _, v in select(slow)]
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ([0, 1, 1, 2, 2, 3, 3, 4], [0, 1, 2, 3, 4]),
+        ([0, 1, 2, 3, 4, 4, 5, 6], [0, 1, 2, 3, 4, 5, 6]),
+        ([0, 1, 1, 1, 2, 3, 3, 3, 4], [0, 1, 2, 3, 4]),
+        ([5, 5, 5, 5, 5], [5, 5, 5, 5, 5]),  # a scene that stands still
+        ([0, 1, 2, 2, 2, 2, 2, 2], [0, 1, 2, 2, 2, 2, 2, 2]),  # one that comes to rest
+        ([7], [7]),
+        ([], []),
+    ],
+)
+def test_repeats_are_dropped_where_the_scene_moves(levels, expected):
+    pictures = {
+        frame.tobytes(): level for level, frame in zip(levels, _frames(levels), strict=True)
+    }
+    taken = list(video.Selection(repeats="drop")(_timed(levels)))
+    assert [pictures[frame.tobytes()] for _, frame in taken] == expected
+    times = [seconds for seconds, _ in taken]
+    assert times == sorted(times) and set(times) <= {k / 25 for k in range(len(levels))}
+
+
+def test_the_dropped_frames_are_those_that_the_note_counts():
+    levels = [0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8]
+    counter = video.RepeatCounter()
+    for _, frame in _timed(levels):
+        counter.add(video.grayscale(video.resize(frame, 64)))
+    taken = list(video.Selection(repeats="drop")(_timed(levels)))
+    assert len(levels) - len(taken) == round(counter.share * (len(levels) - 1)) == 4
+
+
+def test_all_frames_are_taken_where_nothing_is_asked_for():
+    timed = _timed([1, 1, 2, 2])
+    assert list(video.Selection()(timed)) == timed

@@ -1,0 +1,370 @@
+"""What clients try that want files of the server, or all of its places, and what is left of it."""
+
+import concurrent.futures
+import contextlib
+import os
+import platform
+import signal
+import socket
+import struct
+import time
+from pathlib import Path
+
+import pytest
+
+httpx = pytest.importorskip("httpx", reason="needs pip install -e '.[serve,dev]'")
+pytest.importorskip("fastapi", reason="needs pip install -e '.[serve]'")
+
+pytestmark = pytest.mark.slow
+SECRET = "the-secret-of-this-machine"
+PREDICT = "/api/predict"
+# Where Gradio, which once served the page, took paths and addresses, and their like.
+TAKE_PATHS = [
+    f"{prefix}/{name}"
+    for prefix in ("", "/gradio_api")
+    for name in (
+        *("queue/join", "run/predict", "run/recognise", "call/recognise", "api/predict/"),
+        *("upload", "component_server", "process_recording", "stream/0/0/0/a", "reset", "cancel"),
+    )
+]
+SHOW_PATHS = (
+    *("/gradio_api/file={}", "/file={}", "/file/{}", "/gradio_api/proxy={}", "/proxy={}"),
+    *("/gradio_api/download?path={}", "/{}", "/%2e%2e/%2e%2e{}", "/static/{}", "/assets/..{}"),
+    *("/static-offline-docs/{}", "/static-offline-docs/..%2f..%2f..%2f..%2f..%2f..%2f{}"),
+    *("/docs/{}", "/api/predict?video={}", "/stfnet/serving/{}"),
+)
+BOUNDARY = {"Content-Type": "multipart/form-data; boundary=x"}
+FORM = (
+    b'--x\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n'
+    b"Content-Type: video/mp4\r\n\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def hostile(start_server, tiny_run, tmp_path_factory):
+    """A server of 3 MB and 3 requests at once; several tests look at what is left of their own."""
+    place = tmp_path_factory.mktemp("hostile") / "tmp"
+    with start_server(place, model=tiny_run, max_megabytes=3, max_seconds=5, queue=3) as server:
+        yield server
+
+
+def _send(server, content, name="a.mp4", **query):
+    files = {"video": (name, content)}
+    return httpx.post(f"{server.url}{PREDICT}", files=files, params=query, timeout=300)
+
+
+def _in_hand(server):
+    return httpx.get(f"{server.url}/health", timeout=60).json()["in_hand"]
+
+
+def _wait_for_in_hand(server, number):
+    end = time.monotonic() + 30
+    while (found := _in_hand(server)) != number:
+        assert time.monotonic() < end, f"{found} requests in hand"
+        time.sleep(0.05)
+
+
+def _open_files(server):
+    """Files of its temporary folder that the server holds open, also those without a name."""
+    found = []
+    for number in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(number))
+    return [path for path in found if path.startswith(f"{server.temporary}/")]
+
+
+def _lives(server, film):
+    _wait_for_in_hand(server, 0)
+    answer = _send(server, film.read_bytes())
+    assert answer.status_code == 200, answer.text
+    _wait_for_in_hand(server, 0)
+    assert server.left() == [] and _open_files(server) == []
+
+
+def _connect(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=60)
+
+
+def _head(length, path=PREDICT):
+    lines = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Length: {length}"]
+    return "\r\n".join([*lines, *(f"{k}: {v}" for k, v in BOUNDARY.items()), "\r\n"]).encode()
+
+
+def _worker(server):
+    """Number of the process that computes."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
+            if (
+                int(parent) == server.process.pid
+                and b"spawn_main" in (path / "cmdline").read_bytes()
+            ):
+                return int(path.name)
+    raise AssertionError("no process computes")
+
+
+# Files that a client names.
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory, moving_square):
+    """Paths and addresses of every kind; the files hold `SECRET`, or are a video."""
+    folder = tmp_path_factory.mktemp("named")
+    (folder / "secret.mp4").write_text(SECRET)
+    (folder / "film.mp4").write_bytes(moving_square.read_bytes())
+    (folder / "link.mp4").symlink_to(folder / "film.mp4")
+    (folder / "folder").symlink_to(folder)
+    os.mkfifo(folder / "pipe.mp4")
+    with (folder / "large.mp4").open("wb") as file:
+        file.truncate(150_000_000)
+    names = ("secret.mp4", "film.mp4", "link.mp4", "pipe.mp4", "large.mp4", "folder/film.mp4")
+    paths = [str(folder / name) for name in (*names, f"folder/../../{folder.name}/film.mp4", "")]
+    others = ["/etc/passwd", "/dev/zero", "/dev/stdin", "/proc/self/environ", "/proc/self/fd/0"]
+    return [*paths, *others, f"file://{folder}/film.mp4", "http://127.0.0.1:9/film.mp4"]
+
+
+def _assert_refused(answer):
+    assert answer.status_code in (400, 403, 404, 405, 422), (answer.request.url, answer.text[:200])
+    assert SECRET not in answer.text and "root:" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def _attack(server, paths):
+    kind = {"meta": {"_type": "gradio.FileData"}, "orig_name": "a.mp4"}
+    named = [{"path": path, "url": path, **kind} for path in paths]
+    body = {"data": named, "fn_index": 0, "session_hash": "a", "video": named[0]}
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        for address in (*TAKE_PATHS, PREDICT):
+            _assert_refused(client.post(address, json=body))
+        for path in paths:
+            for address in SHOW_PATHS:
+                _assert_refused(client.get(address.format(path)))
+            for form in ({"video": path}, {"path": path, "video": "file"}):
+                _assert_refused(client.post(PREDICT, data=form))
+                fields = {key: (None, value) for key, value in form.items()}
+                _assert_refused(client.post(PREDICT, files=fields))
+            _assert_refused(client.post(PREDICT, params={"video": path, "path": path}))
+            _assert_refused(client.post(PREDICT, files={"video": (path or "a", b"no video")}))
+
+
+def test_no_file_that_a_client_names_is_read_before_and_after_a_restart(
+    start_server, tiny_run, tmp_path, named, moving_square
+):
+    place, left = tmp_path / "tmp", []
+    for _ in range(2):
+        with start_server(place, model=tiny_run, max_megabytes=3) as server:
+            (folder,) = place.iterdir()
+            other = folder / "tmpother"  # as another client's upload lies there
+            other.write_text(SECRET)
+            _attack(server, [*named, str(other), f"{folder.name}/tmpother", *left])
+            left = [str(other)]
+            other.unlink()
+            _lives(server, moving_square)
+            os.kill(_worker(server), signal.SIGKILL)  # with the server, whose end it would await
+            server.process.kill()
+            server.process.wait()
+
+
+def test_the_server_has_no_address_that_takes_a_path(hostile):
+    documented = httpx.get(f"{hostile.url}/openapi.json").json()["paths"]
+    takes = {
+        (p, m): set(how.get("requestBody", {}).get("content", {}))
+        for p in documented
+        for m, how in documented[p].items()
+    }
+    assert {key for key, kinds in takes.items() if kinds} == {(PREDICT, "post")}
+    assert takes[PREDICT, "post"] == {"multipart/form-data"}
+
+
+@pytest.mark.parametrize("name", ["../../../tmp/x.mp4", "/etc/passwd", "a\x00b.mp4", "x" * 3000])
+def test_the_name_of_an_upload_means_nothing(hostile, moving_square, name):
+    content = moving_square.read_bytes()
+    answer = _send(hostile, content, name)
+    assert answer.status_code == 200, answer.text
+    expected = _send(hostile, content).json()["probabilities"]
+    assert answer.json()["probabilities"] == expected
+    assert hostile.left() == []
+
+
+# Playlists, which FFmpeg would follow.
+
+
+def _playlists(path, address):
+    """Texts that make FFmpeg open a file or an address, by name."""
+    return {
+        f"{kind}-{place}": text.format(target)
+        for place, target in (("file", path), ("address", address))
+        for kind, text in {
+            "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n",
+            "hls-indented": "\n \ufeff#EXTM3U\n#EXTINF:1,\n{}\n",
+            "concat": "ffconcat version 1.0\nfile '{}'\n",
+            "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=a\nc=IN IP4 127.0.0.1\nt=0 0\n"
+            "m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\na=control:{}\n",
+            "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" '
+            'type="static" mediaPresentationDuration="PT1S"><Period><AdaptationSet '
+            'mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>{}</BaseURL>'
+            "</Representation></AdaptationSet></Period></MPD>",
+            "asx": '<asx version="3.0"><entry><ref href="{}"/></entry></asx>',
+            "smil": '<smil><body><video src="{}"/></body></smil>',
+            "m3u": "{}\n",
+            "rtsptext": "RTSPtextRTSP://127.0.0.1/{}\n",
+            "ffmetadata": ";FFMETADATA1\ntitle={}\n",
+        }.items()
+    }
+
+
+@pytest.mark.parametrize("kind", _playlists("", ""))
+def test_a_playlist_opens_neither_a_file_nor_an_address(hostile, moving_square, kind):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        text = _playlists(moving_square, f"http://127.0.0.1:{port}/film.ts")[kind]
+        for name in ("film.mp4", "film.m3u8", "film.sdp"):
+            answer = _send(hostile, text.encode(), name)
+            assert answer.status_code == 422, (name, answer.text)
+            assert "Traceback" not in answer.text
+        listener.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+    assert hostile.left() == []
+
+
+# Uploads that never become a video, and clients that go.
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("address", [PREDICT, "/gradio_api/upload"])
+def test_fifty_uploads_that_break_off_take_no_place(hostile, moving_square, address, reset):
+    for k in range(50):
+        with _connect(hostile) as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(_head(2_900_000, address) + FORM)
+            connection.sendall(bytes(0 if k % 5 == 0 else 2_000_000))
+            if reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    _lives(hostile, moving_square)
+
+
+def test_uploads_that_are_too_large_take_no_place(hostile, moving_square):
+    for size in (3_000_001, 3_005_000, 3_100_000, 20_000_000):
+        for _ in range(8):
+            with contextlib.suppress(httpx.TransportError):  # it hangs up, as it may
+                answer = _send(hostile, bytes(size))
+                assert answer.status_code == 413, (size, answer.text)
+                assert "Traceback" not in answer.text
+    _lives(hostile, moving_square)
+
+
+def test_a_client_that_goes_while_it_waits_gives_its_place_back(hostile, moving_square):
+    _lives(hostile, moving_square)
+    content = moving_square.read_bytes()
+    body = FORM + content + b"\r\n--x--\r\n"
+    worker = _worker(hostile)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(3):
+                connection = stack.enter_context(_connect(hostile))
+                connection.sendall(_head(len(body)) + body)
+            _wait_for_in_hand(hostile, 3)
+            assert _send(hostile, content).status_code == 503
+        _wait_for_in_hand(hostile, 0)
+        assert hostile.left() == []
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    _lives(hostile, moving_square)
+    assert _worker(hostile) == worker  # it need not load the network again
+    assert "never retrieved" not in hostile.log.read_text()
+
+
+def test_jobs_that_fail_and_a_process_that_is_killed_leave_nothing(
+    hostile, moving_square, films_of_all_kinds
+):
+    for name in ("cut.mp4", "text.mp4", "empty.mp4", "long.mp4", "one.mp4") * 3:
+        content = (films_of_all_kinds / name).read_bytes()
+        assert _send(hostile, content, picture=True, film=True).status_code == 422
+    worker = _worker(hostile)
+    os.kill(worker, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        content = moving_square.read_bytes()
+        answers = [pool.submit(_send, hostile, content, film=True) for _ in range(3)]
+        _wait_for_in_hand(hostile, 3)
+        os.kill(worker, signal.SIGKILL)
+        assert {answer.result().status_code for answer in answers} <= {200, 500}
+    _lives(hostile, moving_square)
+
+
+@pytest.fixture(scope="module")
+def impatient(start_server, tiny_run, tmp_path_factory):
+    """A server that waits 10 seconds for a client."""
+    place = tmp_path_factory.mktemp("impatient") / "tmp"
+    with start_server(place, model=tiny_run, time_limit=10) as server:
+        yield server
+
+
+def test_a_client_that_does_not_read_its_answer_is_hung_up_on(impatient, films_of_all_kinds):
+    body = FORM + (films_of_all_kinds / "plays.webm").read_bytes() + b"\r\n--x--\r\n"
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        host, port = impatient.url.removeprefix("http://").split(":")
+        connection.connect((host, int(port)))
+        address = f"{PREDICT}?picture=true&film=true"
+        connection.sendall(_head(len(body), address) + body)
+        _wait_for_in_hand(impatient, 1)
+        _wait_for_in_hand(impatient, 0)
+        end = time.monotonic() + 60
+        while _connections(impatient):
+            assert time.monotonic() < end
+            time.sleep(0.5)
+
+
+def test_an_upload_that_stalls_is_given_up(impatient, moving_square):
+    with _connect(impatient) as connection:
+        connection.sendall(_head(2_000_000) + FORM + bytes(1_500_000))
+        _wait_for_in_hand(impatient, 1)
+        answer = b"".join(iter(lambda: connection.recv(10_000), b""))
+    assert answer.startswith(b"HTTP/1.1 408") and b"connection: close" in answer.lower()
+    assert b"the upload took longer than 10 s" in answer
+    _lives(impatient, moving_square)
+
+
+def _connections(server):
+    """How many connections to its port are established, seen from the server."""
+    port = int(server.url.rpartition(":")[2])
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "01" for row in rows)
+
+
+def test_what_a_killed_server_left_goes_when_the_next_starts(
+    start_server, tiny_run, tmp_path, moving_square
+):
+    place = tmp_path / "tmp"
+    host = platform.node()
+    # Of others: of another host, of a process that lives, of another program, without a number.
+    foreign = ["another-4194304", f"{host}-{os.getpid()}", f"{host}-x"]
+    foreign = [f".partial-{name}-stfnet-serve" for name in foreign]
+    foreign += [f".partial-{host}-4194304-records", "stfnet-serve", "tmpabc"]
+    with start_server(place, model=tiny_run) as server:
+        (folder,) = place.iterdir()
+        worker = _worker(server)
+        os.kill(worker, signal.SIGSTOP)
+        with _connect(server) as whole, _connect(server) as half:
+            body = FORM + moving_square.read_bytes() + b"\r\n--x--\r\n"
+            whole.sendall(_head(len(body)) + body)
+            half.sendall(_head(2_000_000) + FORM + bytes(1_500_000))
+            _wait_for_in_hand(server, 2)
+            end = time.monotonic() + 30
+            while not server.left() and time.monotonic() < end:
+                time.sleep(0.05)
+            server.process.kill()
+            server.process.wait()
+        os.kill(worker, signal.SIGKILL)
+    assert server.left() and folder.exists()
+    for name in foreign:
+        (place / name).mkdir()
+        (place / name / "film").touch()
+    with start_server(place, model=tiny_run) as server:
+        assert not folder.exists()
+        assert {path.name for path in place.iterdir()} > set(foreign)
+        assert len(list(place.iterdir())) == len(foreign) + 1
+        assert httpx.get(f"{server.url}/health").json()["in_hand"] == 0
+        assert _send(server, moving_square.read_bytes()).status_code == 200

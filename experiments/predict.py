@@ -102,6 +102,8 @@ def predict(model, config):
     probabilities, clip = prediction.predict_video(
         model, config, FLAGS.video, FLAGS.flow_quality or "reference"
     )
+    for note in clip["notes"]:
+        show(f"note: {note}")
     ranking = prediction.rank(probabilities, config.classes, FLAGS.top)
     width = max(len(name) for name, _ in ranking)
     for name, probability in ranking:

@@ -5,7 +5,7 @@ records without the loss of JPEG.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,17 @@ def read_clip(
 
     Returns:
         Dictionary of `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L) as far as asked for,
-        `frame_numbers` int64 (T,) 0-based, `num_frames`, `fps` (frames a second) and `window`, the
-        `preprocessing.video.Window` of the frame that was cut out, None where the whole is read.
+        `frame_numbers` int64 (T,) 0-based, `num_frames`, `fps` (frames a second), `window`, the
+        `preprocessing.video.Window` of the frame that was cut out, None where the whole is read,
+        and `notes`, a line for whatever was repaired or is damaged.
 
     Raises:
         UserError: the video does not decode, has fewer than two frames, or fewer than T under
             `short_video="error"`.
     """
     path = Path(path)
-    num_frames, fps, resize = _look_through(path, config)
+    notes: list[str] = []
+    num_frames, fps, resize = _look_through(path, config, notes)
     try:
         frame_numbers = sampling.test_indices(num_frames, config.num_frames, config.short_video)
         stacks = sampling.flow_indices(frame_numbers, num_frames, config.flow_length)  # t l
@@ -90,6 +92,7 @@ def read_clip(
         "num_frames": num_frames,
         "fps": fps,
         "window": resize.window,
+        "notes": notes,
     }
     wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())
@@ -108,7 +111,10 @@ def selection(config: ClipConfig) -> video.Selection:
 
 
 def read_timed_frames(
-    path: Path | str, config: ClipConfig, square: bool = False
+    path: Path | str,
+    config: ClipConfig,
+    square: bool = False,
+    note: Callable[[str, str], None] = lambda kind, reason: None,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """The frames of a video that count, as preparing records reads them.
 
@@ -117,25 +123,30 @@ def read_timed_frames(
         config: the clip configuration.
         square: whether the pixels must be square, to be drawn; where the network stretches frames
             it reads them as they are stored.
+        note: see `preprocessing.video.read_timed_frames`.
 
     Yields:
         As `preprocessing.video.read_timed_frames`.
     """
     square = square or config.resize != "stretch"
-    return video.read_timed_frames(Path(path), square=square, selection=selection(config))
+    return video.read_timed_frames(Path(path), note, square=square, selection=selection(config))
 
 
 def _frames(path: Path, config: ClipConfig) -> Iterator[np.ndarray]:
     return (frame for _, frame in read_timed_frames(path, config))
 
 
-def _look_through(path: Path, config: ClipConfig) -> tuple[int, float, video.Resizer]:
+def _look_through(
+    path: Path, config: ClipConfig, notes: list[str]
+) -> tuple[int, float, video.Resizer]:
     """The number of a video's frames, their rate, and what brings them to the network's size."""
     num_frames, first, last = 0, 0.0, 0.0
 
     def counted():
         nonlocal num_frames, first, last
-        for last, frame in read_timed_frames(path, config):
+        for last, frame in read_timed_frames(
+            path, config, note=lambda *note: notes.append(note[1])
+        ):
             first = first if num_frames else last
             num_frames += 1
             yield frame

@@ -150,5 +150,6 @@ def write_result(path, source, model_folder, dataset, ranking, clip):
         "num_frames": clip["num_frames"],
         "frame_numbers": clip["frame_numbers"].tolist(),
         "fps": clip["fps"],
+        "notes": clip["notes"],
     }
     files.write_json(path, result)

@@ -153,7 +153,11 @@ def recognise(
             predict()
 
     seconds, step = 0.0, 1 / fps
-    for now, frame in read_timed_frames(path, config.model.clip):
+
+    def note(kind: str, reason: str):
+        show(f"note: {reason}")
+
+    for now, frame in read_timed_frames(path, config.model.clip, note=note):
         step, seconds = (now - seconds) if window.count else step, now
         if window.count % interval == 0:
             times[window.count] = seconds

@@ -1,5 +1,6 @@
 import dataclasses
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -16,26 +17,53 @@ from stfnet.inference.clip import FieldEncoder, read_clip, stack
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
 
-@pytest.mark.parametrize("resize", ["stretch", "crop", "motion"])
-def test_a_file_gives_the_same_bytes_as_its_lossless_record(moving_square, resize):
-    config = dataclasses.replace(CLIP, resize=resize)
-    settings = conversion.Settings(image_size=32, resize=resize, image_format="png")
+@pytest.fixture
+def doubled(tmp_path):
+    """A wide-screen film of 2:1 pixels whose every second frame repeats the one before."""
+    path = tmp_path / "doubled.mp4"
+    noise = np.random.default_rng(0).integers(0, 256, (48, 200, 3), np.uint8)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=20, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = 2
+        for k in range(22):
+            image = np.ascontiguousarray(noise[:, 5 * (k // 2) : 5 * (k // 2) + 64])
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "num_frames", "fps"),
+    [
+        ({"resize": "stretch"}, 22, 20),
+        ({"resize": "crop"}, 22, 20),
+        ({"resize": "motion"}, 22, 20),
+        ({"fps": 10.0}, 11, 10),
+        ({"repeats": "drop"}, 13, 11.4),
+        ({"fps": 5.0, "repeats": "drop", "resize": "crop"}, 6, 5),
+    ],
+)
+def test_a_file_gives_the_same_bytes_as_its_lossless_record(doubled, changed, num_frames, fps):
+    config = dataclasses.replace(CLIP, **changed)
+    settings = conversion.Settings(image_size=32, image_format="png", **changed)
     with records.ExampleWriter("a", 0) as writer:
-        conversion.convert(moving_square, writer, settings)
+        facts = conversion.convert(doubled, writer, settings)
         example = records.view_example(writer.serialized())
-    frames = sampling.test_indices(11, 3)
-    fields = sampling.flow_indices(frames, 11, 4)
+    frames = sampling.test_indices(num_frames, 3)
+    fields = sampling.flow_indices(frames, num_frames, 4)
     rgb = tf.stack([tf.io.decode_png(bytes(example["frames"][k])) for k in frames])
     fields = tf.stack([tf.io.decode_png(bytes(example["flow"][k])) for k in fields.ravel()])
     fields = tf.reshape(fields, (3, 4, 2, 32, 32))
-    read = read_clip(moving_square, config)
+    read = read_clip(doubled, config)
     np.testing.assert_array_equal(read["rgb"], rgb)
     inputs = input_pipeline.network_inputs({"rgb": rgb[None], "fields": fields[None]})
     np.testing.assert_array_equal(read["flow"], inputs["flow"][0])
     assert read["flow"].shape == (3, 32, 32, 8)
     assert read["flow"].std() > 0
-    assert read["frame_numbers"].tolist() == [0, 3, 6]
-    assert (read["num_frames"], read["fps"]) == (11, 20)
+    assert read["frame_numbers"].tolist() == frames.tolist()
+    assert (read["num_frames"], facts.num_frames) == (num_frames, num_frames)
+    assert read["fps"] == facts.fps == pytest.approx(fps, abs=0.5)
 
 
 def test_only_the_streams_asked_for_are_read(moving_square):

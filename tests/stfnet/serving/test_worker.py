@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
+from stfnet.config import ClipConfig
 from stfnet.serving import worker
 
 pytestmark = pytest.mark.slow
@@ -87,7 +88,7 @@ def test_a_playlist_that_ffmpeg_would_follow_is_no_video(
     assert capture.read()[0], "FFmpeg does not follow it: nothing is tested"
     with pytest.raises(UserError, match=r"^the video "):
         worker.recognise(str(playlist), 5)
-    assert len(worker.frame_times(str(film), 5)) == 11
+    assert len(worker.frame_times(str(film), 5, ClipConfig())) == 11
 
 
 def test_a_folder_without_a_network_is_said_later(monkeypatch, tmp_path):

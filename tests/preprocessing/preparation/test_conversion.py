@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -128,6 +129,89 @@ def test_a_video_whose_frames_repeat_is_noted(tmp_path, write_video):
     assert facts[once].note == ""
     assert "repeat the one before" in facts[twice].note
     assert facts[twice].doubt == "repeated_frames"
+
+
+def _frames(path, **settings):
+    """(frames as stored without loss, facts)."""
+    settings = conversion.Settings(image_size=32, image_format="png", **settings)
+    with records.ExampleWriter("v", 0) as writer:
+        facts = conversion.convert(path, writer, settings)
+        example = records.view_example(writer.serialized())
+    return np.stack([records.decode_frame(image) for image in example["frames"]]), facts
+
+
+def _film(path, images, aspect=1, rate=25):
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=rate, options={"crf": "5"})
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        for image in images:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(stream.encode())
+    return path
+
+
+def _disc(width, height, number):
+    """A disc that moves along a picture of 2:1."""
+    image = np.full((height, width, 3), 40, np.uint8)
+    center = (int(width * (0.45 + 0.02 * number)), height // 2)
+    cv2.ellipse(image, center, (width // 8, height // 4), 0, 0, 360, (230, 200, 60), -1)
+    return image
+
+
+@pytest.mark.parametrize("mode", ["crop", "motion"])
+def test_a_disc_stays_round_where_pixels_are_not_square(tmp_path, mode):
+    wide = _film(tmp_path / "wide.mp4", [_disc(96, 96, k) for k in range(6)], aspect=2)
+    square = _film(tmp_path / "square.mp4", [_disc(192, 96, k) for k in range(6)])
+    first, second = (_frames(path, resize=mode)[0].astype(int) for path in (wide, square))
+    assert np.abs(first - second).mean() < 4
+    rows, columns = np.nonzero(first[0, ..., 0] > 130)
+    assert abs(np.ptp(rows) - np.ptp(columns)) <= 2
+    stretched = _frames(wide)[0]
+    expected = [
+        cv2.resize(f, (32, 32), interpolation=cv2.INTER_AREA) for f in video.read_frames(wide)
+    ]
+    np.testing.assert_array_equal(stretched, expected)
+
+
+def test_the_pass_that_looks_for_motion_reports_that_it_lives(tmp_path, write_video):
+    reports = []
+    path = write_video(tmp_path / "a.mp4", num_frames=12)
+    with records.ExampleWriter("v", 0) as writer:
+        conversion.convert(
+            path, writer, conversion.Settings(image_size=16, resize="motion"), reports.append
+        )
+    assert reports.index(1) >= 12 and sum(reports) == 11
+
+
+def test_what_makes_a_video_doubtful_is_noted(tmp_path):
+    moving = [_disc(64, 48, k) for k in range(8)]
+    cases = {
+        "": (_film(tmp_path / "moving.mp4", moving), {}),
+        "still": (_film(tmp_path / "still.mp4", moving[:1] * 8), {}),
+        "black": (_film(tmp_path / "black.mp4", [np.zeros((48, 64, 3), np.uint8)] * 8), {}),
+        "slow": (_film(tmp_path / "slow.mp4", moving, rate=10), {"fps": 25.0}),
+    }
+    for doubt, (path, settings) in cases.items():
+        _, facts = _frames(path, **settings)
+        assert facts.doubt == doubt and (str(path) in facts.note) == bool(doubt)
+
+
+def test_one_motion_recorded_at_two_rates_gives_one_record_at_one_rate(tmp_path):
+    fast = _film(tmp_path / "fast.mp4", [_disc(96, 48, k / 4) for k in range(40)], rate=100)
+    slow = _film(tmp_path / "slow.mp4", [_disc(96, 48, k) for k in range(10)], rate=25)
+    (frames, facts), (expected, other) = (_frames(path, fps=25.0) for path in (fast, slow))
+    assert (facts.num_frames, facts.fps) == (other.num_frames, other.fps) == (10, 25.0)
+    assert np.abs(frames.astype(int) - expected).mean() < 2
+    assert facts.mean_motion == pytest.approx(other.mean_motion, rel=0.2)
+    assert _frames(fast)[1].fps == 100
+
+
+def test_images_have_no_rate(tmp_path):
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), _disc(64, 48, number))
+    assert _frames(tmp_path)[1].fps == 0
 
 
 def test_given_flow_is_stored_in_pixels_of_the_stored_size(dense_flow):

@@ -298,6 +298,33 @@ def test_a_segment_that_does_not_fit_its_video_fails_alone(recordings, tmp_path)
     assert "anna.mp4 from 2 to 2.01 s has 1 frame, and flow needs two" in short["reason"]
 
 
+def test_no_record_depends_on_the_other_videos_or_on_chance(tmp_path, encode, write_container):
+    interlaced = {"flags": "+ildct+ilme"}
+    folder = tmp_path / "videos" / "Odd"
+    pieces = [
+        encode(tmp_path / f"{k}.mpg", "mpeg2video", options=options).read_bytes()
+        for k, options in enumerate(({}, interlaced))
+    ]
+    folder.mkdir(parents=True)
+    (folder / "mixed.mpg").write_bytes(b"".join(pieces))
+    encode(folder / "camera.avi", "mpeg4", options=interlaced)
+    encode(folder / "disc.vob", "mpeg2video", options=interlaced)
+    whole = write_container(tmp_path, "film.mkv", 200).read_bytes()
+    begin, length = len(whole) * 2 // 5, len(whole) // 100
+    (folder / "hole.mkv").write_bytes(whole[:begin] + bytes(length) + whole[begin + length :])
+    encode(folder / "plain.mp4")
+
+    sets = [_prepare(folder.parent, tmp_path / f"records{k}", workers=k).record_set for k in (1, 2)]
+    assert sets[0].sha256 == sets[1].sha256 != ""
+    for path in folder.iterdir():
+        alone = tmp_path / path.stem / "Odd" / path.name
+        alone.parent.mkdir(parents=True)
+        shutil.copy(path, alone)
+        prepared = _prepare(alone.parent.parent, tmp_path / f"{path.stem}-records").record_set
+        (one,) = (video for video in sets[0].videos if video.id == path.stem)
+        assert prepared.videos[0].record_sha256 == one.record_sha256
+
+
 def test_a_class_whose_videos_all_fail_is_no_class_until_they_are_repaired(videos, tmp_path):
     whole = {path: path.read_bytes() for path in (videos / "Left").iterdir()}
     (videos / "Other").mkdir()
@@ -352,31 +379,3 @@ def test_a_copy_beside_its_original_is_noted_until_both_are_of_one_group(videos,
     (videos / "splits.csv").write_text("video,group\nLeft/again.mp4,Left/g00\n")
     prepared = _prepare(videos, tmp_path / "records")
     assert prepared.notes == () and not (tmp_path / "records" / "notes.jsonl").exists()
-
-
-GIVEN = conversion.Settings(image_size=16, flow_method="given")
-
-
-def test_given_flow_is_told_in_the_metadata_and_missing_flow_by_name(dense_flow, tmp_path):
-    missing = dense_flow / "wave/b/flow_y_00002.png"
-    kept = missing.read_bytes()
-    missing.unlink()
-    prepared = _prepare(dense_flow, tmp_path / "records", GIVEN)
-    (failure,) = prepared.failures
-    assert failure["id"] == "b" and failure["outcome"] == "flow_count"
-    assert "4 frames, 3 x and 2 y flow pictures" in failure["reason"]
-    assert prepared.record_set.flow == {
-        **{"algorithm": "given", "method": "given", "quality": "reference"}
-    }
-    (video,) = prepared.record_set.videos
-    assert video.num_frames == 4
-    # 0.5 px of 16 columns in x, -0.33 px of 16 rows in y.
-    assert video.mean_motion == pytest.approx(np.hypot(0.5, 1 / 3), rel=0.05)
-
-    missing.write_bytes(kept)
-    again = _prepare(dense_flow, tmp_path / "records", GIVEN)
-    assert again.failures == () and again.converted == 1
-    assert again.record_set == records.load_record_set(tmp_path / "records")
-    assert _prepare(dense_flow, tmp_path / "records", GIVEN).converted == 0
-    with pytest.raises(UserError, match="with flow_method=given, now flow_method=opencv is asked"):
-        _prepare(dense_flow, tmp_path / "records")

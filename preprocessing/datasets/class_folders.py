@@ -237,7 +237,7 @@ def _class_names(folder: Path, found: Sequence[tuple[Place, Line]]) -> list[str]
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _one_group(folder: Path, place: Place, lines: Sequence[Line]) -> tuple[str, bool]:

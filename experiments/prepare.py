@@ -5,10 +5,11 @@
 
 Sources:
   synthetic         twelve rendered actions, written as mp4 files first
-  folder:DIR        a folder of class folders with videos, with an optional splits.csv
-                    (columns video and any of class, group, split); a clip may be a folder of
-                    frames, with flow that other tools wrote (img_, flow_x_, flow_y_; or
-                    jpegs_256, tvl1_flow/u, tvl1_flow/v), which --flow=given reads
+  folder:DIR        a folder of class folders with videos, or of train, val and test folders of
+                    these, with an optional splits.csv (columns video and any of class, group,
+                    split, start, end); a clip may be a folder of frames, with flow that
+                    other tools wrote (img_, flow_x_, flow_y_; or jpegs_256, tvl1_flow/u,
+                    tvl1_flow/v), which --flow=given reads
   ucf101:DIR        UCF101 and its official split lists
   ucf11:DIR         UCF11 (YouTube Action)
   ucf_sports:DIR    UCF Sports

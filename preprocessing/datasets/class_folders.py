@@ -125,10 +125,13 @@ def _without_videos(
 ) -> list[str]:
     """A line for each kind of folder that would be a class and has no video."""
     folders = []
+    sides = {
+        name
+        for name, place in ((place.path.relative_to(tree.root).parts[0], place) for place in places)
+        if place.side and place.class_folder != name
+    }
     for name in tops:
-        its = [place for place in places if tree.root / name in place.path.parents]
-        is_side = any(place.side and place.class_folder != name for place in its)
-        inside = sorted((tree.root / name).iterdir()) if is_side else [tree.root / name]
+        inside = sorted((tree.root / name).iterdir()) if name in sides else [tree.root / name]
         folders += [path for path in inside if path.is_dir() and not path.name.startswith(".")]
     used = {path for place in places for path in (place.path, *place.path.parents)}
     kinds = collections.defaultdict(list)
@@ -239,7 +242,7 @@ def _class_names(folder: Path, found: Sequence[tuple[Place, Line]]) -> list[str]
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _one_group(folder: Path, place: Place, lines: Sequence[Line]) -> tuple[str, bool]:

@@ -265,11 +265,12 @@ def _without_lost_shards(record_set: records.RecordSet) -> records.RecordSet:
 def _updated(
     preparation: Preparation, finished: records.RecordSet, clip: Mapping[str, int]
 ) -> records.RecordSet:
-    """The finished set for another clip configuration, other groups or other split lists."""
+    """The finished set for another clip configuration, other groups, split lists or class names."""
     sources = {video.id: video for video in preparation.videos}
     videos = tuple(
         dataclasses.replace(
             video,
+            class_name=sources[video.id].class_name,
             group=sources[video.id].group,
             splits=dict(sources[video.id].splits),
             ungrouped=sources[video.id].ungrouped,
@@ -279,11 +280,15 @@ def _updated(
     updated = dataclasses.replace(
         finished,
         clip={**finished.clip, **clip},
+        classes=preparation.classes,
+        counts={**finished.counts, "classes": len(preparation.classes)},
         videos=videos,
         sha256=finished.sha256 or records.set_sha256(videos),
     )
     # Where shards are lost whose sources are gone too, the metadata stay for a copy of those.
     if updated != finished and len(videos) == finished.counts["videos"]:
+        if updated.classes != finished.classes:
+            tfds_metadata.write(updated)
         records.write_record_set(updated)
     _write_notes(preparation, videos, _notes_but_copies(preparation.folder))
     preparation.remove_parts()

@@ -22,8 +22,8 @@ class RunVideos:
             the validation part is the test part.
         train, val, test: the parts.
         unused: videos of the record set that the protocol puts into no part.
-        leak: fraction of test videos with a sibling (same class and group) in training or
-            validation.
+        leak: fraction of test videos with a sibling or a copy in training or validation
+            (`preprocessing.splits.leak`).
         duplicates: number of test videos whose file is also in training or validation.
         records: SHA-256 of the record set when the run started.
         weights: the starting weights, as `training.weights`.

@@ -379,3 +379,16 @@ def test_a_copy_beside_its_original_is_noted_until_both_are_of_one_group(videos,
     (videos / "splits.csv").write_text("video,group\nLeft/again.mp4,Left/g00\n")
     prepared = _prepare(videos, tmp_path / "records")
     assert prepared.notes == () and not (tmp_path / "records" / "notes.jsonl").exists()
+
+
+def test_another_name_of_a_class_rewrites_the_metadata_alone(videos, tmp_path):
+    before = _prepare(videos, tmp_path / "records").record_set
+    rows = [f"Left/{path.name},Links\n" for path in (videos / "Left").iterdir()]
+    (videos / "splits.csv").write_text("video,class\n" + "".join(rows))
+    prepared = _prepare(videos, tmp_path / "records")
+    assert prepared.converted == 0 and prepared.record_set.sha256 == before.sha256
+    loaded = records.load_record_set(tmp_path / "records")
+    assert loaded.classes == ("Links", "Right")
+    assert {video.class_name for video in loaded.videos} == {"Links", "Right"}
+    assert (tmp_path / "records" / "label.labels.txt").read_text().split() == ["Links", "Right"]
+    assert verification.verify(loaded, 1) == []

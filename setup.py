@@ -60,6 +60,8 @@ setup(
         # TV-L1 lives in the contrib wheel; it holds all of opencv-python, which must not be
         # installed beside it.
         "opencv-contrib-python-headless>=5.0",
+        # Says whether a JPEG or PNG is whole.
+        "pillow>=10.3",
         "scikit-learn>=1.5",
         "scipy>=1.13",
         "tensorboard>=2.20",

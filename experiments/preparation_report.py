@@ -13,6 +13,7 @@ from preprocessing.datasets import load
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.titles import title
 from preprocessing.errors import UserError
+from preprocessing.flow import given
 from preprocessing.flow.service import server
 from preprocessing.preparation import conversion, estimate, prepare
 from preprocessing.records import outcomes, summary, verification
@@ -25,6 +26,7 @@ _OF_VERIFYING = ("verify", "workers", "time_limit")
 _INEFFECTIVE: tuple[tuple[str, Callable[[str], bool], list[str]], ...] = (
     ("runner", lambda name: name == "local", ["beam_options"]),
     ("runner", lambda name: name == "beam", ["workers", "flow_batch"]),
+    ("flow", lambda flow: flow == given.METHOD, ["flow_method", "flow_quality", "flow_batch"]),
     ("flow_method", lambda method: method == "opencv", ["flow_batch"]),
     ("flow_method", lambda method: method == "keras", ["flow_quality"]),
     ("image_format", lambda name: name == "png", ["jpeg_quality"]),
@@ -34,6 +36,7 @@ _INEFFECTIVE: tuple[tuple[str, Callable[[str], bool], list[str]], ...] = (
         ["seed", "synthetic_groups", "synthetic_clips"],
     ),
     ("source", lambda source: _kind(source) not in ("synthetic", "tfds"), ["videos"]),
+    ("source", lambda source: _kind(source) != "folder", ["flow"]),
 )
 
 
@@ -109,6 +112,22 @@ def _show_count(catalogue: Catalogue, name: str):
 def _show_title(name: str, title: str):
     if title != name:
         print(f"figures of it stand under {title}, not beside published ones of {name}")
+
+
+def show_flow(catalogue: Catalogue, settings: conversion.Settings):
+    """Prints whether flow that is there already is read, and as what."""
+    ready = sum(video.flow is not None for video in catalogue.videos)
+    if settings.flow_method == given.METHOD:
+        print(
+            f"flow given for {ready} of {len(catalogue.videos)} videos: 0..255 is read as"
+            f" -{settings.flow_bound:g}..{settings.flow_bound:g} pixels (--flow_bound)."
+            " Of new videos, experiments.predict computes TV-L1 itself"
+        )
+    elif ready:
+        print(
+            f"{ready} of {len(catalogue.videos)} videos have ready-made flow, which is not read:"
+            " --flow=given takes it, and none is computed"
+        )
 
 
 class Progress:

@@ -7,7 +7,9 @@ Sources:
   synthetic         twelve rendered actions, written as mp4 files first
   folder:DIR        a folder of class folders with videos, or of train, val and test folders of
                     these, with an optional splits.csv (columns video and any of class, group,
-                    split, start, end)
+                    split, start, end); a clip may be a folder of frames, with flow that
+                    other tools wrote (img_, flow_x_, flow_y_; or jpegs_256, tvl1_flow/u,
+                    tvl1_flow/v), which --flow=given reads
   list:FILE         videos that a list names: lines `path label`, Kinetics' table, or a table with
                     the columns video and class; list:TRAIN,TEST for two lists
   ucf101:DIR        UCF101, whole or some of it, and its official split lists
@@ -20,8 +22,8 @@ were downloaded; other archives in it are left alone.
 
 Stopped at any moment, the same command continues. Videos that cannot be used are listed in
 RECORDS/failures.jsonl; more of them than --allow_failures make the exit status 1. Once they are
-repaired, the same command adds them. RECORDS/notes.jsonl lists videos that are in the records and
-doubtful, such as those that show fewer frames than they declare.
+repaired, the same command adds them. RECORDS/notes.jsonl lists videos that are in the records though
+something about them was repaired or is doubtful.
 """
 
 import dataclasses
@@ -33,7 +35,7 @@ from absl import flags
 from experiments import preparation_report, program
 from preprocessing import flow, records, video
 from preprocessing.datasets import load
-from preprocessing.flow import constants
+from preprocessing.flow import constants, given
 from preprocessing.preparation import conversion, prepare, runners
 
 FLAGS = flags.FLAGS
@@ -91,7 +93,14 @@ flags.DEFINE_integer("jpeg_quality", _USUAL.jpeg_quality, "1 to 100")
 flags.DEFINE_float(
     "flow_bound",
     _USUAL.flow_bound,
-    "displacement in pixels at the ends of the 8 bits that a flow value gets",
+    "displacement in pixels at the ends of the 8 bits that a flow value gets; with --flow=given"
+    " also that of the pictures that are read",
+)
+flags.DEFINE_enum(
+    "flow",
+    "computed",
+    ["computed", given.METHOD],
+    "computed from the frames, or read from the pictures of flow that lie beside them",
 )
 flags.DEFINE_enum(
     "flow_method", _USUAL.flow_method, flow.METHODS, "TV-L1 on the CPU, or on the accelerator"
@@ -140,7 +149,10 @@ def main(argv):
     if FLAGS.verify:
         return preparation_report.verify(Path(FLAGS.verify), workers, FLAGS.time_limit)
     names = [field.name for field in dataclasses.fields(_USUAL)]
-    settings = conversion.Settings(**{name: FLAGS[name].value for name in names})
+    values = {name: FLAGS[name].value for name in names}
+    if FLAGS.flow == given.METHOD:
+        values["flow_method"] = given.METHOD
+    settings = conversion.Settings(**values)
     output = Path(FLAGS.output)
     videos = Path(FLAGS.videos or f"{output}-videos")
     synthetic = FLAGS.seed, FLAGS.synthetic_groups, FLAGS.synthetic_clips
@@ -148,6 +160,7 @@ def main(argv):
     chosen = load.choose_classes(source.catalogue, FLAGS.classes)
     catalogue = load.limit_per_class(chosen, FLAGS.limit_per_class)
     preparation_report.show_source(source, catalogue, output)
+    preparation_report.show_flow(catalogue, settings)
     clip = {"num_frames": FLAGS.num_frames, "flow_length": FLAGS.flow_length}
     how = FLAGS.runner, workers, FLAGS.time_limit
     with preparation_report.Progress(settings, *how) as progress:

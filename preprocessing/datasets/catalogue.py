@@ -26,6 +26,8 @@ class Video:
         splits: official fold number as text -> "train", "val" or "test"; empty if there are none.
         segment: the part of the file that is the video; None for all of it.
         ungrouped: whether the group is the video alone because nothing says what it belongs to.
+        flow: of a clip of images, the folders of its ready-made x and y flow pictures, as
+            `preprocessing.video.flow_files` takes them; None if there are none.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Video:
     splits: dict[str, str]
     segment: Segment | None = None
     ungrouped: bool = False
+    flow: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from preprocessing.datasets import folder_layout, splits_file
+from preprocessing.datasets import flow_folders, splits_file
 from preprocessing.datasets.catalogue import Catalogue, Video, own_name
 from preprocessing.datasets.folder_layout import Place
 from preprocessing.datasets.lists import path_key
@@ -23,9 +23,10 @@ UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
 def load(folder: Path) -> Catalogue:
     """Reads `FOLDER/<class>/<video>`; sub-folders without videos are no classes.
 
-    A clip may also be a folder of jpg or png frames. `VideoTree` decides what is taken and what is
-    left out. Class folders may lie in folders of the sides of a split, or hold such folders (see
-    `folder_layout.places`): official split "1".
+    A clip may also be a folder of jpg or png frames, with ready-made flow in it or beside it (see
+    `flow_folders`). `VideoTree` decides what is taken and what is left out. Class folders may lie
+    in folders of the sides of a split, or hold such folders (see `folder_layout.places`): official
+    split "1".
 
     An optional `splits.csv` has the columns `video` (path from FOLDER) and any of `class`, `group`,
     `split` (train, val or test: official split "1"), `start` and `end`. Its class goes before the
@@ -50,11 +51,14 @@ def load(folder: Path) -> Catalogue:
     tops = tree.class_folders()
     table = splits_file.find(folder)
     lines = splits_file.read(table) if table else {}
-    places = folder_layout.places(folder, [path for paths in tops.values() for path in paths])
+    paired = flow_folders.pair(folder, [path for paths in tops.values() for path in paths])
+    places = paired.places
     at_top = [path for path in _left_at_top(tree, tops) if path_key(path.name) in lines]
     places += [Place(path) for path in at_top]
     tree.left_out = [path for path in tree.left_out if not {path, path.parent} & {table, *at_top}]
-    notes = [*tree.report(), *_without_videos(tree, tops, places)]
+    flow_places = [Place(path) for path in paired.apart]
+    notes = [*tree.report(), *_without_videos(tree, tops, [*places, *flow_places])]
+    notes += paired.left_out
     if not places:
         packed = [path.name for path in tree.left_out if path.suffix.lower() in _PACKED]
         raise UserError(
@@ -83,6 +87,7 @@ def load(folder: Path) -> Catalogue:
             splits={"1": side} if (side := line.split or place.side) else {},
             segment=line.segment,
             ungrouped=ungrouped and not line.segment,
+            flow=paired.flow.get(place.path),
         )
         for (place, line, group, ungrouped), class_name in zip(found, class_names, strict=True)
     )
@@ -237,7 +242,7 @@ def _class_names(folder: Path, found: Sequence[tuple[Place, Line]]) -> list[str]
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _one_group(folder: Path, place: Place, lines: Sequence[Line]) -> tuple[str, bool]:

@@ -83,7 +83,9 @@ def check(root: Path, catalogue: Catalogue):
     Raises:
         UserError: names what was found and what to give.
     """
-    found = places(root, [video.path for video in catalogue.videos])
+    # Where flow lies apart, the frames have a root of their own, and `flow_folders` found it.
+    among = [video for video in catalogue.videos if not video.flow or video.path in video.flow]
+    found = places(root, [video.path for video in among])
     if len(catalogue.classes) < 2:
         raise UserError(
             f"{root} has one class, {catalogue.classes[0]}{_classes_below(root, found)}: a network"
@@ -100,7 +102,8 @@ def check(root: Path, catalogue: Catalogue):
             )
     names = [name for some in groups.values() for name in some]
     if (
-        all(len(some) > 1 and (root / name).is_dir() for name, some in groups.items())
+        groups
+        and all(len(some) > 1 and (root / name).is_dir() for name, some in groups.items())
         and len(set(names)) == len(names)
         and not any(re.search(r"\d", name) or not name for name in names)
         and not splits_file.find(root)

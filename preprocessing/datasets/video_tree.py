@@ -9,7 +9,7 @@ from pathlib import Path
 from preprocessing import files
 from preprocessing.datasets.lists import clip_name
 from preprocessing.errors import UserError
-from preprocessing.video import EXTENSIONS, is_image
+from preprocessing.video import EXTENSIONS, is_image, series
 
 _SHOWN_KINDS, _SHOWN_NAMES = 6, 2
 # Folders that systems and programs put among a user's, by their names in small letters.
@@ -220,7 +220,11 @@ def _refuse_name(path: Path):
 
 
 def _refuse_several(folder: Path, images: Sequence[Path]):
-    """Refuses images that are frames of several videos, or in two formats, by their names."""
+    """Refuses images that are frames of several videos, or in two formats, by their names.
+
+    Pictures of flow are not looked at.
+    """
+    images = series.split(images)["frames"]
     numbers = collections.defaultdict(list)
     first: dict[str, str] = {}
     of_stem: dict[str, Path] = {}
@@ -228,9 +232,9 @@ def _refuse_several(folder: Path, images: Sequence[Path]):
         if (other := of_stem.setdefault(image.stem, image)) is not image:
             raise UserError(f"{folder} has {other.name} and {image.name}: remove one kind of image")
         if match := _LAST_NUMBER.search(image.stem):
-            series = f"{image.stem[: match.start()]}#{image.stem[match.end() :]}".casefold()
-            numbers[series].append(int(match[0]))
-            first.setdefault(series, image.name)
+            name = f"{image.stem[: match.start()]}#{image.stem[match.end() :]}".casefold()
+            numbers[name].append(int(match[0]))
+            first.setdefault(name, image.name)
     several = {name: some for name, some in numbers.items() if len(some) > 1}
     texts = {re.sub(r"\d+", "", name) for name in several}
     # A time in a name has several numbers too, but the last of them leaves most values out.

@@ -13,9 +13,11 @@ import numpy as np
 
 from preprocessing import flow, records, video
 from preprocessing.errors import UserError
+from preprocessing.flow import given
 from preprocessing.settings import check, setting
 
 # Kinds of notes, as in `notes.jsonl`, beside those of `preprocessing.video`.
+GIVEN_FLOW = "given_flow"
 REPEATED_FRAMES, STILL, BLACK, SLOW = "repeated_frames", "still", "black", "slow"
 # A video counts as black where no grey level of its frames is above this, and as still where no
 # two neighbours differ by more than STILL_CHANGE levels on average; and as slow below this share
@@ -40,8 +42,9 @@ class Settings:
     jpeg_quality: int = setting(95, "[1, 100]")
     # Displacement in pixels at the ends of the 8-bit range.
     flow_bound: float = setting(flow.BOUND, "(0, 10000]")
-    # See `preprocessing.flow.Solver`.
-    flow_method: str = setting("opencv", flow.METHODS)
+    # See `preprocessing.flow.Solver`; `given` reads flow that is there, in pictures of the same
+    # `flow_bound` (`preprocessing.flow.given`).
+    flow_method: str = setting("opencv", (*flow.METHODS, given.METHOD))
     # Of `opencv`.
     flow_quality: str = setting("reference", flow.QUALITIES)
 
@@ -49,6 +52,11 @@ class Settings:
         check(self)
         if self.flow_quality == "fast" and self.flow_method != "opencv":
             raise UserError(f"flow_quality=fast is of flow_method=opencv, not {self.flow_method}")
+        if self.flow_method == given.METHOD and (self.fps or self.repeats != video.REPEATS[0]):
+            raise UserError(
+                f"fps={self.fps:g} and repeats={self.repeats} leave out frames, and given flow is"
+                " between all of them: leave both settings out, or compute the flow"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +86,7 @@ def convert(
     frame_limit: int | None = None,
     solver: flow.Solver | None = None,
     segment: video.Segment | None = None,
+    given_flow: tuple[Path, Path] | None = None,
 ) -> Facts:
     """Fills `writer` with a video's frames and flow, holding only a few frames at a time.
 
@@ -90,11 +99,11 @@ def convert(
         frame_limit: stop after this many frames (None: all).
         solver: of the flow (None: the one of the settings, in this process).
         segment: the part of the file to convert (None: all of it).
+        given_flow: the folders of its ready-made flow, which `flow_method="given"` reads.
 
     Raises:
         VideoError: the video cannot be used.
     """
-    solver = solver or flow.Solver(settings.flow_method, settings.flow_quality)
     seen = _Seen()
 
     def waiting():
@@ -117,6 +126,10 @@ def convert(
         (frame for _, frame in decode(lambda kind, text: None)),
         waiting,
     )
+    ready: given.GivenFlow | None = None
+    if settings.flow_method == given.METHOD:
+        ready = given.GivenFlow(path, given_flow, settings.flow_bound, resize)
+    source = ready or solver or flow.Solver(settings.flow_method, settings.flow_quality)
 
     def gray_frames():
         for seconds, frame in decode(seen.notes.setdefault):
@@ -134,7 +147,7 @@ def convert(
             yield gray
 
     motion = 0.0
-    for field in solver.fields(gray_frames(), waiting=lambda: report(0)):
+    for field in source.fields(gray_frames(), waiting=lambda: report(0)):
         planes = flow.encode(field, settings.flow_bound).transpose(2, 0, 1)  # h w xy -> xy h w
         writer.add_flow(records.encode_field(planes, settings.image_format, settings.jpeg_quality))
         motion += float(np.hypot(field[..., 0], field[..., 1]).mean())
@@ -147,6 +160,8 @@ def convert(
     fps = 0.0 if Path(path).is_dir() else seen.fps
     writer.set_fps(fps)
     notes = seen.all_notes(path)
+    if ready and ready.notes:
+        notes[GIVEN_FLOW] = "; ".join(ready.notes)
     if 0 < fps < _SLOW * settings.fps:
         notes[SLOW] = f"{path} has {fps:g} frames a second, fewer than fps={settings.fps:g}"
     return Facts(

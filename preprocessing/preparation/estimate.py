@@ -139,7 +139,9 @@ def _measure(
     with records.ExampleWriter("", 0) as writer:
         limit = _MEASURED_PAIRS + 2
         facts = conversion.convert(
-            video.path, writer, settings, timed_report, limit, segment=video.segment
+            *(video.path, writer, settings, timed_report, limit),
+            segment=video.segment,
+            given_flow=video.flow,
         )
         size = writer.size / facts.num_frames
     if shared or len(times) < 2:

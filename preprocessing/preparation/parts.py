@@ -21,11 +21,10 @@ from typing import Any
 from tqdm import tqdm
 
 from preprocessing import files, json_checks, records
-from preprocessing import video as video_files
 from preprocessing.datasets.catalogue import Catalogue
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
-from preprocessing.preparation.tasks import PARTS_FOLDER, Part, Task
+from preprocessing.preparation.tasks import PARTS_FOLDER, Part, Task, source_sha256
 from preprocessing.records import tfds_metadata, tfrecord
 from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE, Row
 
@@ -55,7 +54,11 @@ class Preparation:
         self.name, self.classes = catalogue.name, tuple(catalogue.classes)
         # Absolute, for workers elsewhere and for whoever reads the list of failures later.
         videos = [
-            dataclasses.replace(video, path=Path(video.path).absolute())
+            dataclasses.replace(
+                video,
+                path=Path(video.path).absolute(),
+                flow=video.flow and (video.flow[0].absolute(), video.flow[1].absolute()),
+            )
             for video in sorted(catalogue.videos, key=lambda video: video.id)
         ]
         random.Random(0).shuffle(videos)
@@ -257,8 +260,7 @@ class Preparation:
                     record = hashlib.sha256(data).hexdigest()
             if not source:
                 with contextlib.suppress(OSError, UserError):
-                    of = sources[video.id]
-                    source = video_files.sha256(of.path, segment=of.segment)
+                    source = source_sha256(sources[video.id], self.settings)
             filled[video.id] = dataclasses.replace(
                 video, record_sha256=record, source_sha256=source
             )

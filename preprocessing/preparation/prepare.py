@@ -11,6 +11,7 @@ import numpy as np
 from preprocessing import files, flow, records
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
+from preprocessing.flow import given
 from preprocessing.preparation.conversion import Settings
 from preprocessing.preparation.parts import Preparation
 from preprocessing.preparation.tasks import Part
@@ -210,7 +211,7 @@ def _write_record_set(
             "jpeg_quality": settings.jpeg_quality,
         },
         flow={
-            "algorithm": "tvl1",
+            "algorithm": given.METHOD if settings.flow_method == given.METHOD else "tvl1",
             "method": settings.flow_method,
             "quality": settings.flow_quality,
         },

@@ -15,6 +15,7 @@ from preprocessing import files, flow, json_checks, records, worker_pool
 from preprocessing import video as video_files
 from preprocessing.datasets.catalogue import Video
 from preprocessing.errors import UserError
+from preprocessing.flow import given
 from preprocessing.preparation import conversion
 
 PARTS_FOLDER = "parts"
@@ -127,15 +128,28 @@ def make_part(
     video, path = task.video, task.record_path
     with records.ExampleWriter(video.id, video.label, path.parent) as writer:
         facts = conversion.convert(
-            video.path, writer, task.settings, report, solver=solver, segment=video.segment
+            *(video.path, writer, task.settings, report),
+            solver=solver,
+            segment=video.segment,
+            given_flow=video.flow,
         )
         with files.writing(path) as file:
             digesting = _DigestingFile(file)
             length = writer.write_record(digesting)
-    source = video_files.sha256(video.path, report, video.segment)
+    source = source_sha256(video, task.settings, report)
     part = Part(facts, length, digesting.sha256.hexdigest(), source)
     task.write_facts(part)
     return part
+
+
+def source_sha256(
+    video: Video,
+    settings: conversion.Settings,
+    report: Callable[[int], None] = lambda amount: None,
+) -> str:
+    """`preprocessing.video.sha256` of what a record is made from."""
+    given_flow = video.flow if settings.flow_method == given.METHOD else None
+    return video_files.sha256(video.path, report, video.segment, given_flow)
 
 
 class _DigestingFile:

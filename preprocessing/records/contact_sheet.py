@@ -38,9 +38,10 @@ def contact_sheet(record_set: records.RecordSet, video: records.RecordedVideo) -
     sheet = np.full((wheel + _WHEEL + _GAP, max(width + 2 * _GAP, 640), 3), _PAPER, np.uint8)
     title = f"{video.id}  ·  {video.class_name}"
     draw_text(sheet, title, _GAP, _GAP + 17, 17, _INK, weight=600)
+    kind = record_set.flow["quality" if record_set.flow["algorithm"] == "tvl1" else "algorithm"]
     line = (
         f"{video.num_frames} frames  ·  group {video.group}  ·  mean motion"
-        f" {video.mean_motion:.2f} px  ·  {record_set.flow['quality']} flow at"
+        f" {video.mean_motion:.2f} px  ·  {kind} flow at"
         f" {record_set.clip['image_size']} × {record_set.clip['image_size']} px"
     )
     draw_text(sheet, line, _GAP, _GAP + 17 + _LINE, 13, _MUTED)

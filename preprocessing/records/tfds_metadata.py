@@ -53,7 +53,7 @@ def write(record_set: records.RecordSet):
                 ),
             )
         ],
-        description=f"{record_set.title}: frames and TV-L1 optical flow of whole videos.",
+        description=f"{record_set.title}: frames and optical flow of whole videos.",
         check_data=False,
     )
 

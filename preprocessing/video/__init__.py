@@ -2,17 +2,20 @@
 
 from preprocessing.settings import REPEATS, RESIZE_MODES
 from preprocessing.video.decoding import (
+    Claim,
     probe,
     read_address,
     read_frames,
     read_timed_frames,
 )
-from preprocessing.video.film import UNKNOWN_FPS, Claim, usual_fps
+from preprocessing.video.film import UNKNOWN_FPS, usual_fps
 from preprocessing.video.motion import MotionMap, Resizer, Window, cut
 from preprocessing.video.paths import (
     EXTENSIONS,
     IMAGE_EXTENSIONS,
     VideoError,
+    flow_files,
+    image_files,
     is_image,
     sha256,
 )
@@ -36,7 +39,9 @@ __all__ = [
     "VideoError",
     "Window",
     "cut",
+    "flow_files",
     "grayscale",
+    "image_files",
     "is_image",
     "probe",
     "read_address",

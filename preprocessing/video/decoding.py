@@ -2,18 +2,35 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from preprocessing.video import paths
-from preprocessing.video.film import UNKNOWN_FPS, Claim, Film
+from preprocessing.video.film import UNKNOWN_FPS, Film
 from preprocessing.video.images import read_image
 from preprocessing.video.pictures import Pictures
 from preprocessing.video.segments import Segment
 from preprocessing.video.selection import Selection
 
 DAMAGED = "damaged"  # the kind of note
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a video's header claims; the number of frames is known only after decoding.
+
+    Attributes:
+        num_frames: frames (0 where the container does not say).
+        width, height: of the stored picture, in pixels.
+        fps: frames a second (0 where unknown).
+    """
+
+    num_frames: int
+    width: int
+    height: int
+    fps: float
 
 
 def probe(path: Path) -> Claim:
@@ -28,7 +45,7 @@ def probe(path: Path) -> Claim:
         height, width, _ = read_image(images[0]).shape
         return Claim(len(images), width, height, 0.0)
     with Film(path) as film:
-        return film.claim()
+        return Claim(*film.claim())
 
 
 def read_frames(
@@ -130,4 +147,4 @@ def read_address(address: str, silence: float) -> tuple[Claim, Generator[np.ndar
             for _, frame in pictures.progressive(film.timed()):
                 yield pictures.rgb(frame)
 
-    return film.claim(), frames()
+    return Claim(*film.claim()), frames()

@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -40,22 +39,6 @@ _WITH_TIMES = ("mov", "matroska")  # containers whose index tells times
 # A segment may end this much later than the picture does: sound is often a little longer.
 _END_TOLERANCE = 0.1  # seconds
 _FAILURES = (av.error.FFmpegError, OSError, ValueError)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a video's header claims; the number of frames is known only after decoding.
-
-    Attributes:
-        num_frames: frames (0 where the container does not say).
-        width, height: of the stored picture, in pixels.
-        fps: frames a second (0 where unknown).
-    """
-
-    num_frames: int
-    width: int
-    height: int
-    fps: float
 
 
 def usual_fps(claimed: float) -> float:
@@ -100,15 +83,15 @@ class Film:
     def __exit__(self, *_):
         self._container.close()
 
-    def claim(self) -> Claim:
-        """What the header says."""
+    def claim(self) -> tuple[int, int, int, float]:
+        """What the header says: frames, width, height, frames a second; 0 where it does not."""
         stream, count = self._stream, self._stream.frames
         if not count and stream.duration:
             count = round(float(stream.duration * stream.time_base) * self._claimed_fps)
         elif not count and self._container.duration:
             count = round(self._container.duration / av.time_base * self._claimed_fps)
         context = stream.codec_context
-        return Claim(max(0, count), context.width, context.height, self._claimed_fps)
+        return max(0, count), context.width, context.height, self._claimed_fps
 
     def check_end(self):
         """Refuses a file whose index names bytes that it does not have, or a GIF without its end.
@@ -398,3 +381,18 @@ def rgb_converter() -> Callable[[Any], np.ndarray]:
     """A function of PyAV's frames: uint8 (H, W, 3), RGB, by the color matrix that a frame names."""
     reformatter = VideoReformatter()
     return lambda frame: reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+
+
+def check_jpeg(data: bytes):
+    """Raises ValueError where FFmpeg meets impossible codes in the data of a JPEG's pixels."""
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.thread_count = 1
+    # An eighth of the size is cheaper than the whole.
+    decoder.options = {"err_detect": "explode", "lowres": "3"}
+    try:
+        decoder.decode(av.Packet(data))
+        decoder.decode(None)
+    except av.error.InvalidDataError:
+        raise
+    except av.error.FFmpegError:  # it does not know this kind of JPEG
+        return

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preprocessing.video.resizing import grayscale, resize
+from preprocessing.video.resizing import grayscale, resize, scale, scaled_shape
 
 GRID = 64  # cells along each side of the whole frame
 SHARE = (3, 5)  # of the frame's short side: the window's side
@@ -133,3 +133,33 @@ class Resizer:
         if self.window is None:
             return resize(frame, self._size, self._mode)
         return resize(cut(frame, self.window), self._size)
+
+    def field(self, field: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarray:
+        """Brings a flow field to where the frame's pixels go; displacements scale along.
+
+        Args:
+            field: float32 (h, w, 2), x and y in pixels of its own picture, which may be of another
+                size than the frame and shows all of it.
+            frame_shape: (height, width) of the frame.
+
+        Returns:
+            float32 (size, size, 2), in pixels of the result.
+        """
+        if self._mode != "stretch":
+            field = _scaled(field, frame_shape)
+        if self.window is not None:
+            field = cut(field, self.window)
+        mode = "stretch" if self.window is not None else self._mode
+        height, width = field.shape[:2]
+        new_height, new_width = scaled_shape(height, width, self._size, mode)
+        factors = np.array([new_width / width, new_height / height], np.float32)
+        return resize(field, self._size, mode) * factors
+
+
+def _scaled(field: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A flow field at another size, its displacements in pixels of that size."""
+    height, width = field.shape[:2]
+    if (height, width) == shape:
+        return field
+    factors = np.array([shape[1] / width, shape[0] / height], np.float32)
+    return scale(field, *shape) * factors

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from preprocessing import files
 from preprocessing.errors import UserError
+from preprocessing.video import series
 from preprocessing.video.segments import Segment
 
 EXTENSIONS = (
@@ -38,15 +39,35 @@ def is_image(path: Path) -> bool:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images of a folder in the order of their frames.
+    """The frames in a folder of images, in their order; pictures of ready-made flow are none.
 
     Raises:
         VideoError: there is none, or a name is not UTF-8.
     """
-    images = sorted(filter(is_image, folder.iterdir()), key=_natural_order)
-    if not images:
-        raise VideoError("no_frames", f"folder {folder} holds no jpg or png image")
-    return [checked(image) for image in images]
+    images = _images(folder)
+    frames = series.split(images)["frames"]
+    if not frames:
+        held = "pictures of flow and no frames" if images else "no jpg or png image"
+        raise VideoError("no_frames", f"folder {folder} holds {held}")
+    return [checked(image) for image in frames]
+
+
+def flow_files(x_folder: Path, y_folder: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures of ready-made flow of a clip, in their order: of x, and of y displacements.
+
+    Args:
+        x_folder, y_folder: the folder of each direction, which may be missing; or twice the folder
+            that has both, and may have frames too.
+    """
+    if x_folder == y_folder:
+        found = series.split(_images(x_folder))
+        return found["x"], found["y"]
+    x_files, y_files = (_images(path) if path.is_dir() else [] for path in (x_folder, y_folder))
+    return x_files, y_files
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(filter(is_image, folder.iterdir()), key=_natural_order)
 
 
 def _natural_order(path: Path) -> tuple[list[int | str], str]:
@@ -70,17 +91,20 @@ def sha256(
     path: Path,
     report: Callable[[int], None] = lambda amount: None,
     segment: Segment | None = None,
+    given_flow: tuple[Path, Path] | None = None,
 ) -> str:
     """Digest of a video, hexadecimal: what `sha256sum FILE` prints of it.
 
     Of a folder of images it is that of the lines `<digest of the image>  <name>\\n` in the order in
-    which they are read: what `sha256sum *.jpg | sha256sum` prints. Of a segment it is that of the
-    line `<digest of the file>  <name of the segment>\\n`, so that segments of one file differ.
+    which they are read: what `sha256sum *.jpg | sha256sum` prints. Ready-made flow adds such lines
+    behind those of the frames, x before y. Of a segment it is that of the line
+    `<digest of the file>  <name of the segment>\\n`, so that segments of one file differ.
 
     Args:
         path: video file or folder of images.
         report: called with 0 for every few megabytes read.
         segment: the part of the file that is the video; None for all of it.
+        given_flow: the folders of the clip's ready-made flow, see `flow_files`, where it is used.
     """
     path = Path(path)
     if segment:
@@ -88,7 +112,8 @@ def sha256(
         return hashlib.sha256(line.encode()).hexdigest()
     digest = hashlib.sha256()
     if path.is_dir():
-        for image in image_files(path):
+        x_files, y_files = flow_files(*given_flow) if given_flow else ([], [])
+        for image in (*image_files(path), *x_files, *y_files):
             digest.update(f"{sha256(image, report)}  ".encode() + os.fsencode(image.name) + b"\n")
         return digest.hexdigest()
     with path.open("rb") as file:

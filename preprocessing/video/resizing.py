@@ -23,21 +23,27 @@ def resize(frame: np.ndarray, size: int, mode: str = "stretch") -> np.ndarray:
     Raises:
         UserError: there is no such mode.
     """
-    if mode == "stretch":
-        return _scale(frame, size, size)
-    if mode not in RESIZE_MODES:
-        raise UserError(f"resize mode {mode!r} is unknown: it is one of {', '.join(RESIZE_MODES)}")
-    if mode != "crop":
-        raise ValueError(f"resize mode {mode!r} is of whole videos: use Resizer")
     height, width = frame.shape[:2]
-    short = max(size, round(size * 256 / 224))
-    scale = short / min(height, width)
-    frame = _scale(frame, max(short, round(width * scale)), max(short, round(height * scale)))
+    frame = scale(frame, *scaled_shape(height, width, size, mode))
     top, left = (frame.shape[0] - size) // 2, (frame.shape[1] - size) // 2
     return np.ascontiguousarray(frame[top : top + size, left : left + size])
 
 
-def _scale(frame: np.ndarray, width: int, height: int) -> np.ndarray:
+def scaled_shape(height: int, width: int, size: int, mode: str) -> tuple[int, int]:
+    """(height, width) to which `resize` scales a frame, before it cuts out the centre."""
+    if mode == "stretch":
+        return size, size
+    if mode not in RESIZE_MODES:
+        raise UserError(f"resize mode {mode!r} is unknown: it is one of {', '.join(RESIZE_MODES)}")
+    if mode != "crop":
+        raise ValueError(f"resize mode {mode!r} is of whole videos: use Resizer")
+    short = max(size, round(size * 256 / 224))
+    by = short / min(height, width)
+    return max(short, round(height * by)), max(short, round(width * by))
+
+
+def scale(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A frame or field at another size: by areas where it shrinks, else linearly."""
     shrinks = width * height < frame.shape[0] * frame.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(frame, (width, height), interpolation=interpolation)

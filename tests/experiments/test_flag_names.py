@@ -18,6 +18,7 @@ PROGRAMS = {name: names for name, names in PROGRAMS.items() if names}
 OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master", "xla_cpu_compilation_enabled"}
 # Who prints the messages of a library module, where that is not every program with the flag.
 PRINTED_BY = {
+    "preprocessing/flow/given.py": ["prepare"],
     "preprocessing/records/local_copy.py": ["train"],
     "stfnet/config/run.py": ["train"],
     "stfnet/config/training.py": ["train"],

@@ -43,6 +43,26 @@ def test_without_differences_nothing_is_written(catalogue, tmp_path, capsys):
     assert "differences" not in capsys.readouterr().out
 
 
+def test_ready_made_flow_is_told_where_it_is_read_and_where_it_is_not(catalogue, capsys):
+    def told(catalogue, **settings):
+        preparation_report.show_flow(catalogue, conversion.Settings(**settings))
+        return capsys.readouterr().out
+
+    assert told(catalogue) == ""
+    first, *others = catalogue.videos
+    ready = dataclasses.replace(first, flow=(first.path, first.path))
+    catalogue = dataclasses.replace(catalogue, videos=(ready, *others))
+    assert told(catalogue) == (
+        "1 of 3 videos have ready-made flow, which is not read: --flow=given takes it, and none is"
+        " computed\n"
+    )
+    line = told(catalogue, flow_method="given", flow_bound=15.0)
+    assert line.startswith(
+        "flow given for 1 of 3 videos: 0..255 is read as -15..15 pixels (--flow_"
+    )
+    assert line.count("\n") == 1
+
+
 def _prepared(failures=(), notes=(), converted=0, title="ucf11"):
     record_set = SimpleNamespace(
         folder=Path("records"),
@@ -50,6 +70,7 @@ def _prepared(failures=(), notes=(), converted=0, title="ucf11"):
         title=title,
         counts={"videos": 3, "frames": 30},
         sha256="5e7",
+        videos=(),
         classes=("Bow", "Jump", "Wave"),
         empty_classes=lambda: ["Jump"],
     )

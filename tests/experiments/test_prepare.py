@@ -203,3 +203,45 @@ def test_a_folder_one_level_too_high_is_one_line(run_program, actions, tmp_path)
         f"(if Left, Right are the classes, give folder:{tmp_path / 'high' / 'all'})" in done.stderr
     )
     assert not output.exists()
+
+
+@pytest.fixture
+def two_stream(tmp_path):
+    """UCF101's names in the folders of twostreamfusion: 4 frames and 3 fields of 32 x 24 a clip."""
+    root = tmp_path / "ucf101"
+    noise = np.random.default_rng(0).integers(0, 255, (24, 48, 3), np.uint8)
+    for clip in ("v_Jump_g01_c01", "v_Wave_g02_c01"):
+        for kind, count in (("jpegs_256", 4), ("tvl1_flow/u", 3), ("tvl1_flow/v", 3)):
+            folder = root / kind / clip
+            folder.mkdir(parents=True)
+            for k in range(count):
+                picture = noise[:, 8 + k : 40 + k] if kind == "jpegs_256" else noise[:, :32, 0] // 8
+                cv2.imwrite(str(folder / f"frame{k + 1:06d}.jpg"), np.ascontiguousarray(picture))
+    return root
+
+
+def test_ready_made_flow_is_read_where_it_is_asked_for(run_program, two_stream, tmp_path):
+    command = [f"--source=folder:{two_stream}", "--image_size=16", "--workers=1"]
+    done = run_program("prepare", *command, f"--output={tmp_path / 'computed'}")
+    assert done.returncode == 0, done.stderr
+    assert "ucf101: 2 videos of 2 classes" in done.stdout
+    assert "2 of 2 videos have ready-made flow, which is not read: --flow=given" in done.stdout
+    assert "2 videos, 8 frames, 0 failed" in done.stdout
+    assert records.load_record_set(tmp_path / "computed").flow["method"] == "opencv"
+
+    given = [*command, "--flow=given", "--flow_bound=15", f"--output={tmp_path / 'given'}"]
+    done = run_program("prepare", *given)
+    assert done.returncode == 0, done.stderr
+    assert "flow given for 2 of 2 videos: 0..255 is read as -15..15 pixels" in done.stdout
+    record_set = records.load_record_set(tmp_path / "given")
+    assert record_set.flow["method"] == "given" and record_set.encoding["flow_bound"] == 15
+    assert record_set.classes == ("Jump", "Wave")
+    assert {video.group for video in record_set.videos} == {"Jump/g01", "Wave/g02"}
+    assert all(video.mean_motion > 5 for video in record_set.videos)  # 15 to 31 of 255
+    verified = run_program("prepare", f"--verify={tmp_path / 'given'}")
+    assert "2 videos read back, all whole" in verified.stdout
+
+    (two_stream / "tvl1_flow/v/v_Wave_g02_c01/frame000003.jpg").unlink()
+    done = run_program("prepare", *given[:-1], f"--output={tmp_path / 'missing'}")
+    assert done.returncode == 1
+    assert "4 frames, 3 x and 2 y flow pictures" in done.stderr.splitlines()[-1]

@@ -26,6 +26,14 @@ CASES = {
             "--flow_quality has no effect with --flow_method=keras",
         ),
         (
+            (*PREPARE, "--flow=given", "--flow_method=keras"),
+            "--flow_method has no effect with --flow=given",
+        ),
+        (
+            ("--source=synthetic", "--output=new", "--flow=given"),
+            "--flow has no effect with --source=synthetic",
+        ),
+        (
             (*PREPARE, "--image_format=png", "--jpeg_quality=90"),
             "--jpeg_quality has no effect with --image_format=png",
         ),

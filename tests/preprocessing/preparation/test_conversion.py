@@ -15,10 +15,10 @@ def _images(values):
     return [cv2.imdecode(np.frombuffer(v, np.uint8), cv2.IMREAD_UNCHANGED) for v in values]
 
 
-def _example(path, video_id, label, settings):
+def _example(path, video_id, label, settings, **given):
     """The serialised `tf.train.Example` of a video."""
     with records.ExampleWriter(video_id, label) as writer:
-        conversion.convert(path, writer, settings)
+        conversion.convert(path, writer, settings, **given)
         return writer.serialized()
 
 
@@ -104,6 +104,9 @@ def test_a_real_ucf101_file_has_141_frames_and_140_fields():
         ({"flow_bound": float("inf")}, "flow_bound=inf is not a number"),
         ({"image_size": "224"}, "image_size='224' is not a whole number"),
         ({"flow_method": "keras", "flow_quality": "fast"}, "flow_quality=fast is of"),
+        ({"flow_method": "given", "flow_quality": "fast"}, "flow_quality=fast is of"),
+        ({"flow_method": "given", "fps": 5.0}, "fps=5 and repeats=keep leave out frames"),
+        ({"flow_method": "given", "repeats": "drop"}, "fps=0 and repeats=drop leave out frames"),
     ],
 )
 def test_impossible_settings_are_refused(setting, message):
@@ -209,3 +212,27 @@ def test_images_have_no_rate(tmp_path):
     for number in range(3):
         cv2.imwrite(str(tmp_path / f"{number}.png"), _disc(64, 48, number))
     assert _frames(tmp_path)[1].fps == 0
+
+
+def test_given_flow_is_stored_in_pixels_of_the_stored_size(dense_flow):
+    path = dense_flow / "jump/a"
+    settings = conversion.Settings(image_size=32, image_format="png", flow_method="given")
+    feature = tf.train.Example.FromString(
+        _example(path, "a", 0, settings, given_flow=(path, path))
+    ).features.feature
+    planes = np.stack(_images(feature["flow"].bytes_list.value))
+    assert planes.shape == (3, 64, 32)
+    # 2 px of 64 columns are 1 px of 32, and -1 px of 48 rows are -0.67 px of 32.
+    assert (planes[:, 4:32] == flow.encode(np.float32(1))).all()
+    assert (planes[:, 36:] == flow.encode(np.float32(-2 / 3))).all()
+    computed = conversion.Settings(image_size=32, image_format="png")
+    others = tf.train.Example.FromString(_example(path, "a", 0, computed)).features.feature
+    assert feature["frames"] == others["frames"]
+    assert len(others["flow"].bytes_list.value) == 3
+
+
+def test_given_flow_that_is_not_there_is_no_reason_to_compute_it(dense_flow):
+    settings = conversion.Settings(image_size=32, flow_method="given")
+    with pytest.raises(video.VideoError, match="no flow pictures of x") as caught:
+        _example(dense_flow / "jump/a", "a", 0, settings)
+    assert caught.value.outcome == "no_flow"

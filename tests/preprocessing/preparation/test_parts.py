@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -269,3 +270,31 @@ def test_a_note_of_a_part_of_an_earlier_version_is_kept(videos, stopped):
     path.write_text(json.dumps(values))
     (row,) = _prepare(videos, stopped).notes
     assert (row["outcome"], row["reason"]) == ("fewer_frames", "declares 18 frames and shows 10")
+
+
+GIVEN = conversion.Settings(image_size=16, flow_method="given")
+
+
+def test_given_flow_is_told_in_the_metadata_and_missing_flow_by_name(dense_flow, tmp_path):
+    missing = dense_flow / "wave/b/flow_y_00002.png"
+    kept = missing.read_bytes()
+    missing.unlink()
+    prepared = _prepare(dense_flow, tmp_path / "records", GIVEN)
+    (failure,) = prepared.failures
+    assert failure["id"] == "b" and failure["outcome"] == "flow_count"
+    assert "4 frames, 3 x and 2 y flow pictures" in failure["reason"]
+    assert prepared.record_set.flow == {
+        **{"algorithm": "given", "method": "given", "quality": "reference"}
+    }
+    (video,) = prepared.record_set.videos
+    assert video.num_frames == 4
+    # 0.5 px of 16 columns in x, -0.33 px of 16 rows in y.
+    assert video.mean_motion == pytest.approx(np.hypot(0.5, 1 / 3), rel=0.05)
+
+    missing.write_bytes(kept)
+    again = _prepare(dense_flow, tmp_path / "records", GIVEN)
+    assert again.failures == () and again.converted == 1
+    assert again.record_set == records.load_record_set(tmp_path / "records")
+    assert _prepare(dense_flow, tmp_path / "records", GIVEN).converted == 0
+    with pytest.raises(UserError, match="with flow_method=given, now flow_method=opencv is asked"):
+        _prepare(dense_flow, tmp_path / "records")

@@ -1,13 +1,16 @@
 """The part of one video: its record, its facts, and the states in which a stop can leave them."""
 
+import dataclasses
 import hashlib
 import json
 import pickle
+import subprocess
 
 import pytest
 import tensorflow as tf
 
 from preprocessing.datasets import class_folders
+from preprocessing.datasets.catalogue import Video
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, tasks
 from preprocessing.preparation.parts import Preparation
@@ -100,3 +103,22 @@ def test_what_a_worker_gets_does_not_grow_with_the_number_of_videos(tmp_path):
         preparation = Preparation(class_folders.load(folder), folder / "records", SETTINGS)
         sizes[count] = len(pickle.dumps(preparation.task(1)))
     assert sizes[2] == sizes[50] < 2000
+
+
+def test_the_digest_of_a_source_covers_the_flow_that_was_read(dense_flow):
+    folder = dense_flow / "jump/a"
+    video = Video("a", folder, 0, "jump", "jump/a", {}, flow=(folder, folder))
+    computed = conversion.Settings()
+    given = dataclasses.replace(computed, flow_method="given")
+    names = [
+        f"{kind}_{k:05d}.png"
+        for kind, n in (("img", 4), ("flow_x", 3), ("flow_y", 3))
+        for k in range(1, n + 1)
+    ]
+    for settings, some in ((computed, names[:4]), (given, names)):
+        shell = f"cd {folder} && sha256sum {' '.join(some)} | sha256sum"
+        done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=True)
+        assert tasks.source_sha256(video, settings) == done.stdout.split()[0]
+    before = tasks.source_sha256(video, given)
+    (folder / "flow_x_00001.png").write_bytes((folder / "flow_y_00001.png").read_bytes())
+    assert tasks.source_sha256(video, given) != before

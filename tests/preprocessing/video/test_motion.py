@@ -104,3 +104,21 @@ def test_resizer_cuts_and_enlarges():
     np.testing.assert_array_equal(untouched(frames[0]), video.resize(frames[0], 32))
     with pytest.raises(ValueError, match="Resizer"):
         video.resize(frames[0], 32, "motion")
+
+
+def test_a_flow_field_is_cut_and_scaled_as_its_frame():
+    frames = list(_moving_block())  # 120 x 256, the window has a side of 72
+    resize = video.Resizer(36, "motion", frames)
+    top, left, side = resize.window
+    field = np.zeros((120, 256, 2), np.float32)
+    field[top : top + side, left : left + side] = (2, -4)
+    moved = resize.field(field, (120, 256))
+    assert moved.shape == (36, 36, 2)
+    np.testing.assert_allclose(moved, np.full((36, 36, 2), (1, -2)))
+    # Flow at half the frame's width and a quarter of its height, in pixels of its own.
+    small = cv2.resize(field, (128, 30), interpolation=cv2.INTER_AREA) * np.float32([0.5, 0.25])
+    moved = resize.field(small, (120, 256))[4:-4, 4:-4]
+    np.testing.assert_allclose(moved, np.broadcast_to([1, -2], moved.shape), atol=1e-5)
+    for mode, factors in (("stretch", (36 / 256, 36 / 120)), ("crop", (41 / 120, 41 / 120))):
+        moved = video.Resizer(36, mode, ()).field(np.ones((120, 256, 2), np.float32), (120, 256))
+        np.testing.assert_allclose(moved[0, 0], factors, rtol=0.01)

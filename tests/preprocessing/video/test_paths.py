@@ -76,3 +76,18 @@ def test_segments_of_one_file_have_digests_that_a_shell_gives_too(tmp_path):
     path.write_bytes(b"another")
     assert video.sha256(path, reads.append, video.Segment(12.5, 17)) != line
     assert reads
+
+
+def test_pictures_of_flow_are_no_frames(tmp_path):
+    for name in ("img_2.png", "img_10.png", "flow_x_2.png", "flow_x_10.png", "flow_y_2.png"):
+        _write_gray(tmp_path / name, 9)
+    assert [path.name for path in video.image_files(tmp_path)] == ["img_2.png", "img_10.png"]
+    assert _count(tmp_path) == 2
+    x_files, y_files = video.flow_files(tmp_path, tmp_path)
+    assert [path.name for path in x_files] == ["flow_x_2.png", "flow_x_10.png"]
+    assert [path.name for path in y_files] == ["flow_y_2.png"]
+    assert video.flow_files(tmp_path / "gone", tmp_path)[0] == []
+    for name in ("img_2.png", "img_10.png"):
+        (tmp_path / name).unlink()
+    with pytest.raises(video.VideoError, match="holds pictures of flow and no frames"):
+        video.image_files(tmp_path)

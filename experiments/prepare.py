@@ -22,8 +22,8 @@ were downloaded; other archives in it are left alone.
 
 Stopped at any moment, the same command continues. Videos that cannot be used are listed in
 RECORDS/failures.jsonl; more of them than --allow_failures make the exit status 1. Once they are
-repaired, the same command adds them. RECORDS/notes.jsonl lists videos that are in the records though
-something about them was repaired or is doubtful.
+repaired, the same command adds them. RECORDS/notes.jsonl lists videos that are in the records
+though something about them was repaired or is doubtful.
 """
 
 import dataclasses

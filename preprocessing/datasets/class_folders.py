@@ -211,7 +211,9 @@ def _class_names(folder: Path, found: Sequence[tuple[Place, Line]]) -> list[str]
     spelled = {_composed(place.class_folder): place.class_folder for place, _ in found}
     names = []
     for place, line in found:
-        name = spelled.get(_composed(line.class_name), line.class_name) or place.class_folder
+        name = place.class_folder
+        if line.class_name:
+            name = spelled.get(_composed(line.class_name), line.class_name)
         if not name:
             at = place.path.relative_to(folder).as_posix()
             times = (

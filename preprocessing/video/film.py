@@ -16,7 +16,7 @@ import av.filter
 import av.logging
 import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from preprocessing.video.damage import Damage, unreadable
 from preprocessing.video.paths import VideoError
@@ -313,9 +313,6 @@ def _seconds(stamp: int | None, time_base: Fraction | None) -> float | None:
     return None if stamp is None or time_base is None else float(stamp * time_base)
 
 
-# PyAV's filters and pictures -------------------------------------------------------------------
-
-
 class FilterError(Exception):
     """FFmpeg has no such filter, or it refuses a frame."""
 
@@ -348,11 +345,7 @@ class Filters:
         return _kind(frame) == self._kind
 
     def add(self, frame: Any) -> list[Any]:
-        """Takes the next frame and gives those that are ready.
-
-        Raises:
-            FilterError: a filter refuses it.
-        """
+        """Takes the next frame and gives those that are ready; raises FilterError."""
         frame.pts, frame.time_base = self._count, Fraction(1)
         self._count += 1
         return self._push(frame)
@@ -378,9 +371,20 @@ def _kind(frame: Any) -> tuple[int, int, str]:
 
 
 def rgb_converter() -> Callable[[Any], np.ndarray]:
-    """A function of PyAV's frames: uint8 (H, W, 3), RGB, by the color matrix that a frame names."""
+    """A function of PyAV's frames: uint8 (H, W, 3), RGB, by the color matrix that a frame names.
+
+    All are brought to the size of the first, where it changes within a video.
+    """
     reformatter = VideoReformatter()
-    return lambda frame: reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    size: tuple[Any, ...] = ()
+    how: dict[str, Any] = {"format": "rgb24", "interpolation": Interpolation.BICUBIC, "threads": 1}
+
+    def rgb(frame: Any) -> np.ndarray:
+        nonlocal size
+        size = size or (frame.width, frame.height)
+        return reformatter.reformat(frame, *size, **how).to_ndarray()
+
+    return rgb
 
 
 def check_jpeg(data: bytes):
@@ -392,7 +396,5 @@ def check_jpeg(data: bytes):
     try:
         decoder.decode(av.Packet(data))
         decoder.decode(None)
-    except av.error.InvalidDataError:
-        raise
-    except av.error.FFmpegError:  # it does not know this kind of JPEG
-        return
+    except av.error.PatchWelcomeError:
+        return  # it does not know this kind of JPEG

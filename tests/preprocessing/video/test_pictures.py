@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import av
 import av.filter
+import cv2
 import numpy as np
 import pytest
 
@@ -178,3 +179,34 @@ def test_high_dynamic_range_is_mapped_and_said(tmp_path, encode, curve):
     assert [kind for kind, _ in notes] == ["hdr"] and "mapped" in notes[0][1]
     # Read as the usual range the picture is flat and grey: mapped, its contrast is larger.
     assert frames[0].std() > 1.05 * first.to_ndarray(format="rgb24").std()
+
+
+def test_frames_of_another_size_are_brought_to_that_of_the_first(tmp_path, encode):
+    pieces = [
+        encode(tmp_path / f"{k}.mpg", "mpeg1video", size=size)
+        for k, size in enumerate(((64, 48), (96, 80)))
+    ]
+    path = tmp_path / "both.mpg"
+    path.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    assert {frame.shape for frame in video.read_frames(path)} == {(48, 64, 3)}
+    for piece, found in zip(pieces, (0, -1), strict=True):
+        expected = cv2.resize(list(video.read_frames(piece))[found], (64, 48))
+        difference = np.abs(list(video.read_frames(path))[found].astype(int) - expected)
+        assert difference.mean() < 6
+
+
+# Of codecs that keep every value; yuv420p of a phone and of UCF101 are compared elsewhere.
+PIXELS = [
+    *("yuv420p", "yuv422p", "yuv444p", "yuv410p", "yuv411p", "yuv440p", "yuva420p", "yuva444p"),
+    *("gray", "gray10le", "gray16le", "yuv420p10le", "yuv422p10le", "yuv444p12le", "yuv444p16le"),
+    *("bgr0", "bgra", "rgb48le", "gbrp10le", "gbrp16le", "rgba64le"),
+]
+
+
+@pytest.mark.parametrize("pixels", PIXELS)
+def test_the_colors_of_every_kind_of_pixel_are_those_of_opencv(tmp_path, encode, pixels):
+    path = encode(tmp_path / "a.mkv", "ffv1", num_frames=3, pixels=pixels)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    for frame in video.read_frames(path):
+        expected = capture.read()[1][..., ::-1]
+        assert np.abs(frame.astype(int) - expected).max() <= 4

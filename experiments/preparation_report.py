@@ -198,8 +198,8 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
         print(f"{len(copies)} copies in another class, group or part: {pairs}")
     if notes := len(prepared.notes):
         print(
-            f"{notes} note{'s' * (notes > 1)}: such videos are in the records, repaired or doubtful:"
-            f" {folder / outcomes.NOTES_FILE} says why"
+            f"{notes} note{'s' * (notes > 1)}: such videos are in the records, repaired or"
+            f" doubtful, {folder / outcomes.NOTES_FILE} says why"
         )
     if rates := summary.rates_that_differ(prepared.record_set):
         print(rates)

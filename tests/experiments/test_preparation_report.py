@@ -85,7 +85,8 @@ def test_what_was_prepared_is_a_line_and_notes_are_another(capsys):
         "records: 3 videos, 30 frames, 0 failed (2 converted now), SHA-256 5e7",
         "1 of 3 classes have no video in the records and will be no classes of a network: Jump",
         f"1 copies in another class, group or part: a {reason}",
-        "2 notes: such videos are in the records, repaired or doubtful: records/notes.jsonl says why",
+        "2 notes: such videos are in the records, repaired or doubtful,"
+        " records/notes.jsonl says why",
     ]
 
 

@@ -47,6 +47,7 @@ def main(_):
     program.start_tensorflow()
     from stfnet import run
     from stfnet.inference import export, prediction, runtimes, tf_serving
+    from stfnet.inference.clip import selection
 
     if compared:
         runtimes.check_installed(FLAGS.format)
@@ -62,6 +63,12 @@ def main(_):
             print("the flow solver needs XLA: give the server --xla_cpu_compilation_enabled=true")
     else:
         export.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
+    if FLAGS.format in ("saved_model", "serving") and selection(config.model.clip).takes_some:
+        clip = config.model.clip
+        print(
+            "classify_frames reads every frame that it is given: give those that the network was"
+            f" trained on (fps={clip.fps:g}, repeats={clip.repeats})"
+        )
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"written: {output} ({size / 1e6:.1f} MB, {len(config.classes)} classes)")
     return 0

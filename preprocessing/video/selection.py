@@ -27,6 +27,11 @@ class Selection:
     fps: float = 0.0
     repeats: str = REPEATS[0]
 
+    @property
+    def takes_some(self) -> bool:
+        """Whether frames may be left out."""
+        return self.fps > 0 or self.repeats == "drop"
+
     def __call__(
         self, timed: Iterable[tuple[float, np.ndarray]]
     ) -> Iterator[tuple[float, np.ndarray]]:

@@ -195,7 +195,8 @@ def write_saved_model(model, config: RunConfig, folder, jit_compile=False, by_vi
     The signature `serving_default` is that of `clip_function`.
     The signature `classify_frames` takes whole videos as uint8 RGB `frames` (B, N, H, W, 3) of any
     N >= 2, H and W, and returns the same with `class_names`, string (C,), and `frame_numbers`, the
-    0-based numbers of the sampled frames, int32 (T,).
+    0-based numbers of the sampled frames, int32 (T,). It reads every frame that it is given: those
+    that `clip.fps` and `clip.repeats` leave out must be left out before.
 
     Args:
         model: network that `stfnet.build_stfnet` made.

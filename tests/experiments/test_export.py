@@ -6,13 +6,14 @@ from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
 
 def test_an_export_prints_its_size_and_classes(run_program, make_run, tmp_path):
     # Of frames alone, so that there is no flow solver to be traced.
-    done = run_program(
-        "export", f"--workdir={make_run(streams='rgb')}", f"--output={tmp_path / 'export'}"
-    )
+    clip = ClipConfig(num_frames=3, flow_length=4, image_size=32, fps=10.0)
+    workdir = make_run(streams="rgb", clip=clip)
+    done = run_program("export", f"--workdir={workdir}", f"--output={tmp_path / 'export'}")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "export" / "classes.txt").read_text().split() == ["Bow", "Jump", "Wave"]
-    assert done.stdout.startswith(f"written: {tmp_path / 'export'} (")
-    assert "3 classes" in done.stdout
+    said, written = done.stdout.splitlines()
+    assert said.endswith("give those that the network was trained on (fps=10, repeats=keep)")
+    assert written.startswith(f"written: {tmp_path / 'export'} (") and "3 classes" in written
 
 
 @pytest.mark.slow

@@ -74,3 +74,5 @@ def test_the_dropped_frames_are_those_that_the_note_counts():
 def test_all_frames_are_taken_where_nothing_is_asked_for():
     timed = _timed([1, 1, 2, 2])
     assert list(video.Selection()(timed)) == timed
+    assert not video.Selection().takes_some
+    assert video.Selection(fps=5).takes_some and video.Selection(repeats="drop").takes_some

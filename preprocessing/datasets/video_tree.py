@@ -3,7 +3,7 @@
 import collections
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing import files
@@ -17,7 +17,6 @@ _SYSTEM_FOLDERS = frozenset(
     ("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found")
 )
 _THUMBNAILS = frozenset(("thumb", "thumbs", "thumbnail", "thumbnails"))
-_LAST_NUMBER = re.compile(r"\d+(?=\D*$)")
 
 
 def existing_folder(folder: Path) -> Path:
@@ -195,7 +194,7 @@ class VideoTree:
                     continue
                 inner, frames = self._scan(path, linked or path.is_symlink())
                 if frames and not inner:
-                    _refuse_several(path, frames)
+                    series.check(path, series.split(frames)["frames"])
                     videos.append(path)
                 else:
                     videos += inner
@@ -217,31 +216,3 @@ class VideoTree:
 def _refuse_name(path: Path):
     if not files.is_utf8(path):
         raise UserError(f"the name {files.printable(path)} is not UTF-8: rename it")
-
-
-def _refuse_several(folder: Path, images: Sequence[Path]):
-    """Refuses images that are frames of several videos, or in two formats, by their names.
-
-    Pictures of flow are not looked at.
-    """
-    images = series.split(images)["frames"]
-    numbers = collections.defaultdict(list)
-    first: dict[str, str] = {}
-    of_stem: dict[str, Path] = {}
-    for image in images:
-        if (other := of_stem.setdefault(image.stem, image)) is not image:
-            raise UserError(f"{folder} has {other.name} and {image.name}: remove one kind of image")
-        if match := _LAST_NUMBER.search(image.stem):
-            name = f"{image.stem[: match.start()]}#{image.stem[match.end() :]}".casefold()
-            numbers[name].append(int(match[0]))
-            first.setdefault(name, image.name)
-    several = {name: some for name, some in numbers.items() if len(some) > 1}
-    texts = {re.sub(r"\d+", "", name) for name in several}
-    # A time in a name has several numbers too, but the last of them leaves most values out.
-    dense = all(max(some) - min(some) < 2 * len(some) for some in several.values())
-    if len(texts) > 1 or (len(several) > 1 and dense):
-        names = ", ".join(first[name] for name in sorted(several)[:3])
-        raise UserError(
-            f"{folder} has images of {len(several)} series, which begin with {names}: give each"
-            " video's images a folder of their own"
-        )

@@ -42,13 +42,17 @@ def image_files(folder: Path) -> list[Path]:
     """The frames in a folder of images, in their order; pictures of ready-made flow are none.
 
     Raises:
-        VideoError: there is none, or a name is not UTF-8.
+        VideoError: there is none, they are of several videos, or a name is not UTF-8.
     """
     images = _images(folder)
     frames = series.split(images)["frames"]
     if not frames:
         held = "pictures of flow and no frames" if images else "no jpg or png image"
         raise VideoError("no_frames", f"folder {folder} holds {held}")
+    try:
+        series.check(folder, frames)
+    except UserError as error:
+        raise VideoError("several_series", str(error)) from error
     return [checked(image) for image in frames]
 
 

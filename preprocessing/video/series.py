@@ -5,9 +5,12 @@ Tools that compute flow beforehand write one gray picture for each direction: `f
 folders `u` and `v` of them.
 """
 
+import collections
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from preprocessing.errors import UserError
 
 _NAMED = re.compile(r"(?:^|[^a-z])flow[_-]?([xyuv])(?![a-z])", re.IGNORECASE)
 # A letter alone may be anything: it counts beside frames, or where both directions are there.
@@ -53,3 +56,35 @@ def folder_axis(name: str) -> str | None:
 def other_direction(name: str) -> str:
     """The name of the folder of the other direction: `v` for `u`, `flow_x` for `flow_y`."""
     return name[:-1] + name[-1].translate(str.maketrans("xyuvXYUV", "yxvuYXVU"))
+
+
+def check(folder: Path, frames: Sequence[Path]):
+    """Refuses frames of several videos, or of one in two formats, by their names.
+
+    Args:
+        folder: of the frames.
+        frames: pictures that are no flow.
+
+    Raises:
+        UserError: names the series.
+    """
+    numbers = collections.defaultdict(list)
+    first: dict[str, str] = {}
+    of_stem: dict[str, Path] = {}
+    for image in frames:
+        if (other := of_stem.setdefault(image.stem, image)) is not image:
+            raise UserError(f"{folder} has {other.name} and {image.name}: remove one kind of image")
+        if match := _LAST_NUMBER.search(image.stem):
+            name = f"{image.stem[: match.start()]}#{image.stem[match.end() :]}".casefold()
+            numbers[name].append(int(match[0]))
+            first.setdefault(name, image.name)
+    several = {name: some for name, some in numbers.items() if len(some) > 1}
+    texts = {re.sub(r"\d+", "", name) for name in several}
+    # A time in a name has several numbers too, but the last of them leaves most values out.
+    dense = all(max(some) - min(some) < 2 * len(some) for some in several.values())
+    if len(texts) > 1 or (len(several) > 1 and dense):
+        names = ", ".join(first[name] for name in sorted(several)[:3])
+        raise UserError(
+            f"{folder} has images of {len(several)} series, which begin with {names}: give each"
+            " video's images a folder of their own"
+        )

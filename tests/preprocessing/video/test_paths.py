@@ -91,3 +91,12 @@ def test_pictures_of_flow_are_no_frames(tmp_path):
         (tmp_path / name).unlink()
     with pytest.raises(video.VideoError, match="holds pictures of flow and no frames"):
         video.image_files(tmp_path)
+
+
+def test_images_of_several_videos_in_one_folder_are_refused_with_their_names(tmp_path):
+    for name in ("a_001.png", "a_002.png", "b_001.png", "b_002.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(video.VideoError, match=r"2 series, which begin with a_001.png, b_001.png"):
+        list(video.read_frames(tmp_path))
+    with pytest.raises(video.VideoError, match="give each video's images a folder of their own"):
+        video.probe(tmp_path)

@@ -7,7 +7,7 @@
 | all streams end clearly before the declared duration           | cut off, or damaged             |
 | a quarter of the file lies behind the last packet              | damaged                         |
 | the decoder calls a frame corrupt, or refuses a packet         | a damaged frame                 |
-| the index names packets that do not come                       | as many damaged frames          |
+| the index names packets that do not come or give no frame      | as many damaged frames          |
 | a gap in times that are regular, or where the file is damaged  | as many frames as fit in it     |
 
 A gap alone proves nothing where the frame rate varies. Damage beside it is bytes that the reader
@@ -59,7 +59,8 @@ class Damage:
         self._gaps_are_recorded = self._indexed or "avi" in self._formats
         self._read_to = 0  # byte behind the last packet
         self._end = 0.0  # of all streams, by their clock
-        self._packets = self._indexed_packets = 0  # of the picture
+        self._packets = self._shown_packets = self._indexed_packets = 0  # of the picture
+        self._short = 0  # frames that the header of an AVI without index counts beside those
         self._last_packet = 0.0  # of the picture
         self._ends_partial = False
         self._signs: list[float] = []  # times at which the file shows damage
@@ -95,12 +96,14 @@ class Damage:
         size: int,
         corrupt: bool,
         of_picture: bool,
+        hidden: bool,
     ):
         """Takes the next packet of any stream; times and durations are seconds."""
         at = self._last_packet if time is None else time
         self._end = max(self._end, at + duration)
         if of_picture:
             self._packets += 1
+            self._shown_packets += not hidden
             self._last_packet = max(self._last_packet, at)
             self._ends_partial = corrupt
         if corrupt:
@@ -156,6 +159,8 @@ class Damage:
                 if behind > max(_UNREAD / 4 * self._size, _PADDING):
                     self._refuse_damage(f"{found}, with {behind} bytes behind that do not decode")
                 self._refuse_cut(found)
+            if "avi" in self._formats:
+                self._short = round((length - ends) / step)
         if behind > max(_UNREAD * self._size, _PADDING):
             self._refuse_damage(f"has {behind} bytes behind its last picture that do not decode")
         if self._ends_partial or (self._formats & _UNMEASURED and self._is_cut(last)):
@@ -176,7 +181,9 @@ class Damage:
         lost = max(missing, len(errors))
         if math.isinf(end):
             behind = round((self._last_packet - max(self._times)) / step - 0.5)
-            lost = max(lost, lost + behind, self._indexed_packets - self._packets)
+            lost = max(lost, lost + behind, self._short, self._indexed_packets - self._packets)
+            if self._indexed:  # a frame for each packet
+                lost = max(lost, self._shown_packets - len(times))
         if not lost and not corrupt:
             return ""
         damaged, total = len(corrupt) + lost, len(times) + lost

@@ -241,14 +241,9 @@ class Film:
                 return
             of_picture = packet.stream is self._stream
             if packet.size and not self._is_address:
-                self._damage.add_packet(
-                    _packet_time(packet),
-                    _seconds(packet.duration, packet.time_base) or 0.0,
-                    packet.pos,
-                    packet.size,
-                    packet.is_corrupt,
-                    of_picture,
-                )
+                duration = _seconds(packet.duration, packet.time_base) or 0.0
+                where = _packet_time(packet), duration, packet.pos, packet.size
+                self._damage.add_packet(*where, packet.is_corrupt, of_picture, packet.is_discard)
             if of_picture:
                 yield packet
 

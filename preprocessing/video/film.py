@@ -250,7 +250,8 @@ class Film:
 
 def _open(path: Path) -> Any:
     if not path.is_file():
-        raise VideoError("missing", f"{path} does not exist")
+        state = "is no regular file" if path.exists() else "does not exist"
+        raise VideoError("missing", f"{path} {state}")
     if not os.access(path, os.R_OK):
         raise VideoError("unreadable", f"{path} may not be read: check its permissions")
     if not path.stat().st_size:

@@ -15,6 +15,7 @@ from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
 from preprocessing.preparation.parts import Preparation
+from preprocessing.records.outcomes import NOTES_FILE
 
 IMAGE_SIZE, NUM_FRAMES, GROUPS = 16, 3, range(1, 7)
 CONFIG = Path(__file__).parents[2] / "configs" / "synthetic.py"
@@ -57,7 +58,9 @@ class Prepare(Killed):
                 path.write_bytes(b"")
 
     def result(self, folder):
-        return digests(folder / "records")
+        found = digests(folder / "records")
+        found.pop(NOTES_FILE, None)  # has the paths of the videos
+        return found
 
 
 class Train(Killed):

@@ -15,9 +15,9 @@ from stfnet.serving.limits import Limits, RefusedError
 pytestmark = pytest.mark.slow
 
 
-def _kill_the_process():
+def _signal_the_process(number):
     (process,) = (p for p in multiprocessing.active_children() if "pebble" in p.name)
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(process.pid, number)
 
 
 def test_requests_are_admitted_up_to_the_limit(jobs):
@@ -29,67 +29,68 @@ def test_requests_are_admitted_up_to_the_limit(jobs):
     assert jobs.in_hand == 0
 
 
-async def _kill_while_it_reads(pipe, task):
-    """Kills the process that has opened a named pipe, in which it finds nothing to read."""
-    while not task.done():
-        try:
-            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:  # nobody reads it yet
-            await asyncio.sleep(0.01)
-            continue
-        _kill_the_process()
-        os.close(end)
-        return
+async def _halt_while_it_works(jobs, monkeypatch, **arguments):
+    """A request, and the process halted in the middle of it."""
+    scheduled, schedule = [], jobs._schedule
+    monkeypatch.setattr(
+        jobs, "_schedule", lambda *a: scheduled.append(schedule(*a)) or scheduled[-1]
+    )
+    task = asyncio.create_task(jobs.recognise(draw=True, **arguments))
+    while not (scheduled and scheduled[0].running()):
+        await asyncio.sleep(0.001)
+    _signal_the_process(signal.SIGSTOP)
+    monkeypatch.undo()
+    return task
 
 
-def test_a_process_that_dies_is_replaced(jobs, moving_square, films_of_all_kinds, tmp_path):
-    async def recognise(path, kill=None):
-        task = asyncio.create_task(jobs.recognise(str(path)))
-        if kill:
-            await kill(path, task)
+def test_a_process_that_dies_is_replaced(jobs, moving_square, films_of_all_kinds, monkeypatch):
+    async def killed():
+        task = await _halt_while_it_works(jobs, monkeypatch, path=str(moving_square))
+        _signal_the_process(signal.SIGKILL)
         return await task
 
-    assert asyncio.run(recognise(moving_square)).num_frames == 11
-    _kill_the_process()  # while it has nothing to do
+    def recognised(path):
+        return asyncio.run(jobs.recognise(str(path)))
+
+    assert recognised(moving_square).num_frames == 11
+    _signal_the_process(signal.SIGKILL)  # while it has nothing to do
     time.sleep(1)
-    assert asyncio.run(recognise(moving_square)).num_frames == 11
-    os.mkfifo(tmp_path / "pipe.mp4")
+    assert recognised(moving_square).num_frames == 11
     with pytest.raises(RefusedError, match="died") as caught:
-        asyncio.run(recognise(tmp_path / "pipe.mp4", kill=_kill_while_it_reads))
+        asyncio.run(killed())
     assert caught.value.status == 500
-    assert asyncio.run(recognise(moving_square)).num_frames == 11
+    assert recognised(moving_square).num_frames == 11
     with pytest.raises(RefusedError, match="the video is longer") as caught:
-        asyncio.run(recognise(films_of_all_kinds / "long.mp4"))
+        recognised(films_of_all_kinds / "long.mp4")
     assert caught.value.status == 422
 
 
-def test_who_goes_before_the_turn_is_dropped_and_after_it_computed(jobs, moving_square, tmp_path):
+def test_who_goes_before_the_turn_is_dropped_and_after_it_computed(
+    jobs, moving_square, monkeypatch
+):
     async def at_once():
         return None
 
     async def two():
-        gone = asyncio.Event()
-        first = asyncio.create_task(jobs.recognise(str(pipe), gone=gone.wait))
-        while True:  # until the process has it open
-            try:
-                end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-                break
-            except OSError:
-                await asyncio.sleep(0.01)
+        gone, path = asyncio.Event(), str(moving_square)
+        first = await _halt_while_it_works(jobs, monkeypatch, path=path, gone=gone.wait)
         gone.set()
         with pytest.raises(RefusedError, match="gone") as caught:
-            await jobs.recognise(str(moving_square), gone=at_once)
+            await jobs.recognise(path, gone=at_once)
         assert caught.value.status == 499
         assert not first.done()
-        os.close(end)
-        with pytest.raises(RefusedError, match="the video") as caught:
-            await first
-        assert caught.value.status == 422
+        _signal_the_process(signal.SIGCONT)
+        assert (await first).num_frames == 11
 
-    pipe = tmp_path / "pipe.mp4"
-    os.mkfifo(pipe)
     asyncio.run(two())
     assert asyncio.run(jobs.recognise(str(moving_square))).num_frames == 11
+
+
+def test_a_pipe_in_the_place_of_a_video_holds_nobody_up(jobs, tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(RefusedError, match="the video is no regular file") as caught:
+        asyncio.run(jobs.recognise(str(tmp_path / "pipe.mp4")))
+    assert caught.value.status == 422
 
 
 def test_a_request_that_takes_too_long_is_given_up(jobs, films_of_all_kinds, monkeypatch):

@@ -35,6 +35,8 @@ def main(_):
     explanation, clip = explain.explain_video(
         model, config, FLAGS.video, target, FLAGS.flow_quality
     )
+    for note in clip.notes:
+        print(f"note: {note}")
     about = {"video": FLAGS.video, "model": FLAGS.model, "dataset": config.name}
     written = explain.write_explanation(output, FLAGS.video, explanation, clip, about)
     name, probability = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocessing.settings import REPEATS
+from preprocessing.video.film import usual_fps
 from preprocessing.video.repeats import REACH, is_repeat
 from preprocessing.video.resizing import grayscale, resize
 
@@ -31,6 +32,11 @@ class Selection:
     def takes_some(self) -> bool:
         """Whether frames may be left out."""
         return self.fps > 0 or self.repeats == "drop"
+
+    def rate(self, claimed: float) -> float:
+        """Frames a second that are taken of a source that claims so many."""
+        usual = usual_fps(claimed)
+        return min(usual, self.fps) if self.fps else usual
 
     def __call__(
         self, timed: Iterable[tuple[float, np.ndarray]]

@@ -159,6 +159,7 @@ def _shown(clip_inputs: Mapping[str, Any], clip: ClipConfig, aspect: float) -> p
         aspect=aspect if whole else 1.0,
         window=clip_inputs["window"],
         selection=video.Selection(clip.fps, clip.repeats),
+        notes=tuple(clip_inputs["notes"]),
     )
 
 

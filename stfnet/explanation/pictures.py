@@ -40,6 +40,7 @@ class ShownClip:
         aspect: width of the drawn frames by their height.
         window: the part of a frame that the clip shows; None for the whole or the middle.
         selection: which frames of the video `numbers` count; None for all.
+        notes: a line for whatever of the video was repaired or is damaged.
     """
 
     frames: np.ndarray
@@ -51,6 +52,7 @@ class ShownClip:
     aspect: float
     window: video.Window | None = None
     selection: video.Selection | None = None
+    notes: tuple[str, ...] = ()
 
 
 def cell_width(aspect: float) -> int:

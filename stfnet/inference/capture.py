@@ -30,7 +30,7 @@ class FileCapture:
 
     def __init__(self, path: Path, selection: video.Selection):
         self.path, self._selection = path, selection
-        self.fps = _taken(video.probe(path).fps, selection)
+        self.fps = selection.rate(video.probe(path).fps)
 
     def __iter__(self):
         """Yields (seconds on the monotonic clock when it was read, uint8 (H, W, 3) RGB)."""
@@ -69,7 +69,7 @@ class CameraCapture:
                 f"{self.name} cannot be opened: check that it is connected, not in use by another "
                 f"program and may be read, or give another --live ({error})"
             ) from error
-        self.fps, self._selection = _taken(fps, selection), selection
+        self.fps, self._selection = selection.rate(fps), selection
         self._queue: collections.deque[tuple[float, np.ndarray]] = collections.deque()
         self._ready = threading.Condition()
         self._ended = self._closed = False
@@ -138,12 +138,6 @@ def open_capture(
     if "://" in source:
         return CameraCapture(source, selection)
     return FileCapture(Path(source), selection)
-
-
-def _taken(fps: float, selection: video.Selection) -> float:
-    """Frames a second that are taken of a source that claims so many."""
-    usual = video.usual_fps(fps)
-    return min(usual, selection.fps) if selection.fps else usual
 
 
 def _camera_frames(number: int) -> tuple[float, int, Generator[np.ndarray]]:

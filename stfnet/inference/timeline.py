@@ -19,7 +19,7 @@ from preprocessing.captions import one_line
 from preprocessing.errors import UserError
 from stfnet.config import RunConfig
 from stfnet.inference import live, prediction
-from stfnet.inference.clip import read_timed_frames
+from stfnet.inference.clip import read_timed_frames, selection
 
 PROGRESS_SECONDS = 10.0  # between two lines of progress
 CSV_FILE, SRT_FILE = "timeline.csv", "timeline.srt"
@@ -126,8 +126,8 @@ def recognise(
     every = max(1, round(stride / interval) if stride else samples // 2)
     window = live.SlidingWindow(config.model.clip, config.model.streams, interval, quality)
     claim = video.probe(Path(path))
-    fps = video.usual_fps(claim.fps)
-    progress = _Progress(claim.num_frames / fps, show)
+    fps = selection(config.model.clip).rate(claim.fps)
+    progress = _Progress(claim.num_frames / video.usual_fps(claim.fps), show)
     show(
         f"windows of {samples} frames, one of every {interval}: {samples * interval / fps:.2f} s;"
         f" from one to the next {every * interval / fps:.2f} s"

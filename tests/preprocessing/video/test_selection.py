@@ -75,4 +75,6 @@ def test_all_frames_are_taken_where_nothing_is_asked_for():
     timed = _timed([1, 1, 2, 2])
     assert list(video.Selection()(timed)) == timed
     assert not video.Selection().takes_some
+    assert video.Selection().rate(100) == 100 and video.Selection(fps=12).rate(100) == 12
+    assert video.Selection(fps=12).rate(8) == 8 and video.Selection().rate(90000) == 25
     assert video.Selection(fps=5).takes_some and video.Selection(repeats="drop").takes_some

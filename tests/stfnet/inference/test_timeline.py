@@ -123,6 +123,17 @@ def test_a_network_of_frames_alone_solves_no_flow(make_run, tmp_path, solved):
     assert len(times.probabilities) == 2 and not solved  # frames 0, 3, 6 and 3, 6, 9
 
 
+def test_a_network_of_a_lower_rate_reads_a_video_at_that_rate(make_run, tmp_path):
+    clip = ClipConfig(num_frames=3, flow_length=4, image_size=32, fps=5.0)
+    model, config = prediction.load_run(make_run(streams="rgb", clip=clip))
+    path = _write(tmp_path / "long.mp4", 50, fps=25)
+    lines = []
+    times = timeline.recognise(model, config, path, interval=1, stride=3, show=lines.append)
+    assert lines[0].startswith("windows of 3 frames, one of every 1: 0.60 s;")
+    # Frames 0, 5, 10, ...: two seconds have ten of them.
+    assert times.edges[-1] == pytest.approx(2.0) and "10 frames in" in lines[-1]
+
+
 def test_times_are_those_of_the_frames_where_the_rate_varies(tiny_run, tmp_path):
     path = tmp_path / "variable.mp4"
     stamps = [0, 100, 200, 300, 400, 1400, 2400, 3400, 4400]  # milliseconds

@@ -34,8 +34,9 @@ _LARGEST_ASPECT = 10  # of a pixel; beyond it a header is wrong
 _FROM_THE_BEGINNING = 2.0  # seconds: a segment that begins so early needs no search
 # Seconds before a segment from which on it is decoded, until a frame there is whole by itself.
 _LEADS = (0.2, 2.0, 10.0, 60.0)
+_SETTLING = 30.0  # seconds after which the times of packets of a broadcast are right again
 _REORDERING = 1.0  # seconds by which packets may come before the time that they are shown at
-_WITH_TIMES = ("mov", "matroska")  # containers whose index tells times
+_WITH_TIMES = ("mov", "matroska", "avi", "flv", "asf")  # containers whose index tells times
 # A segment may end this much later than the picture does: sound is often a little longer.
 _END_TOLERANCE = 0.1  # seconds
 _FAILURES = (av.error.FFmpegError, OSError, ValueError)
@@ -70,9 +71,8 @@ class Film:
             self._container.close()
             raise
         self._claimed_fps = float(self._stream.average_rate or self._stream.guessed_rate or 0)
-        self.fps = usual_fps(self._claimed_fps)
-        aspect = float(self._stream.sample_aspect_ratio or 1)
-        self.aspect = aspect if 1 / _LARGEST_ASPECT < aspect < _LARGEST_ASPECT else 1.0
+        self.fps, aspect = usual_fps(self._claimed_fps), self._stream.sample_aspect_ratio or 1
+        self.aspect = float(aspect) if 1 / _LARGEST_ASPECT < aspect < _LARGEST_ASPECT else 1.0
         self._first: float | None = None  # time of the first frame by the container's clock
         self._seconds = 0.0  # time of the last frame since then
         self._begin()
@@ -121,8 +121,8 @@ class Film:
     def before(self, segment: Segment) -> "Film":
         """The film at a key frame before a segment, or at its beginning: this one, or another.
 
-        Where an index tells the time of each key frame, the reader goes there. Elsewhere it reads
-        all packets before it and decodes none, since their times hang together.
+        Where an index tells the time of each key frame, the reader goes there. Elsewhere it goes
+        to well before it and reads packets without decoding them, until their times have settled.
         """
         if segment.start <= _FROM_THE_BEGINNING:
             return self
@@ -141,8 +141,9 @@ class Film:
         return Film(self._name)
 
     def _go_to(self, time: float) -> bool:
-        if self._container.format.name.split(",")[0] not in _WITH_TIMES:
-            return False
+        return self._container.format.name.split(",")[0] in _WITH_TIMES and self._seek(time)
+
+    def _seek(self, time: float) -> bool:
         try:
             self._container.seek(round(time / self._stream.time_base), stream=self._stream)
         except _FAILURES:
@@ -152,16 +153,19 @@ class Film:
 
     def _skipped_to(self, time: float) -> "Film":
         """The film from the last key frame before a time on, by its packets."""
-        key = 0
-        with Film(self._name) as packets:
-            for number, packet in enumerate(packets._packets()):
-                at = _packet_time(packet) if packet else None
-                if at is not None and at >= time + _REORDERING:
-                    break
-                if packet and packet.is_keyframe and at is not None and at < time:
-                    key = number
         film = Film(self._name)
-        film._frames = film._decoded(itertools.islice(film._packets(), key, None))
+        if time > (self._first or 0) + 2 * _SETTLING:
+            film._seek(time - _SETTLING)
+        held: list[Any] = []
+        packets = film._packets()
+        for packet in packets:
+            at = _packet_time(packet) if packet else None
+            if at is not None and at < time and packet.is_keyframe:
+                held.clear()
+            held.append(packet)
+            if at is not None and at >= time + _REORDERING:
+                break
+        film._frames = film._decoded(itertools.chain(held, packets))
         return film
 
     def damaged(self, segment: Segment | None) -> str:

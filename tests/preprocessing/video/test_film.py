@@ -125,6 +125,26 @@ def test_a_segment_is_decoded_from_the_key_frame_before_it(
     assert len(decoded) < 2 * 50
 
 
+@pytest.mark.parametrize("name", ["television.ts", "disc.mpg", "disc.vob", "divx.avi"])
+def test_a_late_segment_costs_no_reading_of_all_before_it(
+    tmp_path, write_container, name, monkeypatch
+):
+    path = write_container(tmp_path, name, 5000)  # 200 s
+    segment = video.Segment(190, 190.4)
+    whole = [
+        (round(seconds, 3), frame)
+        for seconds, frame in video.read_timed_frames(path)
+        if not segment.begins_after(seconds) and not segment.ended_at(seconds)
+    ]
+    read = []
+    time = film._packet_time
+    monkeypatch.setattr(film, "_packet_time", lambda packet: read.append(1) or time(packet))
+    part = list(video.read_timed_frames(path, segment=segment))
+    assert [round(seconds, 3) for seconds, _ in part] == [seconds for seconds, _ in whole]
+    np.testing.assert_array_equal([f for _, f in part], [f for _, f in whole])
+    assert len(read) < 2 * 1000  # 30 s of packets are 750
+
+
 def test_reordered_frames_in_an_avi_keep_their_times_in_a_segment(tmp_path, encode):
     path = encode(tmp_path / "a.avi", "mpeg4", num_frames=200, options={"bf": "2", "g": "12"})
     whole = list(video.read_frames(path))

@@ -111,7 +111,7 @@ class Film:
         step = 1 / self.fps
         seconds = -step
         for frame in self._frames:
-            time = self._time(frame)
+            time = _time(frame)
             if self._first is None:
                 self._first = time
             since = seconds if time is None or self._first is None else time - self._first
@@ -159,7 +159,7 @@ class Film:
         held: list[Any] = []
         packets = film._packets()
         for packet in packets:
-            at = _packet_time(packet) if packet else None
+            at = _time(packet) if packet else None
             if at is not None and at < time and packet.is_keyframe:
                 held.clear()
             held.append(packet)
@@ -208,22 +208,18 @@ class Film:
         if frame is None or not frame.key_frame or frame.is_corrupt:
             return None
         self._frames = itertools.chain([frame], self._frames)
-        return self._time(frame)
-
-    def _time(self, frame: Any) -> float | None:
-        stamp = frame.pts if frame.pts is not None else frame.dts
-        return _seconds(stamp, self._stream.time_base)
+        return _time(frame)
 
     def _decoded(self, packets: Iterator[Any]) -> Iterator[Any]:
         for packet in packets:
             try:
                 frames = packet.decode() if packet else self._stream.codec_context.decode(None)
             except av.error.FFmpegError:
-                self._damage.add_refused(_packet_time(packet) if packet else None)
+                self._damage.add_refused(_time(packet) if packet else None)
                 continue
             for frame in frames:
                 if not self._is_address:  # which has no end
-                    self._damage.add_frame(self._time(frame), frame.is_corrupt)
+                    self._damage.add_frame(_time(frame), frame.is_corrupt)
                 yield frame
 
     def _packets(self) -> Iterator[Any]:
@@ -245,8 +241,8 @@ class Film:
                 return
             of_picture = packet.stream is self._stream
             if packet.size and not self._is_address:
-                duration = _seconds(packet.duration, packet.time_base) or 0.0
-                where = _packet_time(packet), duration, packet.pos, packet.size
+                duration = float((packet.duration or 0) * (packet.time_base or 0))
+                where = _time(packet), duration, packet.pos, packet.size
                 self._damage.add_packet(*where, packet.is_corrupt, of_picture, packet.is_discard)
             if of_picture:
                 yield packet
@@ -268,8 +264,9 @@ def _open(path: Path) -> Any:
 
 
 def _connect(address: str, silence: float) -> Any:
+    how = {"metadata_errors": "replace", "options": {"rtsp_flags": "prefer_tcp"}}
     try:
-        return av.open(address, metadata_errors="replace", timeout=(_CONNECTING, silence))
+        return av.open(address, timeout=(_CONNECTING, silence), **how)
     except _FAILURES as error:
         raise VideoError("unreadable", f"{address} does not open: {error}") from error
 
@@ -305,12 +302,10 @@ def _codec_name(container: Any, stream: Any) -> str:
     return match[1].strip() if match else "something unknown"
 
 
-def _packet_time(packet: Any) -> float | None:
-    return _seconds(packet.pts if packet.pts is not None else packet.dts, packet.time_base)
-
-
-def _seconds(stamp: int | None, time_base: Fraction | None) -> float | None:
-    return None if stamp is None or time_base is None else float(stamp * time_base)
+def _time(one: Any) -> float | None:
+    """Seconds by the container's clock at which a packet or frame is shown; None where unknown."""
+    stamp = one.pts if one.pts is not None else one.dts
+    return None if stamp is None or one.time_base is None else float(stamp * one.time_base)
 
 
 class FilterError(Exception):

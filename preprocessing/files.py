@@ -97,13 +97,17 @@ def write_with(path: Path, write: Callable[[Path], object]):
 def writing_folder(folder: Path) -> Iterator[Path]:
     """Yields a new temporary folder that takes the name `folder` only when the block ends well.
 
-    What has that name is replaced, and what killed processes of this machine left of it goes. Of a
-    link, the folder that it leads to is replaced.
+    What has that name is replaced, and what killed processes of this machine left of it goes. Where
+    one was killed between taking the old folder away and giving the new one its name, the old one
+    comes back first. Of a link, the folder that it leads to is replaced.
     """
     folder = Path(os.path.realpath(folder))
     replaced = folder.with_name(f"{folder.name}.old")
     partial, old = partial_path(folder), partial_path(replaced)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        for left in _abandoned(folder.parent, replaced.name)[:1]:
+            left.rename(folder)
     remove_partial(folder.parent, folder.name)
     remove_partial(folder.parent, replaced.name)
     try:
@@ -140,22 +144,30 @@ def remove_partial(folder: Path, name: str | None = None):
         folder: in which they lie.
         name: that they were to take; None for any.
     """
-    others = []
-    for path in sorted(Path(folder).glob(".partial-*")):
-        match = _PARTIAL.fullmatch(path.name)
-        if not match or name not in (None, match[3]):
-            continue
-        if match[1] != _host():
-            others.append(path)
-        elif not _lives_beside(int(match[2])):
-            _remove(path)
-    if others:
+    for path in _abandoned(folder, name):
+        _remove(path)
+    if others := [path for path, match in _partials(folder, name) if match[1] != _host()]:
         print(
             f"{printable(others[0])} is a temporary file of another host"
             f"{f', as are {len(others) - 1} more there' if others[1:] else ''}: left alone; delete"
             " it if no process writes it any more",
             file=sys.stderr,
         )
+
+
+def _partials(folder: Path, name: str | None) -> list[tuple[Path, re.Match[str]]]:
+    """(path, host, process and name) of the temporary files of any host, as `remove_partial`."""
+    matched = [(p, _PARTIAL.fullmatch(p.name)) for p in sorted(Path(folder).glob(".partial-*"))]
+    return [(path, match) for path, match in matched if match and name in (None, match[3])]
+
+
+def _abandoned(folder: Path, name: str | None) -> list[Path]:
+    """Temporary files of dead processes of this host."""
+    return [
+        path
+        for path, match in _partials(folder, name)
+        if match[1] == _host() and not _lives_beside(int(match[2]))
+    ]
 
 
 def check_unclaimed(folder: Path, names: Iterable[str], of: str):

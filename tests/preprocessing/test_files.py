@@ -171,6 +171,31 @@ def test_of_a_link_that_was_left_nothing_else_goes(tmp_path, dead):
     assert not _names(work) and film.is_file()
 
 
+def test_a_folder_that_a_killed_process_took_away_comes_back(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "network").write_text("old")
+    replace = f"""
+import os
+from pathlib import Path
+from preprocessing import files
+rename = Path.rename
+def killed(path, target):  # at the second: the old folder is away, the new one has no name yet
+    if Path(target).name == "export":
+        os._exit(9)
+    return rename(path, target)
+Path.rename = killed
+with files.writing_folder(Path({str(folder)!r})) as new:
+    (new / "network").write_text("new")
+"""
+    assert subprocess.run([sys.executable, "-c", replace]).returncode == 9
+    assert not folder.exists()
+    with pytest.raises(ValueError, match="fails"), files.writing_folder(folder):
+        raise ValueError("the same command fails")
+    assert (folder / "network").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
 def test_what_cannot_be_deleted_is_named(dead):
     # Outside pytest's folder, which another user may not enter.
     with tempfile.TemporaryDirectory() as name:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,8 @@ def copied_to_disk(record_set: RecordSet, folder: Path | None = None) -> Iterato
         RecordSet of the copy.
 
     Raises:
-        UserError: the disk has too little room.
+        UserError: the disk has too little room, or the folder in the system's temporary folder is
+            another's.
     """
     source = Path(record_set.folder).resolve()
     user, mode = os.getuid(), 0o777
@@ -47,6 +49,8 @@ def copied_to_disk(record_set: RecordSet, folder: Path | None = None) -> Iterato
     digest = hashlib.sha256(metadata.encode()).hexdigest()
     copy = dataclasses.replace(record_set, folder=folder / f"{source.name}-{user}-{digest[:16]}")
     folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    if mode == 0o700:
+        _check_owned(folder)
     for lock in folder.iterdir():
         match = _LOCK_NAME.fullmatch(lock.name)
         if match and match[1] != copy.folder.name and match[2] == str(user):
@@ -61,6 +65,16 @@ def copied_to_disk(record_set: RecordSet, folder: Path | None = None) -> Iterato
                 _copy_missing(record_set, copy, metadata)
     finally:
         _delete_unused(copy.folder)
+
+
+def _check_owned(folder: Path):
+    """Refuses a folder in a place of everyone that another user made, or may write to."""
+    state = folder.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o022:
+        raise UserError(
+            f"--cache=disk: {folder} is not this user's alone, so that another could exchange the"
+            " records: delete it, or name another folder with --cache_dir"
+        )
 
 
 def _missing(record_set: RecordSet, copy: RecordSet) -> list[tuple[Path, Path, int]]:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import tempfile
 
 import pytest
 
@@ -81,3 +82,35 @@ def test_a_full_disk_is_reported_before_copying(tiny_records, tmp_path, monkeypa
     ):
         pass
     assert not list(tmp_path.rglob("*.tfrecord*"))
+
+
+@pytest.mark.parametrize("kind", ["another's", "writable", "link"])
+def test_a_folder_in_the_place_of_everyone_must_be_this_users(
+    tiny_records, tmp_path, monkeypatch, kind
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"stfnet-records-{os.getuid()}"
+    if kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        folder.mkdir(mode=0o700)
+        if kind == "writable":
+            folder.chmod(0o777)
+        else:
+            monkeypatch.setattr(os, "getuid", lambda uid=os.getuid() + 1: uid)
+            folder.rename(tmp_path / f"stfnet-records-{os.getuid()}")
+    with (
+        pytest.raises(UserError, match="is not this user's alone"),
+        copied_to_disk(tiny_records),
+    ):
+        pass
+
+
+def test_the_folder_in_the_place_of_everyone_is_made_for_this_user(
+    tiny_records, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with copied_to_disk(tiny_records) as copy:
+        assert copy.folder.parent.stat().st_mode & 0o777 == 0o700
+        assert _shards(copy) == _shards(tiny_records)

@@ -70,7 +70,7 @@ def copied_to_disk(record_set: RecordSet, folder: Path | None = None) -> Iterato
 def _check_owned(folder: Path):
     """Refuses a folder in a place of everyone that another user made, or may write to."""
     state = folder.lstat()
-    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o022:
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid() or state.st_mode & 0o022:
         raise UserError(
             f"--cache=disk: {folder} is not this user's alone, so that another could exchange the"
             " records: delete it, or name another folder with --cache_dir"

@@ -98,8 +98,8 @@ def test_a_folder_in_the_place_of_everyone_must_be_this_users(
         if kind == "writable":
             folder.chmod(0o777)
         else:
-            monkeypatch.setattr(os, "getuid", lambda uid=os.getuid() + 1: uid)
-            folder.rename(tmp_path / f"stfnet-records-{os.getuid()}")
+            other = os.geteuid() + 1
+            monkeypatch.setattr(os, "geteuid", lambda: other)
     with (
         pytest.raises(UserError, match="is not this user's alone"),
         copied_to_disk(tiny_records),

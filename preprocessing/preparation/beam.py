@@ -7,6 +7,7 @@ left unfinished, and the final bytes are the same.
 """
 
 import dataclasses
+import difflib
 import shlex
 from collections.abc import Callable, Iterator
 
@@ -31,9 +32,11 @@ def beam_runner(
         progress: called with the pairs of each video when the pipeline has ended.
 
     Raises:
-        UserError: (when run) the pipeline failed, or its workers do not share the folder.
+        UserError: Beam has no such option; (when run) the pipeline failed, or its workers do not
+            share the folder.
     """
     arguments = shlex.split(options)
+    _check_options(arguments)
 
     def run(preparation: Preparation, numbers: list[int]) -> Iterator[prepare.Result]:
         # Workers may have another working directory.
@@ -57,6 +60,18 @@ def beam_runner(
             yield task.number, result
 
     return run
+
+
+def _check_options(arguments: list[str]):
+    """Refuses what Beam itself would leave out with a warning, and then run here."""
+    known = set(PipelineOptions([]).get_all_options())
+    given = PipelineOptions(arguments).get_all_options(retain_unknown_options=True)
+    for name in sorted(set(given) - known):
+        near = difflib.get_close_matches(name, known, 1)
+        raise UserError(
+            f"--beam_options has --{name}, which Beam does not know"
+            f"{f': did you mean --{near[0]}?' if near else ': leave it out'}"
+        )
 
 
 def _run_pipeline(arguments: list[str], waiting: list[tasks.Task], time_limit: float):

@@ -33,15 +33,15 @@ def videos(tmp_path_factory, write_video):
     return folder
 
 
-def _prepare(videos, output, *arguments):
+def _prepare(videos, output, *arguments, status=0):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "experiments.prepare", f"--source=folder:{videos}"]
     command += [f"--output={output}", "--image_size=16", "--allow_failures=2"]
     done = subprocess.run(
         [*command, *arguments], capture_output=True, text=True, env=environment, timeout=300
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stderr
+    return done
 
 
 def _files(folder):
@@ -61,7 +61,9 @@ def local(videos, tmp_path_factory):
 @pytest.mark.slow
 def test_the_multi_process_direct_runner_gives_the_same_bytes(videos, local, tmp_path):
     output = tmp_path / "records"
-    printed = _prepare(videos, output, "--runner=beam", f"--beam_options={DIRECT}{PROCESSES}")
+    printed = _prepare(
+        videos, output, "--runner=beam", f"--beam_options={DIRECT}{PROCESSES}"
+    ).stdout
     sha256 = json.loads(local["metadata.json"])["sha256"]
     assert f"5 videos, 30 frames, 2 failed (5 converted now), SHA-256 {sha256}" in printed
     assert _files(output) == local
@@ -127,6 +129,22 @@ def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path
     converted = {number for number, result in done if isinstance(result, tasks.Part)}
     assert converted and not converted & set(asked)
     assert sum(pairs) < 25 and _files(tmp_path / "records") == local
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--runer=FlinkRunner", "--runer, which Beam does not know: did you mean --runner?"),
+        ("--runner=FlinkRunner --zzz=1", "--zzz, which Beam does not know: leave it out"),
+    ],
+)
+def test_an_option_that_beam_does_not_know_is_refused_before_anything_runs(
+    videos, tmp_path, options, message
+):
+    arguments = ("--runner=beam", f"--beam_options={options}")
+    stderr = _prepare(videos, tmp_path / "records", *arguments, status=1).stderr
+    assert message in stderr.splitlines()[-1]
+    assert not (tmp_path / "records" / "parts").exists()
 
 
 def test_a_pipeline_that_fails_is_one_line(videos, tmp_path):

@@ -39,7 +39,7 @@ _TS_PACKETS = (188, 192, 204)  # bytes
 _ENDING = 0.3  # seconds: damage as near to the end of a broadcast is where it was cut
 _REGULAR = 0.02  # of the steps; where no more of them are unusual, the frame rate does not vary
 _GIF_END = b";"
-_SHOWN_TIMES = 5
+_SHOWN_TIMES, _APART = 5, 0.5  # times that a message has, and seconds between them
 
 
 class Damage:
@@ -168,26 +168,39 @@ class Damage:
                 f"ends inside a picture, after {last - first:.2f} s",
                 " (if it was recorded so: ffmpeg -i FILE -c copy OUTPUT.mkv)",
             )
-        return self.check_frames(step)
+        behind_last = max(0, round((self._last_packet - last) / step - 0.5))
+        lost = max(self._short, self._indexed_packets - self._packets)
+        if self._indexed:  # a frame for each packet
+            lost = max(lost, self._shown_packets - len(self._times))
+        return self._share(first, -math.inf, math.inf, behind_last, lost)
 
-    def check_frames(self, step: float, begin: float = -math.inf, end: float = math.inf) -> str:
-        """As `check`, of the frames at `begin <= time < end` alone."""
+    def check_segment(self, first: float, begin: float, end: float) -> str:
+        """As `check`, of the frames at `begin <= time < end` alone.
+
+        Args:
+            first: time of the first frame of the video.
+            begin, end: times, all by the container's clock.
+        """
+        return self._share(first, begin, end)
+
+    def _share(
+        self, first: float, begin: float, end: float, behind_last: int = 0, lost: int = 0
+    ) -> str:
+        """What of the frames within two times is damaged; `lost` are known to be at least."""
 
         def inside(times: list[float]) -> list[float]:
             return [time for time in times if begin <= time < end]
 
         times, corrupt, errors = map(inside, (self._times, self._corrupt, self._errors))
-        missing, gaps = self._gaps(times)
-        lost = max(missing, len(errors))
-        if math.isinf(end):
-            behind = round((self._last_packet - max(self._times)) / step - 0.5)
-            lost = max(lost, lost + behind, self._short, self._indexed_packets - self._packets)
-            if self._indexed:  # a frame for each packet
-                lost = max(lost, self._shown_packets - len(times))
+        missing = inside(self._missing())
+        lost = max(len(missing) + behind_last, len(errors), lost)
         if not lost and not corrupt:
             return ""
         damaged, total = len(corrupt) + lost, len(times) + lost
-        places = sorted({round(time - self._times[0], 1) for time in (*corrupt, *errors, *gaps)})
+        places: list[float] = []
+        for time in sorted((*corrupt, *errors, *missing)):
+            if not places or time - first >= places[-1] + _APART:
+                places.append(round(time - first, 1))
         where = ", ".join(f"{place:g}" for place in places[:_SHOWN_TIMES])
         more = ", ..." if len(places) > _SHOWN_TIMES else ""
         found = f"{damaged} of {total} frames are damaged or missing"
@@ -202,21 +215,24 @@ class Damage:
         partial = "mpegts" in self._formats and all(self._size % n for n in _TS_PACKETS)
         return partial or any(sign > last - _ENDING for sign in self._signs)
 
-    def _gaps(self, times: list[float]) -> tuple[int, list[float]]:
-        """(number of missing frames, times of the frames before the gaps)."""
+    def _missing(self) -> list[float]:
+        """The times of frames that are missing in gaps."""
+        times = self._times
         steps = [later - time for time, later in itertools.pairwise(times)]
         usual = statistics.median(steps) if steps else 0.0
         if usual <= 0:
-            return 0, []
+            return []
         gaps = [
             (time, step) for time, step in zip(times, steps, strict=False) if step > _GAP * usual
         ]
+        most = math.inf
         if not self._gaps_are_recorded and len(gaps) <= max(1, _REGULAR * len(steps)):
-            missing = round((times[-1] - times[0]) / usual) - len(steps)
+            # Some broadcasts show a frame a step late, and the next ones as if it were not.
+            most = round((times[-1] - times[0]) / usual) - len(steps)
         else:
             gaps = [(time, step) for time, step in gaps if self._shows_damage(time, time + step)]
-            missing = sum(round(step / usual) - 1 for _, step in gaps)
-        return max(0, missing), [time for time, _ in gaps] if missing > 0 else []
+        missing = [time + usual * k for time, step in gaps for k in range(1, round(step / usual))]
+        return missing if len(missing) <= most else missing[: max(0, int(most))]
 
     def _shows_damage(self, begin: float, end: float) -> bool:
         return any(begin - _NEAR <= sign <= end + _NEAR for sign in self._signs)

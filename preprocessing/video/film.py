@@ -193,7 +193,7 @@ class Film:
                 f" {segment.end:g} s reaches beyond: correct its times",
             )
         first = self._first or 0.0
-        return self._damage.check_frames(step, first + segment.start, first + segment.end)
+        return self._damage.check_segment(first, first + segment.start, first + segment.end)
 
     def _begin(self):
         """Decodes from where the container stands."""

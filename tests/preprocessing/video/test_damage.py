@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -197,3 +199,20 @@ def test_damage_in_front_of_a_segment_is_not_its_own(tmp_path, write_container):
     assert len(list(video.read_frames(path, segment=video.Segment(6, 8)))) == 50
     with pytest.raises(video.VideoError, match="damaged or missing"):
         list(video.read_frames(path, segment=video.Segment(2, 6)))
+
+
+def test_a_hole_at_an_end_of_a_segment_is_seen_and_told_by_the_time_of_the_video(
+    tmp_path, write_container
+):
+    path = _with_bytes(write_container(tmp_path, "television.ts", 2 * FRAMES), _zeroed(0.4, 0.5))
+    seconds = [time for time, _ in video.read_timed_frames(path, segment=video.Segment(0, 5))]
+    with pytest.raises(video.VideoError, match="damaged or missing") as caught:
+        list(video.read_frames(path))
+    (hole,) = re.findall(r"at ([0-9.]+)", str(caught.value))
+    hole = float(hole)
+    assert seconds[-1] < hole and 5 < hole < 9
+    for begin, end in ((hole - 1, hole + 0.8), (hole + 0.5, hole + 2.5)):
+        with pytest.raises(video.VideoError, match="damaged or missing") as caught:
+            list(video.read_frames(path, segment=video.Segment(begin, end)))
+        (told,) = re.findall(r"at ([0-9.]+)", str(caught.value))
+        assert abs(float(told) - max(hole, begin)) < 0.15

@@ -149,3 +149,20 @@ def notop(vgg16, tmp_path_factory):
     path = _write_vgg16(tmp_path_factory.mktemp("vgg16") / "notop.h5", layers)
     vgg16.load_weights(path)  # Keras itself accepts the layout
     return path
+
+
+@pytest.fixture(scope="session")
+def interlaced_video(tmp_path_factory):
+    """Six interlaced frames of 64 x 48 pixels, as camcorders write them."""
+    import av
+    import numpy as np
+
+    path = tmp_path_factory.mktemp("interlaced") / "camcorder.avi"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25, options={"flags": "+ildct+ilme"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(6):
+            image = np.full((48, 64, 3), 40 * number, np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(stream.encode())
+    return path

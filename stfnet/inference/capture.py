@@ -24,17 +24,26 @@ class FileCapture:
     Args:
         path: of the file.
         selection: which of its frames are taken.
+
+    Attributes:
+        notes: at the end, a line for whatever was repaired or is damaged.
     """
 
     dropped = 0
 
     def __init__(self, path: Path, selection: video.Selection):
         self.path, self._selection = path, selection
+        self.notes: list[str] = []
         self.fps = selection.rate(video.probe(path).fps)
 
     def __iter__(self):
         """Yields (seconds on the monotonic clock when it was read, uint8 (H, W, 3) RGB)."""
-        for frame in video.read_frames(self.path, square=True, selection=self._selection):
+
+        def note(kind: str, reason: str):
+            self.notes.append(reason)
+
+        frames = video.read_frames(self.path, note, square=True, selection=self._selection)
+        for frame in frames:
             yield time.monotonic(), frame
 
     def close(self):
@@ -58,6 +67,7 @@ class CameraCapture:
     def __init__(self, source: int | str, selection: video.Selection):
         self.name = f"camera {source}" if isinstance(source, int) else f"stream {source}"
         self.dropped, self.count = 0, 0
+        self.notes: list[str] = []
         try:
             if isinstance(source, int):
                 fps, self._length, self._frames = _camera_frames(source)

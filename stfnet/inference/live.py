@@ -259,6 +259,8 @@ def _follow(model, config, source, window, writer, show):
                 f"{len(rates.latencies)} predictions, mean latency {latency}, "
                 f"{source.dropped} frames dropped"
             )
+        for note in source.notes:
+            show(f"note: {note}")
     if not rates.frames:
         raise UserError("stopped before the first frame: there is nothing to show or to write")
     return ranking

@@ -44,6 +44,7 @@ class Prediction(BaseModel):
     fps: float = Field(description="frames a second of the video")
     seconds: float = Field(description="length of the video")
     frames: list[Frame] = Field(description="those that the network read")
+    notes: list[str] = Field(description="what of the video was repaired or is damaged")
     took: float = Field(description="seconds from the whole upload to the answer")
     picture: str | None = Field(description="PNG in base64; null without `picture`")
     film: str | None = Field(description="WebM in base64; null without `film`, and of an export")
@@ -141,6 +142,7 @@ def make_app(jobs: Jobs) -> FastAPI:
             fps=answer.fps,
             seconds=answer.seconds,
             frames=[Frame(number=number, seconds=seconds) for number, seconds in answer.frames],
+            notes=list(answer.notes),
             took=took,
             picture=shown,
             film=shown_film,

@@ -51,6 +51,7 @@ class Answer:
         frames: (number from 0, seconds since the beginning) of each sampled frame.
         picture: uint8 (H, W, 3), RGB: the explanation, or the sampled frames above their flow
             where the network cannot be explained; None where nobody asked, or there is no flow.
+        notes: a line for whatever of the video was repaired or is damaged.
     """
 
     ranking: tuple[tuple[str, float], ...]
@@ -59,6 +60,7 @@ class Answer:
     seconds: float
     frames: tuple[tuple[int, float], ...]
     picture: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass
@@ -118,8 +120,15 @@ def recognise(path: str, max_seconds: float, draw: bool = False, film: str | Non
         raise UserError(str(error).replace(path, VIDEO)) from None
 
 
-def frame_times(path: str, max_seconds: float, clip: ClipConfig) -> list[float]:
+def frame_times(
+    path: str, max_seconds: float, clip: ClipConfig, notes: list[str] | None = None
+) -> list[float]:
     """The time of every frame of a video file in seconds.
+
+    Args:
+        path, max_seconds: as of `recognise`.
+        clip: says which frames count.
+        notes: gets a line for whatever was repaired or is damaged, without the file's name.
 
     Raises:
         UserError: as `recognise`.
@@ -128,8 +137,12 @@ def frame_times(path: str, max_seconds: float, clip: ClipConfig) -> list[float]:
     if claim.width * claim.height > LARGEST_PICTURE:
         size = f"{claim.width} x {claim.height}"
         raise UserError(f"{VIDEO} has frames of {size} pixels, more than 8192 x 4320")
-    times = []
-    for seconds, _ in read_timed_frames(path, clip):
+    times, noted = [], [] if notes is None else notes
+
+    def note(kind: str, reason: str):
+        noted.append(reason.replace(path, VIDEO))
+
+    for seconds, _ in read_timed_frames(path, clip, note=note):
         if seconds > max_seconds:
             raise UserError(f"{VIDEO} is longer than {max_seconds:g} s: send a part of it")
         times.append(seconds)
@@ -177,7 +190,8 @@ def _recognise(
 ) -> Answer:
     from stfnet.inference import prediction
 
-    times = frame_times(path, max_seconds, opened.config.model.clip)
+    notes: list[str] = []
+    times = frame_times(path, max_seconds, opened.config.model.clip, notes)
     picture = None
     if draw and opened.network.explains:
         probabilities, numbers, fps, picture = _explain(opened, path, film)
@@ -192,6 +206,7 @@ def _recognise(
     return Answer(
         ranking=tuple(prediction.rank(probabilities, classes, len(classes))),
         num_frames=len(times),
+        notes=tuple(notes),
         fps=fps,
         seconds=times[-1] + 1 / fps,
         frames=tuple((number, times[min(number, len(times) - 1)]) for number in numbers),

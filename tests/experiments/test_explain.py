@@ -1,9 +1,7 @@
 import json
 import shutil
 
-import av
 import cv2
-import numpy as np
 
 
 def test_a_class_of_a_video_is_explained(run_program, tiny_run, moving_square, tmp_path):
@@ -47,18 +45,14 @@ def test_the_video_that_is_read_is_not_replaced(check_mistakes, tiny_run, moving
     assert video.read_bytes() == moving_square.read_bytes() and list(tmp_path.iterdir()) == [video]
 
 
-def test_what_of_a_video_was_repaired_is_said(run_program, tiny_run, tmp_path):
-    path = tmp_path / "camcorder.avi"
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("mpeg4", rate=25, options={"flags": "+ildct+ilme"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for number in range(6):
-            image = np.full((48, 64, 3), 40 * number, np.uint8)
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        file.mux(stream.encode())
-    for program in ("explain", "predict"):
-        flags = (f"--model={tiny_run}", f"--video={path}", f"--output={tmp_path / program}")
-        done = run_program(program, *flags)
+def test_what_of_a_video_was_repaired_is_said(run_program, tiny_run, interlaced_video, tmp_path):
+    expected = f"note: {interlaced_video} is interlaced: its frames were deinterlaced"
+    source, output = f"--video={interlaced_video}", f"--output={tmp_path}"
+    for command in (
+        ("explain", source, output),
+        ("predict", source, output),
+        ("predict", f"--live={interlaced_video}"),
+    ):
+        done = run_program(*command, f"--model={tiny_run}")
         assert done.returncode == 0, done.stderr
-        said = done.stdout.splitlines()[0]
-        assert said == f"note: {path} is interlaced: its frames were deinterlaced"
+        assert expected in done.stdout.splitlines()

@@ -19,6 +19,13 @@ def test_a_file_gives_every_frame_and_drops_none(moving_square):
     source.close()
 
 
+def test_what_of_a_file_was_repaired_is_known_at_its_end(interlaced_video):
+    source = capture.open_capture(str(interlaced_video))
+    assert len(list(source)) == 6
+    (note,) = source.notes
+    assert note == f"{interlaced_video} is interlaced: its frames were deinterlaced"
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"gone\.mp4 does not exist"):
         capture.open_capture(str(tmp_path / "gone.mp4"))

@@ -116,7 +116,7 @@ def test_a_camera_that_disappears_is_named_and_its_video_kept(tiny_run, camera, 
 @pytest.mark.parametrize("path", ["new/live.mp4", None])
 def test_a_stop_before_the_first_frame_is_one_line_and_leaves_nothing(tiny_run, tmp_path, path):
     class Stopped:
-        fps, dropped = 25.0, 0
+        fps, dropped, notes = 25.0, 0, ()
 
         def __iter__(self):
             raise KeyboardInterrupt

@@ -43,7 +43,7 @@ def test_a_video_is_recognised(server, moving_square):
     assert answer["label"] == next(iter(answer["probabilities"]))
     assert set(answer["probabilities"]) == {"Bow", "Jump", "Wave"}
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert (answer["num_frames"], answer["fps"]) == (11, 20)
+    assert (answer["num_frames"], answer["fps"], answer["notes"]) == (11, 20, [])
     assert [frame["number"] for frame in answer["frames"]] == [0, 3, 6]
     assert answer["frames"][1]["seconds"] == pytest.approx(0.15)
     assert answer["took"] > 0

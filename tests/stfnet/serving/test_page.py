@@ -138,7 +138,14 @@ def test_names_are_shown_as_they_are(chromium, server):
     """A class of any name is text, never a tag of the page."""
     _open(chromium, server)
     name = "<img src=x onerror=alert(1)>*b*"
-    answer = {"probabilities": {name: 1.0}, "frames": [], "num_frames": 1, "seconds": 1, "took": 1}
+    answer = {
+        "probabilities": {name: 1.0},
+        "frames": [],
+        "num_frames": 1,
+        "seconds": 1,
+        "took": 1,
+        "notes": [],
+    }
     chromium.evaluate(f"answered({json.dumps(answer)})")
     assert name in chromium.evaluate("document.querySelector('#label').innerText")
     assert chromium.evaluate("document.querySelectorAll('#label img').length") == 0

@@ -91,6 +91,11 @@ def test_a_playlist_that_ffmpeg_would_follow_is_no_video(
     assert len(worker.frame_times(str(film), 5, ClipConfig())) == 11
 
 
+def test_what_of_a_video_was_repaired_is_said_without_its_name(of_run, interlaced_video):
+    answer = worker.recognise(str(interlaced_video), 5)
+    assert answer.notes == ("the video is interlaced: its frames were deinterlaced",)
+
+
 def test_a_folder_without_a_network_is_said_later(monkeypatch, tmp_path):
     with pytest.raises(UserError) as caught:
         worker._open(str(tmp_path), "reference")

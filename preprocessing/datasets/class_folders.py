@@ -91,22 +91,7 @@ def load(folder: Path) -> Catalogue:
         )
         for (place, line, group, ungrouped), class_name in zip(found, class_names, strict=True)
     )
-    sides = collections.Counter(video.splits["1"] for video in videos if video.splits)
-    if any(place.side for place in places):
-        counted = ", ".join(f"{sides[side]} {side}" for side in ("train", "val", "test"))
-        notes.append(f"folders name the official split: {counted} videos")
-    if sides["val"] and not sides["test"]:
-        notes.append("the validation part is the test part: there is no other")
-    moved = [
-        video.id
-        for (place, line, *_), video in zip(found, videos, strict=True)
-        if not line.segment and place.class_folder not in ("", video.class_name)
-    ]
-    if moved:
-        notes.append(
-            f"{splits_file.NAME} puts {len(moved)} videos into another class than their folder"
-            f" ({moved[0]}{', ...' * (len(moved) > 1)})"
-        )
+    notes += _said(videos, [(place, line) for place, line, *_ in found])
     name = own_name("folder", folder.resolve().name)
     return Catalogue(name, classes, videos, tuple(notes))
 
@@ -147,13 +132,35 @@ def _without_videos(
     return [f"no class: {tree.line(kind, some)}" for kind, some in kinds.items()]
 
 
+def _said(videos: Sequence[Video], found: Sequence[tuple[Place, Line]]) -> list[str]:
+    """What folders and the list decided of the videos, each found as a place and a line."""
+    notes = []
+    sides = collections.Counter(video.splits["1"] for video in videos if video.splits)
+    if any(place.side for place, _ in found):
+        counted = ", ".join(f"{sides[side]} {side}" for side in ("train", "val", "test"))
+        notes.append(f"folders name the official split: {counted} videos")
+    if sides["val"] and not sides["test"]:
+        notes.append("the validation part is the test part: there is no other")
+    moved = [
+        video.id
+        for (place, line), video in zip(found, videos, strict=True)
+        if not line.segment and place.class_folder not in ("", video.class_name)
+    ]
+    if moved:
+        notes.append(
+            f"{splits_file.NAME} puts {len(moved)} videos into another class than their folder"
+            f" ({moved[0]}{', ...' * (len(moved) > 1)})"
+        )
+    return notes
+
+
 def _lines_of(
     folder: Path, places: Sequence[Place], lines: Mapping[str, list[Line]]
 ) -> dict[Path, list[Line]]:
     """The lines of each video in `splits.csv`; an empty one where it has none.
 
     Raises:
-        UserError: two videos cannot be told apart, a line has no video, or images have times.
+        UserError: two paths differ in spelling alone, a line has no video, or images have times.
     """
     paths: dict[str, Path] = {}
     for place in places:

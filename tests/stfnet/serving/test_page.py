@@ -17,7 +17,7 @@ PICTURE = "(document.querySelector('#picture img') ?? {}).naturalWidth > 0"
 LEFT = "document.querySelector('#picture img').getBoundingClientRect().left"
 FILM = "(document.querySelector('#film video') ?? {}).videoWidth > 0"
 ERROR = "document.querySelector('#error').textContent"
-SHOWN = "!document.querySelector({selector!r}).hidden"
+SHOWN = "document.querySelector({selector!r}).getClientRects().length > 0"
 RECORD = "document.querySelector('#record')"
 
 
@@ -35,6 +35,7 @@ def test_a_video_that_is_chosen_shows_what_it_is(chromium, server, films_of_all_
     _open(chromium, server, width)
     assert chromium.evaluate(SHOWN.format(selector="#film-wanted"))
     assert not chromium.evaluate(SHOWN.format(selector="#not-explained"))
+    assert not chromium.evaluate(SHOWN.format(selector="#source video"))
     if width == 1400:
         chromium.evaluate("document.querySelector('input[type=checkbox]').click()")
     _choose(chromium, films_of_all_kinds / "plays.webm")

@@ -64,16 +64,20 @@ class Solver:
             UserError: what the solver needs is not installed.
             DeviceLostError: the process at `address` has ended.
         """
-        if self.method == "opencv":
-            solve = fast_solver() if self.quality == "fast" else _opencv_solver()
-            for first, second in itertools.pairwise(frames):
-                yield solve(first, second)
-        elif self.address:
+        if self.address:
             from preprocessing.flow.service import client
 
-            yield from client.fields(frames, self.address, waiting)
+            return client.fields(frames, self.address, waiting)
+        return self.solve(itertools.pairwise(frames))
+
+    def solve(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[np.ndarray]:
+        """Flow from the first to the second frame of each pair, as `fields`."""
+        if self.method == "opencv":
+            solve = fast_solver() if self.quality == "fast" else _opencv_solver()
+            for first, second in pairs:
+                yield solve(first, second)
         else:
-            yield from _keras_fields(frames, self.batch)
+            yield from _keras_fields(pairs, self.batch)
 
 
 def tvl1(
@@ -101,17 +105,18 @@ def tvl1(
     return np.stack(fields) if fields else np.zeros((0, *frames.shape[1:], 2), np.float32)
 
 
-def _keras_fields(frames: Iterable[np.ndarray], batch: int | None) -> Iterator[np.ndarray]:
+def _keras_fields(
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]], batch: int | None
+) -> Iterator[np.ndarray]:
     from preprocessing.flow import tvl1_keras
 
     batch = batch or constants.BATCHES[tvl1_keras.device()]
-    frames = iter(frames)
-    last: list[np.ndarray] = []
-    while chunk := list(itertools.islice(frames, batch)):
-        chunk = last + chunk
-        if len(chunk) > 1:
-            yield from tvl1_keras.tvl1(np.stack(chunk), batch)
-        last = chunk[-1:]
+    pairs = iter(pairs)
+    while chunk := list(itertools.islice(pairs, batch)):
+        images = np.zeros((2, batch, *chunk[0][0].shape), np.uint8)  # black pairs stand still
+        for k, pair in enumerate(chunk):
+            images[:, k] = pair
+        yield from tvl1_keras.solve_pairs(*images)[: len(chunk)]
 
 
 def _opencv_solver() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

@@ -64,10 +64,6 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "image_size", _USUAL.image_size, "side of the stored frames and flow fields in pixels"
 )
-flags.DEFINE_integer("num_frames", 17, "frames T that a clip samples", lower_bound=1)
-flags.DEFINE_integer(
-    "flow_length", 4, "flow fields L stacked around each sampled frame", lower_bound=1
-)
 flags.DEFINE_enum(
     "resize",
     _USUAL.resize,
@@ -161,13 +157,12 @@ def main(argv):
     catalogue = load.limit_per_class(chosen, FLAGS.limit_per_class)
     preparation_report.show_source(source, catalogue, output)
     preparation_report.show_flow(catalogue, settings)
-    clip = {"num_frames": FLAGS.num_frames, "flow_length": FLAGS.flow_length}
     how = FLAGS.runner, workers, FLAGS.time_limit
     with preparation_report.Progress(settings, *how) as progress:
         run = runners.runner(
             *how, progress.update, progress.measured, FLAGS.flow_batch, FLAGS.beam_options
         )
-        prepared = prepare.prepare(catalogue, output, settings, clip, run, progress.announce)
+        prepared = prepare.prepare(catalogue, output, settings, run, progress.announce)
     preparation_report.show_prepared(prepared, FLAGS.allow_failures)
 
 

@@ -55,7 +55,7 @@ def make_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_run(make_run):
-    """Folder of a run of both streams: T = 3, L = 4, 32 x 32, three classes."""
+    """Folder of a run of both streams: 32 x 32, three classes."""
     return make_run()
 
 
@@ -63,7 +63,7 @@ def tiny_run(make_run):
 def prepare_squares():
     """Function of a folder and groups that makes records of `films.write_moving_squares`.
 
-    They are prepared as a user prepares them: T = 3, L = 4, 32 x 32 pixels.
+    They are prepared as a user prepares them: 32 x 32 pixels.
     """
     from preprocessing import records
     from preprocessing.datasets import class_folders
@@ -77,7 +77,6 @@ def prepare_squares():
             class_folders.load(folder / "videos"),
             folder / "records",
             Settings(image_size=32),
-            {"num_frames": 3, "flow_length": 4},
             local_runner(workers=2, time_limit=60),
         )
         return records.load_record_set(folder / "records")

@@ -50,7 +50,6 @@ def probabilities_of_records(model, config, catalogue, folder, **settings):
         catalogue,
         folder,
         conversion.Settings(image_size=clip.image_size, resize=clip.resize, **settings),
-        {"num_frames": clip.num_frames, "flow_length": clip.flow_length},
         local_runner(2, 300, flow_batch=GRAPH_BATCH),
     )
     record_set = records.load_record_set(folder)

@@ -235,8 +235,7 @@ def device_statistics(
         films.write_unequal_clips(root / "videos" / "clips", frames, clips)
         catalogue = class_folders.load(root / "videos")
         begun = time.perf_counter()
-        clip = {"num_frames": 17, "flow_length": 4}
-        prepared = prepare.prepare(catalogue, root / "records", settings, clip, run)
+        prepared = prepare.prepare(catalogue, root / "records", settings, run)
         seconds = time.perf_counter() - begun
     if prepared.failures:
         raise UserError(f"a clip of the benchmark failed: {prepared.failures[0]['reason']}")

@@ -61,8 +61,7 @@ def preparation(begun: float, folder: Path, videos: int, classes: int) -> dict[s
 
     before = used()
     settings = Settings(image_size=SIZE, flow_quality="fast")
-    clip = {"num_frames": 2, "flow_length": 2}
-    prepare.prepare(catalogue, folder / "records", settings, clip, local_runner(1, TIME_LIMIT))
+    prepare.prepare(catalogue, folder / "records", settings, local_runner(1, TIME_LIMIT))
     return {
         "seconds": round(used() - before, 2),
         "memory": _peak_megabytes(),

@@ -34,7 +34,7 @@ LEAST_SHARE, LARGEST_STEP, LARGEST_AUGMENTATION = 0.9, 1.03, 1.25
 def define_flags():
     """Defines the flags of `experiments.benchmark input`."""
     flags.DEFINE_string("records", None, "Record set; without, rendered actions are prepared.")
-    flags.DEFINE_integer("num_frames", 17, "T of the rendered set.", lower_bound=1)
+    flags.DEFINE_integer("num_frames", 17, "T of a clip.", lower_bound=1)
     flags.DEFINE_integer("image_size", 224, "Pixels of the rendered set.", lower_bound=16)
     flags.DEFINE_integer("clips", 64, "Clips read in each timing, a multiple of 8.", lower_bound=8)
     flags.DEFINE_integer("rounds", 9, "Rounds, in which all timings take turns.", lower_bound=1)
@@ -49,7 +49,7 @@ def define_flags():
 def main(_):
     figures.check_output()
     if FLAGS.records:
-        program.refuse_without_effect(["num_frames", "image_size"], "with --records")
+        program.refuse_without_effect(["image_size"], "with --records")
     if not FLAGS.width_divisor:
         program.refuse_without_effect(["batch_size", "steps"], "with --width_divisor=0")
     elif 64 % FLAGS.width_divisor:
@@ -62,12 +62,9 @@ def main(_):
 
     with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as folder:
         record_set = records.load_record_set(
-            FLAGS.records
-            or input_measurements.rendered_records(Path(folder), FLAGS.num_frames, FLAGS.image_size)
+            FLAGS.records or input_measurements.rendered_records(Path(folder), FLAGS.image_size)
         )
-        clip = ClipConfig(
-            **{name: record_set.clip[name] for name in ("num_frames", "flow_length", "image_size")}
-        )
+        clip = ClipConfig(FLAGS.num_frames, image_size=record_set.clip["image_size"])
         pipeline = input_measurements.measure_pipeline(record_set, clip, FLAGS.clips, FLAGS.rounds)
         print(f"{clip.num_frames} frames, {clip.image_size} x {clip.image_size}, a clip of")
         print(f"{pipeline['megabytes_a_clip']} MB\n")

@@ -19,7 +19,7 @@ BOUND = "decode_jpeg alone"
 JPEG_QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 
 
-def rendered_records(folder: Path, num_frames: int, image_size: int) -> Path:
+def rendered_records(folder: Path, image_size: int) -> Path:
     """Prepares a few rendered actions and returns the folder of their records."""
     from preprocessing.datasets.synthetic import dataset
     from preprocessing.preparation import prepare
@@ -31,7 +31,6 @@ def rendered_records(folder: Path, num_frames: int, image_size: int) -> Path:
         catalogue,
         folder / "records",
         Settings(image_size=image_size, flow_quality="fast"),
-        {"num_frames": num_frames, "flow_length": 4},
         local_runner(workers=2, time_limit=300),
     )
     return folder / "records"

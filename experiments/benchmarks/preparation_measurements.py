@@ -114,9 +114,8 @@ def preparation_seconds(
         yield from local(plan, numbers)
         converted, processor = time.perf_counter(), _children_seconds() - before
 
-    clip = {"num_frames": 17, "flow_length": 4}
     begun = time.perf_counter()
-    prepared = prepare.prepare(catalogue, output, settings, clip, timed)
+    prepared = prepare.prepare(catalogue, output, settings, timed)
     if prepared.failures:
         raise UserError(f"a clip of the benchmark failed: {prepared.failures[0]['reason']}")
     return converted - begun, processor, time.perf_counter() - converted

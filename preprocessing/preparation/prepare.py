@@ -27,8 +27,7 @@ from preprocessing.records.outcomes import (
 from preprocessing.worker_pool import Failure
 
 _OF_CLIPS = ("image_size", "resize", "fps", "repeats")  # settings that a run must know too
-# Outcomes in the notes: the same file as another video, and fewer frames than a clip takes.
-COPY, SHORT = "copy", "short"
+COPY = "copy"  # outcome in the notes: the same file as another video
 Result = tuple[int, Part | Failure]
 # Takes (preparation, numbers of the videos to do) and yields (number, Part or Failure) as they end.
 Runner = Callable[[Preparation, list[int]], Iterable[Result]]
@@ -56,7 +55,6 @@ def prepare(
     catalogue: Catalogue,
     folder: Path,
     settings: Settings,
-    clip: Mapping[str, int],
     run: Runner,
     announce: Callable[[list[Video]], None] = lambda videos: None,
 ) -> Prepared:
@@ -64,14 +62,12 @@ def prepare(
 
     A video that cannot be used goes to `failures.jsonl` with its reason, and the set is made of
     the others; `notes.jsonl` lists those of them that are doubtful. The same call on a finished
-    set tries the failed ones again, and does nothing if there are none; with another `clip` it
-    only rewrites the metadata.
+    set tries the failed ones again, and does nothing if there are none.
 
     Args:
         catalogue: the videos.
         folder: where the records go.
         settings: what the stored bytes depend on.
-        clip: `num_frames` and `flow_length` that the set is meant for.
         run: the runner, such as `local_runner(...)`.
         announce: called with the videos still to do, before they are done.
 
@@ -85,7 +81,7 @@ def prepare(
     with files.locked(folder, "preparation"):
         finished = _finished(preparation)
         if finished and not finished.failed:
-            record_set = _updated(preparation, finished, clip)
+            record_set = _updated(preparation, finished)
             return Prepared(record_set, (), 0, read_rows(folder, NOTES_FILE))
 
         preparation.begin()
@@ -110,14 +106,14 @@ def prepare(
 
         added = [number for number in done if preparation.videos[number].id not in recorded]
         if finished and not added:
-            record_set = _updated(preparation, finished, clip)
+            record_set = _updated(preparation, finished)
         else:
             if finished:
                 notes = {row["id"]: row for row in _notes_of_conversion(folder)}
                 preparation.reopen(finished, added, notes)
                 done = preparation.load()
             preparation.join(done)
-            record_set = _write_record_set(preparation, done, clip, failures)
+            record_set = _write_record_set(preparation, done, failures)
             preparation.remove_parts()
         return Prepared(record_set, failures, len(converted), read_rows(folder, NOTES_FILE))
 
@@ -155,16 +151,15 @@ def _notes(preparation: Preparation, done: Mapping[int, Part]) -> list[Row]:
 
 
 def _notes_of_conversion(folder: Path) -> list[Row]:
-    return [row for row in read_rows(folder, NOTES_FILE) if row["outcome"] not in (COPY, SHORT)]
+    return [row for row in read_rows(folder, NOTES_FILE) if row["outcome"] != COPY]
 
 
 def _write_notes(
     preparation: Preparation,
     videos: Iterable[records.RecordedVideo],
     notes: Iterable[Row],
-    num_frames: int,
 ):
-    """Writes the notes, and those of copies of other videos and of videos shorter than a clip.
+    """Writes the notes, and those of copies of other videos.
 
     Copies within one class, group and side of every split are no fault.
     """
@@ -181,12 +176,6 @@ def _write_notes(
                 f" {other.class_name}"
             )
             rows.append(_row(source, COPY, reason))
-        if video.num_frames < num_frames:
-            reason = (
-                f"{source.path} has {video.num_frames} frames, fewer than the {num_frames} of a"
-                " clip: clip.short_video says how it is read"
-            )
-            rows.append(_row(source, SHORT, reason))
     rows.sort(key=lambda row: (row["id"], row["outcome"]))
     write_rows(preparation.folder, NOTES_FILE, rows)
 
@@ -194,17 +183,16 @@ def _write_notes(
 def _write_record_set(
     preparation: Preparation,
     done: Mapping[int, Part],
-    clip: Mapping[str, int],
     failures: tuple[Row, ...],
 ) -> records.RecordSet:
     """Writes the metadata of the shards; with them the set is finished."""
     videos = preparation.with_digests(preparation.recorded(done), preparation.shard_paths)
     settings = preparation.settings
-    _write_notes(preparation, videos, _notes(preparation, done), clip["num_frames"])
+    _write_notes(preparation, videos, _notes(preparation, done))
     record_set = records.RecordSet(
         folder=preparation.folder,
         name=preparation.name,
-        clip={**clip, **{name: getattr(settings, name) for name in _OF_CLIPS}},
+        clip={name: getattr(settings, name) for name in _OF_CLIPS},
         encoding={
             "flow_bound": settings.flow_bound,
             "image_format": settings.image_format,
@@ -270,10 +258,8 @@ def _without_lost_shards(record_set: records.RecordSet) -> records.RecordSet:
     )
 
 
-def _updated(
-    preparation: Preparation, finished: records.RecordSet, clip: Mapping[str, int]
-) -> records.RecordSet:
-    """The finished set for another clip configuration, other groups, split lists or class names."""
+def _updated(preparation: Preparation, finished: records.RecordSet) -> records.RecordSet:
+    """The finished set for other groups, split lists or class names."""
     sources = {video.id: video for video in preparation.videos}
     videos = tuple(
         dataclasses.replace(
@@ -287,7 +273,6 @@ def _updated(
     )
     updated = dataclasses.replace(
         finished,
-        clip={**finished.clip, **clip},
         classes=preparation.classes,
         counts={**finished.counts, "classes": len(preparation.classes)},
         videos=videos,
@@ -299,7 +284,7 @@ def _updated(
             tfds_metadata.write(updated)
         records.write_record_set(updated)
     kept = _notes_of_conversion(preparation.folder)
-    _write_notes(preparation, videos, kept, clip["num_frames"])
+    _write_notes(preparation, videos, kept)
     preparation.remove_parts()
     return updated
 

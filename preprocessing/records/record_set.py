@@ -41,7 +41,7 @@ DATASET_NAME, SPLIT_NAME = "stfnet", "videos"
 _RECORD_SET_KEYS = {
     "format": whole,
     "name": text,
-    "clip": having(num_frames=whole, flow_length=whole, image_size=whole, resize=text),
+    "clip": having(image_size=whole, resize=text),
     "encoding": having(flow_bound=number, image_format=text, jpeg_quality=whole),
     "flow": having(algorithm=text, method=text, quality=text),
     "classes": texts,
@@ -112,7 +112,7 @@ class RecordSet:
     Attributes:
         folder: the record set's folder.
         name: name of the catalogue it was made from.
-        clip: `num_frames`, `flow_length`, `image_size`, `resize`, `fps`, `repeats`.
+        clip: `image_size`, `resize`, `fps`, `repeats`.
         encoding: `flow_bound`, `image_format`, `jpeg_quality`.
         flow: `algorithm`, `method`, `quality`.
         classes: class names in label order.
@@ -294,6 +294,8 @@ def _record_set(folder: Path, values: dict) -> RecordSet:
     """
     values = checked("it", values, _RECORD_SET_KEYS, {"sha256": digest})
     del values["format"]
+    for key in ("num_frames", "flow_length"):  # sets of earlier versions have them
+        values["clip"].pop(key, None)
     for key, usual in (("fps", 0.0), ("repeats", REPEATS[0])):  # sets of earlier versions lack them
         values["clip"].setdefault(key, usual)
     classes = values["classes"] = tuple(values["classes"])

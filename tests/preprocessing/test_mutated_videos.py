@@ -47,7 +47,6 @@ def test_200_mutated_videos_have_200_named_outcomes(tmp_path, write_video):
         catalogue,
         tmp_path / "records",
         conversion.Settings(image_size=16),
-        {"num_frames": 3, "flow_length": 4},
         local_runner(2, time_limit=20),
     )
     lines = (tmp_path / "records" / "failures.jsonl").read_text().splitlines()

@@ -82,12 +82,11 @@ def damage_videos(scratch: Path, count: int, seed: int) -> Tally:
         results = local(plan, numbers)
         yield from tqdm(results, total=len(numbers), desc="damaged videos", leave=False)
 
-    clip = {"num_frames": 3, "flow_length": 4}
     undamaged = prepare.prepare(
-        class_folders.load(scratch / "whole"), scratch / "whole-records", SETTINGS, clip, local
+        class_folders.load(scratch / "whole"), scratch / "whole-records", SETTINGS, local
     )
     prepared = prepare.prepare(
-        class_folders.load(folder.parent), scratch / "records", SETTINGS, clip, run
+        class_folders.load(folder.parent), scratch / "records", SETTINGS, run
     )
     failures = {failure["id"]: failure for failure in prepared.failures}
     recorded = {entry.id for entry in prepared.record_set.videos}

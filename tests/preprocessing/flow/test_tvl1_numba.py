@@ -20,9 +20,8 @@ from preprocessing.preparation.local import local_runner
 
 if __name__ == "__main__":
     settings = conversion.Settings(image_size=16, flow_quality="fast")
-    clip = {"num_frames": 3, "flow_length": 4}
     run = local_runner(2, 60)
-    done = prepare.prepare(class_folders.load(sys.argv[1]), sys.argv[2], settings, clip, run)
+    done = prepare.prepare(class_folders.load(sys.argv[1]), sys.argv[2], settings, run)
     print(len(done.record_set.videos), "videos", len(done.failures), "failed")
 """
 

@@ -106,7 +106,6 @@ def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path
 
     catalogue = class_folders.load(videos)
     settings = conversion.Settings(image_size=16)
-    clip = {"num_frames": 17, "flow_length": 4}
     done = []
 
     def stopped(preparation, numbers):
@@ -117,7 +116,7 @@ def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path
             yield result
 
     with pytest.raises(KeyboardInterrupt):
-        prepare.prepare(catalogue, tmp_path / "records", settings, clip, stopped)
+        prepare.prepare(catalogue, tmp_path / "records", settings, stopped)
     asked, pairs = [], []
     beam = beam_runner(DIRECT, 60, pairs.append)
 
@@ -125,7 +124,7 @@ def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path
         asked.extend(numbers)
         return beam(preparation, numbers)
 
-    prepare.prepare(catalogue, tmp_path / "records", settings, clip, counted)
+    prepare.prepare(catalogue, tmp_path / "records", settings, counted)
     converted = {number for number, result in done if isinstance(result, tasks.Part)}
     assert converted and not converted & set(asked)
     assert sum(pairs) < 25 and _files(tmp_path / "records") == local
@@ -156,5 +155,5 @@ def test_a_pipeline_that_fails_is_one_line(videos, tmp_path):
     run = beam_runner("--runner=NoSuchRunner", 60)
     with pytest.raises(UserError, match=r"the Beam pipeline failed: .*NoSuchRunner.*to continue"):
         prepare.prepare(
-            class_folders.load(videos), tmp_path, conversion.Settings(image_size=16), {}, run
+            class_folders.load(videos), tmp_path, conversion.Settings(image_size=16), run
         )

@@ -17,9 +17,8 @@ def test_frames_are_counted_by_class_and_bytes_are_those_of_the_records(videos, 
     assert forecast.unreadable == 1
     assert forecast.pairs == (1 + 2 + 3) + (4 + 5)
     assert forecast.pairs_per_second > 0
-    clip = {"num_frames": 17, "flow_length": 4}
     folder = tmp_path / "records"
-    prepare.prepare(catalogue, folder, SETTINGS, clip, local_runner(2, 60))
+    prepare.prepare(catalogue, folder, SETTINGS, local_runner(2, 60))
     size = sum(path.stat().st_size for path in folder.glob(f"{records.DATASET_NAME}-*"))
     assert forecast.bytes_per_frame == pytest.approx(size / 20, rel=0.3)
 

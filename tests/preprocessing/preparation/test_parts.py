@@ -21,13 +21,12 @@ from preprocessing.preparation.local import local_runner
 from preprocessing.records import tfds_metadata
 
 SETTINGS = conversion.Settings(image_size=16)
-CLIP = {"num_frames": 2, "flow_length": 4}
 
 
-def _prepare(videos, output, settings=SETTINGS, workers=1, **clip):
+def _prepare(videos, output, settings=SETTINGS, workers=1):
     catalogue = class_folders.load(videos)
     run = local_runner(workers, time_limit=60)
-    return prepare.prepare(catalogue, output, settings, CLIP | clip, run)
+    return prepare.prepare(catalogue, output, settings, run)
 
 
 def _files(folder):
@@ -98,7 +97,7 @@ def test_where_a_source_is_gone_its_digest_stays_unknown_and_the_set_has_one(vid
     catalogue = class_folders.load(videos)
     (videos / "Left" / "v_Left_g00_c01.mp4").unlink()
     run = local_runner(1, 60)
-    again = prepare.prepare(catalogue, tmp_path / "records", SETTINGS, CLIP, run).record_set
+    again = prepare.prepare(catalogue, tmp_path / "records", SETTINGS, run).record_set
     unknown = [video.id for video in again.videos if not video.source_sha256]
     assert unknown == ["v_Left_g00_c01"] and again.sha256 == record_set.sha256
 
@@ -125,7 +124,7 @@ def stopped(videos, tmp_path):
             yield result
 
     with pytest.raises(KeyboardInterrupt):
-        prepare.prepare(class_folders.load(videos), tmp_path / "stopped", SETTINGS, CLIP, run)
+        prepare.prepare(class_folders.load(videos), tmp_path / "stopped", SETTINGS, run)
     # The fourth may have been done at that moment.
     for path in sorted((tmp_path / "stopped" / "parts").glob("0*.json"))[3:]:
         path.unlink()
@@ -223,7 +222,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path, write_vi
         "    parts._VIDEOS_PER_SHARD = 5\n"
         "    print('begun', flush=True)\n"
         "    prepare.prepare(class_folders.load(sys.argv[1]), sys.argv[2],\n"
-        "        conversion.Settings(image_size=16), {'num_frames': 17, 'flow_length': 4},\n"
+        "        conversion.Settings(image_size=16),\n"
         "        local_runner(2, 60))\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -16,13 +16,12 @@ from preprocessing.preparation.local import local_runner
 from preprocessing.records import verification
 
 SETTINGS = conversion.Settings(image_size=16)
-CLIP = {"num_frames": 2, "flow_length": 4}
 
 
-def _prepare(videos, output, settings=SETTINGS, workers=1, **clip):
+def _prepare(videos, output, settings=SETTINGS, workers=1):
     catalogue = class_folders.load(videos)
     run = local_runner(workers, time_limit=60)
-    return prepare.prepare(catalogue, output, settings, CLIP | clip, run)
+    return prepare.prepare(catalogue, output, settings, run)
 
 
 def _files(folder):
@@ -168,19 +167,6 @@ def test_no_usable_video_is_an_error_and_no_set(tmp_path):
     assert not (tmp_path / "records" / "metadata.json").exists()
 
 
-def test_another_clip_configuration_rewrites_the_metadata_alone(videos, tmp_path):
-    _prepare(videos, tmp_path / "records")
-    before = _files(tmp_path / "records")
-    shards = [path for path in (tmp_path / "records").iterdir() if "tfrecord" in path.name]
-    times = [path.stat().st_mtime_ns for path in shards]
-    again = _prepare(videos, tmp_path / "records", num_frames=9)
-    assert again.converted == 0
-    assert records.load_record_set(tmp_path / "records").clip["num_frames"] == 9
-    assert [path.stat().st_mtime_ns for path in shards] == times
-    _prepare(videos, tmp_path / "records")
-    assert _files(tmp_path / "records") == before
-
-
 def test_other_settings_or_videos_are_refused_with_both_values(videos, tmp_path, write_video):
     _prepare(videos, tmp_path / "records")
     larger = dataclasses.replace(SETTINGS, image_size=32)
@@ -233,12 +219,6 @@ def test_another_pixel_is_another_digest(videos, tmp_path, write_video):
     pairs = zip(before.videos, after.videos, strict=True)
     changed = [a.id for a, b in pairs if a.record_sha256 != b.record_sha256]
     assert changed == ["v_Left_g00_c01"] and before.sha256 != after.sha256
-
-
-def test_another_clip_configuration_keeps_the_digest(videos, tmp_path):
-    before = _prepare(videos, tmp_path / "records").record_set
-    after = _prepare(videos, tmp_path / "records", num_frames=9).record_set
-    assert before.clip != after.clip and before.sha256 == after.sha256 != ""
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def _record_set(folder):
         folder=folder,
         name="jumps",
         clip={
-            **{"num_frames": 17, "flow_length": 4, "image_size": 64, "resize": "stretch"},
+            **{"image_size": 64, "resize": "stretch"},
             **{"fps": 0.0, "repeats": "keep"},
         },
         encoding={"flow_bound": 20.0, "image_format": "jpeg", "jpeg_quality": 95},

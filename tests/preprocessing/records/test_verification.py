@@ -11,8 +11,6 @@ from preprocessing.preparation import conversion, prepare
 from preprocessing.preparation.local import local_runner
 from preprocessing.records import tfrecord, verification
 
-CLIP = {"num_frames": 3, "flow_length": 4}
-
 
 @pytest.fixture
 def catalogue(tmp_path, write_video):
@@ -24,7 +22,7 @@ def catalogue(tmp_path, write_video):
 def _prepare(catalogue, output):
     settings = conversion.Settings(image_size=16)
     run = local_runner(1, 60)
-    return prepare.prepare(catalogue, output, settings, CLIP, run).record_set
+    return prepare.prepare(catalogue, output, settings, run).record_set
 
 
 def _verify(record_set):

@@ -43,7 +43,6 @@ def scenes(tmp_path_factory):
         class_folders.load(folder / "videos"),
         folder / "records",
         Settings(image_size=32, flow_quality="fast"),
-        {"num_frames": 3, "flow_length": 4},
         local_runner(workers=1, time_limit=60),
     )
     return records.load_record_set(folder / "records")

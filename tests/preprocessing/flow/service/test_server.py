@@ -93,8 +93,7 @@ def videos(tmp_path, write_video):
 
 
 def _prepare(videos, output, run):
-    clip = {"num_frames": 17, "flow_length": 4}
-    return prepare.prepare(class_folders.load(videos), output, SETTINGS, clip, run)
+    return prepare.prepare(class_folders.load(videos), output, SETTINGS, run)
 
 
 def _files(folder):

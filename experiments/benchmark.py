@@ -1,4 +1,4 @@
-"""Measures one part of the project: its speed beside a peer or a bound, or what faults do to it.
+"""Measures one part of the project: its speed beside a peer or a bound, or its growth.
 
     python -m experiments.benchmark NAME [flags]
 
@@ -10,7 +10,6 @@ start        seconds to the first step of a training and to the label of a video
 growth       time and memory against the number of videos and of classes
 export       an exported model on whole videos against the network on their records
 all          a short run of all of these but export, one after the other
-faults       kills at random moments and damaged files: what is lost, and what is wrong
 """
 
 import importlib
@@ -28,7 +27,6 @@ BENCHMARKS = {
     "growth": "experiments.benchmarks.growth",
     "export": "experiments.benchmarks.export",
     "all": "experiments.benchmarks.everything",
-    "faults": "experiments.benchmarks.faults.__main__",
 }
 
 

@@ -15,7 +15,7 @@ from preprocessing.datasets.titles import title
 from preprocessing.errors import UserError
 from preprocessing.flow import given
 from preprocessing.flow.service import server
-from preprocessing.preparation import conversion, estimate, prepare
+from preprocessing.preparation import conversion, estimate, prepare, stock
 from preprocessing.records import outcomes, summary, verification
 
 _DIFFERENCES_FILE = "differences.txt"
@@ -155,8 +155,12 @@ class Progress:
         if self._statistics and not error_type:
             print(self._statistics)
 
-    def announce(self, videos: Sequence[Video]):
-        """Prints how long the videos will take, and starts the bar."""
+    def announce(self, videos: Sequence[Video], changes: str):
+        """Prints what has changed, how long the videos will take, and starts the bar."""
+        if changes:
+            print(changes, flush=True)
+        if not videos:
+            return
         forecast = estimate.forecast(videos, self._settings, self._workers, self._time_limit)
         print(*estimate.table(forecast), sep="\n", flush=True)
         if self._runner == "beam":
@@ -192,7 +196,7 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
             f"{len(empty)} of {len(prepared.record_set.classes)} classes have no video in the"
             f" records and will be no classes of a network: {_some(empty)}"
         )
-    copies = [row for row in prepared.notes if row["outcome"] == prepare.COPY]
+    copies = [row for row in prepared.notes if row["outcome"] == stock.COPY]
     if copies:
         pairs = _some([f"{row['id']} {row['reason']}" for row in copies])
         print(f"{len(copies)} copies in another class, group or part: {pairs}")

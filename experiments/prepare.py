@@ -20,10 +20,12 @@ Sources:
 DIR may also be a .zip or .rar file. Of the published collections it may hold the archives as they
 were downloaded; other archives in it are left alone.
 
-Stopped at any moment, the same command continues. Videos that cannot be used are listed in
-RECORDS/failures.jsonl; more of them than --allow_failures make the exit status 1. Once they are
-repaired, the same command adds them. RECORDS/notes.jsonl lists videos that are in the records
-though something about them was repaired or is doubtful.
+Stopped at any moment, the same command continues. Over a folder that gained, lost, renamed or
+changed videos it converts what is new and keeps the records of the others; --update lets it drop
+those of videos that are gone or changed. Videos that cannot be used are listed in RECORDS/failures.jsonl;
+more of them than --allow_failures make the exit status 1. Once they are repaired, the same command
+adds them. RECORDS/notes.jsonl lists videos that are in the records though something about them was
+repaired or is doubtful.
 """
 
 import dataclasses
@@ -122,6 +124,12 @@ flags.DEFINE_list(
 flags.DEFINE_integer(
     "limit_per_class", None, "take this many videos of each class only", lower_bound=1
 )
+flags.DEFINE_bool(
+    "update",
+    False,
+    "drop the records of videos that are gone or changed since OUTPUT was made; without it they"
+    " are named, and nothing is done",
+)
 flags.DEFINE_integer(
     "allow_failures", 0, "videos that may fail before the exit status is 1", lower_bound=0
 )
@@ -162,7 +170,9 @@ def main(argv):
         run = runners.runner(
             *how, progress.update, progress.measured, FLAGS.flow_batch, FLAGS.beam_options
         )
-        prepared = prepare.prepare(catalogue, output, settings, run, progress.announce)
+        prepared = prepare.prepare(
+            catalogue, output, settings, run, FLAGS.update, progress.announce
+        )
     preparation_report.show_prepared(prepared, FLAGS.allow_failures)
 
 

@@ -65,7 +65,7 @@ def run(
     Raises:
         StopRunError: what the function raised, or the disk is full.
     """
-    waiting = collections.deque(tasks)
+    waiting = tasks if isinstance(tasks, collections.deque) else collections.deque(tasks)
     crew = [_Worker(function) for _ in range(min(workers, len(waiting)))]
     try:
         while waiting or any(worker.busy for worker in crew):

@@ -3,8 +3,7 @@
     python -m experiments.benchmark all [--parts=input,start] [--output=DIR]
 
 Each part prints its table, and the minutes that it took; with --output it writes NAME.json into the
-folder, but for faults, which are counted alone. `--help` of a part says how it is measured at
-length. `export` is left out: it needs a run.
+folder. `--help` of a part says how it is measured at length. `export` is left out: it needs a run.
 """
 
 import subprocess
@@ -27,7 +26,6 @@ PARTS = {
     "input": ["--rounds=5", "--width_divisor=4"],
     "start": ["--jit=off"],
     "growth": ["--videos=10,100,1000", "--classes=101", "--class_videos=1000"],
-    "faults": ["--rounds=1", "--mutations=10"],
 }
 
 
@@ -59,7 +57,7 @@ def main(_):
 
 def _run(name: str, folder: Path | None) -> bool:
     """Runs one part; whether it ended well."""
-    output = [f"--output={folder / name}.json"] if folder and name != "faults" else []
+    output = [f"--output={folder / name}.json"] if folder else []
     command = [sys.executable, "-m", "experiments.benchmark", name, *PARTS[name], *output]
     return not subprocess.run(command).returncode
 

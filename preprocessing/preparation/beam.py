@@ -1,23 +1,26 @@
 """The Apache Beam runner: the same conversion on a cluster (Dataflow, Flink, Spark) or here.
 
 The record set's folder and the videos lie where every worker sees them under one path: a shared
-file system such as NFS, Lustre, Filestore or a mounted bucket. Workers leave a part or a failure
-for each video there, exactly as the local runner's do, so either runner resumes what the other
-left unfinished, and the final bytes are the same.
+file system such as NFS, Lustre, Filestore or a mounted bucket. Each worker makes whole shards in
+it, as the local runner does, so either runner resumes what the other left unfinished, and the final
+bytes are the same.
 """
 
-import dataclasses
+import base64
 import difflib
+import pickle
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from preprocessing import worker_pool
+from preprocessing import files, worker_pool
 from preprocessing.errors import UserError
-from preprocessing.preparation import prepare, tasks
-from preprocessing.preparation.parts import Preparation
+from preprocessing.preparation import local, prepare, stock
+from preprocessing.preparation.preparation import Preparation, Shard
+
+SHARDS_FILE = "shards.txt"  # in the folder of parts: what Beam's workers are to make
 
 
 def beam_runner(
@@ -38,26 +41,30 @@ def beam_runner(
     arguments = shlex.split(options)
     _check_options(arguments)
 
-    def run(preparation: Preparation, numbers: list[int]) -> Iterator[prepare.Result]:
-        # Workers may have another working directory.
-        folder = preparation.folder.absolute()
-        waiting = [
-            dataclasses.replace(preparation.task(number), folder=folder) for number in numbers
-        ]
-        for task in waiting:
-            task.failure_path.unlink(missing_ok=True)
-        if waiting:
-            _run_pipeline(arguments, waiting, time_limit)
-        for task in waiting:
-            result = task.load() or task.load_failure()
-            if result is None:
+    def run(preparation: Preparation, shards: Iterable[Shard]) -> Iterator[prepare.Result]:
+        folder = preparation.folder.absolute()  # workers may have another working directory
+        parts = preparation.parts.absolute()
+        before = stock.times(preparation.parts)
+        lacking = []
+        with files.writing(parts / SHARDS_FILE) as file:
+            for shard in shards:
+                task = pickle.dumps((shard, preparation.settings, folder))
+                file.write(base64.b64encode(task) + b"\n")
+                lacking += shard.lacking()
+        _run_pipeline(arguments, str(parts / SHARDS_FILE), time_limit)
+        (parts / SHARDS_FILE).unlink()
+        made, failed = stock.of_parts(preparation.parts, but=before)
+        for video in lacking:
+            if kept := made.get(video.id):
+                progress(kept.facts.num_frames - 1)
+                yield video, kept
+            elif row := failed.get(video.id):
+                yield video, worker_pool.Failure(row["outcome"], row["reason"])
+            else:
                 raise UserError(
-                    f"the Beam pipeline ended without {task.video.id}: let its workers share"
-                    f" {folder} under this path, and run the same command again"
+                    f"the Beam pipeline ended without {video.id}: let its workers share {folder}"
+                    " under this path, and run the same command again"
                 )
-            if isinstance(result, tasks.Part):
-                progress(result.facts.num_frames - 1)
-            yield task.number, result
 
     return run
 
@@ -74,14 +81,15 @@ def _check_options(arguments: list[str]):
         )
 
 
-def _run_pipeline(arguments: list[str], waiting: list[tasks.Task], time_limit: float):
+def _run_pipeline(arguments: list[str], shards_file: str, time_limit: float):
     try:
         with beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
             _ = (
                 pipeline
-                | "Videos" >> beam.Create(waiting)
+                # A file, since the graph of a pipeline has no room for the videos of a large set.
+                | "Shards" >> beam.io.ReadFromText(shards_file)
                 | "Spread" >> beam.Reshuffle()
-                | "Convert" >> beam.Map(_convert, time_limit)
+                | "Make" >> beam.ParDo(_Make(time_limit))
             )
     except Exception as error:  # each of Beam's runners raises its own
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -91,14 +99,23 @@ def _run_pipeline(arguments: list[str], waiting: list[tasks.Task], time_limit: f
         ) from error
 
 
-def _convert(task: tasks.Task, time_limit: float):
-    """Leaves the part or the failure of a video in the folder.
+class _Make(beam.DoFn):
+    """Makes shards in the folder of parts, with a process of its own that lives as long.
 
-    A process of its own does it, as locally: what kills a decoder must not kill Beam's worker,
-    which Beam would start again with the same video.
+    What kills a decoder must not kill Beam's worker, which Beam would start again with the same
+    videos.
     """
-    if task.load():
-        return  # Beam tried this bundle before
-    for _, result in worker_pool.run(tasks.make_part, [task], 1, time_limit):
-        if isinstance(result, worker_pool.Failure):
-            task.write_failure(result)
+
+    def __init__(self, time_limit: float):
+        self._time_limit = time_limit
+
+    def setup(self):
+        self._pool = worker_pool.Pool(1, self._time_limit)
+
+    def process(self, line: str):
+        shard, settings, folder = pickle.loads(base64.b64decode(line))
+        for _ in local.make([shard], settings, folder, self._pool, 1):
+            pass
+
+    def teardown(self):
+        self._pool.close()

@@ -1,145 +1,249 @@
-"""One video of a preparation: the files of its part, and the work of making it.
+"""The work of a preparation: a video to its record, and the records of a shard to one file.
 
 A task is all that a worker gets, so it is small, and holds for a process on any machine that sees
-the record set's folder and the video.
+the record set's folder and the videos. What is done lies in RECORDS/parts/:
+
+`KEY.part`         the record of a video whose shard is not written yet, and then its facts
+`DIGEST.tfrecord`  the records of a shard
+`DIGEST.json`      the facts of each of them; once this is there, the shard is done
 """
 
 import dataclasses
 import hashlib
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from preprocessing import files, flow, json_checks, records, worker_pool
+from preprocessing import files, flow, json_checks, records
 from preprocessing import video as video_files
 from preprocessing.datasets.catalogue import Video
 from preprocessing.errors import UserError
 from preprocessing.flow import given
-from preprocessing.preparation import conversion
+from preprocessing.preparation import conversion, layout
+from preprocessing.records.outcomes import Row
 
 PARTS_FOLDER = "parts"
-_PART_KEYS = json_checks.having(
-    facts=json_checks.having(num_frames=json_checks.whole, mean_motion=json_checks.number),
-    length=json_checks.whole,
-)
+PATH = "{path}"  # in notes that are kept: a record depends on no place
+PART, SHARD, FACTS = ".part", ".tfrecord", ".json"
+_FOOTER = struct.Struct("<Q")  # bytes of the facts before it
+_KEPT_KEYS = {
+    "id": json_checks.text,
+    "label": json_checks.whole,
+    "offset": json_checks.whole,
+    "length": json_checks.whole,
+    "record_sha256": json_checks.digest,
+    "source_sha256": json_checks.digest,
+    "stamp": json_checks.items,
+    "facts": json_checks.having(
+        num_frames=json_checks.whole,
+        mean_motion=json_checks.number,
+        note=json_checks.text,
+        doubt=json_checks.text,
+        fps=json_checks.number,
+    ),
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A video that is done.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kept:
+    """The record of a video that is there.
 
     Attributes:
-        facts: what its conversion measured.
-        length: of its record in bytes.
-        record_sha256, source_sha256: as in `records.RecordedVideo`; empty where a version without
-            digests made the part, for `Preparation.with_digests` to fill in.
+        id, label: of the video, as the record has them.
+        file, offset, length: where the record lies, in bytes.
+        record_sha256: of the record; empty where an early version made it.
+        source_sha256: `preprocessing.video.sha256` of the video, empty as well.
+        stamp: `preprocessing.video.stamp` of the video when it was read; empty if unknown.
+        facts: what its conversion measured; its note has PATH for the path of the video.
     """
 
-    facts: conversion.Facts
+    id: str
+    label: int
+    file: Path
+    offset: int
     length: int
-    record_sha256: str = ""
-    source_sha256: str = ""
+    record_sha256: str
+    source_sha256: str
+    stamp: tuple[int, ...]
+    facts: conversion.Facts
+
+    def values(self) -> dict[str, Any]:
+        """As JSON, without the file."""
+        return {**{name: getattr(self, name) for name in _KEPT_KEYS}, "facts": vars(self.facts)}
+
+    @classmethod
+    def of(cls, values: object, file: Path) -> "Kept":
+        """The inverse of `values`; raises ValueError."""
+        checked = json_checks.checked("a record", values, _KEPT_KEYS, {})
+        facts, stamp = conversion.Facts(**checked.pop("facts")), tuple(checked.pop("stamp"))
+        return cls(file=file, facts=facts, stamp=stamp, **checked)
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """One video of a preparation: all that a process on any machine needs to make its part.
+class Convert:
+    """A video of a preparation that is to become a record.
 
     Attributes:
-        number: of the video in `Preparation.videos`.
         video: the video.
         settings: what the stored bytes depend on.
         folder: the record set's folder.
-        shard: name of the file in it that the record will be joined to.
     """
 
-    number: int
     video: Video
     settings: conversion.Settings
     folder: Path
-    shard: str
 
-    @property
-    def record_path(self) -> Path:
-        return self._path("tfrecord")
-
-    @property
-    def facts_path(self) -> Path:
-        return self._path("json")
-
-    @property
-    def failure_path(self) -> Path:
-        return self._path("failure.json")
-
-    def _path(self, ending: str) -> Path:
-        return self.folder / PARTS_FOLDER / f"{self.number:06d}.{ending}"
-
-    def load(self) -> Part | None:
-        """The part, if the video is done.
+    def __call__(self, report: Callable[[int], None], solver: flow.Solver | None = None) -> Kept:
+        """Makes the part; for `report` and `solver` see `conversion.convert`.
 
         Raises:
-            UserError: the facts of a part that is joined to its shard are damaged.
+            VideoError: the video cannot be used, or changed meanwhile.
         """
-        shard = self.folder / self.shard
-        try:
-            part = _parsed_part(json.loads(self.facts_path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
-        except (ValueError, RecursionError) as error:
-            if not shard.is_file():
-                return None  # this video alone is made again
+        video, path = self.video, part_path(self.folder, self.video.id)
+        stamp = stamp_of(video, self.settings)
+        with records.ExampleWriter(video.id, video.label, path.parent) as writer:
+            facts = conversion.convert(
+                *(video.path, writer, self.settings, report),
+                solver=solver,
+                segment=video.segment,
+                given_flow=video.flow,
+            )
+            note = facts.note.replace(str(video.path), PATH)
+            facts = dataclasses.replace(facts, note=note)
+            source = source_sha256(video, self.settings, report)
+            if stamp_of(video, self.settings) != stamp:
+                raise video_files.VideoError(
+                    "changed",
+                    f"{video.path} changed while it was read: run the same command again when it"
+                    " is whole",
+                )
+            with files.writing(path) as file:
+                digesting = _DigestingFile(file)
+                length = writer.write_record(digesting)
+                record = digesting.sha256.hexdigest()
+                kept = Kept(video.id, video.label, path, 0, length, record, source, stamp, facts)
+                written = json.dumps(kept.values()).encode()
+                file.write(written + _FOOTER.pack(len(written)))
+        return kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Join:
+    """Records that are to become one file.
+
+    Attributes:
+        folder: the record set's folder.
+        records: (id, label, record) of each, in their order. A record of another id or label gets
+            this one.
+        failures: rows of the videos of the shard that have no record.
+    """
+
+    folder: Path
+    records: tuple[tuple[str, int, Kept], ...]
+    failures: tuple[Row, ...]
+
+    @property
+    def path(self) -> Path:
+        """The file of the shard, whose name tells what is in it."""
+        lines = [f"{name}\t{label}\t{kept.record_sha256}" for name, label, kept in self.records]
+        lines += [row["id"] for row in self.failures]
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return self.folder / PARTS_FOLDER / f"{digest[:16]}{SHARD}"
+
+    def __call__(self, report: Callable[[int], None], solver: flow.Solver | None = None):
+        """Writes the file and its facts, and deletes the parts that it was made of.
+
+        Raises:
+            UserError: a record is not the one that was written.
+        """
+        joined, offset = [], 0
+        with files.writing(self.path) as file:
+            for name, label, kept in self.records:
+                data = self._record(kept)
+                if (name, label) != (kept.id, kept.label):
+                    data = records.relabelled(data, name, label)
+                file.write(data)
+                joined.append(
+                    dataclasses.replace(
+                        kept,
+                        id=name,
+                        label=label,
+                        file=self.path,
+                        offset=offset,
+                        length=len(data),
+                        record_sha256=hashlib.sha256(data).hexdigest(),
+                    )
+                )
+                offset += len(data)
+                report(0)
+        values = {"records": [kept.values() for kept in joined], "failures": self.failures}
+        files.write_text(self.path.with_suffix(FACTS), json.dumps(values))
+        for *_, kept in self.records:
+            if kept.file.suffix == PART:
+                kept.file.unlink(missing_ok=True)
+
+    def _record(self, kept: Kept) -> bytes:
+        data = records.read_bytes(kept.file, kept.offset, kept.length)
+        if kept.record_sha256 and hashlib.sha256(data).hexdigest() != kept.record_sha256:
             raise UserError(
-                f"{self.facts_path} is damaged ({error}), and its record lies in {shard} already:"
-                " put a copy of it back, or delete both files and run the same command again, which"
-                " makes the videos of that shard again and no others"
-            ) from error
-        path = self.record_path
-        if path.is_file() and path.stat().st_size == part.length:
-            return part
-        return part if shard.is_file() else None
-
-    def write_facts(self, part: Part):
-        """Marks the video as done; its record is written before."""
-        files.write_text(self.facts_path, json.dumps(dataclasses.asdict(part)))
-
-    def load_failure(self) -> worker_pool.Failure | None:
-        """What `write_failure` left, if it did."""
-        try:
-            return worker_pool.Failure(**json.loads(self.failure_path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError, RecursionError):
-            return None
-
-    def write_failure(self, failure: worker_pool.Failure):
-        """Leaves why there is no part, for a runner whose workers share only the folder."""
-        files.write_text(self.failure_path, json.dumps(dataclasses.asdict(failure)))
+                f"{kept.file}: the record of {kept.id} is damaged: delete this file, and run the"
+                " same command again, which makes its videos again"
+            )
+        return data
 
 
-def make_part(
-    task: Task,
-    report: Callable[[int], None] = lambda amount: None,
-    solver: flow.Solver | None = None,
-) -> Part:
-    """Converts the video of a task into its part; for `report` and `solver` see `conversion`.
+def perform(
+    task: Convert | Join, report: Callable[[int], None], solver: flow.Solver | None = None
+) -> Any:
+    """Does a task; the function of a worker pool."""
+    return task(report, solver)
+
+
+def part_path(folder: Path, video_id: str) -> Path:
+    """The file of one video's record."""
+    return folder / PARTS_FOLDER / f"{layout.key(video_id)}{PART}"
+
+
+def read_part(path: Path) -> Kept:
+    """What `Convert` wrote.
 
     Raises:
-        VideoError: the video cannot be used.
+        ValueError: it is none of its files.
     """
-    video, path = task.video, task.record_path
-    with records.ExampleWriter(video.id, video.label, path.parent) as writer:
-        facts = conversion.convert(
-            *(video.path, writer, task.settings, report),
-            solver=solver,
-            segment=video.segment,
-            given_flow=video.flow,
-        )
-        with files.writing(path) as file:
-            digesting = _DigestingFile(file)
-            length = writer.write_record(digesting)
-    source = source_sha256(video, task.settings, report)
-    part = Part(facts, length, digesting.sha256.hexdigest(), source)
-    task.write_facts(part)
-    return part
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _FOOTER.size))
+        footer = file.read()
+        (length,) = _FOOTER.unpack(footer) if len(footer) == _FOOTER.size else (size,)
+        file.seek(max(0, size - _FOOTER.size - length))
+        kept = Kept.of(json.loads(file.read()[:length]), path)
+    if size != kept.length + length + _FOOTER.size:
+        raise ValueError("is cut off")
+    return kept
+
+
+def read_shard(path: Path) -> tuple[list[Kept], list[Row]]:
+    """What `Join` wrote: the records, and the rows of videos that failed.
+
+    Args:
+        path: of the facts.
+
+    Raises:
+        ValueError: it is none of its files, or the records beside it are cut off.
+    """
+    values = json.loads(path.read_text(encoding="utf-8"))
+    file = path.with_suffix(SHARD)
+    kept = [Kept.of(row, file) for row in values["records"]]
+    if file.stat().st_size != sum(one.length for one in kept):
+        raise ValueError("is cut off")
+    return kept, values["failures"]
+
+
+def stamp_of(video: Video, settings: conversion.Settings) -> tuple[int, ...]:
+    """`preprocessing.video.stamp` of what a record is made from."""
+    return video_files.stamp(video.path, _given_flow(video, settings))
 
 
 def source_sha256(
@@ -148,33 +252,19 @@ def source_sha256(
     report: Callable[[int], None] = lambda amount: None,
 ) -> str:
     """`preprocessing.video.sha256` of what a record is made from."""
-    given_flow = video.flow if settings.flow_method == given.METHOD else None
-    return video_files.sha256(video.path, report, video.segment, given_flow)
+    return video_files.sha256(video.path, report, video.segment, _given_flow(video, settings))
+
+
+def _given_flow(video: Video, settings: conversion.Settings) -> tuple[Path, Path] | None:
+    return video.flow if settings.flow_method == given.METHOD else None
 
 
 class _DigestingFile:
     """A file to write to that knows the SHA-256 of what was written."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: Any):
         self._file, self.sha256 = file, hashlib.sha256()
 
     def write(self, data: bytes):
         self.sha256.update(data)
         self._file.write(data)
-
-
-def _parsed_part(values: Any) -> Part:
-    """The part that a file of facts describes; keys of a newer version are left out.
-
-    Raises:
-        ValueError: it describes none.
-    """
-    if needed := _PART_KEYS(values):
-        raise ValueError(f"needed is {needed}")
-    names = {field.name for field in dataclasses.fields(conversion.Facts)}
-    facts = {name: value for name, value in values["facts"].items() if name in names}
-    digests = {name: values.get(name, "") for name in ("record_sha256", "source_sha256")}
-    for digest in digests.values():
-        if needed := json_checks.digest(digest):
-            raise ValueError(f"needed is a digest of {needed}")
-    return Part(conversion.Facts(**facts), values["length"], **digests)

@@ -14,6 +14,7 @@ The images are JPEG or PNG. What the 8 bits of a flow field mean is `preprocessi
 """
 
 import functools
+import io
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
@@ -264,14 +265,13 @@ class ExampleWriter:
 
     def _entries(self) -> list[tuple[bytes, int, Any]]:
         # Feature{1: bytes list | 2: float list | 3: int64 list}; a list's items are its field 1.
-        video_id = self._video_id.encode()
         label = tfrecord.varint(self._label)
         return [  # in the order of their names, as a deterministic serialiser writes a map
             _list_entry("flow", 1, self._flow),
             _list_entry("fps", 2, tfrecord.length_delimited(1, 4) + struct.pack("<f", self._fps)),
             _list_entry("frames", 1, self._frames),
             _list_entry("label", 3, tfrecord.length_delimited(1, len(label)) + label),
-            _list_entry("video_id", 1, tfrecord.length_delimited(1, len(video_id)) + video_id),
+            _text_entry("video_id", self._video_id),
         ]
 
     def _pieces(self, entries: list[tuple[bytes, int, Any]]) -> Iterator[bytes]:
@@ -294,6 +294,11 @@ def _list_entry(name: str, kind: int, body: bytes | IO[bytes]) -> tuple[bytes, i
     key = tfrecord.length_delimited(1, len(name)) + name.encode()
     value = tfrecord.length_delimited(2, len(feature) + size) + feature
     return tfrecord.length_delimited(1, len(key) + len(value) + size) + key + value, size, body
+
+
+def _text_entry(name: str, text: str) -> tuple[bytes, int, Any]:
+    value = text.encode()
+    return _list_entry(name, 1, tfrecord.length_delimited(1, len(value)) + value)
 
 
 def view_example(data: tfrecord.Buffer) -> Example:
@@ -321,3 +326,34 @@ def view_example(data: tfrecord.Buffer) -> Example:
         frames=lists["frames"],
         flow=lists["flow"],
     )
+
+
+def relabelled(record: tfrecord.Buffer, video_id: str, label: int) -> bytes:
+    """A record with another name and label of its video, as `ExampleWriter` would write it.
+
+    Args:
+        record: a TFRecord.
+        video_id: the video's name.
+        label: index of its class.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    value = tfrecord.varint(label)
+    of_name = {
+        "label": _list_entry("label", 3, tfrecord.length_delimited(1, len(value)) + value),
+        "video_id": _text_entry("video_id", video_id),
+    }
+    pieces = []
+    ((_, features),) = tfrecord.fields(tfrecord.data_of(record))
+    for _, entry in tfrecord.fields(features):
+        (_, name), _ = tfrecord.fields(entry)
+        if changed := of_name.get(bytes(name).decode()):
+            pieces += [changed[0], changed[2]]
+        else:
+            pieces += [tfrecord.length_delimited(1, len(entry)), entry]
+    size = sum(map(len, pieces))
+    head = tfrecord.length_delimited(1, size)
+    file = io.BytesIO()
+    tfrecord.write(file, len(head) + size, map(bytes, [head, *pieces]))
+    return file.getvalue()

@@ -89,7 +89,7 @@ class RecordReader:
         """
         video = self.record_set.videos[position]
         if video.shard not in self._shards:
-            self._shards[video.shard] = map_shard(self.record_set.shard_paths[video.shard])
+            self._shards[video.shard] = map_shard(self.record_set.path_of(video))
         record = self._shards[video.shard][video.offset : video.offset + video.length]
         if position not in self._checked:
             tfrecord.data_of(record)

@@ -1,15 +1,17 @@
 """A record set: a folder of records, and the `metadata.json` that describes it.
 
-A folder holds TFRecord shards `stfnet-videos.tfrecord-00000-of-0000K`, one record a video (see
-`preprocessing.records.example`), and a `metadata.json`, written last: its presence means that the
-set is finished. It has the SHA-256 of each record, of each source video, and of the whole set
-(`set_sha256`).
+A folder holds TFRecord shards `stfnet_DIGEST-videos.tfrecord-00000-of-0000K`, one record a video
+(see `preprocessing.records.example`), and a `metadata.json`, written last: its presence means that
+the set is finished. It has the SHA-256 of each record, of each source video, and of the whole set
+(`set_sha256`), with which DIGEST begins: the shards of two states of a set never have one name.
 """
 
 import dataclasses
 import hashlib
 import json
 import mmap
+import re
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -35,8 +37,8 @@ from preprocessing.settings import REPEATS
 
 FORMAT = 1
 METADATA_FILE = "metadata.json"
-# TensorFlow Datasets keeps the split name `all` for the union of all splits.
-DATASET_NAME, SPLIT_NAME = "stfnet", "videos"
+SPLIT_NAME = "videos"  # TensorFlow Datasets keeps the name `all` for the union of all splits
+SHARD_NAME = re.compile(rf"stfnet(_[0-9a-f]{{12}})?-{SPLIT_NAME}\.tfrecord-\d{{5,}}-of-\d{{5,}}")
 
 _RECORD_SET_KEYS = {
     "format": whole,
@@ -68,10 +70,13 @@ _OPTIONAL_VIDEO_KEYS = {
     "source_sha256": digest,
     "fps": number,
     "ungrouped": true_or_false,
+    "note": text,
+    "doubt": text,
 }
+_OPTIONAL_KEYS = {"sha256": digest, "shards": texts}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class RecordedVideo:
     """One video of a record set.
 
@@ -87,6 +92,7 @@ class RecordedVideo:
         source_sha256: of the video it was made from (`preprocessing.video.sha256`); empty as well
             where that video is gone.
         fps: frames a second of the frames; 0 for images, and in sets of a version that kept none.
+        note, doubt: what is doubtful about it or was repaired, and the kind of that; else empty.
     """
 
     id: str
@@ -103,6 +109,8 @@ class RecordedVideo:
     source_sha256: str = ""
     fps: float = 0.0
     ungrouped: bool = False
+    note: str = ""
+    doubt: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +129,7 @@ class RecordSet:
         failed: ids of the videos that could not be used (`failures.jsonl` has the reasons).
         versions: the programs that made the set.
         sha256: of the set, see `set_sha256`; empty where a record's is not known.
+        shards: file names; `RecordedVideo.shard` indexes them.
     """
 
     folder: Path
@@ -134,6 +143,7 @@ class RecordSet:
     failed: tuple[str, ...]
     versions: Mapping[str, str]
     sha256: str = ""
+    shards: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -150,9 +160,12 @@ class RecordSet:
 
     @property
     def shard_paths(self) -> tuple[Path, ...]:
-        """The shards' paths; `RecordedVideo.shard` indexes them."""
-        count = self.counts["shards"]
-        return tuple(self.folder / shard_file(index, count) for index in range(count))
+        """The paths of all shards."""
+        return tuple(self.folder / name for name in self.shards)
+
+    def path_of(self, video: RecordedVideo) -> Path:
+        """The path of the shard that a video lies in."""
+        return self.folder / self.shards[video.shard]
 
     def empty_classes(self) -> list[str]:
         """Classes without a video, in label order."""
@@ -172,15 +185,20 @@ class DamagedRecordError(UserError):
             reason: what is wrong with it.
         """
         return cls(
-            f"{record_set.shard_paths[video.shard]}: the record of {video.id} is damaged "
+            f"{record_set.path_of(video)}: the record of {video.id} is damaged "
             f"({reason}): experiments.prepare --verify={record_set.folder} lists what to prepare "
             "again"
         )
 
 
-def shard_file(index: int, count: int) -> str:
-    """File name of a shard, in the pattern of TensorFlow Datasets."""
-    return f"{DATASET_NAME}-{SPLIT_NAME}.tfrecord-{index:05d}-of-{count:05d}"
+def dataset_name(sha256: str) -> str:
+    """Name of a set of this digest for TensorFlow Datasets."""
+    return f"stfnet_{sha256[:12]}" if sha256 else "stfnet"
+
+
+def shard_file(sha256: str, index: int, count: int) -> str:
+    """File name of a shard of a set of this digest, in the pattern of TensorFlow Datasets."""
+    return f"{dataset_name(sha256)}-{SPLIT_NAME}.tfrecord-{index:05d}-of-{count:05d}"
 
 
 def shard_sizes(record_set: RecordSet) -> list[int]:
@@ -204,14 +222,30 @@ def set_sha256(videos: Iterable[RecordedVideo]) -> str:
 
 
 def write_record_set(record_set: RecordSet):
-    """Writes `metadata.json` in one step, which declares the record set finished."""
-    values = {"format": FORMAT} | dataclasses.asdict(record_set)
-    del values["folder"]
-    for video in values["videos"]:
-        video["class"] = video.pop("class_name")
-        if not video["ungrouped"]:
-            del video["ungrouped"]
-    files.write_text(record_set.folder / METADATA_FILE, json.dumps(values, indent=1) + "\n")
+    """Writes `metadata.json` in one step, which declares the record set finished.
+
+    Each video is a line.
+    """
+    values = {
+        field.name: getattr(record_set, field.name) for field in dataclasses.fields(RecordSet)
+    }
+    del values["folder"], values["videos"]
+    head = json.dumps({"format": FORMAT, **values}, indent=1).removesuffix("\n}")
+    with files.writing(record_set.folder / METADATA_FILE) as file:
+        file.write(f'{head},\n "videos": ['.encode())
+        for index, video in enumerate(record_set.videos):
+            file.write(f"{',' if index else ''}\n  {json.dumps(_values(video))}".encode())
+        file.write(b"\n ]\n}\n")
+
+
+def _values(video: RecordedVideo) -> dict[str, object]:
+    names = {"class": "class_name"}
+    values = {key: getattr(video, names.get(key, key)) for key in _VIDEO_KEYS}
+    usual = {"note": "", "doubt": "", "ungrouped": False}
+    for key in _OPTIONAL_VIDEO_KEYS:
+        if (value := getattr(video, key)) != usual.get(key):
+            values[key] = value
+    return values
 
 
 def load_record_set(
@@ -270,7 +304,7 @@ def read_record_set(folder: Path) -> RecordSet:
             " experiments.prepare"
         )
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_bytes())
         if not isinstance(values, dict):
             raise ValueError("it is no JSON object")
         if values.get("format", FORMAT) != FORMAT:
@@ -292,7 +326,7 @@ def _record_set(folder: Path, values: dict) -> RecordSet:
     Raises:
         ValueError: names the key and what is wrong with it.
     """
-    values = checked("it", values, _RECORD_SET_KEYS, {"sha256": digest})
+    values = checked("it", values, _RECORD_SET_KEYS, _OPTIONAL_KEYS)
     del values["format"]
     for key in ("num_frames", "flow_length"):  # sets of earlier versions have them
         values["clip"].pop(key, None)
@@ -301,10 +335,16 @@ def _record_set(folder: Path, values: dict) -> RecordSet:
     classes = values["classes"] = tuple(values["classes"])
     failed = values["failed"] = tuple(values["failed"])
     shards, ids = values["counts"]["shards"], set()
-    if shards > len(values["videos"]) + len(failed):
+    rows = values.pop("videos")
+    if shards > len(rows) + len(failed):
         raise ValueError(f"its key 'counts' says {shards} shards, more than there are videos")
+    usual_names = [shard_file("", index, shards) for index in range(shards)]  # of early versions
+    names = values["shards"] = tuple(values.get("shards", usual_names))
+    if len(names) != shards or not all(map(SHARD_NAME.fullmatch, names)):
+        raise ValueError("its key 'shards' does not name the shards that its key 'counts' counts")
     videos = []
-    for index, video in enumerate(values["videos"]):
+    for index, video in enumerate(rows):
+        rows[index] = None  # of 300,000 videos there is no room for both
         where = f"entry {index} of its key 'videos'"
         video = checked(where, video, _VIDEO_KEYS, _OPTIONAL_VIDEO_KEYS)
         if not (video["label"] < len(classes) and classes[video["label"]] == video["class"]):
@@ -317,9 +357,11 @@ def _record_set(folder: Path, values: dict) -> RecordSet:
         if video["id"] in ids:
             raise ValueError(f"{where} has the id {video['id']!r} of an entry before")
         ids.add(video["id"])
-        video["class_name"] = video.pop("class")
+        video["class_name"] = classes[video["label"]]
+        del video["class"]
+        video["group"] = sys.intern(video["group"])
         videos.append(RecordedVideo(**video))
-    return RecordSet(folder=folder, **values | {"videos": tuple(videos)})
+    return RecordSet(folder=folder, videos=tuple(videos), **values)
 
 
 def read_bytes(path: Path, offset: int, length: int) -> bytes:
@@ -346,7 +388,7 @@ def read_video(record_set: RecordSet, video: RecordedVideo) -> Example:
         DamagedRecordError: a checksum is wrong or the record cannot be parsed.
     """
     try:
-        shard = map_shard(record_set.shard_paths[video.shard])
+        shard = map_shard(record_set.path_of(video))
         record = shard[video.offset : video.offset + video.length]
         return view_example(tfrecord.data_of(record))
     except ValueError as error:

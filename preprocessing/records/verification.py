@@ -51,7 +51,7 @@ def verify(
         if isinstance(result, worker_pool.Failure):
             result = f"{result.outcome}: {result.reason}"
         if result:
-            shard = record_set.shard_paths[video.shard].name
+            shard = record_set.path_of(video).name
             faults[video.id] = Fault(video.id, shard, result)
     in_order = [faults[video.id] for video in record_set.videos if video.id in faults]
     # Where no record differs from its digest, this is the digest of the records as they are.
@@ -71,7 +71,7 @@ def _check(
 
 def fault_of(record_set: records.RecordSet, video: records.RecordedVideo) -> str | None:
     """What is wrong with the record of one video of a set, or None."""
-    path = record_set.shard_paths[video.shard]
+    path = record_set.path_of(video)
     try:
         data = records.read_bytes(path, video.offset, video.length)
         example = records.view_example(tfrecord.data_of(memoryview(data)))

@@ -18,6 +18,7 @@ from preprocessing.video.paths import (
     image_files,
     is_image,
     sha256,
+    stamp,
 )
 from preprocessing.video.repeats import RepeatCounter
 from preprocessing.video.resizing import grayscale, resize
@@ -49,5 +50,6 @@ __all__ = [
     "read_timed_frames",
     "resize",
     "sha256",
+    "stamp",
     "usual_fps",
 ]

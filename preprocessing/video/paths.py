@@ -91,6 +91,25 @@ def checked(path: Path) -> Path:
     raise VideoError("bad_name", f"the name {files.printable(path)} is not UTF-8: rename it")
 
 
+def stamp(path: Path, given_flow: tuple[Path, Path] | None = None) -> tuple[int, int]:
+    """What changes when a video does, and is known without reading it.
+
+    Args:
+        path, given_flow: as for `sha256`.
+
+    Returns:
+        (bytes, time of the last change in nanoseconds); of folders the sum, and the latest.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        state = path.stat()
+        return state.st_size, state.st_mtime_ns
+    folders = dict.fromkeys((path, *(given_flow or ())))
+    states = [one.stat() for folder in folders for one in folder.iterdir()]
+    times = [one.st_mtime_ns for one in (*states, *(folder.stat() for folder in folders))]
+    return sum(one.st_size for one in states), max(times)
+
+
 def sha256(
     path: Path,
     report: Callable[[int], None] = lambda amount: None,

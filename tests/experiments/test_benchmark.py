@@ -31,7 +31,6 @@ def test_every_benchmark_has_flags_and_a_docstring_that_gives_its_command(name):
     [
         ("flow", "--batches=x", "error: --batches=x: write whole numbers of at least 1"),
         ("network", "--xla=yes", "error: --xla=yes is not one of off, on"),
-        ("faults", "--only=x", "error: --only=x is not one of prepare, train, "),
     ],
 )
 def test_a_benchmark_can_be_started_directly(module, flag, line):

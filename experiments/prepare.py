@@ -22,10 +22,10 @@ were downloaded; other archives in it are left alone.
 
 Stopped at any moment, the same command continues. Over a folder that gained, lost, renamed or
 changed videos it converts what is new and keeps the records of the others; --update lets it drop
-those of videos that are gone or changed. Videos that cannot be used are listed in RECORDS/failures.jsonl;
-more of them than --allow_failures make the exit status 1. Once they are repaired, the same command
-adds them. RECORDS/notes.jsonl lists videos that are in the records though something about them was
-repaired or is doubtful.
+those of videos that are gone or changed. Videos that cannot be used are listed in
+RECORDS/failures.jsonl; more of them than --allow_failures make the exit status 1. Once they are
+repaired, the same command adds them. RECORDS/notes.jsonl lists videos that are in the records
+though something about them was repaired or is doubtful.
 """
 
 import dataclasses

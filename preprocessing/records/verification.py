@@ -1,8 +1,10 @@
 """Reads a record set back: checksums, counts, and that every image decodes."""
 
+import collections
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from preprocessing import records, worker_pool
 from preprocessing.records import tfrecord
@@ -14,7 +16,7 @@ class Fault:
     """What is wrong with one video's record.
 
     Attributes:
-        video_id: the video; empty where the whole set is meant.
+        video_id: the video; empty where the whole set or shard is meant.
         shard: file name of its shard, or `metadata.json`.
         reason: one line.
     """
@@ -43,17 +45,17 @@ def verify(
     Returns:
         The faults found, in the order of the shards.
     """
-    # Without the other videos, since a task is sent to its worker.
-    alone = dataclasses.replace(record_set, videos=())
-    tasks = [(alone, video) for video in record_set.videos]
-    faults = {}
-    for (_, video), result in worker_pool.run(_check, tasks, workers, time_limit, progress):
+    members: dict[int, list[records.RecordedVideo]] = collections.defaultdict(list)
+    for video in record_set.videos:
+        members[video.shard].append(video)
+    size = record_set.clip["image_size"]
+    tasks = ((record_set.path_of(some[0]), size, some) for some in members.values())
+    found: dict[str, list[Fault]] = {}
+    for (path, *_), result in worker_pool.run(_check, tasks, workers, time_limit, progress):
         if isinstance(result, worker_pool.Failure):
-            result = f"{result.outcome}: {result.reason}"
-        if result:
-            shard = record_set.path_of(video).name
-            faults[video.id] = Fault(video.id, shard, result)
-    in_order = [faults[video.id] for video in record_set.videos if video.id in faults]
+            result = [Fault("", path.name, f"{result.outcome}: {result.reason}")]
+        found[path.name] = result
+    in_order = [fault for name in record_set.shards for fault in found.get(name, ())]
     # Where no record differs from its digest, this is the digest of the records as they are.
     sha256 = records.set_sha256(record_set.videos)
     if not in_order and record_set.sha256 and sha256 != record_set.sha256:
@@ -63,15 +65,19 @@ def verify(
 
 
 def _check(
-    task: tuple[records.RecordSet, records.RecordedVideo], report: Callable[[int], None]
-) -> str | None:
-    report(1)
-    return fault_of(*task)
+    task: tuple[Path, int, list[records.RecordedVideo]], report: Callable[[int], None]
+) -> list[Fault]:
+    path, size, videos = task
+    faults = []
+    for video in videos:
+        if reason := _fault_of(path, size, video):
+            faults.append(Fault(video.id, path.name, reason))
+        report(1)
+    return faults
 
 
-def fault_of(record_set: records.RecordSet, video: records.RecordedVideo) -> str | None:
+def _fault_of(path: Path, size: int, video: records.RecordedVideo) -> str | None:
     """What is wrong with the record of one video of a set, or None."""
-    path = record_set.path_of(video)
     try:
         data = records.read_bytes(path, video.offset, video.length)
         example = records.view_example(tfrecord.data_of(memoryview(data)))
@@ -91,7 +97,6 @@ def fault_of(record_set: records.RecordSet, video: records.RecordedVideo) -> str
             f"holds {len(frames)} frames and {len(flow)} flow fields, the metadata say"
             f" {video.num_frames} frames"
         )
-    size = record_set.clip["image_size"]
     return _check_images("frame", frames, frame_shape(size)) or _check_images(
         "flow field", flow, field_shape(size)
     )

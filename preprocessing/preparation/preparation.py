@@ -222,12 +222,12 @@ class Preparation:
             sha256=sha256,
             shards=names,
         )
+        for path, name in zip(paths, names, strict=True):
+            assert path is not None  # joined before
+            _link(path, self.folder / name)
         if finished and dataclasses.replace(finished, versions=record_set.versions) == record_set:
             record_set = finished
         else:
-            for path, name in zip(paths, names, strict=True):
-                assert path is not None  # joined before
-                _link(path, self.folder / name)
             records.write_record_set(record_set)
         write_rows(self.folder, NOTES_FILE, self._notes(videos))
         if not tfds_metadata.is_written(record_set):

@@ -1,11 +1,17 @@
 import pytest
 
 from preprocessing.datasets import class_folders
-from preprocessing.preparation import conversion
+from preprocessing.preparation import conversion, stock
 from preprocessing.preparation.local import local_runner
-from preprocessing.preparation.parts import Preparation
-from preprocessing.preparation.tasks import Part
+from preprocessing.preparation.preparation import Preparation
+from preprocessing.preparation.tasks import Kept
 from preprocessing.worker_pool import Failure
+
+# Frames of the clips of the fixture, as they were written.
+FRAMES = {
+    **{"v_Left_g00_c01": 2, "v_Left_g01_c01": 3, "v_Left_g02_c01": 4},
+    **{"v_Right_g00_c01": 5, "v_Right_g01_c01": 6},
+}
 
 
 @pytest.fixture
@@ -18,27 +24,35 @@ def preparation(videos, tmp_path):
     return preparation
 
 
-def test_each_video_asked_for_ends_as_a_part_or_a_failure(preparation):
-    # Frames of the clips of the fixture, as they were written.
-    frames = {
-        **{"v_Left_g00_c01": 2, "v_Left_g01_c01": 3, "v_Left_g02_c01": 4},
-        **{"v_Right_g00_c01": 5, "v_Right_g01_c01": 6},
-    }
-    ids = [video.id for video in preparation.videos]
-    left_out = ids.index("v_Right_g01_c01")
-    asked = [number for number in range(6) if number != left_out]
+def test_each_video_ends_as_a_record_or_a_failure_and_each_shard_as_a_file(
+    preparation, monkeypatch
+):
+    monkeypatch.setattr("preprocessing.preparation.layout.VIDEOS_PER_SHARD", 2)
+    shards = list(preparation.shards({}))
+    assert len(shards) > 2
     pairs = []
-    results = dict(local_runner(2, 60, pairs.append)(preparation, asked))
-    assert sorted(results) == asked
-    for number, result in results.items():
-        if ids[number] == "empty":
-            assert isinstance(result, Failure) and result.outcome == "zero_bytes"
-        else:
-            assert isinstance(result, Part) and result.facts.num_frames == frames[ids[number]]
-    assert sum(pairs) >= 1 + 2 + 3 + 4
-    assert {number for number in range(6) if preparation.task(number).load()} == {
-        number for number in asked if ids[number] != "empty"
-    }
+    results = {v.id: r for v, r in local_runner(2, 60, pairs.append)(preparation, shards)}
+    failure = results.pop("empty")
+    assert isinstance(failure, Failure) and failure.outcome == "zero_bytes"
+    assert {name: kept.facts.num_frames for name, kept in results.items()} == FRAMES
+    assert all(isinstance(kept, Kept) for kept in results.values())
+    assert sum(pairs) >= 1 + 2 + 3 + 4 + 5
+    made, failed = stock.of_parts(preparation.parts)
+    assert made.keys() == FRAMES.keys() and failed.keys() == {"empty"}
+    for shard in preparation.shards(made):
+        assert shard.is_done() or "empty" in {video.id for video in shard.lacking()}
+        assert not shard.kept or shard.file().suffix == ".tfrecord"
+
+
+def test_what_is_there_is_not_made_again(preparation):
+    run = local_runner(2, 60)
+    some = [shard for shard in preparation.shards({})]
+    some[0].videos = [video for video in some[0].videos if video.id != "v_Left_g01_c01"]
+    assert len(list(run(preparation, some))) == 5
+    made, _ = stock.of_parts(preparation.parts)
+    assert [v.id for v, _ in run(preparation, preparation.shards(made)) if v.id != "empty"] == [
+        "v_Left_g01_c01"
+    ]
 
 
 def test_nothing_to_do_starts_nothing(preparation):

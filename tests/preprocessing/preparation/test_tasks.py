@@ -1,8 +1,7 @@
-"""The part of one video: its record, its facts, and the states in which a stop can leave them."""
+"""One video to its record, and records to a shard: their files, and what a stop leaves of them."""
 
 import dataclasses
 import hashlib
-import json
 import pickle
 import subprocess
 
@@ -13,83 +12,118 @@ from preprocessing.datasets import class_folders
 from preprocessing.datasets.catalogue import Video
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, tasks
-from preprocessing.preparation.parts import Preparation
-from preprocessing.worker_pool import Failure
+from preprocessing.records.record_set import read_bytes
+from preprocessing.video import VideoError
 
 SETTINGS = conversion.Settings(image_size=16)
 
 
+def _silent(amount):
+    pass
+
+
 @pytest.fixture
-def task(videos, tmp_path):
-    """The work on the clip of four frames."""
-    preparation = Preparation(class_folders.load(videos), tmp_path / "records", SETTINGS)
-    ids = [video.id for video in preparation.videos]
-    one = preparation.task(ids.index("v_Left_g02_c01"))
-    one.record_path.parent.mkdir(parents=True)
-    return one
+def convert(videos, tmp_path):
+    """Function of a video's id that converts it."""
+    folder = tmp_path / "records"
+    (folder / tasks.PARTS_FOLDER).mkdir(parents=True)
+    by_id = {video.id: video for video in class_folders.load(videos).videos}
+
+    def run(video_id, report=_silent):
+        return tasks.Convert(by_id[video_id], SETTINGS, folder)(report)
+
+    return run
 
 
-def test_a_part_is_a_record_that_tensorflow_reads_and_its_facts(task, tmp_path):
+def test_a_part_is_a_record_that_tensorflow_reads_and_its_facts(convert, videos, tmp_path):
     pairs = []
-    part = tasks.make_part(task, pairs.append)
-    path = tmp_path / "records" / "parts" / f"{task.number:06d}.tfrecord"
-    (record,) = tf.data.TFRecordDataset(str(path))
+    kept = convert("v_Left_g02_c01", pairs.append)
+    data = read_bytes(kept.file, 0, kept.length)
+    (tmp_path / "one").write_bytes(data)
+    (record,) = tf.data.TFRecordDataset(str(tmp_path / "one"))
     example = tf.train.Example.FromString(record.numpy()).features.feature
     assert example["video_id"].bytes_list.value == [b"v_Left_g02_c01"]
     assert example["fps"].float_list.value == [25.0]
     assert len(example["frames"].bytes_list.value) == 4
     assert len(example["flow"].bytes_list.value) == 3 and sum(pairs) >= 3
-    assert part.length == path.stat().st_size and part.facts.num_frames == 4
-    assert part.record_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert part.source_sha256 == hashlib.sha256(task.video.path.read_bytes()).hexdigest()
-    assert json.loads(path.with_suffix(".json").read_text()) == {
-        "facts": {
-            **{"num_frames": 4, "mean_motion": part.facts.mean_motion, "fps": 25.0},
-            **{"note": "", "doubt": ""},
-        },
-        "length": part.length,
-        "record_sha256": part.record_sha256,
-        "source_sha256": part.source_sha256,
-    }
-    assert task.load() == part
+    assert kept.record_sha256 == hashlib.sha256(data).hexdigest()
+    path = videos / "Left" / "v_Left_g02_c01.mp4"
+    assert kept.source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert kept.stamp == (path.stat().st_size, path.stat().st_mtime_ns)
+    assert (kept.label, kept.offset, kept.facts.num_frames) == (0, 0, 4)
+    assert tasks.read_part(kept.file) == kept
 
 
-def test_a_part_is_done_with_its_record_or_its_shard_and_not_with_half_of_it(task):
-    assert task.load() is None
-    part = tasks.make_part(task)
-    record = task.record_path.read_bytes()
-    task.record_path.write_bytes(record[:-1])
-    assert task.load() is None
-    task.record_path.unlink()
-    assert task.load() is None
-    (task.folder / task.shard).write_bytes(record)
-    assert task.load() == part
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-1],
+        lambda content: content[1:],
+        lambda content: content[:4],
+        lambda content: b"",
+        lambda content: content.replace(b'"label": 0', b'"label":-1'),
+    ],
+)
+def test_a_damaged_part_is_none(convert, damage):
+    kept = convert("v_Left_g02_c01")
+    kept.file.write_bytes(damage(kept.file.read_bytes()))
+    with pytest.raises(ValueError):
+        tasks.read_part(kept.file)
 
 
-def test_facts_of_a_newer_version_are_read_without_what_is_unknown(task):
-    part = tasks.make_part(task)
-    values = json.loads(task.facts_path.read_text())
-    values["facts"]["sharpness"] = values["license"] = 1
-    task.facts_path.write_text(json.dumps(values))
-    assert task.load() == part
+def test_a_video_that_changes_while_it_is_read_is_no_part(convert, videos, tmp_path):
+    path = videos / "Left" / "v_Left_g02_c01.mp4"
+
+    whole = path.read_bytes()
+
+    def copying(amount):
+        path.write_bytes(whole + b"\0")
+
+    with pytest.raises(VideoError, match=r"v_Left_g02_c01.mp4 changed while it was read: run the"):
+        convert("v_Left_g02_c01", copying)
+    assert not list((tmp_path / "records" / "parts").iterdir())
 
 
-def test_damaged_facts_are_no_part_until_the_shard_is_there(task):
-    tasks.make_part(task)
-    task.facts_path.write_text('{"facts": {"num_frames": -1, "mean_motion": 0}, "length": 1}')
-    assert task.load() is None
-    (task.folder / task.shard).write_bytes(b"")
-    with pytest.raises(UserError, match=r"\.json is damaged \(.*its record lies in .*already"):
-        task.load()
+def test_parts_become_a_shard_and_its_facts_and_go(convert, tmp_path):
+    some = [convert(f"v_Left_g0{k}_c01") for k in range(3)]
+    contents = [read_bytes(kept.file, 0, kept.length) for kept in some]
+    row = {"id": "cut", "path": "cut.mp4", "outcome": "truncated", "reason": "cut.mp4 is cut off"}
+    rows = tuple((kept.id, kept.label, kept) for kept in some)
+    join = tasks.Join(tmp_path / "records", rows, (row,))
+    join(_silent)
+    assert join.path.read_bytes() == b"".join(contents)
+    kept, failures = tasks.read_shard(join.path.with_suffix(tasks.FACTS))
+    assert failures == [row] and [one.id for one in kept] == [one.id for one in some]
+    for one, before, content in zip(kept, some, contents, strict=True):
+        assert read_bytes(one.file, one.offset, one.length) == content
+        assert one == dataclasses.replace(before, file=one.file, offset=one.offset)
+    assert sorted(path.suffix for path in join.path.parent.iterdir()) == [".json", ".tfrecord"]
+    join.path.write_bytes(contents[0])
+    with pytest.raises(ValueError, match="cut off"):
+        tasks.read_shard(join.path.with_suffix(tasks.FACTS))
 
 
-def test_a_failure_is_left_for_a_runner_elsewhere(task):
-    assert task.load_failure() is None
-    failure = Failure("truncated", "it ends after 3 frames")
-    task.write_failure(failure)
-    assert task.load_failure() == failure and task.load() is None
-    task.failure_path.write_text("{")
-    assert task.load_failure() is None
+def test_a_record_of_another_name_and_label_is_the_one_that_would_be_made(convert, tmp_path):
+    kept = convert("v_Left_g02_c01")
+    join = tasks.Join(tmp_path / "records", (("v_Up_g02", 300, kept),), ())
+    join(_silent)
+    (renamed,), _ = tasks.read_shard(join.path.with_suffix(tasks.FACTS))
+    by_id = {video.id: video for video in class_folders.load(tmp_path / "actions").videos}
+    video = dataclasses.replace(by_id["v_Left_g02_c01"], id="v_Up_g02", label=300)
+    anew = tasks.Convert(video, SETTINGS, tmp_path / "records")(_silent)
+    assert join.path.read_bytes() == read_bytes(anew.file, 0, anew.length)
+    assert renamed == dataclasses.replace(anew, file=join.path)
+
+
+def test_a_record_that_was_damaged_on_the_disk_is_not_joined(convert, tmp_path):
+    kept = convert("v_Left_g02_c01")
+    content = bytearray(kept.file.read_bytes())
+    content[kept.length // 2] ^= 1
+    kept.file.write_bytes(content)
+    join = tasks.Join(tmp_path / "records", ((kept.id, kept.label, kept),), ())
+    with pytest.raises(UserError, match=r"the record of v_Left_g02_c01 is damaged: delete this"):
+        join(_silent)
+    assert not join.path.exists() and kept.file.exists()
 
 
 def test_what_a_worker_gets_does_not_grow_with_the_number_of_videos(tmp_path):
@@ -100,8 +134,8 @@ def test_what_a_worker_gets_does_not_grow_with_the_number_of_videos(tmp_path):
             path = folder / "Left" / f"{number:03d}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        preparation = Preparation(class_folders.load(folder), folder / "records", SETTINGS)
-        sizes[count] = len(pickle.dumps(preparation.task(1)))
+        video = class_folders.load(folder).videos[1]
+        sizes[count] = len(pickle.dumps(tasks.Convert(video, SETTINGS, folder)))
     assert sizes[2] == sizes[50] < 2000
 
 
@@ -119,6 +153,7 @@ def test_the_digest_of_a_source_covers_the_flow_that_was_read(dense_flow):
         shell = f"cd {folder} && sha256sum {' '.join(some)} | sha256sum"
         done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=True)
         assert tasks.source_sha256(video, settings) == done.stdout.split()[0]
-    before = tasks.source_sha256(video, given)
+    before = tasks.source_sha256(video, given), tasks.stamp_of(video, given)
     (folder / "flow_x_00001.png").write_bytes((folder / "flow_y_00001.png").read_bytes())
-    assert tasks.source_sha256(video, given) != before
+    after = tasks.source_sha256(video, given), tasks.stamp_of(video, given)
+    assert before[0] != after[0] and before[1] != after[1]

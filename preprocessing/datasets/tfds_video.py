@@ -33,8 +33,8 @@ def load(name: str, folder: Path) -> Catalogue:
     import tensorflow_datasets as tfds
 
     try:
-        if Path(name).is_dir():
-            builder = tfds.builder_from_directory(name)
+        if (place := Path(name).expanduser()).is_dir():
+            builder = tfds.builder_from_directory(place)
         else:
             builder = tfds.builder(name)
             builder.download_and_prepare()
@@ -42,8 +42,9 @@ def load(name: str, folder: Path) -> Catalogue:
         raise UserError(f"tensorflow_datasets cannot prepare {name}: {_reason(error)}") from error
     frames_key, label_key = _feature_keys(name, builder.info.features)
     classes = tuple(builder.info.features[label_key].names)
-    for class_name in classes:
-        files.remove_partial(folder / class_name)
+    folders = [folder / class_name.replace("/", "_") for class_name in classes]
+    for folder_of_class in folders:
+        files.remove_partial(folder_of_class)
     listed, unlabelled, empty, replaced = [], [], [], 0
     for split in builder.info.splits:
         for index, row in enumerate(_rows(name, builder, split)):
@@ -55,7 +56,7 @@ def load(name: str, folder: Path) -> Catalogue:
                 empty.append(video_id)
                 continue
             class_name = classes[label]
-            path = folder / class_name / f"{video_id}{video.LOSSLESS_EXTENSION}"
+            path = folders[label] / f"{video_id}{video.LOSSLESS_EXTENSION}"
             replaced += _write(path, frames)
             splits = {"1": SIDES[split]} if split in SIDES else {}
             group = f"{class_name}/{video_id}"

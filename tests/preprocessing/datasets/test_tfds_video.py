@@ -171,6 +171,26 @@ def test_videos_without_a_label_or_a_frame_are_left_out(tmp_path):
     assert len(_times(tmp_path / "videos")) == 2
 
 
+def test_any_name_of_a_class_is_a_folder_inside(tmp_path):
+    import tensorflow_datasets as tfds
+
+    names = ["/tmp", "Sit/Stand", "geht, läuft"]
+    clips = [(label, _clip(0, label)) for label in range(3)]
+    label = tfds.features.ClassLabel(names=names)
+    source = _load(_make(tmp_path / "tfds", {"train": clips}, label=label), tmp_path)
+    assert source.catalogue.classes == tuple(names)
+    folders = {v.class_name: v.path.parent.name for v in source.catalogue.videos}
+    assert folders == dict(zip(names, ["_tmp", "Sit_Stand", "geht, läuft"], strict=True))
+    assert all(v.path.parents[1] == tmp_path / "videos" for v in source.catalogue.videos)
+
+
+def test_the_folder_of_a_set_may_be_under_the_home_folder(tmp_path, monkeypatch):
+    _make(tmp_path / "tfds", _examples({"train": 2}))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    source = _load("tfds:~/tfds/tiny_actions/1.0.0", tmp_path)
+    assert len(source.catalogue.videos) == 2
+
+
 def test_gray_videos(tmp_path):
     import tensorflow_datasets as tfds
 

@@ -28,7 +28,8 @@ def load(name: str, folder: Path) -> Catalogue:
             kept if it has the very frames of the video, and replaced otherwise.
 
     Raises:
-        UserError: TFDS does not know or cannot read the set, or it has no such features.
+        UserError: TFDS does not know or cannot read the set, or it has no such features or no
+            videos.
     """
     import tensorflow_datasets as tfds
 
@@ -68,6 +69,8 @@ def load(name: str, folder: Path) -> Catalogue:
         for what, ids in (("label", unlabelled), ("frame", empty))
         if ids
     )
+    if not listed:
+        raise UserError(f"{name} has no video of a class ({'; '.join(left_out) or 'it is empty'})")
     return Catalogue(own_name("tfds", builder.name), classes, tuple(listed), left_out)
 
 

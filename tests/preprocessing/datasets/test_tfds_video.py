@@ -169,6 +169,11 @@ def test_videos_without_a_label_or_a_frame_are_left_out(tmp_path):
     assert labels == "left out: 2 videos without a label (test-000000)"
     assert frames.startswith("left out: 1 videos without a frame (train-00000")
     assert len(_times(tmp_path / "videos")) == 2
+    name = _make(tmp_path / "unlabelled", {"test": examples["test"]})
+    with pytest.raises(
+        UserError, match=r"no video of a class \(left out: 2 videos without a label"
+    ):
+        _load(name, tmp_path)
 
 
 def test_any_name_of_a_class_is_a_folder_inside(tmp_path):

@@ -16,9 +16,10 @@ Sources:
   hmdb51:DIR        HMDB51 and its official split lists
   ucf11:DIR         UCF11 (YouTube Action)
   ucf_sports:DIR    UCF Sports
-  tfds:NAME         a video data set of TensorFlow Datasets
-DIR may also be a .zip or .rar file. Of the published collections it may hold the archives as they
-were downloaded; other archives in it are left alone.
+  tfds:NAME         a video data set of TensorFlow Datasets, or the folder of one, written as
+                    lossless mkv files first
+DIR may also be a .zip or .rar file. That of UCF101, UCF11 or UCF Sports may hold the archives as
+they were downloaded; other archives in any DIR are left alone.
 
 Stopped at any moment, the same command continues. Over a folder that gained, lost, renamed or
 changed videos it converts what is new and keeps the records of the others; --update lets it drop
@@ -119,7 +120,7 @@ flags.DEFINE_enum(
     " values within one level",
 )
 flags.DEFINE_list(
-    "classes", [], "names of the classes to take, separated by commas; all that have videos if none"
+    "classes", [], "names of the classes to take, separated by commas (default: all of the source)"
 )
 flags.DEFINE_integer(
     "limit_per_class", None, "take this many videos of each class only", lower_bound=1

@@ -61,18 +61,28 @@ def _of_project(name):
     return {full for full in _imports(name) if full in MODULES and full != name}
 
 
-def test_one_module_opens_video_files():
-    # A camera by its number, and writing videos, are OpenCV's.
-    assert [n for n in MODULES if "av" in {i.split(".")[0] for i in _imports(n)}] == [
-        "preprocessing.video.film"
+def _calls(name, function):
+    """The calls of a function in a module of the project."""
+    return [
+        node
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == function
     ]
+
+
+def test_one_module_opens_video_files():
+    # A camera by its number, and writing other videos than lossless ones, are OpenCV's.
+    reader, writer = "preprocessing.video.film", "preprocessing.video.lossless"
+    assert [n for n in MODULES if "av" in {i.split(".")[0] for i in _imports(n)}] == [
+        reader,
+        writer,
+    ]
+    (opened,) = _calls(writer, "av.open")
+    assert ast.unparse(opened.args[1]) == "'w'"
+    assert not _calls(writer, "av.CodecContext.create")
     opening = [n for n, path in MODULES.items() if "VideoCapture(" in path.read_text()]
     assert opening == ["stfnet.inference.capture"]
-    (camera,) = (
-        node
-        for node in ast.walk(ast.parse(MODULES[opening[0]].read_text()))
-        if isinstance(node, ast.Call) and node.args and "VideoCapture" in ast.unparse(node.func)
-    )
+    (camera,) = (call for call in _calls(opening[0], "cv2.VideoCapture") if call.args)
     assert ast.unparse(camera) == "cv2.VideoCapture(number)"
 
 

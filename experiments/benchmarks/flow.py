@@ -1,10 +1,10 @@
-"""TV-L1 on this machine, pairs a second: OpenCV and every Keras backend, beside the bound.
+"""TV-L1 on this machine, pairs a second: OpenCV, Numba and every Keras backend, beside the bound.
 
     python -m experiments.benchmark flow [--size=224] [--batches=8,32] [--video=FILE]
     python -m experiments.benchmark flow --clips=64 --clip_pairs=200   # where there is a GPU
 
-Each backend runs in a process of its own, on the device that it takes by default. Compilation,
-once per process and shape, is reported separately.
+Each Keras backend runs in a process of its own, on the device that it takes by default. Its
+compilation, once per process and shape, is reported separately.
 
 The bound. Nothing can be computed faster than its numbers can be moved. An iteration is at best
 two kernels, for the dual update needs the new flow of the neighbours, and the stopping test the
@@ -18,10 +18,10 @@ as many pixels as SWEEPS iterations over the full image (the mean of real clips)
 
     pairs a second <= bandwidth / (84 bytes x SWEEPS x H x W)
 
-(H100 of 3.35 TB/s at 224 x 224: 2,800). Warping, medians and the pyramid come on top, and a batch
-is iterated until its last pair has converged, so the bound is not reached, except where a batch is
-so small that its planes stay in a cache. The bandwidth is measured with the same backend, by adding
-one to a large array again and again.
+(H100 of 3.35 TB/s at 224 x 224: 2,800). Warping, medians and the pyramid come on top, and pairs
+that have converged are iterated along until those that have not fit into a quarter of the batch, so
+the bound is not reached, except where a batch is so small that its planes stay in a cache. The
+bandwidth is measured with the same backend, by adding one to a large array again and again.
 
 Last comes a preparation with --flow_method=keras of several clips of different lengths: the
 fraction of the time, from the first batch to the last, in which its device process was solving

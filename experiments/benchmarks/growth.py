@@ -5,9 +5,9 @@
 
 Preparation, the start of a training, evaluation and report of tiny videos (4 frames of 16 x 16
 pixels) with the smallest network: what remains is what grows with the data. Times are of the
-processor; a row in which they and the memory stay flat a video has nothing that grows faster than
-the data. The numbers of videos are measured with 2 classes, the numbers of classes with
---class_videos.
+processor, in milliseconds a video: a column that stays flat has nothing that grows faster than the
+data. Memory is the largest, in MB. The numbers of videos are measured with 2 classes, the numbers
+of classes with --class_videos.
 """
 
 import tempfile

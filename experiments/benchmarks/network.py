@@ -10,8 +10,8 @@ TensorFlow backend is timed with the project's own training step, the others (wh
 Keras's; the peer is a plain PyTorch statement of the same network with Adam, in the same precision
 (mixed ones by autocast) and at the same batch. All inputs lie on the device, and float32 products
 are float32's, unless --tf32 lets a GPU round them, for every row. The last lines say how many times
-as fast as the peer each row is. With --grow the batch doubles until a row runs out of memory or
-gains less than 3 % in clips a second. Written as JSON too, with --output.
+as fast as the peer each row with trained streams is. With --grow the batch doubles until a row runs
+out of memory or gains less than 3 % in clips a second. Written as JSON too, with --output.
 """
 
 import json
@@ -43,9 +43,11 @@ def define_flags():
     flags.DEFINE_bool("grow", False, "Double the batch as long as a row gains from it.")
     flags.DEFINE_bool("tf32", False, "Let a GPU round the factors of float32 products to TF32.")
     flags.DEFINE_integer(
-        "accumulation_steps", 1, "Microbatches that a step is computed in.", lower_bound=1
+        "accumulation_steps", 1, "Of TensorFlow's step: its microbatches.", lower_bound=1
     )
-    flags.DEFINE_bool("remat", False, "Compute the streams' activations again, to save memory.")
+    flags.DEFINE_bool(
+        "remat", False, "TensorFlow's step computes the streams' activations again: less memory."
+    )
     flags.DEFINE_integer("repeats", 3, "Timed repetitions; the median is reported.", lower_bound=1)
     flags.DEFINE_bool("training", True, "Also time the training step.")
     flags.DEFINE_integer("image_size", 224, "Pixels; the paper's is 224.", lower_bound=16)

@@ -9,6 +9,7 @@ from preprocessing.video.decoding import (
     read_timed_frames,
 )
 from preprocessing.video.film import UNKNOWN_FPS, usual_fps
+from preprocessing.video.lossless import LOSSLESS_EXTENSION, write_lossless
 from preprocessing.video.motion import MotionMap, Resizer, Window, cut
 from preprocessing.video.paths import (
     EXTENSIONS,
@@ -28,6 +29,7 @@ from preprocessing.video.selection import Selection
 __all__ = [
     "EXTENSIONS",
     "IMAGE_EXTENSIONS",
+    "LOSSLESS_EXTENSION",
     "REPEATS",
     "RESIZE_MODES",
     "UNKNOWN_FPS",
@@ -52,4 +54,5 @@ __all__ = [
     "sha256",
     "stamp",
     "usual_fps",
+    "write_lossless",
 ]

@@ -1,6 +1,6 @@
 """An open video: its frames as FFmpeg decodes them, with their times, and what is damaged of them.
 
-PyAV (FFmpeg) opens every file and address, here and nowhere else.
+PyAV (FFmpeg) opens every file and address that is read, here and nowhere else.
 """
 
 import itertools

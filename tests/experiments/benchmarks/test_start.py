@@ -19,7 +19,10 @@ def test_the_parts_of_a_training_and_of_a_prediction_add_up(run_benchmark, tmp_p
     to_step = sum(training[name]["seconds"] for name in names[:-1])
     assert f"to the end of the first step: {to_step:.2f}"[:-1] in ended.stdout
     names = ["start", "load", "decode", "flow", "network", "drawing"]
-    assert list(figures["prediction"]) == names
+    prediction = figures["prediction"]
+    assert list(prediction) == names
+    to_label = sum(prediction[name]["seconds"] for name in ("start", "load", "flow", "network"))
+    assert f"label after {round(to_label, 2)} s" in ended.stdout
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ _OF_ENCODING = ("flow_bound", "image_format", "jpeg_quality")
 class Shard:
     """The videos of a shard, in their order, the record of each that has one, and failures."""
 
-    videos: Sequence[Video]
+    videos: list[Video]
     kept: dict[str, Kept]
     failures: list[Row] = dataclasses.field(default_factory=list)
 

@@ -90,7 +90,7 @@ def prepare(
             flow.fast_solver()  # what it lacks is said here once, and not by every worker
         announce(waiting, str(changes) if begun or there else "")
 
-        shards = _as_they_were(finished, kept, preparation) if finished and not waiting else None
+        shards = _as_they_were(finished, there, kept, preparation) if finished else None
         failures: tuple[Row, ...] = ()
         if shards is None:
             shards, failures = _made(preparation, kept, run)
@@ -127,18 +127,23 @@ def _check_lost(lost: set[str], failures: Iterable[Row], folder: Path, update: b
 
 
 def _as_they_were(
-    finished: records.RecordSet, kept: Mapping[str, Kept], preparation: Preparation
+    finished: records.RecordSet,
+    there: Mapping[str, Kept],
+    kept: Mapping[str, Kept],
+    preparation: Preparation,
 ) -> list[Shard] | None:
     """The shards of a finished set in its own order, if no record comes, goes or changes."""
     videos = {video.id: video for video in preparation.videos}
-    if kept.keys() != {video.id for video in finished.videos}:
+    if not videos.keys() == kept.keys() == there.keys() == {video.id for video in finished.videos}:
         return None
-    members: list[list[Video]] = [[] for _ in finished.shards]
+    shards = [Shard([], {}) for _ in finished.shards]
     for one in finished.videos:
-        if (kept[one.id].id, kept[one.id].label) != (one.id, videos[one.id].label):
+        record, video = kept[one.id], videos[one.id]
+        if (record.record_sha256, record.label) != (one.record_sha256, video.label):
             return None
-        members[one.shard].append(videos[one.id])
-    return [Shard(some, {video.id: kept[video.id] for video in some}) for some in members]
+        shards[one.shard].videos.append(video)
+        shards[one.shard].kept[one.id] = dataclasses.replace(there[one.id], stamp=record.stamp)
+    return shards
 
 
 def _made(
@@ -159,8 +164,9 @@ def _made(
     made, _ = stock.of_parts(preparation.parts, but=before)
     shards = list(preparation.shards({**kept, **made}))
     if not any(shard.kept for shard in shards):
+        why = f", the first because {failures[0]['reason']}" if failures else ""
         raise UserError(
-            f"none of the {len(preparation.videos)} videos could be used, the first because"
-            f" {failures[0]['reason']} ({folder / FAILURES_FILE} lists them all)"
+            f"none of the {len(preparation.videos)} videos could be used{why}"
+            f" ({folder / FAILURES_FILE} lists them all)"
         )
     return shards, tuple(failures)

@@ -1,0 +1,434 @@
+"""Preparations that were stopped, killed, damaged, or are of another state of their videos."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from preprocessing import records, worker_pool
+from preprocessing.datasets import class_folders
+from preprocessing.errors import UserError
+from preprocessing.preparation import conversion, layout, local, prepare, tasks
+from preprocessing.preparation.local import local_runner
+from preprocessing.records import tfds_metadata
+
+SETTINGS = conversion.Settings(image_size=16)
+
+
+def _prepare(videos, output, settings=SETTINGS, workers=1, update=False, run=None):
+    run = run or local_runner(workers, time_limit=60)
+    return prepare.prepare(class_folders.load(videos), output, settings, run, update)
+
+
+def _files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_what_is_not_of_a_preparation_stays_in_the_folder_of_parts(videos, tmp_path, capsys):
+    theirs = {tmp_path / "records" / "parts" / name for name in ("engine/a.mp4", "000000.mp4", "7")}
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    _prepare(videos, tmp_path / "records")
+    there = {p for p in (tmp_path / "records" / "parts").rglob("*") if p.is_file()}
+    assert there == theirs
+    assert "records/parts holds files that are not of the preparation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["failures.jsonl", "notes.jsonl", *tfds_metadata.FILES])
+def test_a_file_of_something_else_is_not_replaced_by_a_new_preparation(videos, tmp_path, name):
+    theirs = tmp_path / "records" / name
+    theirs.parent.mkdir()
+    theirs.write_text("mine")
+    with pytest.raises(UserError, match=f"{name} is there and of something else than a prepara"):
+        _prepare(videos, tmp_path / "records")
+    assert theirs.read_text() == "mine"
+    assert not list(theirs.parent.glob("*.tfrecord*"))
+    theirs.unlink()
+    written = {path.name for path in _prepare(videos, theirs.parent).record_set.folder.iterdir()}
+    assert set(tfds_metadata.FILES) < written
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(layout, "VIDEOS_PER_SHARD", 2)
+
+
+@pytest.fixture
+def stopped(videos, tmp_path):
+    """Folder of a preparation that was stopped when three of its five videos were done."""
+
+    def run(preparation, shards):
+        for count, result in enumerate(local_runner(1, 60)(preparation, shards)):
+            if count == 3:
+                raise KeyboardInterrupt
+            yield result
+
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(videos, tmp_path / "stopped", run=run)
+    # The fourth and fifth may have been done at that moment.
+    for path in sorted(_parts(tmp_path / "stopped"), key=os.path.getmtime)[3:]:
+        path.unlink()
+    return tmp_path / "stopped"
+
+
+def _parts(folder):
+    return list((folder / "parts").glob("*.part"))
+
+
+def test_a_stopped_preparation_goes_on_with_what_is_done(videos, tmp_path, stopped):
+    assert _prepare(videos, stopped).converted == 2
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(stopped) == _files(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", bytes(100)])
+def test_a_damaged_part_is_made_again(videos, tmp_path, stopped, damage):
+    _parts(stopped)[1].write_bytes(damage)
+    assert _prepare(videos, stopped).converted == 3
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(stopped) == _files(tmp_path / "fresh")
+
+
+def test_the_beginning_of_an_earlier_version_is_refused(videos, stopped):
+    plan = stopped / "parts" / "plan.json"
+    plan.write_text(plan.read_text().replace('"name"', '"labels": {}, "name"'))
+    with pytest.raises(UserError, match=r"by an earlier version: finish it with that version, or"):
+        _prepare(videos, stopped)
+    assert len(_parts(stopped)) == 3
+
+
+def test_videos_that_come_and_go_before_the_set_is_finished(videos, tmp_path, stopped):
+    done = {tasks.read_part(path).id for path in _parts(stopped)}
+    (gone,) = (p for p in videos.rglob("v_*") if p.stem == min(done))
+    (videos / "Up").mkdir()
+    gone.rename(videos / "Up" / "up.mp4")
+    (other,) = (p for p in videos.rglob("v_*") if p.stem == max(done))
+    other.unlink()
+    with pytest.raises(UserError, match=rf"1 renamed, 1 gone.*the records of {max(done)} would be"):
+        _prepare(videos, stopped)
+    assert _prepare(videos, stopped, update=True).converted == 2
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(stopped) == _files(tmp_path / "fresh")
+
+
+def test_shards_are_those_of_the_layout_and_lie_in_their_order(videos, tmp_path, small_shards):
+    record_set = _prepare(videos, tmp_path / "records").record_set
+    expected = list(layout.shards(class_folders.load(videos).videos))
+    names = [[v.id for v in record_set.videos if v.shard == k] for k in range(len(expected))]
+    assert len(expected) > 2 and names == [[video.id for video in some] for some in expected]
+    digest = record_set.sha256[:12]
+    assert [path.name for path in record_set.shard_paths] == [
+        f"stfnet_{digest}-videos.tfrecord-{k:05d}-of-{len(expected):05d}"
+        for k in range(len(expected))
+    ]
+    for video in record_set.videos:
+        data = records.read_bytes(record_set.path_of(video), video.offset, video.length)
+        assert hashlib.sha256(data).hexdigest() == video.record_sha256
+
+
+def _as_by_an_earlier_version(folder):
+    """Gives a set of one shard the names and the keys that it had before sets grew."""
+    record_set = records.read_record_set(folder)
+    record_set.shard_paths[0].rename(folder / records.shard_file("", 0, 1))
+    videos = sorted(record_set.videos, key=lambda video: video.id)  # in another order
+    data = [
+        records.read_bytes(folder / records.shard_file("", 0, 1), v.offset, v.length)
+        for v in videos
+    ]
+    offsets = np.cumsum([0, *map(len, data)]).tolist()
+    videos = [dataclasses.replace(v, offset=o) for v, o in zip(videos, offsets, strict=False)]
+    (folder / records.shard_file("", 0, 1)).write_bytes(b"".join(data))
+    changed = dataclasses.replace(
+        record_set, videos=tuple(videos), sha256=records.set_sha256(videos), shards=()
+    )
+    records.write_record_set(changed)
+    path = folder / "metadata.json"
+    values = json.loads(path.read_text())
+    del values["shards"]
+    values["clip"] |= {"num_frames": 17, "flow_length": 4}
+    path.write_text(json.dumps(values))
+    (folder / "sources.json").unlink()
+    return records.read_record_set(folder)
+
+
+def test_a_set_of_an_earlier_version_stays_as_it_is_until_its_videos_change(
+    videos, tmp_path, write_video
+):
+    _prepare(videos, tmp_path / "records")
+    old = _as_by_an_earlier_version(tmp_path / "records")
+    shard = old.shard_paths[0].read_bytes()
+    again = _prepare(videos, tmp_path / "records")
+    assert again.converted == 0 and again.record_set.sha256 == old.sha256
+    assert again.record_set.shards == ("stfnet-videos.tfrecord-00000-of-00001",)
+    assert old.shard_paths[0].read_bytes() == shard
+    write_video(videos / "Up" / "new.mp4", 3, seed=5)
+    assert _prepare(videos, tmp_path / "records").converted == 1
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
+
+
+def test_records_of_a_missing_shard_are_not_given_up(videos, tmp_path):
+    path = videos / "Left" / "v_Left_g00_c01.mp4"
+    _prepare(videos, tmp_path / "records")
+    (shard,) = records.read_record_set(tmp_path / "records").shard_paths
+    content = shard.read_bytes()
+    shard.unlink()
+    path.write_bytes(path.read_bytes()[:100])
+    before = _files(tmp_path / "records")
+    with pytest.raises(UserError, match=r"a shard is missing, and 1 of its videos cannot be made"):
+        _prepare(videos, tmp_path / "records")
+    del before["sources.json"]
+    after = _files(tmp_path / "records")
+    assert {name: after[name] for name in before} == before
+    shard.write_bytes(content)
+    records.load_record_set(tmp_path / "records")
+
+
+# Updates ---------------------------------------------------------------------------------------
+
+
+def _changed(videos, write_video):
+    """A class in front of the others, a video more, one renamed, one changed, one gone."""
+    write_video(videos / "Down" / "v_Down_g00_c01.mp4", 3, seed=11)
+    (videos / "Left" / "v_Left_g00_c01.mp4").rename(videos / "Left" / "v_Left_g77_c01.mp4")
+    write_video(videos / "Left" / "v_Left_g01_c01.mp4", 6, seed=12)
+    (videos / "Right" / "v_Right_g00_c01.avi").unlink()
+
+
+def test_an_update_is_asked_for_and_gives_a_set_made_anew(
+    videos, tmp_path, write_video, small_shards
+):
+    output = tmp_path / "records"
+    _prepare(videos, output)
+    before = _files(output)
+    _changed(videos, write_video)
+    message = (
+        r"records: 1 new, 1 renamed, 1 changed, 1 gone, 2 as they were; the records of"
+        r" v_Left_g01_c01, v_Right_g00_c01 would be dropped: add --update to the experiments.prep"
+    )
+    with pytest.raises(UserError, match=message):
+        _prepare(videos, output)
+    assert _files(output) == before
+    assert _prepare(videos, output, update=True).converted == 2
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(output) == _files(tmp_path / "fresh") != before
+    assert not (output / "parts").exists()
+
+
+def test_a_changed_video_that_fails_now_is_dropped(videos, tmp_path):
+    _prepare(videos, tmp_path / "records")
+    (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(b"")
+    prepared = _prepare(videos, tmp_path / "records", update=True)
+    assert [row["id"] for row in prepared.failures] == ["v_Left_g00_c01"]
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
+
+
+def test_what_a_killed_update_left_of_another_state_is_not_taken(videos, tmp_path, write_video):
+    """Changed, killed, changed back: the record of the set is the one of the file."""
+    path = videos / "Left" / "v_Left_g00_c01.mp4"
+    _prepare(videos, tmp_path / "records")
+    before, content, times = _files(tmp_path / "records"), path.read_bytes(), path.stat()
+    write_video(path, 6, seed=12)
+
+    def run(preparation, shards):
+        yield from local_runner(1, 60)(preparation, shards)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(videos, tmp_path / "records", update=True, run=run)
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert _prepare(videos, tmp_path / "records").converted == 0
+    assert _files(tmp_path / "records") == before
+
+
+def _in_this_process(preparation, shards):
+    """A runner without workers, so that every operation on a file is this process's."""
+
+    def run(queue):
+        while queue:
+            task = queue.popleft()
+            try:
+                yield task, tasks.perform(task, lambda amount: None)
+            except UserError as error:
+                yield task, worker_pool.Failure("failed", str(error))
+
+    return local.make(shards, preparation.settings, preparation.folder, run, 1)
+
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def _update_in_a_child(videos, output, kill_at=None):
+    """Runs an update; returns the number of file operations, or None if it was killed at one."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        count = 0
+
+        def hook(event, arguments):
+            nonlocal count
+            opened = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
+            if not opened and event not in CHANGING:
+                return
+            if str(output) in str(arguments):
+                count += 1
+                if count == kill_at:
+                    os._exit(9)
+
+        sys.addaudithook(hook)
+        with contextlib.suppress(BaseException):
+            _prepare(videos, output, update=True, run=_in_this_process)
+            os.write(writer, str(count).encode())
+            os._exit(0)
+        os._exit(1)
+    os.close(writer)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(reader) as file:
+        counted = file.read()
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, 9), code
+    return None if code else int(counted)
+
+
+CHANGING = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate")
+
+
+def test_killed_at_any_file_operation_an_update_leaves_the_old_set_or_the_new_one(
+    videos, tmp_path, write_video, small_shards
+):
+    import tensorflow_datasets  # noqa: F401 - a child would need seconds for it
+
+    _prepare(videos, tmp_path / "old", run=_in_this_process)
+    old = records.load_record_set(tmp_path / "old")
+    _changed(videos, write_video)
+    shutil.copytree(tmp_path / "old", tmp_path / "whole")
+    steps = _update_in_a_child(videos, tmp_path / "whole")
+    new = records.load_record_set(tmp_path / "whole")
+    _prepare(videos, tmp_path / "fresh", run=_in_this_process)
+    fresh = _files(tmp_path / "fresh")
+    assert _files(tmp_path / "whole") == fresh and steps > 50
+    seen = set()
+    for step in range(1, steps + 1):
+        output = tmp_path / "killed"
+        shutil.copytree(tmp_path / "old", output)
+        assert _update_in_a_child(videos, output, kill_at=step) is None
+        found = records.load_record_set(output)
+        seen.add(found.sha256)
+        expected = old if found.sha256 == old.sha256 else new
+        assert dataclasses.replace(found, folder=expected.folder) == expected
+        for video in found.videos:
+            data = records.read_bytes(found.path_of(video), video.offset, video.length)
+            assert hashlib.sha256(data).hexdigest() == video.record_sha256
+        shards = json.loads((output / "dataset_info.json").read_text())
+        assert list(output.glob(f"{shards['name']}-*"))  # TensorFlow Datasets' set is there too
+        assert _update_in_a_child(videos, output) is not None
+        assert _files(output) == fresh, step
+        assert not (output / "parts").exists()
+        shutil.rmtree(output)
+    assert seen == {old.sha256, new.sha256}
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path, write_video):
+    videos = tmp_path / "actions"
+    for index in range(24):
+        path = videos / f"Class{index % 3}" / f"v_Class{index % 3}_g{index:02d}_c01.mp4"
+        write_video(path, 8, seed=index)
+    (videos / "Class0" / "v_Class0_g90_c01.mp4").write_bytes(b"cut")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        "from preprocessing.datasets import class_folders\n"
+        "from preprocessing.preparation import conversion, layout, prepare\n"
+        "from preprocessing.preparation.local import local_runner\n"
+        "if __name__ == '__main__':\n"
+        "    layout.VIDEOS_PER_SHARD = 5\n"
+        "    print('begun', flush=True)\n"
+        "    prepare.prepare(class_folders.load(sys.argv[1]), sys.argv[2],\n"
+        "        conversion.Settings(image_size=16), local_runner(2, 60))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def start(output):
+        command = [sys.executable, program, videos, output]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        process.stdout.readline()
+        return process
+
+    begun = time.monotonic()
+    with start(tmp_path / "undisturbed") as process:
+        assert process.wait() == 0
+    whole = time.monotonic() - begun
+
+    generator = random.Random(0)
+    kills, longest = 0, 0.6 * whole
+    while True:
+        with start(tmp_path / "killed") as process:
+            try:
+                # Later kills come later, so that the last stages are hit as well.
+                status = process.wait(generator.uniform(0.1, longest * (1 + kills / 12)))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+                continue
+        assert status == 0
+        if kills >= 10:
+            break
+        shutil.rmtree(tmp_path / "killed")  # came through too soon: from the start again
+    assert _files(tmp_path / "killed") == _files(tmp_path / "undisturbed")
+    assert not (tmp_path / "killed" / "parts").exists()
+    killed, undisturbed = (
+        records.load_record_set(tmp_path / name) for name in ("killed", "undisturbed")
+    )
+    assert len(killed.videos) == 24 and killed.sha256 == undisturbed.sha256 != ""
+
+
+@pytest.mark.parametrize("damage", ['{"name": "act', '{"name": "a"}'])
+def test_a_damaged_plan_is_one_line_whose_way_out_keeps_the_parts(videos, stopped, damage):
+    plan = stopped / "parts" / "plan.json"
+    plan.write_text(damage)
+    with pytest.raises(UserError, match=r"plan.json is damaged .*delete this one file") as caught:
+        _prepare(videos, stopped)
+    assert "\n" not in str(caught.value)
+    plan.unlink()
+    assert _prepare(videos, stopped).converted == 2
+
+
+GIVEN = conversion.Settings(image_size=16, flow_method="given")
+
+
+def test_given_flow_is_told_in_the_metadata_and_missing_flow_by_name(dense_flow, tmp_path):
+    missing = dense_flow / "wave/b/flow_y_00002.png"
+    kept = missing.read_bytes()
+    missing.unlink()
+    prepared = _prepare(dense_flow, tmp_path / "records", GIVEN)
+    (failure,) = prepared.failures
+    assert failure["id"] == "b" and failure["outcome"] == "flow_count"
+    assert "4 frames, 3 x and 2 y flow pictures" in failure["reason"]
+    assert prepared.record_set.flow == {
+        **{"algorithm": "given", "method": "given", "quality": "reference"}
+    }
+    (video,) = prepared.record_set.videos
+    assert video.num_frames == 4
+    # 0.5 px of 16 columns in x, -0.33 px of 16 rows in y.
+    assert video.mean_motion == pytest.approx(np.hypot(0.5, 1 / 3), rel=0.05)
+
+    missing.write_bytes(kept)
+    again = _prepare(dense_flow, tmp_path / "records", GIVEN)
+    assert again.failures == () and again.converted == 1
+    assert again.record_set == records.load_record_set(tmp_path / "records")
+    assert _prepare(dense_flow, tmp_path / "records", GIVEN).converted == 0
+    with pytest.raises(UserError, match="with flow_method=given, now flow_method=opencv is asked"):
+        _prepare(dense_flow, tmp_path / "records")

@@ -1,8 +1,7 @@
 """What `experiments.benchmark growth` measures of one size of data set."""
 
-import dataclasses
+import contextlib
 import resource
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from experiments.benchmarks import films
 from experiments.benchmarks.start_measurements import Parts
 from preprocessing.datasets.catalogue import Catalogue, Video
 
-SIZE, FRAMES, LEAST_GROUPS = 16, 4, 5
+SIZE, FRAMES, LEAST_GROUPS, WORKERS = 16, 4, 5, 2
 TIME_LIMIT = 300  # seconds of a worker without a frame
 
 
@@ -42,31 +41,70 @@ def _peak_megabytes(who=resource.RUSAGE_SELF):
     return round(resource.getrusage(who).ru_maxrss / 1e3)
 
 
+def _used() -> float:
+    """Processor seconds of this process and of those that it has seen end."""
+    both = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
 def preparation(begun: float, folder: Path, videos: int, classes: int) -> dict[str, float]:
-    """Prepares a tiny catalogue with one worker, into `folder`/records.
+    """Prepares a tiny catalogue into `folder`/records, stops before the end, goes on, changes it.
 
     Returns:
-        dict: `seconds`, of processor of the preparation (this process and its worker), `memory`
-        and `worker_memory`, the largest resident MB of each.
+        dict: processor seconds of `prepare` (until all but one video are done), `resume` (to the
+        end; one video fails), `repaired` (the same command once that video is whole), `added` (one
+        video more), `again` (nothing to do) and `verify`, and `preparation_memory`, the largest
+        resident MB of this process and of a worker.
     """
+    from preprocessing import records
+    from preprocessing.datasets.catalogue import Catalogue
     from preprocessing.preparation import prepare
     from preprocessing.preparation.conversion import Settings
     from preprocessing.preparation.local import local_runner
+    from preprocessing.records import verification
 
     catalogue = tiny_catalogue(folder / "videos", videos, classes)
+    broken, added = catalogue.videos[1].path, catalogue.videos[-1]
+    whole = broken.read_bytes()
+    broken.write_bytes(b"")
+    fewer = Catalogue(catalogue.name, catalogue.classes, catalogue.videos[:-1])
+    run = local_runner(WORKERS, TIME_LIMIT)
 
-    def used():
-        both = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return sum(usage.ru_utime + usage.ru_stime for usage in both)
+    def stopped(preparation, shards):
+        for count, result in enumerate(run(preparation, shards), 2):
+            yield result
+            if count == len(fewer.videos):
+                raise KeyboardInterrupt
 
-    before = used()
-    settings = Settings(image_size=SIZE, flow_quality="fast")
-    prepare.prepare(catalogue, folder / "records", settings, local_runner(1, TIME_LIMIT))
-    return {
-        "seconds": round(used() - before, 2),
-        "memory": _peak_megabytes(),
-        "worker_memory": _peak_megabytes(resource.RUSAGE_CHILDREN),
-    }
+    def prepared(catalogue, run):
+        settings = Settings(image_size=SIZE)
+        return prepare.prepare(catalogue, folder / "records", settings, run)
+
+    seconds = {}
+
+    @contextlib.contextmanager
+    def timed(name):
+        before = _used()
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+        seconds[name] = round(_used() - before, 2)
+
+    with timed("prepare"):
+        prepared(fewer, stopped)
+    with timed("resume"):
+        assert len(prepared(fewer, run).failures) == 1
+    broken.write_bytes(whole)
+    with timed("repaired"):
+        assert prepared(fewer, run).converted == 1
+    assert added.path.is_file()
+    with timed("added"):
+        assert prepared(catalogue, run).converted == 1
+    with timed("again"):
+        assert prepared(catalogue, run).converted == 0
+    with timed("verify"):
+        assert not verification.verify(records.read_record_set(folder / "records"), WORKERS)
+    memory = max(_peak_megabytes(), _peak_megabytes(resource.RUSAGE_CHILDREN))
+    return seconds | {"preparation_memory": memory}
 
 
 def use(begun: float, folder: Path) -> dict[str, Any]:
@@ -117,37 +155,3 @@ def use(begun: float, folder: Path) -> dict[str, Any]:
     figures: dict[str, Any] = {name: row["processor"] for name, row in parts.figures.items()}
     del figures["saving"]
     return figures | {"memory": _peak_megabytes()}
-
-
-def metadata(begun: float, folder: Path, videos: int) -> dict[str, float]:
-    """Writes and reads the metadata of so many videos.
-
-    Args:
-        begun: not used.
-        folder: of the records of `preparation`, whose videos are repeated under other names.
-        videos: their number.
-
-    Returns:
-        dict: `megabytes` of the file, processor seconds to `write` and to `read` it, `memory`, the
-        largest resident MB.
-    """
-    from preprocessing import records
-
-    small = records.load_record_set(folder)
-    repeated = tuple(
-        dataclasses.replace(small.videos[k % len(small.videos)], id=f"v_{k:06d}")
-        for k in range(videos)
-    )
-    large = folder.parent / "large"
-    large.mkdir()
-    times = [time.process_time()]
-    records.write_record_set(dataclasses.replace(small, folder=large, videos=repeated))
-    times.append(time.process_time())
-    records.read_record_set(large)
-    times.append(time.process_time())
-    return {
-        "megabytes": round((large / records.METADATA_FILE).stat().st_size / 1e6, 1),
-        "write": round(times[1] - times[0], 2),
-        "read": round(times[2] - times[1], 2),
-        "memory": _peak_megabytes(),
-    }

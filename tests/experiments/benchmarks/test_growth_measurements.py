@@ -1,7 +1,7 @@
 import cv2
 import pytest
 
-from experiments.benchmarks import growth_measurements
+from experiments.benchmarks import growth, growth_measurements
 from preprocessing import records
 
 
@@ -16,13 +16,11 @@ def test_tiny_videos_take_turns_in_class_and_group_and_differ(tmp_path):
     assert opened.get(cv2.CAP_PROP_FRAME_COUNT) == growth_measurements.FRAMES
 
 
-def test_metadata_are_written_and_read_for_as_many_videos_as_asked(tiny_records, tmp_path):
+@pytest.mark.slow
+def test_each_step_of_a_preparation_is_timed(tmp_path):
     from experiments.benchmarks.start_measurements import in_new_process
 
-    folder = tmp_path / "records"
-    folder.symlink_to(tiny_records.folder)
-    row = in_new_process(growth_measurements.metadata, folder, 2000)
-    written = records.read_record_set(tmp_path / "large")
-    assert len({video.id for video in written.videos}) == 2000
-    size = (tmp_path / "large" / records.METADATA_FILE).stat().st_size
-    assert row["megabytes"] == pytest.approx(size / 1e6, abs=0.06)
+    row = in_new_process(growth_measurements.preparation, tmp_path / "tiny", 12, 2)
+    assert set(row) == {*growth.PREPARING, "preparation_memory"}
+    assert row["prepare"] > 0 and 50 < row["preparation_memory"] < 1000
+    assert len(records.load_record_set(tmp_path / "tiny" / "records").videos) == 12

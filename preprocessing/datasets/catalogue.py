@@ -11,7 +11,7 @@ from preprocessing.video import Segment
 COLLECTIONS = ("synthetic", *PUBLISHED)  # names that no other set takes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Video:
     """One labelled clip on disk.
 

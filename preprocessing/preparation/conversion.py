@@ -59,7 +59,7 @@ class Settings:
             )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a video after its conversion.
 

@@ -81,15 +81,7 @@ class Preparation:
         self.folder, self.settings = Path(folder), settings
         self.parts = self.folder / PARTS_FOLDER
         self.name, self.classes = catalogue.name, tuple(catalogue.classes)
-        # Absolute, for workers elsewhere and for whoever reads the list of failures later.
-        self.videos = [
-            dataclasses.replace(
-                video,
-                path=Path(video.path).absolute(),
-                flow=video.flow and (video.flow[0].absolute(), video.flow[1].absolute()),
-            )
-            for video in catalogue.videos
-        ]
+        self.videos = [_absolute(video) for video in catalogue.videos]
 
     def shards(self, kept: Mapping[str, Kept]) -> Iterator[Shard]:
         """The shards that the set is to have, with what there is of them."""
@@ -281,6 +273,14 @@ class Preparation:
             print(
                 f"{self.parts} holds files that are not of the preparation: left there", flush=True
             )
+
+
+def _absolute(video: Video) -> Video:
+    """The video for workers elsewhere, and for whoever reads the list of failures later."""
+    if video.path.is_absolute() and not video.flow:
+        return video
+    flow = video.flow and (video.flow[0].absolute(), video.flow[1].absolute())
+    return dataclasses.replace(video, path=video.path.absolute(), flow=flow)
 
 
 def row_of(video_id: str, path: Path, outcome: str, reason: str) -> Row:

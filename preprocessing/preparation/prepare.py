@@ -142,7 +142,9 @@ def _as_they_were(
         if (record.record_sha256, record.label) != (one.record_sha256, video.label):
             return None
         shards[one.shard].videos.append(video)
-        shards[one.shard].kept[one.id] = dataclasses.replace(there[one.id], stamp=record.stamp)
+        if record.file != there[one.id].file:  # one of a killed update, with the same content
+            record = dataclasses.replace(there[one.id], stamp=record.stamp)
+        shards[one.shard].kept[one.id] = record
     return shards
 
 

@@ -67,6 +67,7 @@ def _solve_scale(previous, following, u1, u2):
     columns = np.arange(width, dtype=np.float32)
     rows = np.arange(height, dtype=np.float32)[:, None]
     dual = np.zeros((4, height, width), np.float32)
+    numbers = _numbers()
     for _ in range(WARPS):
         where = columns + u1, rows + u2
         # Together, since a position's weights cost more than a plane's values.
@@ -78,7 +79,7 @@ def _solve_scale(previous, following, u1, u2):
                 break
             u1 = cv2.medianBlur(u1, MEDIAN_SIZE)
             u2 = cv2.medianBlur(u2, MEDIAN_SIZE)
-            moving = _iterate(u1, u2, dual, gx, gy, constant, *_numbers())
+            moving = _iterate(u1, u2, dual, gx, gy, constant, *numbers)
     return u1, u2
 
 
@@ -87,8 +88,8 @@ def _numbers():
 
     As globals of theirs the numbers would stay in the code that Numba keeps on disk.
     """
-    step, rate = np.float32([LAMBDA * THETA, TAU / THETA])
-    return INNER_ITERATIONS, EPSILON, step, np.float32(THETA), np.float32(LEAST_GRADIENT), rate
+    singles = (np.float32(v) for v in (LAMBDA * THETA, THETA, LEAST_GRADIENT, TAU / THETA))
+    return INNER_ITERATIONS, EPSILON, *singles
 
 
 def _central_gradient(image):

@@ -10,6 +10,7 @@ import collections
 import dataclasses
 import multiprocessing
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -26,7 +27,8 @@ _MESSAGES_PER_BATCH = 4  # in which a worker hands up its pairs
 # Without a new pair, after which an idle device solves a batch that is not full.
 _PATIENCE_SECONDS = 0.1
 _START_SECONDS = 1800.0  # loading and compiling, of which a slow machine may need minutes
-_END_SECONDS = 10.0  # for which a batch under way is waited for at the end
+_BATCHES_PACKED = 2  # at most: one that is being solved, one that follows it without a pause
+_END_SECONDS = 5.0  # for which a batch under way is waited for at the end
 _REASON_LENGTH = 300  # characters of an error that are shown
 
 _Pair = tuple[np.ndarray, np.ndarray]
@@ -154,7 +156,7 @@ class Device:
     """A `worker_pool.Service` that solves the pairs of all workers.
 
     The solver is loaded and compiled when a worker first asks. It runs in a thread, so that the
-    pool goes on: pairs of the next batch come in and fields go out while a batch is being solved.
+    pool goes on: the next batch is packed and fields go out while a batch is being solved.
 
     Args:
         size: side of the frames, in pixels.
@@ -177,22 +179,20 @@ class Device:
         self._size, self._batch = size, batch
         self._time_limit, self._make_solver = time_limit, make_solver
         self.statistics: Statistics | None = None
-        self.connection, self._done = multiprocessing.Pipe(duplex=False)
+        self._thread = _Thread()
+        self.connection = self._thread.connection
         self._solver: PairSolver | None = None
         self._films: dict[Any, _Film] = {}  # by worker
         self._turns: collections.deque[_Film] = collections.deque()  # those with pairs
-        self._packed: list[_Film] = []  # of each pair of the batch under way
-        self._thread: threading.Thread | None = None  # while it is at work
-        self._outcome: tuple[Any, float, float]  # of the thread: result or error, begin and end
-        self._begun = self._first_begun = self._changed = 0.0
+        # The films of the pairs of each batch that the thread has, pair by pair.
+        self._packed: collections.deque[list[_Film]] = collections.deque()
+        self._first_begun = self._changed = 0.0
 
     def __enter__(self) -> "Device":
         return self
 
     def __exit__(self, *_):
-        # A backend that is at work while the program ends may crash it.
-        if self._thread:
-            self._thread.join(_END_SECONDS)
+        self._thread.end()
 
     def take(self, worker: Any, message: list[_Pair] | None):
         """Takes pairs of a worker; None begins a video."""
@@ -205,8 +205,8 @@ class Device:
             if not film.pairs:
                 self._turns.append(film)
             film.pairs.extend(message)
-        if not self._solver and not self._thread:
-            self._start(self._make_solver, self._size, self._batch)
+        if not self._solver and not self._thread.jobs:
+            self._thread.start(self._make_solver, self._size, self._batch)
 
     def drop(self, worker: Any):
         """Forgets a worker, and its pairs."""
@@ -224,7 +224,8 @@ class Device:
         if not self.statistics:
             return []
         # First of all, so that the device does not wait for what follows.
-        self._solve_next(at_least=self.statistics.batch)
+        while len(self._packed) < _BATCHES_PACKED and self._pairs() >= self.statistics.batch:
+            self._pack()
         rows = collections.defaultdict(list)
         for row, film in enumerate(solved):
             rows[film].append(row)
@@ -240,22 +241,23 @@ class Device:
                 answers.append((worker, film.fields))
                 film.fields = []
         quiet = time.perf_counter() - self._changed > _PATIENCE_SECONDS
-        if quiet or (all_wait and not answers):
-            self._solve_next(at_least=1)
+        if not self._packed and self._pairs() and (quiet or (all_wait and not answers)):
+            self._pack()
         return answers
+
+    def _pairs(self) -> int:
+        return sum(len(film.pairs) for film in self._turns)
 
     def _collect(self) -> tuple[list[_Film], np.ndarray]:
         """What the thread has done: the films of a batch's pairs, and the fields."""
         nothing: tuple[list[_Film], np.ndarray] = [], np.zeros(0)
-        if not self.connection.poll():
+        done = self._thread.result()
+        if done is None:
             limit = self._time_limit if self._solver else _START_SECONDS
-            if self._thread and time.perf_counter() - self._begun > limit:
-                self._thread = None
+            if self._thread.jobs and time.perf_counter() - self._thread.since > limit:
                 raise _stopped(f"no answer within {limit:g} s")
             return nothing
-        self.connection.recv_bytes()
-        self._thread = None
-        result, begun, self._changed = self._outcome
+        result, begun, self._changed = done
         seconds = self._changed - begun
         if isinstance(result, BaseException):
             raise _stopped(_reason(result)) from result
@@ -265,48 +267,84 @@ class Device:
             return nothing
         if not self.statistics.batches:
             self._first_begun = begun
+        films = self._packed.popleft()
         self.statistics = dataclasses.replace(
             self.statistics,
             batches=self.statistics.batches + 1,
-            pairs=self.statistics.pairs + len(self._packed),
+            pairs=self.statistics.pairs + len(films),
             solving_seconds=self.statistics.solving_seconds + seconds,
             span_seconds=self._changed - self._first_begun,
         )
-        return self._packed, result
+        return films, result
 
-    def _solve_next(self, at_least: int):
-        """Starts a batch, if the device is idle and so many pairs wait; each film has its turn."""
+    def _pack(self):
+        """Hands the thread a batch, of which each film has its turn."""
         assert self.statistics and self._solver
-        if self._thread or sum(len(film.pairs) for film in self._turns) < at_least:
-            return
         batch = self.statistics.batch
         # New ones each time: the backend may read them in place. The rest stays black, and black
         # pairs stand still at once.
         images = np.zeros((2, batch, self._size, self._size), np.uint8)
-        self._packed = []
-        while self._turns and len(self._packed) < batch:
+        films: list[_Film] = []
+        while self._turns and len(films) < batch:
             film = self._turns.popleft()
-            row = len(self._packed)
-            images[0, row], images[1, row] = film.pairs.popleft()
-            self._packed.append(film)
+            images[0, len(films)], images[1, len(films)] = film.pairs.popleft()
+            films.append(film)
             if film.pairs:
                 self._turns.append(film)
-        self._start(self._solver, *images)
+        self._packed.append(films)
+        self._thread.start(self._solver, *images)
 
-    def _start(self, function: Callable, *arguments: Any):
-        def work():
+
+class _Thread:
+    """Calls functions one after another. A daemon: a backend that hangs lets the program end.
+
+    Attributes:
+        connection: readable when `result` has one.
+        jobs: calls that were started and whose result was not taken.
+        since: when the first of them was next in turn, by `time.perf_counter`.
+    """
+
+    def __init__(self):
+        self.connection, self._done = multiprocessing.Pipe(duplex=False)
+        self.jobs, self.since = 0, 0.0
+        self._waiting: queue.SimpleQueue = queue.SimpleQueue()
+        self._results: queue.SimpleQueue = queue.SimpleQueue()
+        self._ends = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def start(self, function: Callable, *arguments: Any):
+        if not self._thread.is_alive():
+            self._thread.start()
+        if not self.jobs:
+            self.since = time.perf_counter()
+        self.jobs += 1
+        self._waiting.put((function, arguments))
+
+    def result(self) -> tuple[Any, float, float] | None:
+        """What the next call gave or raised, and its begin and end; None while it lasts."""
+        if not self.connection.poll():
+            return None
+        self.connection.recv_bytes()
+        self.jobs, self.since = self.jobs - 1, time.perf_counter()
+        return self._results.get()
+
+    def end(self):
+        self._ends = True
+        if self._thread.is_alive():
+            self._waiting.put(None)
+            self._thread.join(_END_SECONDS)  # a backend at work while the program ends may crash it
+
+    def _work(self):
+        for function, arguments in iter(self._waiting.get, None):
+            if self._ends:
+                return
             begun = time.perf_counter()
             try:
                 result = function(*arguments)
             except BaseException as error:
                 result = error
-            self._outcome = result, begun, time.perf_counter()
+            self._results.put((result, begun, time.perf_counter()))
             self._done.send_bytes(b"done")
-
-        self._begun = time.perf_counter()
-        # A daemon: a backend that hangs must not keep the program from ending.
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
 
 
 def _stopped(cause: str) -> UserError:

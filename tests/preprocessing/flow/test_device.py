@@ -172,10 +172,11 @@ def test_a_batch_that_is_not_full_is_solved_when_nobody_can_fill_it_or_soon(monk
         assert 0.2 <= time.monotonic() - begun < 10
 
 
-def test_the_next_batch_comes_in_while_one_is_being_solved():
-    release = threading.Event()
+def test_the_next_batch_is_packed_while_one_is_being_solved_and_follows_at_once():
+    release, begun = threading.Event(), threading.Semaphore(0)
 
     def solve(previous, following):
+        begun.release()
         assert release.wait(20)
         return _levels(previous, following)
 
@@ -187,6 +188,7 @@ def test_the_next_batch_comes_in_while_one_is_being_solved():
         _add_pairs(solving, "a", (3, 2))
         assert solving.answers("a", True) == [] and solving.statistics.batches == 0
         release.set()
+        assert begun.acquire(timeout=20) and begun.acquire(timeout=20)
         assert _solved(solving, "a") == {"a": [1, 2]}
         assert _solved(solving, "a") == {"a": [3, 4]}
         assert solving.statistics.batches == 2

@@ -132,6 +132,10 @@ class Pool:
                     worker.start(function, task)
                 if not busy:
                     return
+                if service:
+                    waiting = [worker for worker in busy.values() if worker.waits]
+                    for worker, answer in service.answers(waiting, len(waiting) == len(busy)):
+                        worker.answer(answer)
                 wakers = [*busy, service.connection] if service else list(busy)
                 for connection in multiprocessing.connection.wait(wakers, _LOOK_SECONDS):
                     if connection not in busy:
@@ -148,10 +152,6 @@ class Pool:
                     else:
                         end(worker, lost=kind == "lost")
                         yield worker.task, value
-                if service:
-                    waiting = [worker for worker in busy.values() if worker.waits]
-                    for worker, answer in service.answers(waiting, len(waiting) == len(busy)):
-                        worker.answer(answer)
                 for worker in list(busy.values()):
                     if not worker.waits and time.monotonic() - worker.heard > self._time_limit:
                         end(worker)

@@ -25,7 +25,7 @@ from preprocessing.flow import constants
 _BATCHES_AHEAD = 2  # of its video, that a worker has with the device before it waits
 _MESSAGES_PER_BATCH = 4  # in which a worker hands up its pairs
 # Without a new pair, after which an idle device solves a batch that is not full.
-_PATIENCE_SECONDS = 0.1
+_PATIENCE_SECONDS = 0.3
 _START_SECONDS = 1800.0  # loading and compiling, of which a slow machine may need minutes
 _BATCHES_PACKED = 2  # at most: one that is being solved, one that follows it without a pause
 _END_SECONDS = 5.0  # for which a batch under way is waited for at the end

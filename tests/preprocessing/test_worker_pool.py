@@ -209,6 +209,25 @@ def test_a_service_answers_each_worker_until_its_task_ends():
     assert service.dropped == 4 and not service.sums
 
 
+def test_a_worker_that_gets_another_task_may_still_give_the_service_something():
+    class Watching(Adding):
+        alone = 0
+
+        def answers(self, waiting, all_wait):
+            if len(waiting) == 1 and all_wait and self.dropped < 20:
+                self.alone += 1
+            return super().answers(waiting, all_wait) if self.dropped == 20 else []
+
+    service = Watching()
+    with worker_pool.Pool(2, 30) as pool:
+        results = dict(pool.run(_ask_or_not, ["ask", *range(20)], service=service))
+    assert results["ask"] == 1 and service.alone == 0
+
+
+def _ask_or_not(task, report):
+    return report.ask(1) if task == "ask" else None
+
+
 def test_the_wait_for_an_answer_is_no_hanging():
     class Late(Adding):
         begun = time.monotonic()

@@ -6,7 +6,7 @@ the picture itself.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -103,14 +103,11 @@ class GivenFlow:
                 f" {height}: taken as the whole frame, stretched"
             )
 
-    def fields(
-        self, frames: Iterable[np.ndarray], waiting: Callable[[], None] = lambda: None
-    ) -> Iterator[np.ndarray]:
+    def fields(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """A field for each pair of neighbouring frames, as `preprocessing.flow.Solver.fields`.
 
         Args:
             frames: the clip's, resized, uint8 (H, W), in their order; only counted.
-            waiting: not called: a picture is read at once.
 
         Yields:
             float32 (H, W, 2), in pixels of the resized frames.

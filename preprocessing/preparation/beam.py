@@ -8,6 +8,7 @@ bytes are the same.
 
 import base64
 import difflib
+import functools
 import pickle
 import shlex
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from preprocessing import files, worker_pool
 from preprocessing.errors import UserError
-from preprocessing.preparation import local, prepare, stock
+from preprocessing.preparation import local, prepare, stock, tasks
 from preprocessing.preparation.preparation import Preparation, Shard
 
 SHARDS_FILE = "shards.txt"  # in the folder of parts: what Beam's workers are to make
@@ -114,8 +115,9 @@ class _Make(beam.DoFn):
 
     def process(self, line: str):
         shard, settings, folder = pickle.loads(base64.b64decode(line))
-        for _ in local.make([shard], settings, folder, self._pool, 1):
+        run = functools.partial(self._pool.run, tasks.perform)
+        for _ in local.make([shard], settings, folder, run, 1):
             pass
 
     def teardown(self):
-        self._pool.close()
+        self._pool.__exit__()

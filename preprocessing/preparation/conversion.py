@@ -94,8 +94,8 @@ def convert(
         path: video file or folder of images.
         writer: takes the encoded images.
         settings: sizes and encodings.
-        report: called with 1 after every pair of frames, and with 0 while the decoder or the
-            device is waited for.
+        report: called with 1 after every pair of frames, and with 0 while the decoder is waited
+            for.
         frame_limit: stop after this many frames (None: all).
         solver: of the flow (None: the one of the settings, in this process).
         segment: the part of the file to convert (None: all of it).
@@ -147,7 +147,7 @@ def convert(
             yield gray
 
     motion = 0.0
-    for field in source.fields(gray_frames(), waiting=lambda: report(0)):
+    for field in source.fields(gray_frames()):
         planes = flow.encode(field, settings.flow_bound).transpose(2, 0, 1)  # h w xy -> xy h w
         writer.add_flow(records.encode_field(planes, settings.image_format, settings.jpeg_quality))
         motion += float(np.hypot(field[..., 0], field[..., 1]).mean())

@@ -13,7 +13,7 @@ from preprocessing.datasets import load
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.titles import title
 from preprocessing.errors import UserError
-from preprocessing.flow import given
+from preprocessing.flow import device, given
 from preprocessing.preparation import conversion, estimate, prepare, stock
 from preprocessing.records import outcomes, summary, verification
 
@@ -143,7 +143,7 @@ class Progress:
         self._settings, self._runner = settings, runner
         self._workers, self._time_limit = workers, time_limit
         self._bar: tqdm | None = None
-        self._statistics: Statistics | None = None
+        self._statistics: device.Statistics | None = None
 
     def __enter__(self) -> "Progress":
         return self
@@ -171,7 +171,7 @@ class Progress:
         if self._bar:
             self._bar.update(pairs)
 
-    def measured(self, statistics: Statistics):
+    def measured(self, statistics: device.Statistics):
         """Keeps what the device did for the end."""
         self._statistics = statistics
 

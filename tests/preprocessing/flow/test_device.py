@@ -14,7 +14,7 @@ from preprocessing import flow, worker_pool
 from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.flow import device
-from preprocessing.preparation import prepare, tasks
+from preprocessing.preparation import local, prepare, tasks
 from preprocessing.preparation.conversion import Settings
 from preprocessing.preparation.local import local_runner
 
@@ -303,8 +303,7 @@ def videos(tmp_path, write_video):
 
 
 def _prepare(videos, output, run):
-    clip = {"num_frames": 17, "flow_length": 4}
-    return prepare.prepare(class_folders.load(videos), output, SETTINGS, clip, run)
+    return prepare.prepare(class_folders.load(videos), output, SETTINGS, run)
 
 
 def _files(folder):
@@ -312,10 +311,14 @@ def _files(folder):
 
 
 def test_records_of_one_and_of_two_workers_are_those_of_one_process(videos, tmp_path):
-    def in_this_process(preparation, numbers):
-        for number in numbers:
-            solver = flow.Solver("keras", batch=BATCH)
-            yield number, tasks.make_part(preparation.task(number), solver=solver)
+    def in_this_process(preparation, shards):
+        def run(queue):
+            while queue:
+                task = queue.popleft()
+                solver = flow.Solver("keras", batch=BATCH)
+                yield task, tasks.perform(task, lambda amount: None, solver)
+
+        return local.make(shards, preparation.settings, preparation.folder, run, 1)
 
     _prepare(videos, tmp_path / "here", in_this_process)
     for workers in (1, 2):

@@ -19,9 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from preprocessing import files, worker_pool
 from preprocessing.errors import UserError
 from preprocessing.preparation import local, prepare, stock, tasks
-from preprocessing.preparation.preparation import Preparation, Shard
-
-SHARDS_FILE = "shards.txt"  # in the folder of parts: what Beam's workers are to make
+from preprocessing.preparation.preparation import QUEUE_FILE, Preparation, Shard
 
 
 def beam_runner(
@@ -47,13 +45,12 @@ def beam_runner(
         parts = preparation.parts.absolute()
         before = stock.times(preparation.parts)
         lacking = []
-        with files.writing(parts / SHARDS_FILE) as file:
+        with files.writing(parts / QUEUE_FILE) as file:
             for shard in shards:
                 task = pickle.dumps((shard, preparation.settings, folder))
                 file.write(base64.b64encode(task) + b"\n")
                 lacking += shard.lacking()
-        _run_pipeline(arguments, str(parts / SHARDS_FILE), time_limit)
-        (parts / SHARDS_FILE).unlink()
+        _run_pipeline(arguments, str(parts / QUEUE_FILE), time_limit)
         made, failed = stock.of_parts(preparation.parts, but=before)
         for video in lacking:
             if kept := made.get(video.id):

@@ -113,8 +113,8 @@ flags.DEFINE_enum(
     "flow_quality",
     _USUAL.flow_quality,
     flow.QUALITIES,
-    "OpenCV's own TV-L1, or the same steps compiled: about ten times as fast, 99 % of the stored"
-    " values within one level",
+    "OpenCV's own TV-L1 to the bit, or the same steps compiled: about ten times as fast, 99 % of"
+    " the stored values within one level",
 )
 flags.DEFINE_list(
     "classes", [], "names of the classes to take, separated by commas; all that have videos if none"

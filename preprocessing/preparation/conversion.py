@@ -45,13 +45,13 @@ class Settings:
     # See `preprocessing.flow.Solver`; `given` reads flow that is there, in pictures of the same
     # `flow_bound` (`preprocessing.flow.given`).
     flow_method: str = setting("opencv", (*flow.METHODS, given.METHOD))
-    # Of `opencv`.
-    flow_quality: str = setting("reference", flow.QUALITIES)
+    # Of `opencv`; of other methods always `reference`, whatever is given.
+    flow_quality: str = setting("fast", flow.QUALITIES)
 
     def __post_init__(self):
         check(self)
-        if self.flow_quality == "fast" and self.flow_method != "opencv":
-            raise UserError(f"flow_quality=fast is of flow_method=opencv, not {self.flow_method}")
+        if self.flow_method != "opencv":
+            object.__setattr__(self, "flow_quality", "reference")
         if self.flow_method == given.METHOD and (self.fps or self.repeats != video.REPEATS[0]):
             raise UserError(
                 f"fps={self.fps:g} and repeats={self.repeats} leave out frames, and given flow is"

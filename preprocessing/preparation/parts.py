@@ -156,7 +156,7 @@ class Preparation:
             if needed := keys(stored):
                 raise ValueError(f"needed is {needed}")
             # A version that did not have a setting did what is its default now.
-            usual = dataclasses.asdict(conversion.Settings())
+            usual = dataclasses.asdict(conversion.Settings(flow_quality="reference"))
             stored["settings"] = usual | stored["settings"]
         except (ValueError, RecursionError) as error:
             raise UserError(

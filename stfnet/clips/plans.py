@@ -18,7 +18,7 @@ from stfnet.config import ClipConfig, RunConfig, TrainingConfig
 
 MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of augmentation
 # Fields of `ClipConfig` that the records must have too.
-_STORED = ("num_frames", "flow_length", "image_size", "resize", "fps", "repeats", "flow_bound")
+_STORED = ("image_size", "resize", "fps", "repeats", "flow_bound")
 SMALLEST_CROP = 0.75  # of the side
 
 
@@ -66,18 +66,13 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
     """
     clip = config.model.clip
     stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
-    cost = {
-        "num_frames": "only metadata.json is rewritten",
-        "flow_length": "only metadata.json is rewritten",
-    }
     for name in _STORED:
         if stored[name] != getattr(clip, name):
             raise UserError(
                 f"{record_set.folder}: records were made with {name}={stored[name]}, but the model "
                 f"has clip.{name}={getattr(clip, name)}. Train with experiments.train "
                 f"--config.model.clip.{name}={stored[name]}, or prepare again with "
-                f"experiments.prepare --{name}={getattr(clip, name)} "
-                f"({cost.get(name, 'into another folder')})"
+                f"experiments.prepare --{name}={getattr(clip, name)} (into another folder)"
             )
     if tuple(record_set.classes) != tuple(config.classes):
         raise UserError(
@@ -85,6 +80,17 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
             f"({', '.join(record_set.classes[:3])}, ...) are not the {len(config.classes)} the "
             f"model was trained on ({', '.join(config.classes[:3])}, ...)"
         )
+
+
+def short_videos(record_set: RecordSet, positions: np.ndarray, clip: ClipConfig) -> list[str]:
+    """A line that says how many videos have fewer frames than a clip; none where none has."""
+    short = sum(record_set.videos[k].num_frames < clip.num_frames for k in positions)
+    if not short:
+        return []
+    return [
+        f"{short} of {len(positions)} videos have fewer frames than the T={clip.num_frames} of a "
+        f"clip: clip.short_video={clip.short_video} says how they are read"
+    ]
 
 
 def _plan(

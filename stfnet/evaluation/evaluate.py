@@ -283,7 +283,8 @@ class Evaluation:
     Attributes:
         results: the figures, JSON values.
         paths: of the files that were written.
-        notes: a line for each way in which the records differ from those of the run.
+        notes: a line for each way in which the records differ from those of the run, and one
+            where videos are shorter than a clip.
     """
 
     results: dict
@@ -343,4 +344,8 @@ def evaluate_run(
             record_set, known, positions, config, weights
         )
         files.write_json(paths.results, results)
-    return Evaluation(results, paths, located.notes(record_set))
+    notes = [
+        *located.notes(record_set),
+        *plans.short_videos(record_set, positions, config.model.clip),
+    ]
+    return Evaluation(results, paths, notes)

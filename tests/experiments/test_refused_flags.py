@@ -22,7 +22,7 @@ CASES = {
         ((*PREPARE, "--beam_options=x"), "--beam_options has no effect with --runner=local"),
         ((*PREPARE, "--flow_batch=2"), "--flow_batch has no effect with --flow_method=opencv"),
         (
-            (*PREPARE, "--flow_method=keras", "--flow_quality=fast"),
+            (*PREPARE, "--flow_method=keras", "--flow_quality=reference"),
             "--flow_quality has no effect with --flow_method=keras",
         ),
         (

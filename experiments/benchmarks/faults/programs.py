@@ -39,7 +39,6 @@ class Prepare(Killed):
             f"--source=folder:{folder / 'videos'}",
             f"--output={folder / 'records'}",
             f"--image_size={IMAGE_SIZE}",
-            f"--num_frames={NUM_FRAMES}",
             "--workers=2",
         ]
 

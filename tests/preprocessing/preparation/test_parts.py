@@ -141,7 +141,7 @@ def test_the_files_of_an_unfinished_preparation_are_those_of_earlier_versions(st
             **{"image_size": 16, "resize": "stretch", "fps": 0.0, "repeats": "keep"},
             "image_format": "jpeg",
             **{"jpeg_quality": 95, "flow_bound": 20.0},
-            **{"flow_method": "opencv", "flow_quality": "reference"},
+            **{"flow_method": "opencv", "flow_quality": "fast"},
         },
         "labels": {
             **{"v_Left_g00_c01": 0, "v_Left_g01_c01": 0, "v_Left_g02_c01": 0},

@@ -48,9 +48,7 @@ def test_balanced_epochs_draw_every_class_equally(tiny_records, config):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_frames": 5}, "num_frames=3, but the model has clip.num_frames=5.*metadata.json"),
-        ({"flow_length": 2}, "flow_length=4.*--config.model.clip.flow_length=4"),
-        ({"image_size": 64}, "image_size=32.*another folder"),
+        ({"image_size": 64}, "image_size=32, but the model has clip.image_size=64.*another folder"),
         ({"flow_bound": 15.0}, "flow_bound=20.0"),
     ],
 )
@@ -59,6 +57,21 @@ def test_records_of_another_clip_are_refused(tiny_records, config, changes, mess
     model = dataclasses.replace(config.model, clip=clip)
     with pytest.raises(UserError, match=message):
         plans.check_records(tiny_records, dataclasses.replace(config, model=model))
+
+
+def test_records_serve_every_length_of_clips_and_of_stacks(tiny_records, config):
+    for changes in ({"num_frames": 50}, {"flow_length": 1}, {"flow_length": 9}):
+        model = dataclasses.replace(config.model, clip=dataclasses.replace(CLIP, **changes))
+        plans.check_records(tiny_records, dataclasses.replace(config, model=model))
+
+
+def test_videos_shorter_than_a_clip_are_told():
+    record_set, positions = _record_set(2, 3, 5, 4), np.array([0, 1, 3])
+    assert plans.short_videos(record_set, positions, CLIP) == [
+        "1 of 3 videos have fewer frames than the T=3 of a clip: clip.short_video=pad_last says "
+        "how they are read"
+    ]
+    assert plans.short_videos(record_set, positions[1:], CLIP) == []
 
 
 def test_records_of_other_classes_are_refused(tiny_records, config):

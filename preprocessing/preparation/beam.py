@@ -56,7 +56,8 @@ def beam_runner(
                     f" {folder} under this path, and run the same command again"
                 )
             if isinstance(result, tasks.Part):
-                progress(result.facts.num_frames - 1)
+                _, fields = preparation.settings.stored(result.facts.num_frames)
+                progress(len(fields))
             yield task.number, result
 
     return run

@@ -26,7 +26,8 @@ from preprocessing.records.outcomes import (
 )
 from preprocessing.worker_pool import Failure
 
-_OF_CLIPS = ("image_size", "resize", "fps", "repeats")  # settings that a run must know too
+# Settings that a run must know too.
+_OF_CLIPS = ("image_size", "resize", "fps", "repeats", "frame_grid", "flow_length")
 COPY = "copy"  # outcome in the notes: the same file as another video
 Result = tuple[int, Part | Failure]
 # Takes (preparation, numbers of the videos to do) and yields (number, Part or Failure) as they end.

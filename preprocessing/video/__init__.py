@@ -7,6 +7,7 @@ from preprocessing.video.decoding import (
     read_address,
     read_frames,
     read_timed_frames,
+    read_unconverted,
 )
 from preprocessing.video.film import UNKNOWN_FPS, usual_fps
 from preprocessing.video.motion import MotionMap, Resizer, Window, cut
@@ -47,6 +48,7 @@ __all__ = [
     "read_address",
     "read_frames",
     "read_timed_frames",
+    "read_unconverted",
     "resize",
     "sha256",
     "usual_fps",

@@ -74,11 +74,40 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
                 f"--config.model.clip.{name}={stored[name]}, or prepare again with "
                 f"experiments.prepare --{name}={getattr(clip, name)} (into another folder)"
             )
+    check_grid(record_set, clip, config.training.frame_grid)
     if tuple(record_set.classes) != tuple(config.classes):
         raise UserError(
             f"{record_set.folder}: its {len(record_set.classes)} classes "
             f"({', '.join(record_set.classes[:3])}, ...) are not the {len(config.classes)} the "
             f"model was trained on ({', '.join(config.classes[:3])}, ...)"
+        )
+
+
+def check_grid(record_set: RecordSet, clip: ClipConfig, frame_grid: int) -> None:
+    """Checks that records hold what clips read, where they do not hold everything.
+
+    Args:
+        record_set: of the records.
+        clip: the clip configuration.
+        frame_grid: `training.frame_grid`.
+
+    Raises:
+        UserError: they have another grid, or fields for smaller stacks alone.
+    """
+    grid, length = record_set.clip["frame_grid"], record_set.clip["flow_length"]
+    if grid not in (0, frame_grid):
+        raise UserError(
+            f"{record_set.folder}: records hold {grid} frames of each video, and training."
+            f"frame_grid={frame_grid} reads {frame_grid or 'all'}: train with experiments.train "
+            f"--config.training.frame_grid={grid}, or prepare again, into another folder, with "
+            f"experiments.prepare --frame_grid={frame_grid}"
+        )
+    if grid and clip.flow_length > length:
+        raise UserError(
+            f"{record_set.folder}: records hold the flow of stacks of up to {length} fields, and "
+            f"the model has clip.flow_length={clip.flow_length}: prepare again, into another "
+            f"folder, with experiments.prepare --frame_grid={grid} "
+            f"--flow_length={clip.flow_length}"
         )
 
 
@@ -99,7 +128,7 @@ def _plan(
     positions: np.ndarray,
     choose: Callable[[int, int], np.ndarray],
 ) -> ClipPlan:
-    """A clip for each row, of the frames that `choose` takes.
+    """A clip for each row, of the frames that `choose` takes, or of the nearest that are stored.
 
     `choose` is a function of the row and of the number of frames of its video.
     """
@@ -110,6 +139,7 @@ def _plan(
             chosen = choose(row, count)
         except UserError as error:
             raise UserError(f"{record_set.videos[position].id}: {error}") from error
+        chosen = sampling.snap(chosen, sampling.frame_grid(count, record_set.clip["frame_grid"]))
         frames.append(chosen)
         flow.append(sampling.flow_indices(chosen, count, clip.flow_length))
     size = len(positions)
@@ -209,7 +239,7 @@ def plan_evaluation(
         batch_size: clips a batch.
         clips_per_video: K; 1 is the paper's clip, more start at `sampling.test_starts`.
         frame_grid: see `sampling.frame_grid`; each frame gives way to the nearest of these. 0 is
-            the paper's clip.
+            the paper's clip, and of records with a grid the nearest stored frames.
 
     Returns:
         ClipPlan whose length is a multiple of `batch_size`. Its first K * V rows are the clips,

@@ -236,6 +236,7 @@ def evaluate(
         "validated_on": _validated_on(config.training),
         "certificate": videos.certificate(),
         "records_sha256": record_set.sha256,
+        "records_frame_grid": record_set.clip["frame_grid"],
         "unseen": [record_set.videos[k].id for k in located.unseen],
         "copies": [record_set.videos[k].id for k in located.copies],
         "lost": list(located.lost),
@@ -344,8 +345,10 @@ def evaluate_run(
             record_set, known, positions, config, weights
         )
         files.write_json(paths.results, results)
+    grid = record_set.clip["frame_grid"]
     notes = [
         *located.notes(record_set),
+        *[f"of each test clip the nearest of the {grid} stored frames of its video"] * bool(grid),
         *plans.short_videos(record_set, positions, config.model.clip),
     ]
     return Evaluation(results, paths, notes)

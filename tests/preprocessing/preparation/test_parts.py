@@ -142,12 +142,38 @@ def test_the_files_of_an_unfinished_preparation_are_those_of_earlier_versions(st
             "image_format": "jpeg",
             **{"jpeg_quality": 95, "flow_bound": 20.0},
             **{"flow_method": "opencv", "flow_quality": "fast"},
+            **{"frame_grid": 0, "flow_length": 4},
         },
         "labels": {
             **{"v_Left_g00_c01": 0, "v_Left_g01_c01": 0, "v_Left_g02_c01": 0},
             **{"v_Right_g00_c01": 1, "v_Right_g01_c01": 1},
         },
     }
+
+
+def test_a_preparation_goes_on_with_its_own_grid_alone(videos, stopped, tmp_path):
+    """`stopped` was begun without one."""
+    grid = dataclasses.replace(SETTINGS, frame_grid=2, flow_length=3)
+    with pytest.raises(UserError, match="with frame_grid=0, now frame_grid=2 is asked"):
+        _prepare(videos, stopped, grid)
+    plan = stopped / "parts" / "plan.json"
+    values = json.loads(plan.read_text())
+    for name in ("frame_grid", "flow_length"):  # as of an earlier version
+        del values["settings"][name]
+    plan.write_text(json.dumps(values))
+    assert 0 < _prepare(videos, stopped).converted < 5
+    assert _prepare(videos, stopped, dataclasses.replace(SETTINGS, flow_length=9)).converted == 0
+
+    prepared = _prepare(videos, tmp_path / "grid", grid).record_set
+    assert (prepared.clip["frame_grid"], prepared.clip["flow_length"]) == (2, 3)
+    assert records.load_record_set(tmp_path / "grid") == prepared
+    assert _prepare(videos, tmp_path / "grid", grid).converted == 0
+    for other, message in (
+        (SETTINGS, "with frame_grid=2, now frame_grid=0 is asked"),
+        (dataclasses.replace(grid, flow_length=4), "flow_length=3, now flow_length=4 is asked"),
+    ):
+        with pytest.raises(UserError, match=message):
+            _prepare(videos, tmp_path / "grid", other)
 
 
 def test_the_order_of_the_videos_depends_on_their_ids_alone(videos, tmp_path):

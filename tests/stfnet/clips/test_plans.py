@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
+from preprocessing.records import grid
 from stfnet import ClipConfig, ModelConfig
 from stfnet.clips import plans
 from stfnet.config import RunConfig, TrainingConfig
@@ -80,10 +81,53 @@ def test_records_of_other_classes_are_refused(tiny_records, config):
         plans.check_records(tiny_records, other)
 
 
-def _record_set(*lengths):
+def _record_set(*lengths, grid=0, flow_length=4):
     """What a plan reads of a record set: videos of these numbers of frames, all of one class."""
     videos = [types.SimpleNamespace(id=f"v{n}", label=0, num_frames=n) for n in lengths]
-    return types.SimpleNamespace(videos=videos)
+    clip = {"frame_grid": grid, "flow_length": flow_length}
+    return types.SimpleNamespace(videos=videos, clip=clip)
+
+
+@pytest.mark.parametrize(
+    ("frame_grid", "flow_length", "message"),
+    [
+        (0, 2, "hold 3 frames of each video, and training.frame_grid=0 reads all.*frame_grid=3"),
+        (5, 2, "hold 3 frames of each video, and training.frame_grid=5 reads 5.*--frame_grid=5"),
+        (3, 4, "stacks of up to 2 fields.*clip.flow_length=4.*--frame_grid=3 --flow_length=4"),
+    ],
+)
+def test_records_of_a_grid_serve_that_grid_and_shorter_stacks(
+    grid_records, config, frame_grid, flow_length, message
+):
+    def run_config(grid, length, num_frames=3):
+        clip = dataclasses.replace(CLIP, flow_length=length, num_frames=num_frames)
+        training = dataclasses.replace(config.training, frame_grid=grid)
+        model = dataclasses.replace(config.model, clip=clip)
+        return dataclasses.replace(config, training=training, model=model)
+
+    for length in (1, 2):
+        plans.check_records(grid_records, run_config(3, length, num_frames=5))
+    with pytest.raises(UserError, match=message) as caught:
+        plans.check_records(grid_records, run_config(frame_grid, flow_length))
+    assert "\n" not in str(caught.value)
+
+
+def test_of_records_with_a_grid_every_plan_reads_stored_frames_and_fields():
+    record_set = _record_set(58, 3, grid=4)
+    clip = dataclasses.replace(CLIP, num_frames=5)
+    positions = np.array([0, 1])
+    training = TrainingConfig(batch_size=2, frame_grid=4, clips_per_video=20)
+    for plan in (
+        plans.plan_evaluation(record_set, positions, clip, 1),
+        plans.plan_evaluation(record_set, positions, clip, 1, clips_per_video=3),
+        plans.plan_training(record_set, positions, clip, training, 0, 0),
+    ):
+        for position, count in enumerate((58, 3)):
+            rows = plan[plan.video == position]
+            frames, fields = grid.stored(count, 4, clip.flow_length)
+            assert np.isin(rows.frames, frames).all() and np.isin(rows.flow, fields).all()
+    one = plans.plan_evaluation(record_set, positions[:1], clip, 1)
+    assert one.frames.tolist() == [[0, 19, 19, 38, 38]]  # of 0, 11, 22, 33, 44
 
 
 def test_the_plan_of_an_evaluation_is_equations_13_and_14_filled_to_whole_batches():

@@ -3,6 +3,7 @@
 from preprocessing.settings import REPEATS, RESIZE_MODES
 from preprocessing.video.decoding import (
     Claim,
+    Picture,
     probe,
     read_address,
     read_frames,
@@ -33,6 +34,7 @@ __all__ = [
     "UNKNOWN_FPS",
     "Claim",
     "MotionMap",
+    "Picture",
     "RepeatCounter",
     "Resizer",
     "Segment",

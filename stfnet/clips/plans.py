@@ -97,10 +97,10 @@ def check_grid(record_set: RecordSet, clip: ClipConfig, frame_grid: int) -> None
     grid, length = record_set.clip["frame_grid"], record_set.clip["flow_length"]
     if grid not in (0, frame_grid):
         raise UserError(
-            f"{record_set.folder}: records hold {grid} frames of each video, and training."
-            f"frame_grid={frame_grid} reads {frame_grid or 'all'}: train with experiments.train "
-            f"--config.training.frame_grid={grid}, or prepare again, into another folder, with "
-            f"experiments.prepare --frame_grid={frame_grid}"
+            f"{record_set.folder}: records hold {grid} frames of each video, and "
+            f"training.frame_grid={frame_grid} reads {frame_grid or 'all'}: train with "
+            f"experiments.train --config.training.frame_grid={grid}, or prepare again, into "
+            f"another folder, with experiments.prepare --frame_grid={frame_grid}"
         )
     if grid and clip.flow_length > length:
         raise UserError(

@@ -284,8 +284,8 @@ class Evaluation:
     Attributes:
         results: the figures, JSON values.
         paths: of the files that were written.
-        notes: a line for each way in which the records differ from those of the run, and one
-            where videos are shorter than a clip.
+        notes: a line for each way in which the records differ from those of the run, one
+            where they have a grid, and one where videos are shorter than a clip.
     """
 
     results: dict
@@ -348,7 +348,7 @@ def evaluate_run(
     grid = record_set.clip["frame_grid"]
     notes = [
         *located.notes(record_set),
-        *[f"of each test clip the nearest of the {grid} stored frames of its video"] * bool(grid),
+        *[f"the records hold {grid} frames of a video: a test clip takes the nearest"] * bool(grid),
         *plans.short_videos(record_set, positions, config.model.clip),
     ]
     return Evaluation(results, paths, notes)

@@ -19,7 +19,7 @@ from preprocessing.preparation import conversion
 
 # Headers that are read, spread evenly over the videos: thousands of them would take minutes.
 _HEADERS = 500
-_LEAST_SAMPLES = 4  # videos that are timed, beside more workers
+_LEAST_SAMPLES = 8  # videos that are timed, beside more workers
 # What is timed of a video: so many frames, and flow at so many places of them.
 _FRAMES, _PLACES, _FIELDS_A_PLACE = 150, 3, 2
 

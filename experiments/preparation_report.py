@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from tqdm import tqdm
@@ -22,13 +23,14 @@ _SHOWN_DIFFERENCES = 20
 _SHOWN_NAMES = 3
 _OF_VERIFYING = ("verify", "workers", "time_limit")
 # (flag, whether its value is one beside which the others have no effect, those others).
-_INEFFECTIVE: tuple[tuple[str, Callable[[str], bool], list[str]], ...] = (
+_INEFFECTIVE: tuple[tuple[str, Callable[[Any], bool], list[str]], ...] = (
     ("runner", lambda name: name == "local", ["beam_options"]),
     ("runner", lambda name: name == "beam", ["workers", "flow_batch"]),
     ("flow", lambda flow: flow == given.METHOD, ["flow_method", "flow_quality", "flow_batch"]),
     ("flow_method", lambda method: method == "opencv", ["flow_batch"]),
     ("flow_method", lambda method: method == "keras", ["flow_quality"]),
     ("image_format", lambda name: name == "png", ["jpeg_quality"]),
+    ("frame_grid", lambda grid: not grid, ["flow_length"]),
     (
         "source",
         lambda source: _kind(source) != "synthetic",

@@ -116,8 +116,19 @@ flags.DEFINE_enum(
     "flow_quality",
     _USUAL.flow_quality,
     flow.QUALITIES,
-    "OpenCV's own TV-L1, or the same steps compiled: about ten times as fast, 99 % of the stored"
-    " values within one level",
+    "OpenCV's own TV-L1 to the bit, or the same steps compiled: about ten times as fast, 99 % of"
+    " the stored values within one level",
+)
+flags.DEFINE_integer(
+    "frame_grid",
+    _USUAL.frame_grid,
+    "store so many frames of each video, spread evenly over it, and flow around these alone: for"
+    " configurations with the same training.frame_grid (default: everything, for all of them)",
+)
+flags.DEFINE_integer(
+    "flow_length",
+    _USUAL.flow_length,
+    "of --frame_grid: flow fields a frame, the largest model.clip.flow_length that can be trained",
 )
 flags.DEFINE_list(
     "classes", [], "names of the classes to take, separated by commas (default: all of the source)"

@@ -54,7 +54,8 @@ def beam_runner(
         made, failed = stock.of_parts(preparation.parts, but=before)
         for video in lacking:
             if kept := made.get(video.id):
-                progress(kept.facts.num_frames - 1)
+                _, fields = preparation.settings.stored(kept.facts.num_frames)
+                progress(len(fields))
                 yield video, kept
             elif row := failed.get(video.id):
                 yield video, worker_pool.Failure(row["outcome"], row["reason"])

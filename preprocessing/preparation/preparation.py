@@ -28,7 +28,8 @@ from preprocessing.records import tfds_metadata
 from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE, Row, write_rows
 
 PLAN_FILE, QUEUE_FILE = "plan.json", "queue.txt"  # the latter is of Beam
-_OF_CLIPS = ("image_size", "resize", "fps", "repeats")  # settings that a run must know too
+# Settings that a run must know too.
+_OF_CLIPS = ("image_size", "resize", "fps", "repeats", "frame_grid", "flow_length")
 _OF_ENCODING = ("flow_bound", "image_format", "jpeg_quality")
 
 

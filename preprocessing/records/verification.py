@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from preprocessing import records, worker_pool
-from preprocessing.records import tfrecord
+from preprocessing.records import grid, tfrecord
 from preprocessing.records.example import field_shape, frame_shape, image_shape
 
 
@@ -92,10 +92,14 @@ def _fault_of(path: Path, size: int, video: records.RecordedVideo) -> str | None
             f" of label {video.label}"
         )
     frames, flow = example["frames"], example["flow"]
-    if (len(frames), len(flow)) != (video.num_frames, video.num_frames - 1):
+    clip, size = record_set.clip, record_set.clip["image_size"]
+    needed = grid.stored(video.num_frames, clip["frame_grid"], clip["flow_length"])
+    held = example["frame_numbers"], example["field_numbers"]
+    if [list(numbers) for numbers in held] != [numbers.tolist() for numbers in needed]:
+        of_grid = f" and frame_grid={clip['frame_grid']}" if clip["frame_grid"] else ""
         return (
             f"holds {len(frames)} frames and {len(flow)} flow fields, the metadata say"
-            f" {video.num_frames} frames"
+            f" {video.num_frames} frames{of_grid}"
         )
     return _check_images("frame", frames, frame_shape(size)) or _check_images(
         "flow field", flow, field_shape(size)

@@ -3,7 +3,6 @@
 TV-L1 is Zach, Pock & Bischof, "A duality based approach for realtime TV-L1 optical flow", 2007.
 """
 
-import collections
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -66,14 +65,7 @@ class Solver:
 
     def solve(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[np.ndarray]:
         """Flow from the first to the second frame of each pair, as `fields`."""
-        if self.address:
-            from preprocessing.flow.service import client
-
-            wanted: collections.deque[bool] = collections.deque()
-            for field in client.fields(_in_a_row(pairs, wanted), self.address):
-                if wanted.popleft():
-                    yield field
-        elif self.method == "opencv":
+        if self.method == "opencv":
             solve = fast_solver() if self.quality == "fast" else _opencv_solver()
             for first, second in pairs:
                 yield solve(first, second)
@@ -106,19 +98,6 @@ def tvl1(
         raise ValueError(f"frames must be uint8 (N, H, W), not {frames.dtype} {frames.shape}")
     fields = list(Solver(method, quality, batch).fields(frames))
     return np.stack(fields) if fields else np.zeros((0, *frames.shape[1:], 2), np.float32)
-
-
-def _in_a_row(pairs: Iterable[tuple[np.ndarray, np.ndarray]], wanted: "collections.deque[bool]"):
-    """The frames of pairs one after the other, neighbours once; which fields between are wanted."""
-    last = None
-    for first, second in pairs:
-        if first is not last:
-            if last is not None:
-                wanted.append(False)
-            yield first
-        wanted.append(True)
-        yield second
-        last = second
 
 
 def _keras_fields(

@@ -233,10 +233,10 @@ def test_the_wait_for_an_answer_is_no_hanging():
         begun = time.monotonic()
 
         def answers(self, waiting, all_wait):
-            late = time.monotonic() - self.begun > 4
+            late = time.monotonic() - self.begun > 6
             return super().answers(waiting, all_wait) if late else []
 
-    with worker_pool.Pool(1, 2) as pool:
+    with worker_pool.Pool(1, 4) as pool:
         assert dict(pool.run(_ask, [1], service=Late())) == {1: 1000}
 
 

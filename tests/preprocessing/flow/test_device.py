@@ -54,10 +54,10 @@ def _convert(task, report, kill_after=None):
     return np.stack(fields) if fields else None
 
 
-def _run(function, films, workers=2, make_solver=stand_in, time_limit=60, **settings):
+def _run(function, films, workers=2, make_solver=stand_in):
     """Results by film, and what the device did."""
-    solving = device.Device(SIZE, BATCH, make_solver=make_solver, **settings)
-    with solving, worker_pool.Pool(workers, time_limit) as pool:
+    solving = device.Device(SIZE, BATCH, make_solver=make_solver)
+    with solving, worker_pool.Pool(workers, 60) as pool:
         results = dict(pool.run(function, films, service=solving))
     return results, solving.statistics
 
@@ -245,20 +245,6 @@ def test_a_video_that_breaks_off_leaves_nothing_to_the_next():
     assert results[-1, 12].reason == results[-2, 30].reason == "cut off"
     for film in (0, 12), (1, 30):
         np.testing.assert_array_equal(results[film], _differences(_film(film[1], film[0])))
-
-
-def slow(size, batch):
-    def solve(previous, following):
-        time.sleep(1.2)
-        return _difference(previous, following)
-
-    return solve, batch, "cpu"
-
-
-def test_a_worker_that_waits_for_the_device_is_not_hung():
-    results, _ = _run(_convert, [(0, 4), (1, 4)], make_solver=slow, time_limit=1)
-    for (seed, num_frames), fields in results.items():
-        np.testing.assert_array_equal(fields, _differences(_film(num_frames, seed)))
 
 
 def _die_of_odd(task, report):

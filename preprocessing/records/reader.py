@@ -96,7 +96,7 @@ class RecordReader:
         if shard is None:
             shard = self._shards[video.shard] = map_shard(self.record_set.path_of(video))
             if len(self._shards) > _OPEN_SHARDS:
-                del self._shards[list(self._shards)[0]]
+                del self._shards[next(iter(self._shards))]
         record = shard[video.offset : video.offset + video.length]
         if position not in self._checked:
             tfrecord.data_of(record)

@@ -115,6 +115,27 @@ def test_failures_make_the_exit_status_unless_they_are_allowed(run_program, acti
     assert run_program("prepare", *command, "--allow_failures=1").returncode == 0
 
 
+def test_the_same_command_follows_a_folder_that_changes(run_program, actions, tmp_path):
+    videos = shutil.copytree(actions, tmp_path / "own")
+    command = [f"--source=folder:{videos}", f"--output={tmp_path / 'records'}", "--image_size=16"]
+    assert run_program("prepare", *command).returncode == 0
+    first, second = sorted(videos.rglob("*.avi"))[:2]
+    (videos / "Right" / "new.avi").write_bytes(first.read_bytes() + bytes(4))
+    first.rename(first.with_name("renamed.avi"))
+    done = run_program("prepare", *command)
+    assert done.returncode == 0, done.stderr
+    assert "\n1 new, 1 renamed, 3 as they were\n" in done.stdout
+    assert "5 videos" in done.stdout and "(1 converted now)" in done.stdout
+    second.unlink()
+    refused = run_program("prepare", *command)
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert f"1 gone, 4 as they were; the records of {second.stem} would be" in refused.stderr
+    assert "add --update to the experiments.prepare" in refused.stderr
+    done = run_program("prepare", *command, "--update")
+    assert done.returncode == 0 and "4 videos" in done.stdout, done.stderr
+    assert len(records.load_record_set(tmp_path / "records").videos) == 4
+
+
 def test_what_is_doubtful_or_left_out_is_told_and_no_failure(run_program, actions, tmp_path):
     path = shutil.copytree(actions, tmp_path / "some") / "Left" / "one.avi"
     path.write_bytes((actions / "Left" / "v_Left_g01_c01.avi").read_bytes() + bytes(4))

@@ -98,6 +98,29 @@ def test_a_damaged_part_is_made_again(videos, tmp_path, stopped, damage):
     assert _files(stopped) == _files(tmp_path / "fresh")
 
 
+def test_a_preparation_goes_on_with_its_own_grid_alone(videos, tmp_path, stopped):
+    grid = dataclasses.replace(SETTINGS, frame_grid=2, flow_length=3)  # `stopped` has none
+    with pytest.raises(UserError, match="with frame_grid=0, now frame_grid=2 is asked"):
+        _prepare(videos, stopped, grid)
+    plan = stopped / "parts" / "plan.json"
+    values = json.loads(plan.read_text())
+    for name in ("frame_grid", "flow_length"):  # as of an earlier version
+        del values["settings"][name]
+    plan.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="with frame_grid=0, now frame_grid=2 is asked"):
+        _prepare(videos, stopped, grid)
+    prepared = _prepare(videos, tmp_path / "grid", grid).record_set
+    assert (prepared.clip["frame_grid"], prepared.clip["flow_length"]) == (2, 3)
+    assert records.load_record_set(tmp_path / "grid") == prepared
+    assert _prepare(videos, tmp_path / "grid", grid).converted == 0
+    for other, message in (
+        (SETTINGS, "with frame_grid=2, now frame_grid=0 is asked"),
+        (dataclasses.replace(grid, flow_length=4), "flow_length=3, now flow_length=4 is asked"),
+    ):
+        with pytest.raises(UserError, match=message):
+            _prepare(videos, tmp_path / "grid", other)
+
+
 def test_the_beginning_of_an_earlier_version_is_refused(videos, stopped):
     plan = stopped / "parts" / "plan.json"
     plan.write_text(plan.read_text().replace('"name"', '"labels": {}, "name"'))

@@ -168,8 +168,6 @@ def test_a_set_may_have_more_shards_than_a_process_may_open(tiny_records, tmp_pa
 
 def test_a_shard_that_an_update_took_away_is_one_line(tiny_records, tmp_path):
     reader = RecordReader(dataclasses.replace(tiny_records, folder=tmp_path))
-    with pytest.raises(
-        records.DamagedRecordError, match="is gone, as where"
-    ):
+    with pytest.raises(records.DamagedRecordError, match="is gone, as where"):
         reader.clips(POSITIONS, FRAMES, FLOW)
     assert "start the same command again" in str(reader.damage)

@@ -55,9 +55,7 @@ if __name__ == "__main__":
 '''
 
 
-def _run(
-    tmp_path, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, environment=None
-):
+def _run(tmp_path, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, environment=None):
     path = tmp_path / "adds.py"
     path.write_text(PROGRAM)
     environment = environment or {"PYTHONIOENCODING": "utf-8:strict"}

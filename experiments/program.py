@@ -114,13 +114,22 @@ def keep_video(path: Path):
         )
 
 
+def use_tensorflow():
+    """Has Keras compute with TensorFlow, here and in processes that are started from here.
+
+    Call it before Keras is imported; `keras.json` and KERAS_BACKEND may say otherwise.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
 def start_tensorflow():
-    """Imports TensorFlow, and with it Keras, in two thirds of the usual time.
+    """Imports TensorFlow, and with it Keras on TensorFlow, in two thirds of the usual time.
 
     Without the start-up notes that none of TensorFlow's settings turns off, and without the
     packages that Keras imports, where they are installed, for what no program here calls. They can
     be imported afterwards.
     """
+    use_tensorflow()
     with worker_pool.silenced_stderr(), _hidden(_UNUSED_BY_KERAS):
         import tensorflow as tf
 

@@ -253,6 +253,29 @@ def test_an_output_that_can_be_made_is_taken_and_not_yet_made(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+BACKEND = """
+from experiments import program
+program.start_tensorflow()
+import keras
+print(keras.backend.backend())
+"""
+
+
+@pytest.mark.parametrize("named", ["variable", "file"])
+def test_a_program_that_needs_tensorflow_takes_it_whatever_keras_is_set_to(named, tmp_path):
+    settings = {"backend": "torch", "image_data_format": "channels_first", "floatx": "float32"}
+    (tmp_path / "keras.json").write_text(json.dumps({**settings, "epsilon": 1e-7}))
+    environment = {"KERAS_BACKEND": "jax"} if named == "variable" else {"KERAS_HOME": str(tmp_path)}
+    inherited = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-c", BACKEND],
+        capture_output=True,
+        text=True,
+        env=inherited | environment,
+    )
+    assert (done.returncode, done.stdout) == (0, "tensorflow\n"), done.stderr
+
+
 STARTED = """
 import sys, matplotlib
 from experiments import program

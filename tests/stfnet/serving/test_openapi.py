@@ -93,7 +93,7 @@ def _stalled(server, film):
 
 
 def _killed(server, film):
-    with _standing_still(server, film) as worker, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, _standing_still(server, film) as worker:
         answer = pool.submit(_post, server, {"video": film})
         _in_hand(server, 1)
         os.kill(worker, signal.SIGKILL)
@@ -101,7 +101,7 @@ def _killed(server, film):
 
 
 def _crowded(server, film):
-    with _standing_still(server, film), ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, _standing_still(server, film):
         for _ in range(2):
             pool.submit(_post, server, {"video": film})
         _in_hand(server, 2)
@@ -109,8 +109,23 @@ def _crowded(server, film):
 
 
 def _hung(server, film):
-    with _standing_still(server, film):
-        return _post(server, {"video": film})
+    """Stops the process while it reads the video: what it has not begun has no time limit."""
+    assert _post(server, {"video": film}).status_code == 200
+    worker = _worker(server)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(_post, server, {"video": film}, params={"film": "true"})
+        while not _reads_an_upload(worker, server):
+            assert not answer.done(), "it was too fast to be stopped"
+        os.kill(worker, signal.SIGSTOP)
+        return answer.result()
+
+
+def _reads_an_upload(worker, server):
+    for number in Path(f"/proc/{worker}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(number).startswith(f"{server.temporary}/"):
+                return True
+    return False
 
 
 # (path, method, status): what provokes it, several ways of some.
@@ -223,7 +238,7 @@ def test_a_client_that_sends_all_before_it_reads_gets_its_answer(
 def test_a_client_that_is_told_to_come_again_may_send_all_before_it_reads(small, moving_square):
     film = moving_square.read_bytes()
     body = FORM + film + bytes(900_000 - len(film)) + b"\r\n--x--\r\n"
-    with _standing_still(small, film), ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, _standing_still(small, film):
         for _ in range(2):
             pool.submit(_post, small, {"video": film})
         _in_hand(small, 2)

@@ -100,6 +100,17 @@ def output_file(name) -> Path:
     return path
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: `1 video`, `2 videos`.
+
+    Args:
+        number: from 0.
+        one: what follows 1.
+        many: what follows any other number; by default `one` with an s.
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def keep_video(path: Path):
     """Checks that a file to be written is not the one that `--video` names.
 

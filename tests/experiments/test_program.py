@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import benchmark, configs
+from experiments import benchmark, configs, program
 
 PROGRAM = '''"""Adds one.
 
@@ -251,6 +251,18 @@ def test_a_locale_of_ascii_starts_the_program_again_in_utf_8(tmp_path):
 def test_an_output_that_can_be_made_is_taken_and_not_yet_made(tmp_path):
     assert _run(tmp_path, "--number=11", f"--output={tmp_path}/new/one").returncode == 0
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 videos"), (1, "1 video"), (2, "2 videos"), (1000, "1000 videos")]
+)
+def test_a_number_has_its_noun(number, text):
+    assert program.counted(number, "video") == text
+
+
+def test_other_plurals_are_given():
+    numbers = [program.counted(k, "of 3 classes has", "of 3 classes have") for k in (1, 2)]
+    assert numbers == ["1 of 3 classes has", "2 of 3 classes have"]
 
 
 BACKEND = """

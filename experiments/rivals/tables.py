@@ -136,8 +136,8 @@ def table_of(
             f"%, leak of the split {printing.leak(first)}. Same records, parts, streams, "
             "epochs and search of the learning rate for all.",
             f"Over test groups, and paired: bootstrap over {counted(groups, 'group')} of test "
-            f"videos{few}; each video counts with the fraction of the seeds, {len(rows[0].outcomes)}, that "
-            "recognise it. They do not cover what other seeds would give.",
+            f"videos{few}; each video counts with the fraction of {len(rows[0].outcomes)} seeds "
+            "that recognise it. They do not cover what other seeds would give.",
             "STFNet wins or loses where the paired interval leaves zero out and there are at "
             f"least {bootstrap.DECIDING} groups. {ablation.by_chance(groups)}",
             f"Learning rate of the first stage, chosen by the validation of the first seed; "

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments import benchmark, configs, program
+from experiments.benchmarks import films
 
 PROGRAM = '''"""Adds one.
 
@@ -246,6 +247,43 @@ def test_a_locale_of_ascii_starts_the_program_again_in_utf_8(tmp_path):
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = _run(tmp_path, "--number=15", "--name=Bücken", environment=ascii_only)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "Bücken utf-8\n16\n")
+
+
+@pytest.mark.slow
+def test_a_run_with_letters_beyond_ascii_works_in_a_locale_of_ascii(tmp_path):
+    films.write_moving_squares(tmp_path / "videos", range(1, 6))
+    first, *_ = sorted((tmp_path / "videos").iterdir())
+    first.rename(first.with_name("Bücken"))
+    film = sorted((tmp_path / "videos" / "Bücken").iterdir())[0]
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    root = str(EXPERIMENTS.parent)
+    small = {"clip.num_frames": 3, "clip.image_size": 32, "width_divisor": 32, "fc6_units": 8}
+    for name, flags in {
+        "prepare": ["--source=folder:videos", "--output=records", "--image_size=32"],
+        "inspect_records": ["--records=records", "--output=shown"],
+        "train": [
+            *("--config=synthetic.py", "--records=records", "--workdir=run"),
+            *(f"--config.model.{setting}={value}" for setting, value in small.items()),
+            *("--config.training.max_epochs=(1,1)", "--config.training.batch_size=2"),
+        ],
+        "evaluate": ["--records=records", "--workdir=run"],
+        "report": ["--records=records", "--workdir=run", "--output=report"],
+        "predict": ["--model=run", f"--video={film}", "--output=prediction"],
+        "export": ["--workdir=run", "--output=export"],
+    }.items():
+        done = subprocess.run(
+            [sys.executable, "-m", f"experiments.{name}", *flags],
+            cwd=tmp_path,
+            env=os.environ | ascii_only | {"PYTHONPATH": ":".join([root, *sys.path])},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert done.returncode == 0, (name, done.stderr)
+        assert "Traceback" not in done.stderr
+        if name in ("prepare", "evaluate", "predict"):
+            assert "Bücken" in done.stdout, (name, done.stdout)
+    assert "Bücken" in (tmp_path / "export" / "classes.txt").read_text("utf-8").splitlines()
+    assert "Bücken" in (tmp_path / "report" / "report.html").read_text("utf-8")
 
 
 def test_an_output_that_can_be_made_is_taken_and_not_yet_made(tmp_path):

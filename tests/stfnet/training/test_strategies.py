@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import subprocess
 import types
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -145,6 +147,15 @@ def test_a_slurm_step_that_does_not_read_is_named(monkeypatch, name, value, mess
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=message):
         strategies.make_strategy("multi_worker")
+
+
+@pytest.mark.parametrize("number", ["x", "", "-1", "01", "1.5"])
+def test_the_launcher_names_a_number_that_is_none(number):
+    launcher = Path(strategies.__file__).parents[2] / "experiments" / "launch" / "workers.sh"
+    command = ["bash", launcher, number, "a:1,b:1", "config.py", "records", "run"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    line = f"error: NUMBER {number} is not a whole number: give this machine's place among a:1,b:1"
+    assert (done.returncode, done.stderr) == (1, f"{line}, from 0\n")
 
 
 @pytest.mark.parametrize("port", ["http", "", "0", "70000"])

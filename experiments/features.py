@@ -52,7 +52,8 @@ def main(_):
     if not whole:
         print("stopped between videos; the same command resumes", file=sys.stderr)
         return preemption.PREEMPTED
-    print(f"written: {output / folder.INDEX_FILE} ({len(record_set.videos)} videos)")
+    videos = program.counted(len(record_set.videos), "video")
+    print(f"written: {output / folder.INDEX_FILE} ({videos})")
     return 0
 
 

@@ -68,8 +68,8 @@ def vgg16_streams(
         for name, normalization in normalizations.items()
     }
     if fc6:
-        x = keras.ops.max_pool(outputs["rgb"][:, 0], 2, strides=2)
-        x = keras.layers.Flatten()(x)
+        x = keras.ops.max_pool(outputs["rgb"][:, 0], 2, strides=2, data_format="channels_last")
+        x = keras.layers.Flatten(data_format="channels_last")(x)
         outputs[FC6] = keras.layers.Dense(FC6_UNITS, activation="relu", name=FC6)(x)
     model = keras.Model(inputs, outputs, name="vgg16_streams")
     load_vgg16_weights(model, path, TEMPORAL_CONV1, "imagenet" if fc6 else "random")
@@ -97,7 +97,7 @@ def stream_maps(
         x = model.get_layer(f"{stream}_normalization")(inputs[stream])[:, 0]
         for name, convolution in model.get_layer(f"{stream}_stream").convolutions.items():
             if name.endswith("conv1") and name != "block1_conv1":
-                x = keras.ops.max_pool(x, 2, strides=2)
+                x = keras.ops.max_pool(x, 2, strides=2, data_format="channels_last")
             x = convolution(x)
             if name in names:
                 maps[stream][name] = tf.cast(x, tf.float32)

@@ -40,7 +40,7 @@ def pool5(maps):
     """VGG-16's last pooling: (B, T, h, w, D) to (B, T, ceil(h / 2), ceil(w / 2), D)."""
     frames = maps.shape[1]
     x = ops.reshape(maps, (-1, *maps.shape[2:]))  # b t h w c -> (b t) h w c
-    x = ops.max_pool(x, 2, strides=2, padding="same")
+    x = ops.max_pool(x, 2, strides=2, padding="same", data_format="channels_last")
     return ops.reshape(x, (-1, frames, *x.shape[1:]))  # (b t) h w c -> b t h w c
 
 

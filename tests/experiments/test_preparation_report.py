@@ -53,7 +53,7 @@ def test_ready_made_flow_is_told_where_it_is_read_and_where_it_is_not(catalogue,
     ready = dataclasses.replace(first, flow=(first.path, first.path))
     catalogue = dataclasses.replace(catalogue, videos=(ready, *others))
     assert told(catalogue) == (
-        "1 of 3 videos have ready-made flow, which is not read: --flow=given takes it, and none is"
+        "1 of 3 videos has ready-made flow, which is not read: --flow=given takes it, and none is"
         " computed\n"
     )
     line = told(catalogue, flow_method="given", flow_bound=15.0)
@@ -83,8 +83,8 @@ def test_what_was_prepared_is_a_line_and_notes_are_another(capsys):
     preparation_report.show_prepared(_prepared(notes=notes, converted=2), allowed=0)
     assert capsys.readouterr().out.splitlines() == [
         "records: 3 videos, 30 frames, 0 failed (2 converted now), SHA-256 5e7",
-        "1 of 3 classes have no video in the records and will be no classes of a network: Jump",
-        f"1 copies in another class, group or part: a {reason}",
+        "1 of 3 classes has no video in the records and will be no class of a network: Jump",
+        f"1 copy in another class, group or part: a {reason}",
         "2 notes: such videos are in the records, repaired or doubtful,"
         " records/notes.jsonl says why",
     ]

@@ -48,7 +48,7 @@ def test_from_a_folder_to_verified_records(run_program, actions, tmp_path):
     command[1:2] = [f"--output={tmp_path / 'some'}", "--classes=right"]
     some = run_program("prepare", *command)
     assert some.returncode == 0, some.stderr
-    assert "actions: 4 videos of 2 classes\ntaken of it: 2 videos of 1 classes\n" in some.stdout
+    assert "actions: 4 videos of 2 classes\ntaken of it: 2 videos of 1 class\n" in some.stdout
     assert records.load_record_set(tmp_path / "some").classes == ("Right",)
     command[1:3] = [f"--output={output}"]
 
@@ -207,8 +207,8 @@ def test_what_a_user_should_know_of_a_folder_is_a_line_each(run_program, actions
         "no class: 1 empty folders (train/Jump)",
         "folders name the official split: 4 train, 0 val, 2 test videos",
         "official         4       2 unknown: every video is its own group",
-        "1 of 3 classes have no video in the records and will be no classes of a network: Wave",
-        "1 copies in another class, group or part: test/Left/1.avi of class Left is the same file"
+        "1 of 3 classes has no video in the records and will be no class of a network: Wave",
+        "1 copy in another class, group or part: test/Left/1.avi of class Left is the same file"
         " as 2 of class Right",
     ):
         assert line in done.stdout.splitlines()

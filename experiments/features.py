@@ -47,11 +47,11 @@ def main(_):
     )
     if not network.fc6_units:
         print(f"without fc6: {networks.FC6_NEEDS}")
-    with preemption.Sigterm() as sigterm:
-        whole = folder.write(network, record_set, output, FLAGS.pooled, lambda: sigterm.received)
+    with preemption.StopSignals() as signals:
+        whole = folder.write(network, record_set, output, FLAGS.pooled, lambda: signals.received)
     if not whole:
         print("stopped between videos; the same command resumes", file=sys.stderr)
-        return preemption.PREEMPTED
+        return signals.status
     print(f"written: {output / folder.INDEX_FILE} ({len(record_set.videos)} videos)")
     return 0
 

@@ -126,6 +126,19 @@ def test_sigterm_saves_and_the_run_goes_on(tiny_records, tmp_path):
     assert [int(row["step"]) for row in _rows(tmp_path / run.STEPS_FILE)] == list(range(9))
 
 
+def test_ctrl_c_saves_and_the_run_goes_on(tiny_records, tmp_path):
+    config = _config(tiny_records)
+
+    def interrupt():
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Preempted, match="saved at step 2; the same command resumes") as stop:
+        loop.train(config, tiny_records, tmp_path, callbacks=[_StopAt(0, interrupt)])
+    assert stop.value.status == 130
+    assert loop.train(config, tiny_records, tmp_path).finished
+    assert [int(row["step"]) for row in _rows(tmp_path / run.STEPS_FILE)] == list(range(9))
+
+
 class _Order(keras.callbacks.Callback):
     """Keeps when steps of an epoch are launched and when their figures are read."""
 
@@ -161,6 +174,44 @@ def test_a_finished_run_stays_finished(tiny_records, tmp_path):
     done = loop.train(config, tiny_records, tmp_path)
     again = loop.train(config, tiny_records, tmp_path)
     assert again.finished and again.history == done.history
+
+
+def test_more_epochs_continue_the_last_stage(tiny_records, tmp_path):
+    whole = loop.train(_config(tiny_records, max_epochs=(1, 3)), tiny_records, tmp_path / "whole")
+    for epochs in (1, 3):
+        longer = _config(tiny_records, max_epochs=(1, epochs))
+        progress = loop.train(longer, tiny_records, tmp_path / "longer")
+    assert _rows(tmp_path / "longer" / run.STEPS_FILE) == _rows(tmp_path / "whole" / run.STEPS_FILE)
+    assert progress.best == whole.best
+    assert run.read_config(tmp_path / "longer") == longer
+
+
+def test_a_run_goes_on_with_another_way_to_compute_it(tiny_records, tmp_path):
+    without = {"fc6_dropout": 0.0, "lstm_dropout": 0.0}
+    stage = {"learning_rates": (3e-3,), "max_epochs": (2,), "frozen_blocks": (0,)}
+    config = _config(tiny_records, without, checkpoint_minutes=0.0, **stage)
+    loop.train(config, tiny_records, tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        loop.train(config, tiny_records, tmp_path / "run", callbacks=[_StopAt(1, _kill)])
+    ways = {"accumulation_steps": 2, "remat": True}
+    other = _config(tiny_records, without, checkpoint_minutes=10.0, **stage, **ways)
+    loop.train(other, tiny_records, tmp_path / "run")
+    losses = [
+        [float(row["loss"]) for row in _rows(tmp_path / name / run.STEPS_FILE)]
+        for name in ("run", "whole")
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_a_stage_that_a_plateau_has_ended_says_that_more_epochs_change_nothing(
+    tiny_records, tmp_path, capsys
+):
+    stage = {"learning_rates": (1e-30,), "frozen_blocks": (0,), "patience": 1}
+    loop.train(_config(tiny_records, max_epochs=(5,), **stage), tiny_records, tmp_path)
+    capsys.readouterr()
+    again = loop.train(_config(tiny_records, max_epochs=(9,), **stage), tiny_records, tmp_path)
+    assert again.finished and len(again.history) == 2
+    assert "stage 1 has ended after 2 of 9 epochs" in capsys.readouterr().out
 
 
 def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):

@@ -35,6 +35,9 @@ def print_header(
     if ungrouped:
         words = splits.leak_text(videos.leak, ungrouped, len(videos.test))
         notes = [f"test videos with a sibling in training or validation: {words}"]
+    learned = located.learned(config.training.train_on_validation)
+    if classes := run.untrained_classes(record_set, learned):
+        notes.append(f"no training video, so the network cannot learn it: {', '.join(classes)}")
     if note := partial_statistics(config.model, config.training, devices):
         notes.append(note)
     print(

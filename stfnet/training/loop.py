@@ -99,8 +99,8 @@ class _Training:
         self.videos = run.open_videos(workdir, config, record_set)
         self.located = run.locate(self.videos, record_set)
         run.check_learned_videos(workdir, self.videos, self.located, record_set)
-        both = np.concatenate([self.located.train, self.located.val])
-        self.learned = np.sort(both) if self.training.train_on_validation else self.located.train
+        self.learned = self.located.learned(self.training.train_on_validation)
+        both = self.located.learned(train_on_validation=True)
         self.reader = RecordReader(record_set, both if cache_in_memory else ())
         self.progress = Progress()
         with strategies.naming_lost_workers(strategy, self.progress), strategy.scope():

@@ -308,8 +308,9 @@ def evaluate_run(
     linear: bool = False,
     linear_weights: str | None = None,
     features_folder: Path | None = None,
+    output: Path | None = None,
 ) -> Evaluation:
-    """Evaluates the best network of a run and writes the results into its folder.
+    """Evaluates the best network of a run and writes the results.
 
     Args:
         workdir: folder of the run.
@@ -321,11 +322,13 @@ def evaluate_run(
         linear: whether to add `linear_model.linear_model`, likewise.
         linear_weights: VGG-16's for it, a file or `imagenet`; None for those of the run's start.
         features_folder: see `evaluate`.
+        output: folder for the results; None for that of the run.
 
     Raises:
-        UserError: the run has no network, there are no weights for the linear model, it would
-            be tested on what it learns, or as `evaluate`.
+        UserError: the run has no network, the results would go into another run, there are no
+            weights for the linear model, it would be tested on what it learns, or as `evaluate`.
     """
+    folder = result_files.folder_for(workdir, output)
     model, config = prediction.load_run(workdir)
     if linear and split in ("train", "val"):
         raise UserError(f"--baselines learn from the videos of --split={split}: leave one out")
@@ -342,7 +345,7 @@ def evaluate_run(
     )
     results["network_sha256"] = run.network_sha256(workdir)
     results["finished"] = run.is_finished(workdir)
-    paths = result_files.write(workdir, results, probabilities, positions, record_set)
+    paths = result_files.write(folder, results, probabilities, positions, record_set)
     if nearest_neighbour:
         learned = located.learned(both)
         results["nearest_neighbour"] = baselines.nearest_neighbour(record_set, learned, positions)

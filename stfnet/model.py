@@ -143,8 +143,8 @@ def _fuse(config, maps, dtype):
         shape = (None, 1, 1, 1, x.shape[-1])
         x = keras.layers.Dropout(config.map_dropout, shape, dtype=dtype, name="map_dropout")(x)
     if config.fusion in ("sum", "concat"):
-        # The name by which others find X_conv.
-        return keras.layers.Identity(dtype=dtype, name="fusion")(x)
+        # The name by which others find X_conv. (Keras saves no Identity that has a dtype policy.)
+        return keras.layers.Activation("linear", dtype=dtype, name="fusion")(x)
     initializer = IdentitySum() if config.fusion_init == "identity_sum" else config.fusion_init
     return keras.layers.Conv3D(
         config.fused_channels,

@@ -24,7 +24,12 @@ from stfnet.config.rivals import (
     SoftAttentionConfig,
     TSNConfig,
 )
-from stfnet.config.run import RunConfig, check_together, microbatches_per_device
+from stfnet.config.run import (
+    RunConfig,
+    check_together,
+    microbatches_per_device,
+    partial_statistics,
+)
 from stfnet.config.training import (
     FC6_INIT,
     STRATEGIES,
@@ -58,6 +63,7 @@ __all__ = [
     "check_together",
     "from_dict",
     "microbatches_per_device",
+    "partial_statistics",
     "read_json",
     "to_dict",
 ]

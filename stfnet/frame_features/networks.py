@@ -115,7 +115,7 @@ class FrameNetwork:
     Attributes:
         clip, identity: as given.
         streams: names of the streams.
-        map_shape: (h, w, channels) of block 5.
+        map_shape: (h, w, channels) of a stream, of block 5 unless its levels are others.
         fc6_units: 0 without fc6.
     """
 
@@ -146,7 +146,7 @@ class FrameNetwork:
             yield np.arange(first, min(first + FRAMES_AT_ONCE, num_frames))
 
     def maps(self, rgb: np.ndarray, fields: np.ndarray) -> dict[str, np.ndarray]:
-        """Stream -> float32 (F, h, w, channels), see `stream_maps`."""
+        """Stream -> float32 (F, h, w, channels), the stream's map of each frame."""
         pieces = [
             self._maps(rgb[k : k + FRAMES_AT_ONCE], fields[k : k + FRAMES_AT_ONCE])
             for k in range(0, len(rgb), FRAMES_AT_ONCE)
@@ -171,7 +171,12 @@ class FrameNetwork:
             autograph=False,
         )
         def compute(rgb, fields):
-            return {name: maps[CONV5] for name, maps in stream_maps(model, rgb, fields).items()}
+            inputs = input_pipeline.network_inputs({"rgb": rgb[:, None], "fields": fields[:, None]})
+            maps = {}
+            for name in model.input:
+                x = model.get_layer(f"{name}_normalization")(inputs[name])
+                maps[name] = tf.cast(model.get_layer(f"{name}_stream")(x)[:, 0], tf.float32)
+            return maps
 
         return compute
 
@@ -245,7 +250,9 @@ def run_network(record_set: RecordSet, workdir: Path) -> RunNetwork:
             "features of single frames: name a run of another architecture"
         )
     _check_records(record_set, config)
-    identity = {"network": run.BEST_FILE, "sha256": run.network_sha256(workdir)}
+    identity: dict[str, Any] = {"network": run.BEST_FILE, "sha256": run.network_sha256(workdir)}
+    if config.model.map_levels != (5,):  # whose files an earlier version left broken
+        identity["map_levels"] = list(config.model.map_levels)
     return RunNetwork(model, config.model.clip, identity)
 
 

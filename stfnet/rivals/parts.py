@@ -32,7 +32,7 @@ def gathered(config, maps, dtype):
     if config.map_dropout:
         shape = (None, 1, 1, 1, x.shape[-1])
         x = keras.layers.Dropout(config.map_dropout, shape, dtype=dtype, name="map_dropout")(x)
-    x = keras.layers.Identity(dtype=dtype, name="fusion")(x)
+    x = keras.layers.Activation("linear", dtype=dtype, name="fusion")(x)
     return dict(zip(maps, ops.split(x, len(maps), axis=-1), strict=True))
 
 

@@ -9,6 +9,7 @@ from stfnet.config import (
     TrainingConfig,
     check_together,
     microbatches_per_device,
+    partial_statistics,
 )
 
 
@@ -51,3 +52,27 @@ def test_the_microbatches_of_a_batch_follow_from_the_devices(batch, steps, devic
 def test_a_batch_smaller_than_the_devices_is_refused():
     with pytest.raises(UserError, match="batch_size=8 cannot be shared by 3 devices"):
         microbatches_per_device(TrainingConfig(batch_size=8), 3)
+
+
+@pytest.mark.parametrize(
+    ("model", "steps", "devices", "clips"),
+    [
+        ({}, 4, 2, None),
+        ({"map_norm": True}, 1, 1, None),
+        ({"map_norm": True}, 1, 4, None),  # synchronised
+        ({"map_norm": True}, 2, 1, 4),
+        ({"linear_parts": 2}, 4, 1, 2),
+        ({"linear_parts": 2}, 4, 2, 2),
+        ({"lstm_statistics": "batch"}, 1, 2, 4),
+        ({"lstm_statistics": "batch"}, 1, 1, None),
+        ({"lstm_statistics": "batch", "architecture": "lrcn"}, 4, 1, None),  # it has none
+    ],
+)
+def test_statistics_of_a_part_of_a_batch_are_told(model, steps, devices, clips):
+    training = TrainingConfig(batch_size=8, accumulation_steps=steps)
+    text = partial_statistics(ModelConfig(3, **model), training, devices)
+    assert bool(text) == bool(clips)
+    assert (
+        f"over the {clips} clips that a device computes at once, not over all 8" in text
+        or not clips
+    )

@@ -71,7 +71,10 @@ class Kept:
 
     def values(self) -> dict[str, Any]:
         """As JSON, without the file."""
-        return {**{name: getattr(self, name) for name in _KEPT_KEYS}, "facts": dataclasses.asdict(self.facts)}
+        return {
+            **{name: getattr(self, name) for name in _KEPT_KEYS},
+            "facts": dataclasses.asdict(self.facts),
+        }
 
     @classmethod
     def of(cls, values: object, file: Path) -> "Kept":

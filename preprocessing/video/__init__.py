@@ -9,7 +9,6 @@ from preprocessing.video.decoding import (
     read_timed_frames,
 )
 from preprocessing.video.film import UNKNOWN_FPS, usual_fps
-from preprocessing.video.lossless import LOSSLESS_EXTENSION, write_lossless
 from preprocessing.video.motion import MotionMap, Resizer, Window, cut
 from preprocessing.video.paths import (
     EXTENSIONS,
@@ -25,6 +24,7 @@ from preprocessing.video.repeats import RepeatCounter
 from preprocessing.video.resizing import grayscale, resize
 from preprocessing.video.segments import Segment
 from preprocessing.video.selection import Selection
+from preprocessing.video.writing import LOSSLESS_EXTENSION, VideoWriter, write_lossless
 
 __all__ = [
     "EXTENSIONS",
@@ -40,6 +40,7 @@ __all__ = [
     "Segment",
     "Selection",
     "VideoError",
+    "VideoWriter",
     "Window",
     "cut",
     "flow_files",

@@ -194,11 +194,11 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
     outcome = {}
 
     def write(temporary):
-        writer = annotation.VideoWriter(temporary, source.fps)
+        writer = video.VideoWriter(temporary, source.fps)
         try:
             outcome["ranking"] = _follow(model, config, source, window, writer, show)
         except UserError as error:
-            if writer.writer is None:
+            if not writer.count:
                 raise
             outcome["error"] = error
         finally:

@@ -88,6 +88,8 @@ def main(_):
     plans.check_records(record_set, base)
     chosen, left_out = studies.chosen(FLAGS.study, base)
     for variants in chosen.values():
+        for variant in variants.values():
+            plans.check_records(record_set, variant.config)
         runs.check(variants, FLAGS.cache)
     for line in left_out:
         print(line, flush=True)

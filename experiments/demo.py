@@ -102,8 +102,6 @@ def main(_):
         f"--synthetic_groups={FLAGS.groups}",
         "--synthetic_clips=1",
         "--image_size=64",
-        "--num_frames=6",
-        "--flow_quality=fast",
     )
     step("train", *training("both", records, run))
     results = {"both": evaluate(records, run)}

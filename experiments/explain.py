@@ -18,7 +18,7 @@ flags.DEFINE_string("model", None, "Folder of a run (--workdir of experiments.tr
 flags.DEFINE_string("video", None, "Video file, or folder of images.")
 flags.DEFINE_string("output", None, "Folder for pictures, video and figures.")
 flags.DEFINE_string("class_name", None, "Class to explain; the most probable by default.")
-flags.DEFINE_enum("flow_quality", "reference", list(flow.QUALITIES), "As experiments.predict.")
+flags.DEFINE_enum("flow_quality", "fast", list(flow.QUALITIES), "As experiments.predict.")
 flags.mark_flags_as_required(["model", "video", "output"])
 
 

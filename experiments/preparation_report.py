@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from tqdm import tqdm
@@ -13,8 +14,7 @@ from preprocessing.datasets import load
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.titles import title
 from preprocessing.errors import UserError
-from preprocessing.flow import given
-from preprocessing.flow.service import server
+from preprocessing.flow import device, given
 from preprocessing.preparation import conversion, estimate, prepare, stock
 from preprocessing.records import outcomes, summary, verification
 
@@ -23,13 +23,14 @@ _SHOWN_DIFFERENCES = 20
 _SHOWN_NAMES = 3
 _OF_VERIFYING = ("verify", "workers", "time_limit")
 # (flag, whether its value is one beside which the others have no effect, those others).
-_INEFFECTIVE: tuple[tuple[str, Callable[[str], bool], list[str]], ...] = (
+_INEFFECTIVE: tuple[tuple[str, Callable[[Any], bool], list[str]], ...] = (
     ("runner", lambda name: name == "local", ["beam_options"]),
     ("runner", lambda name: name == "beam", ["workers", "flow_batch"]),
     ("flow", lambda flow: flow == given.METHOD, ["flow_method", "flow_quality", "flow_batch"]),
     ("flow_method", lambda method: method == "opencv", ["flow_batch"]),
     ("flow_method", lambda method: method == "keras", ["flow_quality"]),
     ("image_format", lambda name: name == "png", ["jpeg_quality"]),
+    ("frame_grid", lambda grid: not grid, ["flow_length"]),
     (
         "source",
         lambda source: _kind(source) != "synthetic",
@@ -144,7 +145,7 @@ class Progress:
         self._settings, self._runner = settings, runner
         self._workers, self._time_limit = workers, time_limit
         self._bar: tqdm | None = None
-        self._statistics: server.Statistics | None = None
+        self._statistics: device.Statistics | None = None
 
     def __enter__(self) -> "Progress":
         return self
@@ -172,7 +173,7 @@ class Progress:
         if self._bar:
             self._bar.update(pairs)
 
-    def measured(self, statistics: server.Statistics):
+    def measured(self, statistics: device.Statistics):
         """Keeps what the device did for the end."""
         self._statistics = statistics
 

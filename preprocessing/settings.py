@@ -11,6 +11,8 @@ from preprocessing.errors import UserError
 RESIZE_MODES = ("stretch", "crop", "motion")
 # What becomes of frames that repeat the one before, see `preprocessing.video.Selection`.
 REPEATS = ("keep", "drop")
+# L of the paper, of which the preparation stores the fields where it stores not all.
+FLOW_LENGTH = 4
 
 _KINDS = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}
 

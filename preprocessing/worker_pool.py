@@ -13,15 +13,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from preprocessing.errors import UserError
 
 # Seconds between two progress messages of a worker, and between two looks at the workers.
 _REPORT_SECONDS = 0.2
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
+_NO_TASK = object()
 
 
 class StopRunError(UserError):
@@ -41,100 +42,210 @@ class Failure:
     reason: str
 
 
+class Service(Protocol):
+    """What the parent does for tasks under way, such as solving on a device that it owns.
+
+    Attributes:
+        connection: becomes readable when `answers` may have something new.
+    """
+
+    connection: multiprocessing.connection.Connection
+
+    def take(self, worker: Any, message: Any):
+        """Takes a message of a worker, from `Reporter.tell` or `Reporter.ask`."""
+
+    def drop(self, worker: Any):
+        """Forgets a worker, whose task has ended."""
+
+    def answers(self, waiting: Collection[Any], all_wait: bool) -> Iterable[tuple[Any, Any]]:
+        """Called at each look at the workers.
+
+        Args:
+            waiting: workers that are in `Reporter.ask`.
+            all_wait: whether no other worker is at work.
+
+        Returns:
+            Tuples (worker, answer), one for each of `waiting` at most.
+        """
+
+
+class Pool:
+    """Worker processes, spawned when first needed, that live until the context ends.
+
+    Args:
+        workers: number of processes.
+        time_limit: seconds after which a worker that reported nothing is given up.
+    """
+
+    def __init__(self, workers: int, time_limit: float):
+        self._workers, self._time_limit = workers, time_limit
+        self._crew: set[_Worker] = set()
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_):
+        while self._crew:
+            self._crew.pop().kill()
+
+    def run(
+        self,
+        function: Callable[[Any, "Reporter"], Any],
+        tasks: Iterable[Any],
+        progress: Callable[[int], None] = lambda amount: None,
+        service: Service | None = None,
+    ) -> Iterator[tuple[Any, Any]]:
+        """Calls `function(task, report)` for every task in the worker processes.
+
+        Args:
+            function: importable by name, or a `functools.partial` of one that is. Calls
+                `report(amount)` as work gets done, which shows that it lives; `report(0)` shows
+                that alone. A `UserError` that it raises, like any other exception, fails its task;
+                a full disk and a `StopRunError` stop the run.
+            tasks: picklable values, each taken when a worker is free for it. A `collections.deque`
+                is emptied, and may be added to as long as results come.
+            progress: called in this process with the amounts reported.
+            service: answers `report.ask`.
+
+        Yields:
+            (task, result or `Failure`), in the order in which they end.
+
+        Raises:
+            StopRunError: what the function raised, or the disk is full.
+        """
+        next_task = _taking(tasks)
+        busy: dict[Any, _Worker] = {}  # by connection
+
+        def end(worker, lost=True):
+            del busy[worker.connection]
+            if service:
+                service.drop(worker)
+            if lost:
+                self._remove(worker)
+            worker.idle = True
+
+        try:
+            while True:
+                while len(busy) < self._workers and (task := next_task()) is not _NO_TASK:
+                    worker = self._free_worker()
+                    busy[worker.connection] = worker
+                    worker.start(function, task)
+                if not busy:
+                    return
+                if service:
+                    waiting = [worker for worker in busy.values() if worker.waits]
+                    for worker, answer in service.answers(waiting, len(waiting) == len(busy)):
+                        worker.answer(answer)
+                wakers = [*busy, service.connection] if service else list(busy)
+                for connection in multiprocessing.connection.wait(wakers, _LOOK_SECONDS):
+                    if connection not in busy:
+                        continue
+                    worker = busy[connection]
+                    kind, value = worker.receive()
+                    if kind == "progress":
+                        progress(value)
+                    elif kind == "stop":
+                        raise value
+                    elif kind in ("tell", "ask"):
+                        assert service, "this run has no service to ask"
+                        service.take(worker, value)
+                    else:
+                        end(worker, lost=kind == "lost")
+                        yield worker.task, value
+                for worker in list(busy.values()):
+                    if not worker.waits and time.monotonic() - worker.heard > self._time_limit:
+                        end(worker)
+                        reason = f"no frame for {self._time_limit:g} s: given up"
+                        yield worker.task, Failure("hung", reason)
+        finally:
+            for worker in list(busy.values()):
+                end(worker)
+
+    def _free_worker(self) -> "_Worker":
+        for worker in [worker for worker in self._crew if worker.idle]:
+            if worker.lives():
+                return worker
+            self._remove(worker)
+        worker = _Worker()
+        self._crew.add(worker)
+        return worker
+
+    def _remove(self, worker: "_Worker"):
+        self._crew.discard(worker)
+        worker.kill()
+
+
 def run(
-    function: Callable[[Any, Callable[[int], None]], Any],
-    tasks: Sequence[Any],
+    function: Callable[[Any, "Reporter"], Any],
+    tasks: Iterable[Any],
     workers: int,
     time_limit: float,
     progress: Callable[[int], None] = lambda amount: None,
 ) -> Iterator[tuple[Any, Any]]:
-    """Calls `function(task, report)` for every task in worker processes.
+    """`Pool.run` with processes of its own."""
+    with Pool(workers, time_limit) as pool:
+        yield from pool.run(function, tasks, progress)
 
-    Args:
-        function: importable by name. Calls `report(amount)` as work gets done, which shows that
-            it lives; `report(0)` shows that alone. A `UserError` that it raises, like any other
-            exception, fails its task; a full disk and a `StopRunError` stop the run.
-        tasks: picklable values.
-        workers: number of processes.
-        time_limit: seconds after which a worker that reported nothing is given up.
-        progress: called in this process with the amounts reported.
 
-    Yields:
-        (task, result or `Failure`), in the order in which they end.
-
-    Raises:
-        StopRunError: what the function raised, or the disk is full.
-    """
-    waiting = tasks if isinstance(tasks, collections.deque) else collections.deque(tasks)
-    crew = [_Worker(function) for _ in range(min(workers, len(waiting)))]
-    try:
-        while waiting or any(worker.busy for worker in crew):
-            for worker in crew:
-                if waiting and not worker.busy:
-                    worker.start(waiting.popleft())
-            busy: dict[Any, _Worker] = {worker.connection: worker for worker in crew if worker.busy}
-            for connection in multiprocessing.connection.wait(list(busy), _LOOK_SECONDS):
-                worker = busy[connection]
-                task = worker.task
-                kind, value = worker.receive()
-                if kind == "progress":
-                    progress(value)
-                elif kind == "stop":
-                    raise value
-                else:
-                    yield task, value
-            for worker in crew:
-                if worker.busy and time.monotonic() - worker.heard > time_limit:
-                    task = worker.task
-                    worker.replace()
-                    yield task, Failure("hung", f"no frame for {time_limit:g} s: given up")
-    finally:
-        for worker in crew:
-            worker.kill()
+def _taking(tasks: Iterable[Any]) -> Callable[[], Any]:
+    """A function that returns the next task, or `_NO_TASK`."""
+    if isinstance(tasks, collections.deque):
+        return lambda: tasks.popleft() if tasks else _NO_TASK
+    iterator = iter(tasks)
+    return lambda: next(iterator, _NO_TASK)
 
 
 class _Worker:
-    """A process, the pipe to it and the task it has."""
+    """A process, the pipe to it and its task.
 
-    def __init__(self, function):
-        self._function = function
-        self._launch()
+    The parent writes to a worker only while that reads, a task or an answer, and always comes back
+    to read itself: so neither pipe stays full.
 
-    def _launch(self):
+    Attributes:
+        connection: the pipe.
+        idle: whether it has no task.
+        task: the last one it got.
+        heard: when it last showed that it lives, by `time.monotonic`.
+        waits: whether it is in `Reporter.ask`.
+    """
+
+    def __init__(self):
         # Spawned, not forked: no worker inherits the parent's threads, locks or memory.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(self._function, theirs), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
-        self.busy, self.task, self.heard = False, None, time.monotonic()
+        self.idle, self.waits = True, False
+        self.task, self.heard = None, time.monotonic()
 
-    def start(self, task):
-        if not self._process.is_alive():
-            self.replace()
-        self.busy, self.task, self.heard = True, task, time.monotonic()
+    def lives(self) -> bool:
+        return self._process.is_alive()
+
+    def start(self, function, task):
+        self.idle, self.task = False, task
+        self._send((function, task))
+
+    def answer(self, value):
+        self._send(value)
+
+    def _send(self, value):
+        self.waits, self.heard = False, time.monotonic()
         # A process that dies now is noticed by `receive`.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.connection.send(task)
+            self.connection.send(value)
 
     def receive(self) -> tuple[str, Any]:
-        """The next message; the death of the process is one, and replaces it."""
+        """The next message; the death of the process is one of kind `lost`."""
         try:
             kind, value = self.connection.recv()
         except (EOFError, OSError):
             self._process.join()
             code = self._process.exitcode or 0
             cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-            self.replace()
-            return "done", Failure("worker_died", f"the process that decoded it died: {cause}")
-        self.heard = time.monotonic()
-        if kind == "done":
-            self.busy, self.task = False, None
+            return "lost", Failure("worker_died", f"the process that decoded it died: {cause}")
+        self.heard, self.waits = time.monotonic(), kind == "ask"
         return kind, value
-
-    def replace(self):
-        self.kill()
-        self._launch()
 
     def kill(self):
         self._process.kill()
@@ -142,7 +253,7 @@ class _Worker:
         self.connection.close()
 
 
-def _work(function, connection):
+def _work(connection):
     """A worker's life: tasks in, results out, until the pipe closes or the parent dies."""
     import cv2
 
@@ -151,16 +262,16 @@ def _work(function, connection):
     threading.Thread(target=die_with_parent, daemon=True).start()
     while True:
         try:
-            task = connection.recv()
+            function, task = connection.recv()
         except EOFError:
             return
-        connection.send(_attempt(function, task, _Reporter(connection)))
+        connection.send(_attempt(function, task, Reporter(connection)))
 
 
-def _attempt(function, task, reporter) -> tuple[str, Any]:
+def _attempt(function, task, report) -> tuple[str, Any]:
     try:
-        result = function(task, reporter)
-        reporter.flush()
+        result = function(task, report)
+        report.flush()
         return "done", result
     except StopRunError as error:
         return "stop", error
@@ -173,8 +284,8 @@ def _attempt(function, task, reporter) -> tuple[str, Any]:
         return "done", Failure("error", f"{type(error).__name__}: {error}")
 
 
-class _Reporter:
-    """Adds up amounts and sends them now and then."""
+class Reporter:
+    """A task's way to the parent: called with amounts of work, which it adds up and sends."""
 
     def __init__(self, connection):
         self._connection, self._amount, self._sent = connection, 0, time.monotonic()
@@ -187,6 +298,15 @@ class _Reporter:
     def flush(self):
         self._connection.send(("progress", self._amount))
         self._amount, self._sent = 0, time.monotonic()
+
+    def tell(self, message: Any):
+        """Hands the run's service a message, and goes on."""
+        self._connection.send(("tell", message))
+
+    def ask(self, message: Any) -> Any:
+        """Hands the run's service a message, and waits for an answer."""
+        self._connection.send(("ask", message))
+        return self._connection.recv()
 
 
 def die_with_parent():

@@ -6,9 +6,19 @@ NumPy only: a clip is planned from the number of frames alone, before anything i
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from preprocessing.errors import UserError
+from preprocessing.records.grid import flow_indices, frame_grid
+
+__all__ = [
+    "SHORT_VIDEO",
+    "flow_indices",
+    "frame_grid",
+    "snap",
+    "test_indices",
+    "test_starts",
+    "train_indices",
+]
 
 # What happens to a video of fewer than T frames: its last frame is repeated, it starts again, or it
 # is refused.
@@ -99,21 +109,6 @@ def train_indices(
     return _fit(start + np.arange(num_frames) * tau, num_video_frames, short_video)
 
 
-def frame_grid(num_video_frames: int, size: int) -> np.ndarray:
-    """The frames from which clips are taken: `size` spread evenly from the first to the last.
-
-    Args:
-        num_video_frames: N, frames in the video.
-        size: number of frames; 0, or N and more, for all.
-
-    Returns:
-        int64, in rising order.
-    """
-    if size == 0 or size >= num_video_frames:
-        return np.arange(num_video_frames)
-    return np.rint(np.linspace(0, num_video_frames - 1, size)).astype(np.int64)
-
-
 def snap(frame_indices: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Each frame's nearest frame of a grid, the earlier of two that are equally near.
 
@@ -126,25 +121,3 @@ def snap(frame_indices: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """
     distances = np.abs(np.asarray(frame_indices)[:, None] - grid)
     return grid[distances.argmin(axis=1)]
-
-
-def flow_indices(frame_indices: ArrayLike, num_video_frames: int, flow_length: int) -> np.ndarray:
-    """Flow fields stacked around each sampled frame.
-
-    Field k is the flow from frame k to frame k + 1. Frame t takes the L fields
-    t - L//2, ..., t - L//2 + L - 1, clamped to the fields that exist, [0, N - 2].
-
-    Args:
-        frame_indices: integer array (T,).
-        num_video_frames: N, frames in the video; at least 2.
-        flow_length: L.
-
-    Returns:
-        int64 array (T, L).
-    """
-    if num_video_frames < 2:
-        raise UserError(
-            f"a video of {num_video_frames} frame(s) has no optical flow; at least 2 are needed"
-        )
-    offsets = np.arange(flow_length) - flow_length // 2
-    return np.clip(np.asarray(frame_indices)[:, None] + offsets, 0, num_video_frames - 2)

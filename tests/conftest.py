@@ -63,7 +63,7 @@ def tiny_run(make_run):
 def prepare_squares():
     """Function of a folder and groups that makes records of `films.write_moving_squares`.
 
-    They are prepared as a user prepares them: 32 x 32 pixels.
+    They are prepared as a user prepares them: 32 x 32 pixels, and more settings if given.
     """
     from preprocessing import records
     from preprocessing.datasets import class_folders
@@ -71,12 +71,12 @@ def prepare_squares():
     from preprocessing.preparation.conversion import Settings
     from preprocessing.preparation.local import local_runner
 
-    def prepare(folder, groups):
+    def prepare(folder, groups, **settings):
         films.write_moving_squares(folder / "videos", groups)
         preparation.prepare(
             class_folders.load(folder / "videos"),
             folder / "records",
-            Settings(image_size=32),
+            Settings(image_size=32, **settings),
             local_runner(workers=2, time_limit=60),
         )
         return records.load_record_set(folder / "records")
@@ -88,6 +88,13 @@ def prepare_squares():
 def tiny_records(prepare_squares, tmp_path_factory):
     """Records of 24 videos, 8 groups of 3 classes (see `prepare_squares`)."""
     return prepare_squares(tmp_path_factory.mktemp("tiny"), range(1, 9))
+
+
+@pytest.fixture(scope="session")
+def grid_records(prepare_squares, tmp_path_factory):
+    """As `tiny_records`, of whose videos 3 frames are stored, and flow for L of at most 2."""
+    folder = tmp_path_factory.mktemp("grid")
+    return prepare_squares(folder, range(1, 9), frame_grid=3, flow_length=2)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("preprocessing", "stfnet", "experiments")
-TINY = ("--synthetic_groups=4", "--synthetic_clips=1", "--image_size=32", "--num_frames=3")
-TINY = (*TINY, "--flow_quality=fast", "--limit_per_class=4", "--workers=2")
+TINY = ("--synthetic_groups=4", "--synthetic_clips=1", "--image_size=32")
+TINY = (*TINY, "--limit_per_class=4", "--workers=2")
 FEW_STEPS = (
     *("--config.training.max_epochs=(1, 1)", "--config.training.tau_range=(1, 2)"),
     *("--config.model.clip.num_frames=3", "--config.model.clip.image_size=32"),

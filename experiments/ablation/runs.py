@@ -156,7 +156,6 @@ def run_variant(
         print(f"evaluating: {folder}", flush=True)
     else:
         train_variant(variant, seed, record_set, output, **settings)
-    record_set = read_as(record_set, run.read_config(folder))
     evaluate.evaluate_run(folder, record_set, features_folder=settings.get("features_folder"))
     keras.backend.clear_session()  # or the graphs of many runs fill the memory
     gc.collect()
@@ -194,7 +193,7 @@ def train_variant(
     if not _is_trained(variant, seed, output):
         print(f"training: {folder}", flush=True)
         config = changed_config(variant.config, {"training.seed": seed})
-        watched.train(config, read_as(record_set, config), folder, **settings)
+        watched.train(config, record_set, folder, **settings)
     state = checkpoints.latest_state(folder / run.CHECKPOINTS_FOLDER)
     if not state or not state["best"]:
         raise UserError(
@@ -214,17 +213,6 @@ def _is_trained(variant: Variant, seed: int, output: Path) -> bool:
     folder = folder_of(variant, seed, output)
     config = changed_config(variant.config, {"training.seed": seed})
     return run.is_finished(folder) and run.read_config(folder) == config
-
-
-def read_as(record_set: RecordSet, config: RunConfig) -> RecordSet:
-    """The records as a configuration reads them, with its T and L.
-
-    A record has every frame and every flow field of its video, and T and L only say which of them
-    make a clip. So no value of them needs other records.
-    """
-    clip = config.model.clip
-    read = {"num_frames": clip.num_frames, "flow_length": clip.flow_length}
-    return dataclasses.replace(record_set, clip={**record_set.clip, **read})
 
 
 def read_outcome(folder: Path) -> Outcome:

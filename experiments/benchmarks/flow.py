@@ -24,7 +24,7 @@ the bound is not reached, except where a batch is so small that its planes stay 
 bandwidth is measured with the same backend, by adding one to a large array again and again.
 
 Last comes a preparation with --flow_method=keras of several clips of different lengths: the
-fraction of the time, from the first batch to the last, in which its device process was solving
+fraction of the time, from the first batch to the last, in which its device was solving
 (transfers to and from the device counted in), and how full the batches were. A GPU should be busy
 at least 90 % of the time; few or short clips say little of one that solves them in seconds.
 """

@@ -21,7 +21,7 @@ from experiments.benchmarks import films, timing
 from preprocessing import flow as optical_flow
 from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
-from preprocessing.flow.service import server
+from preprocessing.flow.device import Statistics
 from preprocessing.preparation import conversion, prepare
 from preprocessing.preparation.local import local_runner
 
@@ -211,7 +211,7 @@ def solver_speeds(
 
 def device_statistics(
     frames: list[np.ndarray], clips: int, size: int, workers: int, flow_batch: int | None = None
-) -> tuple[server.Statistics, float]:
+) -> tuple[Statistics, float]:
     """Prepares clips with the Keras solver on this process's backend.
 
     Args:
@@ -222,12 +222,12 @@ def device_statistics(
         flow_batch: pairs that the device solves at once.
 
     Returns:
-        What the device process says of itself, and the seconds of the whole preparation.
+        What the device did, and the seconds of the whole preparation.
 
     Raises:
         UserError: a clip could not be prepared.
     """
-    measured: list[server.Statistics] = []
+    measured: list[Statistics] = []
     settings = conversion.Settings(image_size=size, flow_method="keras")
     run = local_runner(workers, TIME_LIMIT, flow_batch=flow_batch, measured=measured.append)
     with tempfile.TemporaryDirectory() as temporary:

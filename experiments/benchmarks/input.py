@@ -64,7 +64,8 @@ def main(_):
         record_set = records.load_record_set(
             FLAGS.records or input_measurements.rendered_records(Path(folder), FLAGS.image_size)
         )
-        clip = ClipConfig(FLAGS.num_frames, image_size=record_set.clip["image_size"])
+        stored = {name: record_set.clip[name] for name in ("flow_length", "image_size")}
+        clip = ClipConfig(FLAGS.num_frames, **stored)
         pipeline = input_measurements.measure_pipeline(record_set, clip, FLAGS.clips, FLAGS.rounds)
         print(f"{clip.num_frames} frames, {clip.image_size} x {clip.image_size}, a clip of")
         print(f"{pipeline['megabytes_a_clip']} MB\n")

@@ -14,6 +14,7 @@ import numpy as np
 
 from experiments.benchmarks import timing
 from preprocessing import records
+from preprocessing.records.example import places
 
 BOUND = "decode_jpeg alone"
 JPEG_QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
@@ -43,8 +44,10 @@ def clip_images(record_set, plan) -> list[list[bytes]]:
         plan.video, plan.frames, plan.flow, strict=True
     ):
         example = records.read_video(record_set, record_set.videos[position])
-        frames = [example["frames"][k] for k in frame_indices]
-        fields = [example["flow"][k] for k in flow_indices.ravel()]
+        frame_places = places(example["frame_numbers"], frame_indices)
+        field_places = places(example["field_numbers"], flow_indices.ravel())
+        frames = [example["frames"][k] for k in frame_places]
+        fields = [example["flow"][k] for k in field_places]
         clips.append([bytes(image) for image in (*frames, *fields)])
     return clips
 

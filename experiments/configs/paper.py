@@ -1,6 +1,7 @@
 r"""UCF101, UCF11 and UCF Sports with the paper's network and recipe (docs/fidelity.md, "Training").
 
-    python -m experiments.prepare --source=ucf101:DIR --output=RECORDS
+    python -m experiments.prepare --source=ucf101:DIR --output=RECORDS \
+        --flow_quality=reference
     python -m experiments.train --config=experiments/configs/paper.py:ucf101 \
         --records=RECORDS --workdir=RUN
 

@@ -1,7 +1,7 @@
 r"""A few hundred videos of one's own on a CPU, in class folders with a splits.csv.
 
     python -m experiments.prepare --source=folder:VIDEOS --output=RECORDS --image_size=112 \
-        --num_frames=16 --flow_quality=fast --resize=motion
+        --resize=motion --frame_grid=16
     python -m experiments.train --config=experiments/configs/real_videos.py --records=RECORDS \
         --workdir=RUN --cache=features
 
@@ -15,7 +15,7 @@ imagenet   (default) full VGG-16s keep ImageNet's weights (`--config.training.we
            `--config.model.streams=both` leaves that out.
 scratch    a narrow network (VGG channels divided by 8) without pretrained weights, regularised by
            weight decay, dropout, label smoothing and mirrored and cropped clips, for
-           `--image_size=96 --num_frames=8 --resize=stretch` and `--cache=memory`. Where a mirrored
+           `--image_size=96 --resize=stretch` (no grid) and `--cache=memory`. Where a mirrored
            action is another one, as a forehand and a backhand, give
            `--config.training.augmentation=crop`.
 

@@ -1,7 +1,7 @@
 r"""The rendered actions of `make demo`: a narrow network from scratch.
 
     python -m experiments.prepare --source=synthetic --output=RECORDS --synthetic_groups=24 \
-        --synthetic_clips=1 --image_size=64 --num_frames=6 --flow_quality=fast
+        --synthetic_clips=1 --image_size=64
     python -m experiments.train --config=experiments/configs/synthetic.py --records=RECORDS \
         --workdir=RUN
 

@@ -163,7 +163,7 @@ def run_network(
         runs.run_variant(chosen, first + k, record_set, output, **settings) for k in range(seeds)
     ]
     if not (outcomes[0].folder / TIMING_FILE).is_file():
-        timing.time_run(outcomes[0].folder, runs.read_as(record_set, chosen.config))
+        timing.time_run(outcomes[0].folder, record_set)
     return outcomes
 
 

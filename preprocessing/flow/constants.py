@@ -1,7 +1,4 @@
-"""The numbers of TV-L1: OpenCV's defaults for its DualTVL1OpticalFlow, and the sizes of batches.
-
-Numba keeps compiled code until `tvl1_numba.py` itself changes: touch that file after a change here.
-"""
+"""The numbers of TV-L1: OpenCV's defaults for its DualTVL1OpticalFlow, and the sizes of batches."""
 
 import numpy as np
 

@@ -5,8 +5,7 @@ round(255 * (v + bound) / (2 * bound)), mostly with a bound of 20. Displacements
 the picture itself.
 """
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -43,7 +42,7 @@ def decode(pictures: np.ndarray, bound: float) -> np.ndarray:
 
 
 class GivenFlow:
-    """The ready-made flow of one clip; stands in for a `preprocessing.flow.Solver`.
+    """The ready-made flow of one clip.
 
     Args:
         path: the folder of the clip's frames.
@@ -103,14 +102,11 @@ class GivenFlow:
                 f" {height}: taken as the whole frame, stretched"
             )
 
-    def fields(
-        self, frames: Iterable[np.ndarray], waiting: Callable[[], None] = lambda: None
-    ) -> Iterator[np.ndarray]:
-        """A field for each pair of neighbouring frames, as `preprocessing.flow.Solver.fields`.
+    def fields(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+        """Some of the fields, as they are asked for.
 
         Args:
-            frames: the clip's, resized, uint8 (H, W), in their order; only counted.
-            waiting: not called: a picture is read at once.
+            numbers: which, from 0.
 
         Yields:
             float32 (H, W, 2), in pixels of the resized frames.
@@ -121,8 +117,9 @@ class GivenFlow:
         """
         constant = stretched = count = 0
         clipped = 0.0
-        for count, _ in enumerate(itertools.pairwise(frames), 1):
-            planes = self._read(count - 1)
+        for number in numbers:
+            count += 1
+            planes = self._read(number)
             least, most = planes.min((0, 1)), planes.max((0, 1))
             constant += int((least == most).sum())
             stretched += bool((least <= 1).all() and (most >= 254).all())

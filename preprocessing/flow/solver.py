@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from preprocessing import worker_pool
 from preprocessing.errors import UserError
-from preprocessing.flow import constants
+from preprocessing.flow import constants, device
 
 METHODS = ("opencv", "keras")
 QUALITIES = ("reference", "fast")
@@ -18,7 +19,7 @@ QUALITIES = ("reference", "fast")
 
 @dataclasses.dataclass(frozen=True)
 class Solver:
-    """How flow is computed, and where; picklable, so that workers can be given one.
+    """How flow is computed, and where.
 
     Attributes:
         method: `opencv` (the CPU implementation of OpenCV contrib) or `keras` (the same equations
@@ -27,8 +28,8 @@ class Solver:
             one pass, see `preprocessing.flow.tvl1_numba`).
         batch: of `keras` in this process: pairs solved at once (None: `constants.BATCHES`);
             each value compiles again.
-        address: of `keras`: the process that solves (`preprocessing.flow.service.server`), or
-            None to solve in this one.
+        report: of `keras` in a worker of a pool: leads to the `preprocessing.flow.device.Device`
+            of the pool's process, which then solves; None solves in this process.
 
     Raises:
         UserError: there is no such method or quality.
@@ -37,7 +38,7 @@ class Solver:
     method: str = "opencv"
     quality: str = "reference"
     batch: int | None = None
-    address: str | None = None
+    report: worker_pool.Reporter | None = None
 
     def __post_init__(self):
         for name, allowed in (("method", METHODS), ("quality", QUALITIES)):
@@ -47,14 +48,11 @@ class Solver:
                     f"flow {name} {value!r} is unknown: it is one of {', '.join(allowed)}"
                 )
 
-    def fields(
-        self, frames: Iterable[np.ndarray], waiting: Callable[[], None] = lambda: None
-    ) -> Iterator[np.ndarray]:
+    def fields(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Flow between neighbouring frames: takes them as they come and holds only a few.
 
         Args:
             frames: uint8 (H, W), grayscale, all of one size.
-            waiting: called about once a second while the process at `address` is waited for.
 
         Yields:
             float32 (H, W, 2), one less than there are frames: for each pixel of a frame, the x
@@ -62,12 +60,7 @@ class Solver:
 
         Raises:
             UserError: what the solver needs is not installed.
-            DeviceLostError: the process at `address` has ended.
         """
-        if self.address:
-            from preprocessing.flow.service import client
-
-            return client.fields(frames, self.address, waiting)
         return self.solve(itertools.pairwise(frames))
 
     def solve(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[np.ndarray]:
@@ -76,6 +69,8 @@ class Solver:
             solve = fast_solver() if self.quality == "fast" else _opencv_solver()
             for first, second in pairs:
                 yield solve(first, second)
+        elif self.report:
+            yield from device.solve(pairs, self.report)
         else:
             yield from _keras_fields(pairs, self.batch)
 

@@ -67,6 +67,7 @@ def _solve_scale(previous, following, u1, u2):
     columns = np.arange(width, dtype=np.float32)
     rows = np.arange(height, dtype=np.float32)[:, None]
     dual = np.zeros((4, height, width), np.float32)
+    numbers = _numbers()
     for _ in range(WARPS):
         where = columns + u1, rows + u2
         # Together, since a position's weights cost more than a plane's values.
@@ -78,8 +79,17 @@ def _solve_scale(previous, following, u1, u2):
                 break
             u1 = cv2.medianBlur(u1, MEDIAN_SIZE)
             u2 = cv2.medianBlur(u2, MEDIAN_SIZE)
-            moving = _iterate(u1, u2, dual, gx, gy, constant)
+            moving = _iterate(u1, u2, dual, gx, gy, constant, *numbers)
     return u1, u2
+
+
+def _numbers():
+    """What the compiled functions are given of `constants`.
+
+    As globals of theirs the numbers would stay in the code that Numba keeps on disk.
+    """
+    singles = (np.float32(v) for v in (LAMBDA * THETA, THETA, LEAST_GRADIENT, TAU / THETA))
+    return INNER_ITERATIONS, EPSILON, *singles
 
 
 def _central_gradient(image):
@@ -110,33 +120,30 @@ _CACHE = _has_cache_folder()
 
 
 @numba.njit(cache=_CACHE, fastmath=True, nogil=True, error_model="numpy")
-def _iterate(u1, u2, dual, gx, gy, constant):
+def _iterate(u1, u2, dual, gx, gy, constant, iterations, epsilon, limit, theta, least, rate):
     """Primal-dual iterations in place until the flow stands still; whether it still moves.
 
     Row y of the dual variables needs row y + 1 of the new flow, which needs row y of the old dual
     variables; so the flow runs one row ahead.
     """
     height, width = u1.shape
-    threshold = np.float32(EPSILON * EPSILON * height * width)
-    for _ in range(INNER_ITERATIONS):
-        change = _flow_row(0, u1, u2, dual, gx, gy, constant)
+    threshold = np.float32(epsilon * epsilon * height * width)
+    for _ in range(iterations):
+        change = _flow_row(0, u1, u2, dual, gx, gy, constant, limit, theta, least)
         for y in range(height - 1):
-            change += _flow_row(y + 1, u1, u2, dual, gx, gy, constant)
-            _dual_row(y, y + 1, u1, dual[0], dual[1])
-            _dual_row(y, y + 1, u2, dual[2], dual[3])
-        _dual_row(height - 1, height - 1, u1, dual[0], dual[1])
-        _dual_row(height - 1, height - 1, u2, dual[2], dual[3])
+            change += _flow_row(y + 1, u1, u2, dual, gx, gy, constant, limit, theta, least)
+            _dual_row(y, y + 1, u1, dual[0], dual[1], rate)
+            _dual_row(y, y + 1, u2, dual[2], dual[3], rate)
+        _dual_row(height - 1, height - 1, u1, dual[0], dual[1], rate)
+        _dual_row(height - 1, height - 1, u2, dual[2], dual[3], rate)
         if change <= threshold:
             return False
     return True
 
 
 @numba.njit(cache=_CACHE, fastmath=True, inline="always", error_model="numpy")
-def _flow_row(y, u1, u2, dual, gx, gy, constant):
+def _flow_row(y, u1, u2, dual, gx, gy, constant, limit, theta, least):
     """One row of u = v + theta div p, v by Zach's thresholding; the sum of squared changes."""
-    limit = np.float32(LAMBDA * THETA)
-    theta = np.float32(THETA)
-    least = np.float32(LEAST_GRADIENT)
     change = np.float32(0)
     width = u1.shape[1]
     above = y - 1 if y else 0
@@ -161,9 +168,8 @@ def _flow_row(y, u1, u2, dual, gx, gy, constant):
 
 
 @numba.njit(cache=_CACHE, fastmath=True, inline="always", error_model="numpy")
-def _dual_row(y, below, u, p1, p2):
+def _dual_row(y, below, u, p1, p2, rate):
     """One row of p = (p + tau/theta grad u) / (1 + tau/theta |grad u|)."""
-    rate = np.float32(TAU / THETA)
     one = np.float32(1)
     width = u.shape[1]
     for x in range(width - 1):

@@ -8,6 +8,7 @@ bytes are the same.
 
 import base64
 import difflib
+import functools
 import pickle
 import shlex
 from collections.abc import Callable, Iterable, Iterator
@@ -17,10 +18,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from preprocessing import files, worker_pool
 from preprocessing.errors import UserError
-from preprocessing.preparation import local, prepare, stock
-from preprocessing.preparation.preparation import Preparation, Shard
-
-SHARDS_FILE = "shards.txt"  # in the folder of parts: what Beam's workers are to make
+from preprocessing.preparation import local, prepare, stock, tasks
+from preprocessing.preparation.preparation import QUEUE_FILE, Preparation, Shard
 
 
 def beam_runner(
@@ -46,17 +45,17 @@ def beam_runner(
         parts = preparation.parts.absolute()
         before = stock.times(preparation.parts)
         lacking = []
-        with files.writing(parts / SHARDS_FILE) as file:
+        with files.writing(parts / QUEUE_FILE) as file:
             for shard in shards:
                 task = pickle.dumps((shard, preparation.settings, folder))
                 file.write(base64.b64encode(task) + b"\n")
                 lacking += shard.lacking()
-        _run_pipeline(arguments, str(parts / SHARDS_FILE), time_limit)
-        (parts / SHARDS_FILE).unlink()
+        _run_pipeline(arguments, str(parts / QUEUE_FILE), time_limit)
         made, failed = stock.of_parts(preparation.parts, but=before)
         for video in lacking:
             if kept := made.get(video.id):
-                progress(kept.facts.num_frames - 1)
+                _, fields = preparation.settings.stored(kept.facts.num_frames)
+                progress(len(fields))
                 yield video, kept
             elif row := failed.get(video.id):
                 yield video, worker_pool.Failure(row["outcome"], row["reason"])
@@ -114,8 +113,9 @@ class _Make(beam.DoFn):
 
     def process(self, line: str):
         shard, settings, folder = pickle.loads(base64.b64decode(line))
-        for _ in local.make([shard], settings, folder, self._pool, 1):
+        run = functools.partial(self._pool.run, tasks.perform)
+        for _ in local.make([shard], settings, folder, run, 1):
             pass
 
     def teardown(self):
-        self._pool.close()
+        self._pool.__exit__()

@@ -6,7 +6,8 @@ never in what it gives.
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy as np
 from preprocessing import flow, records, video
 from preprocessing.errors import UserError
 from preprocessing.flow import given
-from preprocessing.settings import check, setting
+from preprocessing.records import grid
+from preprocessing.settings import FLOW_LENGTH, check, setting
 
 # Kinds of notes, as in `notes.jsonl`, beside those of `preprocessing.video`.
 GIVEN_FLOW = "given_flow"
@@ -45,18 +47,29 @@ class Settings:
     # See `preprocessing.flow.Solver`; `given` reads flow that is there, in pictures of the same
     # `flow_bound` (`preprocessing.flow.given`).
     flow_method: str = setting("opencv", (*flow.METHODS, given.METHOD))
-    # Of `opencv`.
-    flow_quality: str = setting("reference", flow.QUALITIES)
+    # Of `opencv`; of other methods always `reference`, whatever is given.
+    flow_quality: str = setting("fast", flow.QUALITIES)
+    # Frames of a video that are stored, spread evenly over it (`preprocessing.records.grid`), and
+    # of the flow only the fields around these; 0 stores everything.
+    frame_grid: int = setting(0, "[0, 100000]")
+    # Of a grid: the largest L of which the fields are stored; without one always the default.
+    flow_length: int = setting(FLOW_LENGTH, "[1, 1000]")
 
     def __post_init__(self):
         check(self)
-        if self.flow_quality == "fast" and self.flow_method != "opencv":
-            raise UserError(f"flow_quality=fast is of flow_method=opencv, not {self.flow_method}")
+        if not self.frame_grid:
+            object.__setattr__(self, "flow_length", FLOW_LENGTH)
+        if self.flow_method != "opencv":
+            object.__setattr__(self, "flow_quality", "reference")
         if self.flow_method == given.METHOD and (self.fps or self.repeats != video.REPEATS[0]):
             raise UserError(
                 f"fps={self.fps:g} and repeats={self.repeats} leave out frames, and given flow is"
                 " between all of them: leave both settings out, or compute the flow"
             )
+
+    def stored(self, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the frames and of the flow fields that are stored of a video of so many."""
+        return grid.stored(num_frames, self.frame_grid, self.flow_length)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class Facts:
 
     Attributes:
         num_frames: frames that decoded.
-        mean_motion: mean length of the flow vectors, in pixels of the stored size.
+        mean_motion: mean length of the stored flow vectors, in pixels of the stored size.
         note: what is doubtful about it or was repaired, in one line; empty where nothing is.
         doubt: the kind of note, of several the first; empty where there is none.
         fps: frames a second that were taken, by their times; 0 for images, which have none.
@@ -90,12 +103,14 @@ def convert(
 ) -> Facts:
     """Fills `writer` with a video's frames and flow, holding only a few frames at a time.
 
+    With a grid, the frames to store follow from the number of frames, which decoding all of them
+    tells. The header mostly tells it too: the video is decoded again where it does not.
+
     Args:
         path: video file or folder of images.
         writer: takes the encoded images.
         settings: sizes and encodings.
-        report: called with 1 after every pair of frames, and with 0 while the decoder or the
-            device is waited for.
+        report: called with 1 after every flow field, and with 0 while none comes.
         frame_limit: stop after this many frames (None: all).
         solver: of the flow (None: the one of the settings, in this process).
         segment: the part of the file to convert (None: all of it).
@@ -104,54 +119,44 @@ def convert(
     Raises:
         VideoError: the video cannot be used.
     """
-    seen = _Seen()
+    selection = video.Selection(settings.fps, settings.repeats)
 
     def waiting():
         report(0)
 
-    def decode(note):
-        timed = video.read_timed_frames(
-            path,
-            note,
-            waiting,
-            segment,
-            square=settings.resize != "stretch",
-            selection=video.Selection(settings.fps, settings.repeats),
-        )
+    def decode(note=lambda kind, text: None):
+        square = settings.resize != "stretch"
+        timed = video.read_unconverted(path, note, waiting, segment, square, selection)
         return itertools.islice(timed, frame_limit)
 
-    resize = video.Resizer(
-        settings.image_size,
-        settings.resize,
-        (frame for _, frame in decode(lambda kind, text: None)),
-        waiting,
-    )
+    num_frames = 0
+
+    def looked_through():
+        nonlocal num_frames
+        for _, picture in decode():
+            num_frames += 1
+            yield picture()
+
+    resize = video.Resizer(settings.image_size, settings.resize, looked_through(), waiting)
+    if settings.frame_grid and not num_frames:
+        claim = video.probe(path)
+        num_frames = selection.num_frames(claim.num_frames, claim.fps, segment)
+        num_frames = min(num_frames, frame_limit or num_frames)
     ready: given.GivenFlow | None = None
     if settings.flow_method == given.METHOD:
         ready = given.GivenFlow(path, given_flow, settings.flow_bound, resize)
     source = ready or solver or flow.Solver(settings.flow_method, settings.flow_quality)
-
-    def gray_frames():
-        for seconds, frame in decode(seen.notes.setdefault):
-            small = resize(frame)
-            writer.add_frame(
-                records.encode_frame(small, settings.image_format, settings.jpeg_quality)
+    conversion = _Conversion(path, writer, settings, report, resize, source)
+    seen = conversion.run(decode, num_frames)
+    if settings.frame_grid and 1 < seen.count != num_frames:
+        writer.clear()
+        num_frames, seen = seen.count, conversion.run(decode, seen.count)
+        if seen.count != num_frames:
+            raise video.VideoError(
+                "unreadable",
+                f"{path} had {num_frames} frames and then {seen.count}: it changes while it is"
+                " read. Run the same command again",
             )
-            gray = video.grayscale(small)
-            seen.add(seconds, gray)
-            if writer.size > records.MAX_EXAMPLE_BYTES - (1 << 20):
-                raise video.VideoError(
-                    "too_long",
-                    f"{path} fills a record's 2 GiB after {seen.count} frames: cut it into clips",
-                )
-            yield gray
-
-    motion = 0.0
-    for field in source.fields(gray_frames(), waiting=lambda: report(0)):
-        planes = flow.encode(field, settings.flow_bound).transpose(2, 0, 1)  # h w xy -> xy h w
-        writer.add_flow(records.encode_field(planes, settings.image_format, settings.jpeg_quality))
-        motion += float(np.hypot(field[..., 0], field[..., 1]).mean())
-        report(1)
     if seen.count < 2:
         where = f"{path} from {segment.start:g} to {segment.end:g} s" if segment else path
         raise video.VideoError(
@@ -166,30 +171,105 @@ def convert(
         notes[SLOW] = f"{path} has {fps:g} frames a second, fewer than fps={settings.fps:g}"
     return Facts(
         num_frames=seen.count,
-        mean_motion=round(motion / (seen.count - 1), 4),
+        mean_motion=round(seen.motion / seen.num_fields, 4),
         note="; ".join(notes.values()),
         doubt=next(iter(notes), ""),
         fps=fps,
     )
 
 
+class _Conversion:
+    """The conversion of a video once it is known how its frames become small.
+
+    The arguments are those of `convert`, and `source` gives the flow.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        writer: records.ExampleWriter,
+        settings: Settings,
+        report: Callable[[int], None],
+        resize: video.Resizer,
+        source: flow.Solver | given.GivenFlow,
+    ):
+        self._path, self._writer, self._settings = path, writer, settings
+        self._report, self._resize, self._source = report, resize, source
+
+    def run(self, decode, num_frames: int) -> "_Seen":
+        """Stores the frames and fields of a video of so many frames, which matter with a grid."""
+        settings, writer, seen = self._settings, self._writer, _Seen()
+        frames: Container[int] = range(sys.maxsize)
+        fields = frames
+        if settings.frame_grid:
+            numbers = [one.tolist() for one in settings.stored(num_frames)]
+            writer.set_numbers(*numbers)
+            frames, fields = map(frozenset, numbers)
+        pairs = self._pairs(decode(seen.notes.setdefault), frames, fields, seen)
+        if isinstance(self._source, given.GivenFlow):
+            solved = self._source.fields(number for number, _, _ in pairs)
+        else:
+            solved = self._source.solve((first, second) for _, first, second in pairs)
+        for field in solved:
+            planes = flow.encode(field, settings.flow_bound).transpose(2, 0, 1)  # h w xy -> xy h w
+            writer.add_flow(
+                records.encode_field(planes, settings.image_format, settings.jpeg_quality)
+            )
+            seen.num_fields += 1
+            seen.motion += float(np.hypot(field[..., 0], field[..., 1]).mean())
+            self._report(1)
+        return seen
+
+    def _pairs(
+        self, decoded, frames: Container[int], fields: Container[int], seen: "_Seen"
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Stores the frames, and gives (number of the field, its two frames in gray)."""
+        settings, last = self._settings, np.zeros(0)
+        for number, (seconds, picture) in enumerate(decoded):
+            completes = number - 1 in fields
+            if not (completes or number in frames or number in fields):
+                seen.add(seconds)
+                self._report(0)
+                continue
+            small = self._resize(picture())
+            if number in frames:
+                self._writer.add_frame(
+                    records.encode_frame(small, settings.image_format, settings.jpeg_quality)
+                )
+            gray = video.grayscale(small)
+            seen.add(seconds, gray)
+            if self._writer.size > records.MAX_EXAMPLE_BYTES - (1 << 20):
+                raise video.VideoError(
+                    "too_long",
+                    f"{self._path} fills a record's 2 GiB after {seen.count} frames: cut it into"
+                    " clips",
+                )
+            if completes:
+                yield number - 1, last, gray
+            last = gray
+
+
 class _Seen:
     """What the frames of a video showed."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.num_fields = 0
+        self.motion = 0.0  # sum over the fields
         self.notes: dict[str, str] = {}  # kind -> one line
         self._repeats = video.RepeatCounter()
         self._brightest = 0
         self._first = self._last = 0.0  # seconds
+        self._looked_at = -1  # the last frame whose pixels were taken
 
-    def add(self, seconds: float, gray: np.ndarray):
-        """Takes the next frame: its time and uint8 (H, W)."""
+    def add(self, seconds: float, gray: np.ndarray | None = None):
+        """Takes the next frame: its time, and uint8 (H, W) where it is looked at."""
         self._first = seconds if self.count == 0 else self._first
         self._last = seconds
+        if gray is not None:
+            self._repeats.add(gray, follows=self._looked_at == self.count - 1)
+            self._brightest = max(self._brightest, int(gray.max()))
+            self._looked_at = self.count
         self.count += 1
-        self._repeats.add(gray)
-        self._brightest = max(self._brightest, int(gray.max()))
 
     @property
     def fps(self) -> float:

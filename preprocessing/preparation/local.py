@@ -1,17 +1,19 @@
 """The local runner: the conversion on this machine's cores."""
 
 import collections
-import contextlib
-import functools
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from preprocessing import flow, worker_pool
 from preprocessing.errors import UserError
-from preprocessing.flow.service import server
+from preprocessing.flow import device
 from preprocessing.preparation import prepare, tasks
+from preprocessing.preparation.conversion import Settings
 from preprocessing.preparation.preparation import Preparation, Shard, row_of
 
 _AHEAD = 2  # tasks that wait for each worker
+Queue = collections.deque[tasks.Convert | tasks.Join]
 
 
 def local_runner(
@@ -19,38 +21,50 @@ def local_runner(
     time_limit: float,
     progress: Callable[[int], None] = lambda pairs: None,
     flow_batch: int | None = None,
-    measured: Callable[[server.Statistics], None] = lambda statistics: None,
+    measured: Callable[[device.Statistics], None] = lambda statistics: None,
 ) -> prepare.Runner:
-    """Runs a preparation on this machine's cores; see `preprocessing.worker_pool.run`.
+    """Runs a preparation on this machine's cores; see `preprocessing.worker_pool.Pool`.
 
-    Flow with Keras is computed by one further process, which owns the device.
+    Flow with Keras is computed by this process, see `preprocessing.flow.device`.
 
     Args:
         workers: processes that decode and encode.
         time_limit: seconds without a frame after which a video is given up.
         progress: called with numbers of pairs as they are done.
         flow_batch: pairs that the device solves at once (None: by the kind of device).
-        measured: called at the end with what the device process did, if there was one.
+        measured: called at the end with what the device did, if there was one.
     """
 
     def run(preparation: Preparation, shards: Iterable[Shard]) -> Iterator[prepare.Result]:
-        settings = preparation.settings
-        with contextlib.ExitStack() as stack:
-            work: Callable = tasks.perform
-            if settings.flow_method == "keras":
-                serving = server.serving(settings.image_size, flow_batch, time_limit, measured)
-                solver = flow.Solver("keras", address=stack.enter_context(serving))
-                work = functools.partial(work, solver=solver)
+        settings, folder = preparation.settings, preparation.folder
+        with (
+            device.Device(settings.image_size, flow_batch, time_limit) as solving,
+            worker_pool.Pool(workers, time_limit) as pool,
+        ):
 
-            def done(queue):
-                return worker_pool.run(work, queue, workers, time_limit, progress)
+            def done(queue: Queue) -> Iterator[tuple[Any, Any]]:
+                return pool.run(_perform, queue, progress, solving)
 
-            yield from make(shards, preparation.settings, preparation.folder, done, workers)
+            yield from make(shards, settings, folder, done, workers)
+        if solving.statistics:
+            measured(solving.statistics)
 
     return run
 
 
-def make(shards, settings, folder, run, workers: int) -> Iterator[prepare.Result]:
+def _perform(task: tasks.Convert | tasks.Join, report: worker_pool.Reporter) -> Any:
+    """`tasks.perform`; flow with Keras comes from the device of the pool's process."""
+    with_device = isinstance(task, tasks.Convert) and task.settings.flow_method == "keras"
+    return tasks.perform(task, report, flow.Solver("keras", report=report) if with_device else None)
+
+
+def make(
+    shards: Iterable[Shard],
+    settings: Settings,
+    folder: Path,
+    run: Callable[[Queue], Iterator[tuple[Any, Any]]],
+    workers: int,
+) -> Iterator[prepare.Result]:
     """Converts the videos that shards lack, and joins each shard once it is whole.
 
     Args:
@@ -65,11 +79,11 @@ def make(shards, settings, folder, run, workers: int) -> Iterator[prepare.Result
     Raises:
         UserError: a shard cannot be joined.
     """
-    queue: collections.deque[tasks.Convert | tasks.Join] = collections.deque()
+    queue: Queue = collections.deque()
     waiting = iter(shards)
     shard_of: dict[str, Shard] = {}
 
-    def join(shard):
+    def join(shard: Shard):
         rows = tuple((video.id, video.label, kept) for video, kept in shard.rows())
         queue.appendleft(tasks.Join(folder, rows, tuple(shard.failures)))
 

@@ -27,8 +27,9 @@ from preprocessing.preparation.tasks import PARTS_FOLDER, PATH, Kept
 from preprocessing.records import tfds_metadata
 from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE, Row, write_rows
 
-PLAN_FILE = "plan.json"
-_OF_CLIPS = ("image_size", "resize", "fps", "repeats")  # settings that a run must know too
+PLAN_FILE, QUEUE_FILE = "plan.json", "queue.txt"  # the latter is of Beam
+# Settings that a run must know too.
+_OF_CLIPS = ("image_size", "resize", "fps", "repeats", "frame_grid", "flow_length")
 _OF_ENCODING = ("flow_bound", "image_format", "jpeg_quality")
 
 
@@ -265,7 +266,8 @@ class Preparation:
         """Deletes what only an unfinished preparation needs; what else lies with it stays."""
         for path in stock.our_parts(self.parts):
             path.unlink()
-        (self.parts / PLAN_FILE).unlink(missing_ok=True)
+        for name in (PLAN_FILE, QUEUE_FILE):
+            (self.parts / name).unlink(missing_ok=True)
         files.remove_partial(self.parts)
         try:
             self.parts.rmdir()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from preprocessing.errors import UserError
-from preprocessing.flow.service import server
+from preprocessing.flow.device import Statistics
 from preprocessing.preparation import prepare
 from preprocessing.preparation.local import local_runner
 
@@ -15,7 +15,7 @@ def runner(
     workers: int,
     time_limit: float,
     progress: Callable[[int], None],
-    measured: Callable[[server.Statistics], None],
+    measured: Callable[[Statistics], None],
     flow_batch: int | None = None,
     beam_options: str = "",
 ) -> prepare.Runner:

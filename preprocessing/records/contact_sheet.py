@@ -6,6 +6,7 @@ import numpy as np
 from preprocessing import flow, records
 from preprocessing.captions import draw_text
 from preprocessing.flow.colors import color_wheel, frames_above_flow, scale_of
+from preprocessing.records.example import places
 
 _COLUMNS = 8
 # Pixels: a cell's least side (small frames are enlarged), and the space between cells.
@@ -39,8 +40,10 @@ def contact_sheet(record_set: records.RecordSet, video: records.RecordedVideo) -
     title = f"{video.id}  ·  {video.class_name}"
     draw_text(sheet, title, _GAP, _GAP + 17, 17, _INK, weight=600)
     kind = record_set.flow["quality" if record_set.flow["algorithm"] == "tvl1" else "algorithm"]
+    grid = record_set.clip["frame_grid"]
+    of_them = f", {grid} stored" if 0 < grid < video.num_frames else ""
     line = (
-        f"{video.num_frames} frames  ·  group {video.group}  ·  mean motion"
+        f"{video.num_frames} frames{of_them}  ·  group {video.group}  ·  mean motion"
         f" {video.mean_motion:.2f} px  ·  {kind} flow at"
         f" {record_set.clip['image_size']} × {record_set.clip['image_size']} px"
     )
@@ -60,9 +63,11 @@ def contact_sheet(record_set: records.RecordSet, video: records.RecordedVideo) -
 def _read(record_set, video):
     """Frames (n, S, S, 3) RGB, fields (n, S, S, 2) in pixels, and which they are."""
     example = records.read_video(record_set, video)
-    count = min(_COLUMNS, video.num_frames - 1)
-    shown = np.linspace(0, video.num_frames - 2, count).round().astype(int)
-    frames = [records.decode_frame(example["frames"][k]) for k in shown]
-    planes = np.stack([records.decode_field(example["flow"][k]) for k in shown])
+    starts = np.intersect1d(example["frame_numbers"], example["field_numbers"])
+    shown = starts[np.linspace(0, len(starts) - 1, min(_COLUMNS, len(starts))).round().astype(int)]
+    frame_places = places(example["frame_numbers"], shown)
+    field_places = places(example["field_numbers"], shown)
+    frames = [records.decode_frame(example["frames"][k]) for k in frame_places]
+    planes = np.stack([records.decode_field(example["flow"][k]) for k in field_places])
     planes = np.moveaxis(planes, 1, -1)  # n xy h w -> n h w xy
     return np.stack(frames), flow.decode(planes, record_set.encoding["flow_bound"]), shown

@@ -10,6 +10,9 @@ A record is a `tf.train.Example` of one video:
 | `flow`     | bytes list | N-1 gray images of 2H x W: the x plane above the y plane, 8 bit      |
 | `fps`      | float      | frames a second of the N, 0 where unknown                            |
 
+A record of a grid (`preprocessing.records.grid`) holds some of the N frames and N-1 fields, and
+two more int64 lists, `frame_numbers` and `field_numbers`, say which, in rising order.
+
 The images are JPEG or PNG. What the 8 bits of a flow field mean is `preprocessing.flow.encode`'s.
 """
 
@@ -17,7 +20,7 @@ import functools
 import io
 import struct
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypedDict
 
@@ -36,20 +39,26 @@ _COPY_BYTES = 1 << 20
 MAX_EXAMPLE_BYTES = (1 << 31) - 1
 
 
+_FEATURES = {"video_id", "label", "frames", "flow"}  # that every record has
+
+
 class Example(TypedDict):
     """A parsed record.
 
     Keys:
         video_id: the video's name.
         label: index of its class.
-        frames: its N encoded frames, views of the record.
-        flow: its N-1 encoded flow fields, views of the record.
+        frames: its N encoded frames, views of the record; of a grid, the stored ones.
+        flow: its N-1 encoded flow fields, views of the record; of a grid, the stored ones.
+        frame_numbers, field_numbers: which frames of the video, and which fields, these are.
     """
 
     video_id: str
     label: int
     frames: list[memoryview]
     flow: list[memoryview]
+    frame_numbers: Sequence[int]
+    field_numbers: Sequence[int]
 
 
 # Image layout ----------------------------------------------------------------------------------
@@ -222,6 +231,7 @@ class ExampleWriter:
 
     def __init__(self, video_id: str, label: int, spool_folder: Path | None = None):
         self._video_id, self._label, self._fps = video_id, label, 0.0
+        self._numbers: dict[str, list[int]] = {}
         folder = None if spool_folder is None else str(spool_folder)
         self._frames, self._flow = (
             tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=folder)  # noqa: SIM115
@@ -247,6 +257,16 @@ class ExampleWriter:
         """Sets the frame rate of the video, 0 where it is unknown (the default)."""
         self._fps = fps
 
+    def set_numbers(self, frames: Sequence[int], fields: Sequence[int]):
+        """Says which frames and flow fields of the video the images are, where not all are."""
+        self._numbers = {"field_numbers": list(fields), "frame_numbers": list(frames)}
+
+    def clear(self):
+        """Drops the images."""
+        for images in (self._frames, self._flow):
+            images.seek(0)
+            images.truncate()
+
     @property
     def size(self) -> int:
         """Bytes of the images so far, a little less than those of the whole message."""
@@ -265,14 +285,19 @@ class ExampleWriter:
 
     def _entries(self) -> list[tuple[bytes, int, Any]]:
         # Feature{1: bytes list | 2: float list | 3: int64 list}; a list's items are its field 1.
-        label = tfrecord.varint(self._label)
-        return [  # in the order of their names, as a deterministic serialiser writes a map
-            _list_entry("flow", 1, self._flow),
-            _list_entry("fps", 2, tfrecord.length_delimited(1, 4) + struct.pack("<f", self._fps)),
-            _list_entry("frames", 1, self._frames),
-            _list_entry("label", 3, tfrecord.length_delimited(1, len(label)) + label),
-            _text_entry("video_id", self._video_id),
-        ]
+        label, video_id = tfrecord.varint(self._label), self._video_id.encode()
+        bodies: dict[str, tuple[int, Any]] = {
+            "flow": (1, self._flow),
+            "fps": (2, tfrecord.length_delimited(1, 4) + struct.pack("<f", self._fps)),
+            "frames": (1, self._frames),
+            "label": (3, tfrecord.length_delimited(1, len(label)) + label),
+            "video_id": (1, tfrecord.length_delimited(1, len(video_id)) + video_id),
+        }
+        for name, numbers in self._numbers.items():
+            packed = b"".join(map(tfrecord.varint, numbers))
+            bodies[name] = 3, tfrecord.length_delimited(1, len(packed)) + packed
+        # In the order of their names, as a deterministic serialiser writes a map.
+        return [_list_entry(name, *bodies[name]) for name in sorted(bodies)]
 
     def _pieces(self, entries: list[tuple[bytes, int, Any]]) -> Iterator[bytes]:
         # Example{1: Features{1: map entry{1: name, 2: Feature}}}
@@ -296,11 +321,6 @@ def _list_entry(name: str, kind: int, body: bytes | IO[bytes]) -> tuple[bytes, i
     return tfrecord.length_delimited(1, len(key) + len(value) + size) + key + value, size, body
 
 
-def _text_entry(name: str, text: str) -> tuple[bytes, int, Any]:
-    value = text.encode()
-    return _list_entry(name, 1, tfrecord.length_delimited(1, len(value)) + value)
-
-
 def view_example(data: tfrecord.Buffer) -> Example:
     """Parses a record's message without TensorFlow and without copying an image.
 
@@ -316,7 +336,7 @@ def view_example(data: tfrecord.Buffer) -> Example:
         (_, name), (_, feature) = tfrecord.fields(entry)
         ((_, values),) = tfrecord.fields(feature)
         lists[bytes(name).decode()] = [value for _, value in tfrecord.fields(values)]
-    if missing := Example.__required_keys__ - lists.keys():
+    if missing := _FEATURES - lists.keys():
         raise ValueError(f"has no feature {min(missing)!r}")
     (video_id,), (label,) = lists["video_id"], lists["label"]
     (label_index,) = tfrecord.varints(label)
@@ -325,7 +345,43 @@ def view_example(data: tfrecord.Buffer) -> Example:
         label=label_index,
         frames=lists["frames"],
         flow=lists["flow"],
+        frame_numbers=_numbers("frame", lists, lists["frames"]),
+        field_numbers=_numbers("field", lists, lists["flow"]),
     )
+
+
+def _numbers(
+    kind: str, lists: dict[str, list[memoryview]], images: list[memoryview]
+) -> Sequence[int]:
+    """Which frames or fields of the video the images are."""
+    if f"{kind}_numbers" not in lists:
+        return range(len(images))
+    numbers = [number for part in lists[f"{kind}_numbers"] for number in tfrecord.varints(part)]
+    if len(numbers) != len(images) or sorted(set(numbers)) != numbers:
+        raise ValueError(f"has {len(numbers)} numbers of {len(images)} {kind}s, or not in order")
+    return numbers
+
+
+def places(numbers: Sequence[int], wanted: np.ndarray) -> np.ndarray:
+    """Where frames or fields of a video lie among the stored ones.
+
+    Args:
+        numbers: of the stored ones, as in `Example`.
+        wanted: integer array of any shape.
+
+    Returns:
+        int64 array of the same shape.
+
+    Raises:
+        ValueError: one is not stored.
+    """
+    if isinstance(numbers, range):
+        return wanted
+    found = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+    missing = np.asarray(wanted)[np.asarray(numbers)[found] != wanted]
+    if missing.size:
+        raise ValueError(f"does not hold number {missing.flat[0]}")
+    return found
 
 
 def relabelled(record: tfrecord.Buffer, video_id: str, label: int) -> bytes:
@@ -339,16 +395,16 @@ def relabelled(record: tfrecord.Buffer, video_id: str, label: int) -> bytes:
     Raises:
         ValueError: it is damaged.
     """
-    value = tfrecord.varint(label)
+    value, name = tfrecord.varint(label), video_id.encode()
     of_name = {
         "label": _list_entry("label", 3, tfrecord.length_delimited(1, len(value)) + value),
-        "video_id": _text_entry("video_id", video_id),
+        "video_id": _list_entry("video_id", 1, tfrecord.length_delimited(1, len(name)) + name),
     }
     pieces = []
     ((_, features),) = tfrecord.fields(tfrecord.data_of(record))
     for _, entry in tfrecord.fields(features):
-        (_, name), _ = tfrecord.fields(entry)
-        if changed := of_name.get(bytes(name).decode()):
+        (_, key), _ = tfrecord.fields(entry)
+        if changed := of_name.get(bytes(key).decode()):
             pieces += [changed[0], changed[2]]
         else:
             pieces += [tfrecord.length_delimited(1, len(entry)), entry]

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from preprocessing.records import tfrecord
-from preprocessing.records.example import put_field, put_frame, view_example
+from preprocessing.records.example import places, put_field, put_frame, view_example
 from preprocessing.records.record_set import DamagedRecordError, RecordSet, map_shard
 
 _ALIGNMENT = 64  # bytes, of TensorFlow's tensors
@@ -75,10 +75,12 @@ class RecordReader:
             mirrored = flip is not None and bool(flip[clip])
             with self._naming_damage(position):
                 example = view_example(self._cache.get(position) or self._message(position))
-                for t, number in enumerate(frames[clip]):
-                    put_frame(example["frames"][number], rgb[clip, t], mirrored)
+                at = places(example["frame_numbers"], frames[clip])
+                field_at = places(example["field_numbers"], flow[clip])
+                for t, place in enumerate(at):
+                    put_frame(example["frames"][place], rgb[clip, t], mirrored)
                 for t, k in np.ndindex(flow.shape[1:]):
-                    put_field(example["flow"][flow[clip, t, k]], fields[clip, t, k], mirrored)
+                    put_field(example["flow"][field_at[t, k]], fields[clip, t, k], mirrored)
         return rgb, fields
 
     def _message(self, position: int) -> memoryview:

@@ -33,7 +33,7 @@ from preprocessing.json_checks import (
 )
 from preprocessing.records import tfrecord
 from preprocessing.records.example import Example, view_example
-from preprocessing.settings import REPEATS
+from preprocessing.settings import FLOW_LENGTH, REPEATS
 
 FORMAT = 1
 METADATA_FILE = "metadata.json"
@@ -120,7 +120,8 @@ class RecordSet:
     Attributes:
         folder: the record set's folder.
         name: name of the catalogue it was made from.
-        clip: `image_size`, `resize`, `fps`, `repeats`.
+        clip: `image_size`, `resize`, `fps`, `repeats`; `frame_grid`, the frames of a video that are
+            stored (0: all), and `flow_length`, the largest L of which the fields are.
         encoding: `flow_bound`, `image_format`, `jpeg_quality`.
         flow: `algorithm`, `method`, `quality`.
         classes: class names in label order.
@@ -328,10 +329,14 @@ def _record_set(folder: Path, values: dict) -> RecordSet:
     """
     values = checked("it", values, _RECORD_SET_KEYS, _OPTIONAL_KEYS)
     del values["format"]
-    for key in ("num_frames", "flow_length"):  # sets of earlier versions have them
-        values["clip"].pop(key, None)
-    for key, usual in (("fps", 0.0), ("repeats", REPEATS[0])):  # sets of earlier versions lack them
+    values["clip"].pop("num_frames", None)  # sets of earlier versions have it
+    if not values["clip"].get("frame_grid"):  # then no other value means anything
+        values["clip"]["flow_length"] = FLOW_LENGTH
+    # Sets of earlier versions lack these.
+    for key, usual in (("fps", 0.0), ("repeats", REPEATS[0]), ("frame_grid", 0)):
         values["clip"].setdefault(key, usual)
+    if needed := having(frame_grid=whole, flow_length=whole)(values["clip"]):
+        raise ValueError(f"it has a key 'clip' where needed is {needed}")
     classes = values["classes"] = tuple(values["classes"])
     failed = values["failed"] = tuple(values["failed"])
     shards, ids = values["counts"]["shards"], set()

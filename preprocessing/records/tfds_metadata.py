@@ -20,17 +20,20 @@ def write(record_set: records.RecordSet):
     """Writes `dataset_info.json`, `features.json` and the label names beside the shards.
 
     The set has one split, `videos`, of features `video_id`, `label`, `fps`, `frames`
-    (uint8 N x H x W x 3) and `flow` (uint8 (N-1) x 2H x W x 1: the x plane above the y plane).
+    (uint8 N x H x W x 3) and `flow` (uint8 (N-1) x 2H x W x 1: the x plane above the y plane). Of
+    a grid, frames and fields are those that `frame_numbers` and `field_numbers` name.
     """
     import tensorflow_datasets as tfds
 
     size = record_set.clip["image_size"]
+    numbers = ("frame_numbers", "field_numbers") if record_set.clip["frame_grid"] else ()
     image_format = record_set.encoding["image_format"]
     lengths = collections.Counter(video.shard for video in record_set.videos)
     features = {
         "video_id": tfds.features.Text(),
         "label": tfds.features.ClassLabel(names=label_names(record_set.classes)),
         "fps": np.float32,
+        **{name: tfds.features.Sequence(np.int64) for name in numbers},
         "frames": tfds.features.Sequence(
             tfds.features.Image(shape=frame_shape(size), encoding_format=image_format)
         ),

@@ -3,11 +3,11 @@
 import collections
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from preprocessing import records, worker_pool
-from preprocessing.records import tfrecord
+from preprocessing.records import grid, tfrecord
 from preprocessing.records.example import field_shape, frame_shape, image_shape
 
 
@@ -48,8 +48,7 @@ def verify(
     members: dict[int, list[records.RecordedVideo]] = collections.defaultdict(list)
     for video in record_set.videos:
         members[video.shard].append(video)
-    size = record_set.clip["image_size"]
-    tasks = ((record_set.path_of(some[0]), size, some) for some in members.values())
+    tasks = ((record_set.path_of(some[0]), record_set.clip, some) for some in members.values())
     found: dict[str, list[Fault]] = {}
     for (path, *_), result in worker_pool.run(_check, tasks, workers, time_limit, progress):
         if isinstance(result, worker_pool.Failure):
@@ -65,18 +64,18 @@ def verify(
 
 
 def _check(
-    task: tuple[Path, int, list[records.RecordedVideo]], report: Callable[[int], None]
+    task: tuple[Path, Mapping, list[records.RecordedVideo]], report: Callable[[int], None]
 ) -> list[Fault]:
-    path, size, videos = task
+    path, clip, videos = task
     faults = []
     for video in videos:
-        if reason := _fault_of(path, size, video):
+        if reason := _fault_of(path, clip, video):
             faults.append(Fault(video.id, path.name, reason))
         report(1)
     return faults
 
 
-def _fault_of(path: Path, size: int, video: records.RecordedVideo) -> str | None:
+def _fault_of(path: Path, clip: Mapping, video: records.RecordedVideo) -> str | None:
     """What is wrong with the record of one video of a set, or None."""
     try:
         data = records.read_bytes(path, video.offset, video.length)
@@ -92,10 +91,14 @@ def _fault_of(path: Path, size: int, video: records.RecordedVideo) -> str | None
             f" of label {video.label}"
         )
     frames, flow = example["frames"], example["flow"]
-    if (len(frames), len(flow)) != (video.num_frames, video.num_frames - 1):
+    size = clip["image_size"]
+    needed = grid.stored(video.num_frames, clip["frame_grid"], clip["flow_length"])
+    held = example["frame_numbers"], example["field_numbers"]
+    if [list(numbers) for numbers in held] != [numbers.tolist() for numbers in needed]:
+        of_grid = f" and frame_grid={clip['frame_grid']}" if clip["frame_grid"] else ""
         return (
             f"holds {len(frames)} frames and {len(flow)} flow fields, the metadata say"
-            f" {video.num_frames} frames"
+            f" {video.num_frames} frames{of_grid}"
         )
     return _check_images("frame", frames, frame_shape(size)) or _check_images(
         "flow field", flow, field_shape(size)

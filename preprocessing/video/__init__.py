@@ -3,10 +3,12 @@
 from preprocessing.settings import REPEATS, RESIZE_MODES
 from preprocessing.video.decoding import (
     Claim,
+    Picture,
     probe,
     read_address,
     read_frames,
     read_timed_frames,
+    read_unconverted,
 )
 from preprocessing.video.film import UNKNOWN_FPS, usual_fps
 from preprocessing.video.motion import MotionMap, Resizer, Window, cut
@@ -35,6 +37,7 @@ __all__ = [
     "UNKNOWN_FPS",
     "Claim",
     "MotionMap",
+    "Picture",
     "RepeatCounter",
     "Resizer",
     "Segment",
@@ -51,6 +54,7 @@ __all__ = [
     "read_address",
     "read_frames",
     "read_timed_frames",
+    "read_unconverted",
     "resize",
     "sha256",
     "stamp",

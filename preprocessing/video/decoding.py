@@ -1,6 +1,7 @@
 """Video decoding: the frames of a file, a folder of images or an address, one at a time."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from preprocessing.video.segments import Segment
 from preprocessing.video.selection import Selection
 
 DAMAGED = "damaged"  # the kind of note
+Picture = Callable[[], np.ndarray]  # gives a frame's pixels, uint8 (H, W, 3), RGB
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,27 @@ def read_timed_frames(
         VideoError: the file is unreadable; it was cut off; more than a twentieth of its frames are
             damaged or missing (known only at the end); or it ends before the segment does.
     """
+    unread = read_unconverted(path, note, waiting, segment, square, selection)
+    return ((seconds, picture()) for seconds, picture in unread)
+
+
+def read_unconverted(
+    path: Path,
+    note: Callable[[str, str], None] = lambda kind, reason: None,
+    waiting: Callable[[], None] = lambda: None,
+    segment: Segment | None = None,
+    square: bool = False,
+    selection: Selection | None = None,
+) -> Iterator[tuple[float, Picture]]:
+    """As `read_timed_frames`, for callers that need the pixels of few frames.
+
+    Yields:
+        (seconds since the first frame of the video, a function that gives its pixels: uint8
+        (H, W, 3), RGB). Those of the first frame must be asked for before those of others. Images
+        that are not asked for are not read.
+    """
     timed = _decoded(paths.checked(Path(path)), note, waiting, segment, square)
-    return (selection or Selection())(timed)
+    return (selection or Selection())(timed, lambda picture: picture())
 
 
 def _decoded(
@@ -101,10 +122,10 @@ def _decoded(
     waiting: Callable[[], None],
     segment: Segment | None,
     square: bool,
-) -> Iterator[tuple[float, np.ndarray]]:
+) -> Iterator[tuple[float, Picture]]:
     if path.is_dir():
         for number, image in enumerate(paths.image_files(path)):
-            yield number / UNKNOWN_FPS, read_image(image)
+            yield number / UNKNOWN_FPS, functools.cache(functools.partial(read_image, image))
         return
     with contextlib.ExitStack() as opened:
         film = opened.enter_context(Film(path))
@@ -118,7 +139,7 @@ def _decoded(
             if segment and segment.begins_after(seconds):
                 waiting()
                 continue
-            yield seconds, pictures.rgb(frame)
+            yield seconds, functools.cache(functools.partial(pictures.rgb, frame))
         damaged = film.damaged(segment)
     for kind, what in pictures.repaired.items():
         note(kind, f"{path} {what}")

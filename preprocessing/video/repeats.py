@@ -23,37 +23,55 @@ def is_repeat(changes: Sequence[float]) -> bool:
     return STILL * changes[REACH] < min(before, after)
 
 
+def _repeats(changes: Sequence[float]) -> int:
+    """How many pairs of a run of neighbours repeat."""
+    if not changes:
+        return 0
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(changes, REACH), 2 * REACH + 1)
+    return sum(is_repeat(window) for window in windows)
+
+
 class RepeatCounter:
     """Counts the frames of a video that repeat the one before while those around them move.
 
     A scene that stands still has no repeats: they are known by motion on both sides of them.
+
+    Attributes:
+        largest: the largest change from a frame to the next one taken, in grey levels, mean over
+            the picture.
     """
 
     def __init__(self) -> None:
-        self._changes: list[float] = []
+        self._runs: list[list[float]] = [[]]  # changes between neighbours
         self._last: np.ndarray | None = None
+        self.largest = 0.0
 
-    def add(self, gray: np.ndarray) -> None:
-        """Takes the next frame, uint8 (H, W)."""
+    def add(self, gray: np.ndarray, follows: bool = True) -> None:
+        """Takes the next frame.
+
+        Args:
+            gray: uint8 (H, W).
+            follows: whether it is the neighbour of the frame taken before.
+        """
         small = gray.astype(np.int16)
         if self._last is not None:
-            self._changes.append(float(np.abs(small - self._last).mean()))
+            change = float(np.abs(small - self._last).mean())
+            self.largest = max(self.largest, change)
+            if follows:
+                self._runs[-1].append(change)
+            else:
+                self._runs.append([])
         self._last = small
 
     @property
     def share(self) -> float:
-        """The share of pairs of frames, 0 to 1, of which the second repeats the first."""
-        if not self._changes:
-            return 0.0
-        windows = np.lib.stride_tricks.sliding_window_view(
-            np.pad(self._changes, REACH), 2 * REACH + 1
-        )
-        return float(np.mean([is_repeat(window) for window in windows]))
+        """The share of pairs of frames, 0 to 1, of which the second repeats the first.
 
-    @property
-    def largest(self) -> float:
-        """The largest change between neighbours, in grey levels, mean over the picture."""
-        return max(self._changes, default=0.0)
+        Beside a gap, where it cannot be known of a pair, pairs do not count.
+        """
+        edges = 2 if len(self._runs) > 1 else 0
+        known = sum(max(0, len(changes) - edges) for changes in self._runs)
+        return sum(map(_repeats, self._runs)) / known if known else 0.0
 
     def note(self, path: Path) -> str:
         """What is doubtful about the video, in one line; empty where its frames do not repeat."""

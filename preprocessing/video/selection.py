@@ -1,8 +1,10 @@
 """Which frames of a video count: all, those of a lower rate, or those that do not repeat."""
 
 import collections
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from preprocessing.settings import REPEATS
 from preprocessing.video.film import usual_fps
 from preprocessing.video.repeats import REACH, is_repeat
 from preprocessing.video.resizing import grayscale, resize
+from preprocessing.video.segments import Segment
 
 _SIZE = 64  # of the pictures that are compared
 _ROUNDING = 1e-6  # of a frame
@@ -38,15 +41,33 @@ class Selection:
         usual = usual_fps(claimed)
         return min(usual, self.fps) if self.fps else usual
 
+    def num_frames(self, claimed: int, fps: float, segment: Segment | None = None) -> int:
+        """About how many frames are taken of a source whose header claims so many at a rate."""
+        if segment:
+            claimed = segment.num_frames(fps, claimed)
+        fps = usual_fps(fps)
+        if not 0 < self.fps < fps or not claimed:
+            return claimed
+        first = math.ceil(segment.start * fps) if segment else 0
+        slots = [int(k / fps * self.fps + _ROUNDING) for k in (first, first + claimed - 1)]
+        return slots[1] - slots[0] + 1
+
     def __call__(
-        self, timed: Iterable[tuple[float, np.ndarray]]
-    ) -> Iterator[tuple[float, np.ndarray]]:
-        """The taken ones of (seconds, uint8 (H, W, 3), RGB)."""
-        chosen = _without_repeats(timed) if self.repeats == "drop" else iter(timed)
+        self,
+        timed: Iterable[tuple[float, Any]],
+        pixels: Callable[[Any], np.ndarray] = lambda frame: frame,
+    ) -> Iterator[tuple[float, Any]]:
+        """The taken ones of (seconds, frame).
+
+        Args:
+            timed: the frames.
+            pixels: gives uint8 (H, W, 3), RGB, of a frame, where `repeats` needs them.
+        """
+        chosen = _without_repeats(timed, pixels) if self.repeats == "drop" else iter(timed)
         return _at_rate(chosen, self.fps) if self.fps else chosen
 
 
-def _at_rate(timed: Iterable[tuple[float, np.ndarray]], fps: float):
+def _at_rate(timed: Iterable[tuple[float, Any]], fps: float):
     """The first frame at or after each multiple of 1 / fps seconds; none comes twice."""
     last = -1
     for seconds, frame in timed:
@@ -56,13 +77,13 @@ def _at_rate(timed: Iterable[tuple[float, np.ndarray]], fps: float):
             yield seconds, frame
 
 
-def _without_repeats(timed: Iterable[tuple[float, np.ndarray]]):
+def _without_repeats(timed: Iterable[tuple[float, Any]], pixels: Callable[[Any], np.ndarray]):
     # Changes of REACH pairs before a pair, of the pair itself, and of REACH pairs behind it.
     changes: collections.deque[float] = collections.deque([0.0] * (2 * REACH + 1), 2 * REACH + 1)
-    held: collections.deque[tuple[float, np.ndarray]] = collections.deque()
+    held: collections.deque[tuple[float, Any]] = collections.deque()
     last = None
     for seconds, frame in timed:
-        small = grayscale(resize(frame, _SIZE)).astype(np.int16)
+        small = grayscale(resize(pixels(frame), _SIZE)).astype(np.int16)
         if last is None:
             yield seconds, frame
         else:

@@ -18,7 +18,7 @@ from stfnet.config import ClipConfig, RunConfig, TrainingConfig
 
 MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of augmentation
 # Fields of `ClipConfig` that the records must have too.
-_STORED = ("num_frames", "flow_length", "image_size", "resize", "fps", "repeats", "flow_bound")
+_STORED = ("image_size", "resize", "fps", "repeats", "flow_bound")
 SMALLEST_CROP = 0.75  # of the side
 
 
@@ -66,19 +66,15 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
     """
     clip = config.model.clip
     stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
-    cost = {
-        "num_frames": "only metadata.json is rewritten",
-        "flow_length": "only metadata.json is rewritten",
-    }
     for name in _STORED:
         if stored[name] != getattr(clip, name):
             raise UserError(
                 f"{record_set.folder}: records were made with {name}={stored[name]}, but the model "
                 f"has clip.{name}={getattr(clip, name)}. Train with experiments.train "
                 f"--config.model.clip.{name}={stored[name]}, or prepare again with "
-                f"experiments.prepare --{name}={getattr(clip, name)} "
-                f"({cost.get(name, 'into another folder')})"
+                f"experiments.prepare --{name}={getattr(clip, name)} (into another folder)"
             )
+    check_grid(record_set, clip, config.training.frame_grid)
     if tuple(record_set.classes) != tuple(config.classes):
         raise UserError(
             f"{record_set.folder}: its {len(record_set.classes)} classes "
@@ -87,13 +83,52 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
         )
 
 
+def check_grid(record_set: RecordSet, clip: ClipConfig, frame_grid: int) -> None:
+    """Checks that records hold what clips read, where they do not hold everything.
+
+    Args:
+        record_set: of the records.
+        clip: the clip configuration.
+        frame_grid: `training.frame_grid`.
+
+    Raises:
+        UserError: they have another grid, or fields for smaller stacks alone.
+    """
+    grid, length = record_set.clip["frame_grid"], record_set.clip["flow_length"]
+    if grid not in (0, frame_grid):
+        raise UserError(
+            f"{record_set.folder}: records hold {grid} frames of each video, and "
+            f"training.frame_grid={frame_grid} reads {frame_grid or 'all'}: train with "
+            f"experiments.train --config.training.frame_grid={grid}, or prepare again, into "
+            f"another folder, with experiments.prepare --frame_grid={frame_grid}"
+        )
+    if grid and clip.flow_length > length:
+        raise UserError(
+            f"{record_set.folder}: records hold the flow of stacks of up to {length} fields, and "
+            f"the model has clip.flow_length={clip.flow_length}: prepare again, into another "
+            f"folder, with experiments.prepare --frame_grid={grid} "
+            f"--flow_length={clip.flow_length}"
+        )
+
+
+def short_videos(record_set: RecordSet, positions: np.ndarray, clip: ClipConfig) -> list[str]:
+    """A line that says how many videos have fewer frames than a clip; none where none has."""
+    short = sum(record_set.videos[k].num_frames < clip.num_frames for k in positions)
+    if not short:
+        return []
+    return [
+        f"{short} of {len(positions)} videos have fewer frames than the T={clip.num_frames} of a "
+        f"clip: clip.short_video={clip.short_video} says how they are read"
+    ]
+
+
 def _plan(
     record_set: RecordSet,
     clip: ClipConfig,
     positions: np.ndarray,
     choose: Callable[[int, int], np.ndarray],
 ) -> ClipPlan:
-    """A clip for each row, of the frames that `choose` takes.
+    """A clip for each row, of the frames that `choose` takes, or of the nearest that are stored.
 
     `choose` is a function of the row and of the number of frames of its video.
     """
@@ -104,6 +139,7 @@ def _plan(
             chosen = choose(row, count)
         except UserError as error:
             raise UserError(f"{record_set.videos[position].id}: {error}") from error
+        chosen = sampling.snap(chosen, sampling.frame_grid(count, record_set.clip["frame_grid"]))
         frames.append(chosen)
         flow.append(sampling.flow_indices(chosen, count, clip.flow_length))
     size = len(positions)
@@ -203,7 +239,7 @@ def plan_evaluation(
         batch_size: clips a batch.
         clips_per_video: K; 1 is the paper's clip, more start at `sampling.test_starts`.
         frame_grid: see `sampling.frame_grid`; each frame gives way to the nearest of these. 0 is
-            the paper's clip.
+            the paper's clip, and of records with a grid the nearest stored frames.
 
     Returns:
         ClipPlan whose length is a multiple of `batch_size`. Its first K * V rows are the clips,

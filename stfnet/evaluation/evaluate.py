@@ -236,6 +236,7 @@ def evaluate(
         "validated_on": _validated_on(config.training),
         "certificate": videos.certificate(),
         "records_sha256": record_set.sha256,
+        "records_frame_grid": record_set.clip["frame_grid"],
         "unseen": [record_set.videos[k].id for k in located.unseen],
         "copies": [record_set.videos[k].id for k in located.copies],
         "lost": list(located.lost),
@@ -283,7 +284,8 @@ class Evaluation:
     Attributes:
         results: the figures, JSON values.
         paths: of the files that were written.
-        notes: a line for each way in which the records differ from those of the run.
+        notes: a line for each way in which the records differ from those of the run, one
+            where they have a grid, and one where videos are shorter than a clip.
     """
 
     results: dict
@@ -343,4 +345,10 @@ def evaluate_run(
             record_set, known, positions, config, weights
         )
         files.write_json(paths.results, results)
-    return Evaluation(results, paths, located.notes(record_set))
+    grid = record_set.clip["frame_grid"]
+    notes = [
+        *located.notes(record_set),
+        *[f"the records hold {grid} frames of a video: a test clip takes the nearest"] * bool(grid),
+        *plans.short_videos(record_set, positions, config.model.clip),
+    ]
+    return Evaluation(results, paths, notes)

@@ -76,8 +76,8 @@ def measure(
 
     Returns:
         `with_flow_stored` and `with_flow_computed`, median seconds a video, the latter None where
-        the network reads no flow; `videos`, how many were timed; `image_size`, `num_frames` and
-        `flow_length` of a clip, and the `device`. JSON values.
+        the network reads no flow or the records have a grid; `videos`, how many were timed;
+        `image_size`, `num_frames` and `flow_length` of a clip, and the `device`. JSON values.
 
     Raises:
         UserError: the records do not fit the run, or a record is damaged.
@@ -98,11 +98,12 @@ def measure(
     def wanted(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: inputs[name] for name in config.model.input_channels}
 
-    reads_flow = config.model.streams != "rgb"
+    # Records with a grid lack the frames that the flow is between.
+    computes_flow = config.model.streams != "rgb" and not record_set.clip["frame_grid"]
     return {
         "with_flow_stored": median(lambda video: wanted(stored_clip(record_set, config, video))),
         "with_flow_computed": median(lambda video: wanted(computed_clip(record_set, config, video)))
-        if reads_flow
+        if computes_flow
         else None,
         "videos": repeats,
         "image_size": clip.image_size,

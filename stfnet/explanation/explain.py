@@ -59,7 +59,7 @@ def explain_video(
     config: RunConfig,
     path: Path | str,
     target: int | None = None,
-    quality: str = "reference",
+    quality: str = "fast",
 ) -> tuple[Explanation, pictures.ShownClip]:
     """Explains the answer of a network to the test clip of a video (Eqs. 13-14).
 

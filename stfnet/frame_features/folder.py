@@ -116,9 +116,15 @@ def write(
         Whether all are there; not, where it had to stop.
 
     Raises:
-        UserError: the folder has features of others, another process writes them, a record is
-            damaged, or a map has values that float16 cannot hold.
+        UserError: the records have a grid, the folder has features of others, another process
+            writes them, a record is damaged, or a map has values that float16 cannot hold.
     """
+    if grid := record_set.clip["frame_grid"]:
+        raise UserError(
+            f"{record_set.folder}: records hold {grid} frames of each video, and features are of "
+            "every frame: prepare again, into another folder, with experiments.prepare without "
+            "--frame_grid"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     arrays = kinds(network, pooled)

@@ -1,5 +1,6 @@
 """The networks that give features of frames: VGG-16 in both streams, or that of a trained run."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -209,7 +210,9 @@ def vgg16_network(record_set: RecordSet, path: str | Path) -> FrameNetwork:
         UserError: as `load_vgg16_weights`.
     """
     path = vgg16_file(path)
-    clip = ClipConfig(**record_set.clip, flow_bound=record_set.encoding["flow_bound"])
+    names = [field.name for field in dataclasses.fields(ClipConfig)]
+    stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
+    clip = ClipConfig(**{name: stored[name] for name in names if name in stored})
     fc6 = clip.image_size == FC1_SIZE and has_fc1(path)
     model = vgg16_streams(clip, path, fc6=fc6)
     with path.open("rb") as file:

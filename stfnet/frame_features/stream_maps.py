@@ -256,8 +256,9 @@ class Features:
         """Numbers of the frames of a video that have maps, in rising order."""
         count = self._record_set.videos[position].num_frames
         if self._test_clips:
-            clip = self._config.model.clip
-            return np.unique(sampling.test_indices(count, clip.num_frames, clip.short_video))
+            clip, stored = self._config.model.clip, self._record_set.clip["frame_grid"]
+            chosen = sampling.test_indices(count, clip.num_frames, clip.short_video)
+            return np.unique(sampling.snap(chosen, sampling.frame_grid(count, stored)))
         return sampling.frame_grid(count, self._config.training.frame_grid)
 
     def _path(self, position: int, stream: str, flip: bool) -> Path:

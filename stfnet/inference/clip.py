@@ -56,7 +56,7 @@ def stack(fields: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def read_clip(
-    path: Path | str, config: ClipConfig, streams: str = "both", quality: str = "reference"
+    path: Path | str, config: ClipConfig, streams: str = "both", quality: str = "fast"
 ) -> dict[str, Any]:
     """Reads the test clip of a video (Eqs. 13-14) as the network takes it.
 

@@ -109,7 +109,7 @@ def predict_clip(model, clip_inputs):
     return probabilities
 
 
-def predict_video(model, config: RunConfig, path, quality="reference"):
+def predict_video(model, config: RunConfig, path, quality="fast"):
     """Class probabilities of a video file, and the clip that they were computed from.
 
     Args:

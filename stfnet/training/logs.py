@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 from preprocessing import files, splits
 from preprocessing.records import RecordSet
 from stfnet import run
+from stfnet.clips import plans
 from stfnet.config import RunConfig
 from stfnet.training.schedule import Progress
 
@@ -29,6 +31,7 @@ def print_header(
     devices: int,
 ) -> None:
     """Prints what is trained, on what, and what a reader of its figures must know."""
+    known = np.unique(np.concatenate([located.train, located.val, located.test]))
     sides = dict.fromkeys(videos.test, "test")
     ungrouped = splits.ungrouped(record_set.videos, sides)
     leak = []
@@ -43,6 +46,7 @@ def print_header(
         + ("; the validation videos are trained on too" * config.training.train_on_validation),
         *leak,
         *located.notes(record_set),
+        *plans.short_videos(record_set, known, config.model.clip),
         *videos.warnings(),
         sep="\n",
         flush=True,

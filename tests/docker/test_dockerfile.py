@@ -21,8 +21,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NOBODY = 12345  # a user that no password file knows
-TINY = ("--synthetic_groups=4", "--synthetic_clips=1", "--image_size=32", "--num_frames=3")
-TINY = (*TINY, "--flow_quality=fast", "--limit_per_class=4")
+TINY = ("--synthetic_groups=4", "--synthetic_clips=1", "--image_size=32")
+TINY = (*TINY, "--limit_per_class=4")
 
 
 def _stages():

@@ -46,7 +46,7 @@ PRINTED_BY = {
     "stfnet/run/folder.py": ["train"],
     "preprocessing/preparation/parts.py": ["prepare"],
     "preprocessing/preparation/runners.py": ["prepare"],
-    "preprocessing/flow/service/server.py": ["prepare", "benchmarks.flow"],
+    "preprocessing/flow/device.py": ["prepare", "benchmarks.flow"],
     "preprocessing/datasets/load.py": ["prepare", "benchmarks.export"],
     "preprocessing/datasets/synthetic/dataset.py": ["prepare"],
     "experiments/preparation_report.py": ["prepare"],

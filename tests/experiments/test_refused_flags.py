@@ -22,7 +22,7 @@ CASES = {
         ((*PREPARE, "--beam_options=x"), "--beam_options has no effect with --runner=local"),
         ((*PREPARE, "--flow_batch=2"), "--flow_batch has no effect with --flow_method=opencv"),
         (
-            (*PREPARE, "--flow_method=keras", "--flow_quality=fast"),
+            (*PREPARE, "--flow_method=keras", "--flow_quality=reference"),
             "--flow_quality has no effect with --flow_method=keras",
         ),
         (
@@ -37,6 +37,11 @@ CASES = {
             (*PREPARE, "--image_format=png", "--jpeg_quality=90"),
             "--jpeg_quality has no effect with --image_format=png",
         ),
+        (
+            (*PREPARE, "--flow_length=2"),
+            "--flow_length has no effect with --frame_grid=0",
+        ),
+        ((*PREPARE, "--frame_grid=16", "--flow_length=2"), "video folder /nowhere does not"),
         ((*PREPARE, "--seed=1"), "--seed has no effect with --source=folder:/nowhere"),
         ((*PREPARE, "--synthetic_clips=1"), "--synthetic_clips has no effect with --source"),
         ((*PREPARE, "--videos=there"), "--videos has no effect with --source=folder:/nowhere"),

@@ -55,7 +55,7 @@ def test_a_mistake_is_one_line_and_status_1(check_mistakes, tiny_records, tmp_pa
     mistakes = [
         (["--config.training.lr=1"], "no setting \"'lr'\""),
         (["--config=nowhere.py"], "No such file or directory: 'nowhere.py'"),
-        (["--config.model.clip.num_frames=5"], "num_frames=3, but the model has"),
+        (["--config.model.clip.image_size=64"], "image_size=32, but the model has"),
         (["--records=nowhere"], "nowhere does not exist"),
         (
             ["--folds=all", "--config.protocol=official", "--config.fold=2"],

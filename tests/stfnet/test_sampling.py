@@ -69,20 +69,7 @@ def test_the_interval_is_clamped_where_only_one_fits():
     assert set(clips[:, 0].tolist()) == set(range(6))
 
 
-def test_flow_stacks_are_centred_and_clamped():
-    stacks = sampling.flow_indices(np.array([0, 1, 5, 9]), 10, 4)
-    assert stacks.tolist() == [[0, 0, 0, 1], [0, 0, 1, 2], [3, 4, 5, 6], [7, 8, 8, 8]]
-
-
-def test_a_video_of_one_frame_has_no_flow():
-    with pytest.raises(UserError, match="at least 2"):
-        sampling.flow_indices(np.array([0]), 1, 4)
-
-
-def test_a_grid_spans_the_video_and_frames_give_way_to_its_nearest():
-    np.testing.assert_array_equal(sampling.frame_grid(58, 4), [0, 19, 38, 57])
-    np.testing.assert_array_equal(sampling.frame_grid(3, 0), [0, 1, 2])
-    np.testing.assert_array_equal(sampling.frame_grid(3, 9), [0, 1, 2])
+def test_frames_give_way_to_the_nearest_of_a_grid():
     grid = np.array([0, 10, 20])
     np.testing.assert_array_equal(
         sampling.snap([0, 5, 6, 14, 16, 40], grid), [0, 0, 10, 10, 20, 20]

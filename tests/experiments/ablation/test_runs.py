@@ -30,7 +30,7 @@ def base(tiny_records):
 def test_a_run_is_trained_once_and_evaluated_again_only_where_files_are_damaged(
     tiny_records, base, tmp_path, monkeypatch, capsys
 ):
-    # L = 8 and T = 4 where the records say 4 and 3: every flow field is stored.
+    # Records serve every T and L: every frame and flow field is stored.
     clip = dataclasses.replace(MODEL.clip, flow_length=8, num_frames=4)
     model = dataclasses.replace(MODEL, clip=clip, streams="flow")
     training = dataclasses.replace(TRAINING, max_epochs=(2,))

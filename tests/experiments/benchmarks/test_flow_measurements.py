@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import films, flow_measurements
-from preprocessing.flow.service import server
+from preprocessing.flow import device
 
 
 @pytest.mark.slow
@@ -28,14 +28,11 @@ def stand_in(size, batch):
     return lambda first, second: np.stack([first, second], -1).astype("float32"), batch, "cpu"
 
 
-def test_the_device_process_reports_how_busy_it_was(monkeypatch):
-    serving = functools.partial(server.serving, make_solver=stand_in)
-    monkeypatch.setattr(server, "serving", serving)
+def test_the_device_reports_how_busy_it_was(monkeypatch):
+    monkeypatch.setattr(device, "Device", functools.partial(device.Device, make_solver=stand_in))
     frames = list(films.moving_textures(9, 48, 32))
-    device, seconds = flow_measurements.device_statistics(
-        frames, 6, size=16, workers=2, flow_batch=4
-    )
-    assert device.pairs == 4 + 12 + 6 + 10 + 4 + 12 and device.batch == 4
-    assert 0 < device.busy <= 1 and 0.25 < device.fill <= 1
-    assert device.start_seconds + device.span_seconds < seconds
-    assert f"48 pairs in {device.batches} batches of 4" in str(device)
+    done, seconds = flow_measurements.device_statistics(frames, 6, size=16, workers=2, flow_batch=4)
+    assert done.pairs == 4 + 12 + 6 + 10 + 4 + 12 and done.batch == 4
+    assert 0 < done.busy <= 1 and 0.25 < done.fill <= 1
+    assert done.start_seconds + done.span_seconds < seconds
+    assert f"48 pairs in {done.batches} batches of 4" in str(done)

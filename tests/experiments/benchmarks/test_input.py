@@ -45,7 +45,7 @@ def test_without_records_rendered_actions_are_measured(run_benchmark):
     [
         (["--width_divisor=3"], "error: --width_divisor=3 does not divide 64"),
         (["--width_divisor=0", "--steps=2"], "error: --steps has no effect with --width_divisor=0"),
-        (["--records=x", "--num_frames=2"], "error: --num_frames has no effect with --records"),
+        (["--records=x", "--image_size=32"], "error: --image_size has no effect with --records"),
         (["--clips=9"], "error: --clips=9 is not a multiple of 8"),
         (["--records=/nowhere"], "error: records folder /nowhere does not exist"),
     ],

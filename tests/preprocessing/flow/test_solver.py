@@ -1,5 +1,3 @@
-import pickle
-
 import cv2
 import numpy as np
 import pytest
@@ -45,11 +43,6 @@ def test_methods_and_qualities_that_are_none_are_refused_before_any_frame():
         flow.tvl1(np.zeros((2, 8, 8), np.uint8), method="magic")
     with pytest.raises(UserError, match="flow quality 'best' is unknown: it is one of reference"):
         flow.Solver(quality="best")
-
-
-def test_a_solver_comes_back_from_another_process_as_it_was():
-    solver = flow.Solver("keras", batch=4, address="\0somewhere")
-    assert pickle.loads(pickle.dumps(solver)) == solver
 
 
 @pytest.mark.slow

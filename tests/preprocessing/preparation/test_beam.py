@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from preprocessing.errors import UserError
+
 pytest.importorskip(
     "apache_beam",
     reason="Apache Beam is not installed: pip install 'stfnet[beam]' to test its runner",
@@ -108,8 +110,8 @@ def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path
     settings = conversion.Settings(image_size=16)
     done = []
 
-    def stopped(preparation, numbers):
-        for result in local_runner(1, 60)(preparation, numbers):
+    def stopped(preparation, shards):
+        for result in local_runner(1, 60)(preparation, shards):
             if len(done) == 3:
                 raise KeyboardInterrupt
             done.append(result)
@@ -120,14 +122,42 @@ def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path
     asked, pairs = [], []
     beam = beam_runner(DIRECT, 60, pairs.append)
 
-    def counted(preparation, numbers):
-        asked.extend(numbers)
-        return beam(preparation, numbers)
+    def counted(preparation, shards):
+        shards = list(shards)
+        asked.extend(video.id for shard in shards for video in shard.lacking())
+        return beam(preparation, shards)
 
     prepare.prepare(catalogue, tmp_path / "records", settings, counted)
-    converted = {number for number, result in done if isinstance(result, tasks.Part)}
+    converted = {video.id for video, result in done if isinstance(result, tasks.Kept)}
     assert converted and not converted & set(asked)
     assert sum(pairs) < 25 and _files(tmp_path / "records") == local
+
+
+def test_shards_come_from_a_file_and_one_process_makes_them(videos, local, tmp_path, monkeypatch):
+    from preprocessing.datasets import class_folders
+    from preprocessing.preparation import beam, conversion, layout, stock
+    from preprocessing.preparation.preparation import Preparation
+
+    monkeypatch.setattr(layout, "VIDEOS_PER_SHARD", 2)
+    settings = conversion.Settings(image_size=16)
+    preparation = Preparation(class_folders.load(videos), tmp_path / "records", settings)
+    preparation.folder.mkdir()
+    preparation.begin()
+    monkeypatch.setattr(beam, "_run_pipeline", lambda *arguments: None)
+    shards = list(preparation.shards({}))
+    with pytest.raises(UserError, match="ended without"):
+        list(beam.beam_runner("", 60)(preparation, shards))
+    lines = (preparation.parts / "queue.txt").read_text().splitlines()
+    assert len(lines) == len(shards) > 2
+    worker, processes = beam._Make(60), set()
+    worker.setup()
+    for line in lines:
+        worker.process(line)
+        processes |= {one._process.pid for one in worker._pool._crew}
+    worker.teardown()
+    assert len(processes) == 1
+    made, failed = stock.of_parts(preparation.parts)
+    assert len(made) == 5 and failed.keys() == {"cut", "empty"}
 
 
 @pytest.mark.parametrize(

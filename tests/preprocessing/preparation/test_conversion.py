@@ -9,6 +9,7 @@ import tensorflow as tf
 from preprocessing import flow, records, video
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
+from preprocessing.records import grid
 
 
 def _images(values):
@@ -24,7 +25,7 @@ def _example(path, video_id, label, settings, **given):
 
 def test_a_lossless_example_holds_the_frames_and_their_flow(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", num_frames=5)
-    settings = conversion.Settings(image_size=32, image_format="png")
+    settings = conversion.Settings(image_size=32, image_format="png", flow_quality="reference")
     serialized = _example(path, "v_a", 7, settings)
     assert _example(path, "v_a", 7, settings) == serialized
 
@@ -87,11 +88,19 @@ def test_a_real_ucf101_file_has_141_frames_and_140_fields():
     path = Path("../shared/data/clips/v_Basketball_g01_c01.avi")
     if not path.is_file():
         pytest.skip(f"{path} is not here: UCF101 is not part of the project")
-    settings = conversion.Settings(image_size=32, flow_quality="fast")
+    settings = conversion.Settings(image_size=32)
     feature = tf.train.Example.FromString(_example(path, "v", 0, settings))
     feature = feature.features.feature
     assert len(feature["frames"].bytes_list.value) == 141
     assert len(feature["flow"].bytes_list.value) == 140
+
+
+@pytest.mark.parametrize("method", ["keras", "given"])
+def test_the_quality_of_the_flow_is_of_opencv_alone(method):
+    for quality in flow.QUALITIES:
+        settings = conversion.Settings(flow_method=method, flow_quality=quality)
+        assert settings == conversion.Settings(flow_method=method)
+        assert settings.flow_quality == "reference"  # as sets of these methods say
 
 
 @pytest.mark.parametrize(
@@ -103,8 +112,6 @@ def test_a_real_ucf101_file_has_141_frames_and_140_fields():
         ({"flow_bound": 0.0}, r"flow_bound=0.0 is not a number in \(0, 10000\]"),
         ({"flow_bound": float("inf")}, "flow_bound=inf is not a number"),
         ({"image_size": "224"}, "image_size='224' is not a whole number"),
-        ({"flow_method": "keras", "flow_quality": "fast"}, "flow_quality=fast is of"),
-        ({"flow_method": "given", "flow_quality": "fast"}, "flow_quality=fast is of"),
         ({"flow_method": "given", "fps": 5.0}, "fps=5 and repeats=keep leave out frames"),
         ({"flow_method": "given", "repeats": "drop"}, "fps=0 and repeats=drop leave out frames"),
     ],
@@ -236,3 +243,136 @@ def test_given_flow_that_is_not_there_is_no_reason_to_compute_it(dense_flow):
     with pytest.raises(video.VideoError, match="no flow pictures of x") as caught:
         _example(dense_flow / "jump/a", "a", 0, settings)
     assert caught.value.outcome == "no_flow"
+
+
+def _record(path, given_flow=None, segment=None, **settings):
+    """(the record, facts)."""
+    settings = conversion.Settings(image_size=32, **settings)
+    with records.ExampleWriter("v", 0) as writer:
+        facts = conversion.convert(path, writer, settings, segment=segment, given_flow=given_flow)
+        return records.view_example(writer.serialized()), facts
+
+
+def _check_grid(path, frame_grid=4, flow_length=4, given_flow=None, segment=None, **settings):
+    """Holds the record of a grid against the whole one; returns the facts of both."""
+    whole, facts = _record(path, given_flow, segment, **settings)
+    some, of_grid = _record(
+        path, given_flow, segment, frame_grid=frame_grid, flow_length=flow_length, **settings
+    )
+    frames, fields = grid.stored(facts.num_frames, frame_grid, flow_length)
+    assert (some["frame_numbers"], some["field_numbers"]) == (frames.tolist(), fields.tolist())
+    assert some["frames"] == [whole["frames"][k] for k in frames]
+    assert some["flow"] == [whole["flow"][k] for k in fields]
+    assert (of_grid.num_frames, of_grid.fps) == (facts.num_frames, facts.fps)
+    return facts, of_grid
+
+
+REAL = Path("../shared/data/clips/v_Basketball_g01_c01.avi")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"resize": "crop", "flow_length": 1},
+        {"resize": "motion", "frame_grid": 3},
+        {"fps": 10.0},
+        {"fps": 10.0, "segment": video.Segment(0.5, 1.4)},
+        {"repeats": "drop", "flow_length": 5},
+        {"segment": video.Segment(0.2, 1.1)},
+        {"image_format": "png", "frame_grid": 2},
+        {"frame_grid": 500},
+    ],
+)
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
+def test_a_grid_stores_images_of_the_whole_record_and_no_others(
+    tmp_path, write_video, name, settings
+):
+    path = write_video(tmp_path / name, 40, "MJPG" if name == "a.avi" else "mp4v")
+    facts, of_grid = _check_grid(path, **settings)
+    assert of_grid.note == facts.note == ""
+
+
+@pytest.mark.parametrize("mode", ["stretch", "motion"])
+def test_the_grid_is_that_of_the_frames_that_decode_whatever_the_header_says(
+    tmp_path, write_video, mode
+):
+    path = write_video(tmp_path / "a.mpg", num_frames=30, fourcc="mpg1")
+    assert video.probe(path).num_frames != 30  # a guess from size and bit rate
+    facts, _ = _check_grid(path, resize=mode)
+    assert facts.num_frames == 30
+
+
+@pytest.mark.parametrize("claimed", [1, 25, 47])
+def test_a_wrong_count_of_frames_changes_nothing(tmp_path, encode, claimed):
+    path = encode(tmp_path / "a.avi", "mjpeg", num_frames=40, pixels="yuvj420p")
+    content = path.read_bytes()
+    length = content.index(b"strh") + 8 + 32  # dwLength, of 32 bits
+    assert content[length : length + 4] == (40).to_bytes(4, "little")
+    content = content[:length] + claimed.to_bytes(4, "little") + content[length + 4 :]
+    path.write_bytes(content)
+    assert video.probe(path).num_frames == claimed
+    facts, _ = _check_grid(path)
+    assert facts.num_frames == 40
+
+
+def test_the_grid_of_a_real_ucf101_file():
+    if not REAL.is_file():
+        pytest.skip(f"{REAL} is not here: UCF101 is not part of the project")
+    for mode in ("stretch", "motion"):
+        _check_grid(REAL, frame_grid=16, resize=mode)
+
+
+def test_images_that_are_not_stored_are_not_read(tmp_path):
+    for number in range(40):
+        cv2.imwrite(str(tmp_path / f"{number:02}.png"), _disc(64, 48, number % 9))
+    (tmp_path / "20.png").write_bytes(b"damaged")
+    with pytest.raises(video.VideoError, match=r"20\.png"):
+        _record(tmp_path)
+    example, facts = _record(tmp_path, frame_grid=4)  # 0, 13, 26, 39
+    assert facts.num_frames == 40 and len(example["frames"]) == 4
+    (tmp_path / "28.png").write_bytes(b"damaged")  # after field 27
+    with pytest.raises(video.VideoError, match=r"28\.png"):
+        _record(tmp_path, frame_grid=4)
+
+
+def test_a_grid_reports_each_stored_field_and_that_it_lives_between_them(tmp_path, write_video):
+    reports = []
+    path = write_video(tmp_path / "a.mp4", num_frames=100)
+    settings = conversion.Settings(image_size=16, frame_grid=3)
+    with records.ExampleWriter("v", 0) as writer:
+        conversion.convert(path, writer, settings, reports.append)
+    assert sum(reports) == len(settings.stored(100)[1]) == 8
+    assert reports.count(0) > 80
+
+
+def test_of_given_flow_a_grid_reads_the_fields_that_it_stores(dense_flow):
+    path = dense_flow / "jump/a"  # 4 frames
+    settings = {"flow_method": "given", "frame_grid": 2, "flow_length": 1}
+    _check_grid(path, given_flow=(path, path), **settings)
+    (path / "flow_x_00002.png").write_bytes(b"damaged")
+    with pytest.raises(video.VideoError, match="flow_x_00002"):
+        _record(path, (path, path), flow_method="given")
+    example, _ = _record(path, (path, path), **settings)
+    assert example["field_numbers"] == [0, 2]
+
+
+def test_doubts_are_those_of_the_frames_that_are_looked_at(tmp_path):
+    moving = [_disc(64, 48, k) for k in range(24)]
+    twice = [moving[k // 2] for k in range(48)]
+    cases = {
+        "": _film(tmp_path / "moving.mp4", moving),
+        "still": _film(tmp_path / "still.mp4", moving[:1] * 24),
+        "black": _film(tmp_path / "black.mp4", [np.zeros((48, 64, 3), np.uint8)] * 24),
+        "repeated_frames": _film(tmp_path / "twice.mp4", twice),
+    }
+    for doubt, path in cases.items():
+        assert {facts.doubt for facts in _check_grid(path)} == {doubt}
+
+
+def test_the_length_of_stacks_means_nothing_without_a_grid():
+    assert conversion.Settings(flow_length=9) == conversion.Settings()
+    assert conversion.Settings(flow_length=9, frame_grid=16).flow_length == 9
+    for setting in ({"frame_grid": -1}, {"frame_grid": 16, "flow_length": 0}):
+        with pytest.raises(UserError, match=" is not a whole number in "):
+            conversion.Settings(**setting)

@@ -5,7 +5,7 @@ import pytest
 from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, runners
-from preprocessing.preparation.parts import Preparation
+from preprocessing.preparation.preparation import Preparation
 
 
 def _ignore(_):
@@ -18,8 +18,10 @@ def test_the_local_runner_converts_a_video_here(videos, tmp_path):
     preparation.folder.mkdir()
     preparation.begin()
     run = runners.runner("local", 1, 60, _ignore, _ignore)
-    ((number, part),) = run(preparation, [3])
-    assert number == 3 and preparation.task(3).load() == part
+    (shard,) = preparation.shards({})
+    shard.videos = shard.videos[3:4]
+    ((video, kept),) = run(preparation, [shard])
+    assert video == shard.videos[0] and shard.kept == {video.id: kept}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("apache_beam"), reason="Apache Beam is installed")

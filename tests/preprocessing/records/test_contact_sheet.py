@@ -35,6 +35,17 @@ def test_frames_stand_above_their_flow_in_the_wheels_colours(tiny_records):
     assert red > green + 60 and red > blue + 60
 
 
+def test_of_a_grid_the_stored_pairs_are_shown(tiny_records, grid_records):
+    video = _video(grid_records, "v_Right_g03_c01")  # frames 0, 4, 7 and fields 0, 3, 4, 6
+    sheet = contact_sheet.contact_sheet(grid_records, video)
+    stored = records.read_video(tiny_records, _video(tiny_records, video.id))
+    for column, index in enumerate((0, 4)):
+        frame = records.decode_frame(stored["frames"][index]).repeat(4, 0).repeat(4, 1)
+        left = 6 + 134 * column
+        difference = cv2.matchTemplate(sheet[:, left : left + 128], frame, cv2.TM_SQDIFF)
+        assert difference.min() < 1  # the very frame, up to the rounding of a float
+
+
 def test_a_damaged_record_is_named(tiny_records, tmp_path):
     shard = bytearray(tiny_records.shard_paths[0].read_bytes())
     video = tiny_records.videos[0]

@@ -85,9 +85,55 @@ def test_tensorflow_reads_and_parses_the_records(tmp_path):
 def test_a_message_of_protocol_buffers_is_viewed_in_place():
     data = bytearray(_protocol_buffer("v_Über", 300).SerializeToString())
     viewed = records.view_example(data)
-    assert viewed == {"video_id": "v_Über", "label": 300, "frames": FRAMES, "flow": FLOW}
+    assert viewed == {
+        **{"video_id": "v_Über", "label": 300, "frames": FRAMES, "flow": FLOW},
+        **{"frame_numbers": range(len(FRAMES)), "field_numbers": range(len(FLOW))},
+    }
     viewed["frames"][0][:] = b"fresh"
     assert b"fresh" in data and b"aaaaa" not in data
+
+
+def test_a_record_of_a_grid_says_which_frames_and_fields_it_holds():
+    frames, fields = [0, 150, 70_000], [7, 150]
+    with _writer() as writer:
+        writer.set_numbers(frames, fields)
+        serialized = writer.serialized()
+    expected = _protocol_buffer("v_Jump_g01_c01", 3)
+    for name, numbers in (("frame_numbers", frames), ("field_numbers", fields)):
+        expected.features.feature[name].int64_list.value.extend(numbers)
+    assert serialized == expected.SerializeToString(deterministic=True)
+    viewed = records.view_example(serialized)
+    assert (viewed["frame_numbers"], viewed["field_numbers"]) == (frames, fields)
+    assert (viewed["frames"], viewed["flow"]) == (FRAMES, FLOW)
+
+
+def test_images_of_a_header_that_lied_are_dropped():
+    with _writer() as writer:
+        writer.clear()
+        assert writer.size == 0
+        for image in FRAMES:
+            writer.add_frame(image)
+        for image in FLOW:
+            writer.add_flow(image)
+        with _writer() as other:
+            assert writer.serialized() == other.serialized()
+
+
+def test_stored_numbers_are_looked_up():
+    wanted = np.array([[150, 0], [70_000, 150]])
+    np.testing.assert_array_equal(example.places([0, 150, 70_000], wanted), [[1, 0], [2, 1]])
+    np.testing.assert_array_equal(example.places(range(3), np.array([2, 0])), [2, 0])
+    for missing in (1, 70_001):
+        with pytest.raises(ValueError, match=f"does not hold number {missing}"):
+            example.places([0, 150, 70_000], np.array([0, missing]))
+
+
+@pytest.mark.parametrize("numbers", [[0, 1], [0, 2, 1], [0, 1, 1]])
+def test_numbers_that_do_not_fit_the_images_are_damage(numbers):
+    with _writer() as writer:
+        writer.set_numbers(numbers, range(len(FLOW)))
+        with pytest.raises(ValueError, match="numbers of 3 frames, or not in order"):
+            records.view_example(writer.serialized())
 
 
 @pytest.mark.parametrize(

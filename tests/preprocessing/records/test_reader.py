@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from preprocessing import records
+from preprocessing.records import grid
 from preprocessing.records.reader import RecordReader
 
 POSITIONS = np.array([7, 0, 11])
@@ -45,6 +46,25 @@ def test_chosen_images_are_those_that_tensorflow_decodes(tiny_records):
                     np.testing.assert_array_equal(
                         fields[clip, t, k], stored_fields[FLOW[clip, t, k]]
                     )
+
+
+def test_of_a_grid_the_stored_images_are_those_of_all(tiny_records, grid_records):
+    positions = np.arange(len(grid_records.videos))
+    assert [v.num_frames for v in grid_records.videos] == [
+        v.num_frames for v in tiny_records.videos
+    ]
+    numbers = [grid.stored(video.num_frames, 3, 2) for video in grid_records.videos]
+    frames = np.stack([frames for frames, _ in numbers])
+    flow = np.stack([fields[[0, 1, -1]] for _, fields in numbers])[:, :, None]
+    assert frames.shape == (24, 3) and max(frames[:, -1]) == 9
+    for flip in (None, np.arange(24) % 2 == 0):
+        stored = RecordReader(grid_records).clips(positions, frames, flow, flip)
+        for one, other in zip(
+            stored, RecordReader(tiny_records).clips(positions, frames, flow, flip), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(records.DamagedRecordError, match="does not hold number 1"):
+        RecordReader(grid_records).clips(positions[:1], np.array([[0, 1]]), flow[:1])
 
 
 def test_a_mirrored_clip_is_that_of_numpy_byte_for_byte(tiny_records):

@@ -28,6 +28,7 @@ def _record_set(folder):
         clip={
             **{"image_size": 64, "resize": "stretch"},
             **{"fps": 0.0, "repeats": "keep"},
+            **{"frame_grid": 0, "flow_length": 4},
         },
         encoding={"flow_bound": 20.0, "image_format": "jpeg", "jpeg_quality": 95},
         flow={"algorithm": "tvl1", "method": "opencv", "quality": "reference"},
@@ -58,6 +59,20 @@ def test_metadata_come_back_as_written(tmp_path):
         "stfnet-videos.tfrecord-00000-of-00001"
     ]
     assert '"class": "Jump"' in (tmp_path / "metadata.json").read_text()
+
+
+def test_sets_of_earlier_versions_have_no_grid_and_no_length_of_clips(tmp_path):
+    records.write_record_set(_record_set(tmp_path))
+    path = tmp_path / "metadata.json"
+    values = json.loads(path.read_text())
+    del values["clip"]["frame_grid"]
+    values["clip"] |= {"num_frames": 17, "flow_length": 9}
+    path.write_text(json.dumps(values))
+    assert records.load_record_set(tmp_path, every_class=True) == _record_set(tmp_path)
+    values["clip"]["frame_grid"] = 16
+    path.write_text(json.dumps(values))
+    clip = records.load_record_set(tmp_path).clip
+    assert (clip["frame_grid"], clip["flow_length"]) == (16, 9)
 
 
 def test_a_set_that_is_not_whole_is_refused(tmp_path):
@@ -121,6 +136,7 @@ def _damaged(values, key, value):
         ("counts", [], "'counts' = .*needed is an object"),
         ("counts.shards", 10**12, "says 1000000000000 shards, more than there are videos"),
         ("clip.image_size", None, "'clip' = .*needed is one whose 'image_size' is a value"),
+        ("clip.frame_grid", "16", "'clip' where needed is one whose 'frame_grid' is a whole"),
         ("encoding.flow_bound", float("nan"), "needed is one whose 'flow_bound' is a finite"),
         ("owner", "me", 'has a key "owner" that this program does not know'),
     ],
@@ -184,6 +200,8 @@ def test_a_video_is_read_from_where_it_lies_in_its_shard(tmp_path):
         "label": 3,
         "frames": FRAMES,
         "flow": FLOW,
+        "frame_numbers": range(3),
+        "field_numbers": range(2),
     }
 
 

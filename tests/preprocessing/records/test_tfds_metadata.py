@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from preprocessing import records
-from preprocessing.records import tfds_metadata
+from preprocessing.records import grid, tfds_metadata
 
 
 @pytest.fixture
@@ -41,6 +41,17 @@ def test_tensorflow_datasets_decodes_the_shapes_that_it_is_told(record_set):
     count = record_set.videos[0].num_frames
     assert example["frames"].shape == (count, 32, 32, 3)
     assert example["flow"].shape == (count - 1, 64, 32, 1)
+
+
+def test_of_a_grid_the_numbers_are_read_too(grid_records):
+    builder = tfds.builder_from_directory(grid_records.folder)  # as prepared
+    for video, one in zip(
+        grid_records.videos, builder.as_dataset("videos", shuffle_files=False), strict=True
+    ):
+        frames, fields = grid.stored(video.num_frames, 3, 2)
+        assert one["frame_numbers"].numpy().tolist() == frames.tolist()
+        assert one["field_numbers"].numpy().tolist() == fields.tolist()
+        assert one["frames"].shape == (3, 32, 32, 3) and len(one["flow"]) == len(fields)
 
 
 def test_the_bytes_counted_are_those_of_the_shards(record_set):

@@ -82,6 +82,21 @@ def test_a_changed_byte_is_detected_even_where_its_checksum_was_computed_again(c
     assert _verify(dataclasses.replace(record_set, videos=old, sha256="")) == {}
 
 
+def test_the_numbers_of_a_grid_are_verified(catalogue, tmp_path):
+    settings = conversion.Settings(image_size=16, frame_grid=2, flow_length=1)
+    done = prepare.prepare(catalogue, tmp_path / "records", settings, local_runner(1, 60))
+    record_set = done.record_set
+    assert _verify(record_set) == {}
+    for changes, said in (
+        ({"frame_grid": 0, "flow_length": 4}, "4 frames"),
+        ({"frame_grid": 3}, "4 frames and frame_grid=3"),
+    ):
+        other = dataclasses.replace(record_set, clip={**record_set.clip, **changes})
+        assert set(_verify(other).values()) == {
+            f"holds 2 frames and 2 flow fields, the metadata say {said}"
+        }
+
+
 def test_a_list_of_videos_that_was_changed_is_detected(catalogue, tmp_path):
     record_set = _prepare(catalogue, tmp_path / "records")
     swapped = record_set.videos[::-1]

@@ -54,6 +54,19 @@ def test_videos_of_a_few_frames_have_no_repeats(frames):
     assert _counted(_moving(range(frames))).share == 0
 
 
+def test_beside_gaps_pairs_do_not_count():
+    counter = video.RepeatCounter()
+    for first in (0, 100):  # of ten frames each: 15 frames a second shown as 30
+        for k, gray in enumerate(_moving(first + _shown_as([1, 0], 10))):
+            counter.add(gray, follows=k > 0)
+    assert counter.share == pytest.approx(0.5, abs=0.08)
+    assert counter.largest > 4
+    still = video.RepeatCounter()
+    for gray in _moving([0, 0, 50, 50]):
+        still.add(gray, follows=False)
+    assert still.share == 0 and still.largest > 0  # it moves from one gap to the next
+
+
 @pytest.fixture(params=[("mjpeg.avi", "MJPG"), ("mpeg4.mp4", "mp4v")], ids=lambda kind: kind[0])
 def doubled(tmp_path, request):
     """A compressed video of 15 frames a second shown as 30."""

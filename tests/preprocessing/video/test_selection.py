@@ -78,3 +78,15 @@ def test_all_frames_are_taken_where_nothing_is_asked_for():
     assert video.Selection().rate(100) == 100 and video.Selection(fps=12).rate(100) == 12
     assert video.Selection(fps=12).rate(8) == 8 and video.Selection().rate(90000) == 25
     assert video.Selection(fps=5).takes_some and video.Selection(repeats="drop").takes_some
+
+
+@pytest.mark.parametrize("fps", [0.0, 7.0, 10.0, 25.0, 60.0])
+@pytest.mark.parametrize("segment", [None, video.Segment(0.5, 1.3), video.Segment(1.0, 9.0)])
+def test_the_frames_of_a_header_are_those_that_are_taken(fps, segment):
+    selection = video.Selection(fps)
+    times = [k / 25 for k in range(60)]
+    if segment:
+        times = [t for t in times if not segment.begins_after(t) and not segment.ended_at(t)]
+    taken = list(selection((seconds, None) for seconds in times))
+    assert selection.num_frames(60, 25.0, segment) == len(taken)
+    assert selection.num_frames(0, 25.0) == 0

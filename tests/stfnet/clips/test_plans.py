@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
+from preprocessing.records import grid
 from stfnet import ClipConfig, ModelConfig
 from stfnet.clips import plans
 from stfnet.config import RunConfig, TrainingConfig
@@ -48,9 +49,7 @@ def test_balanced_epochs_draw_every_class_equally(tiny_records, config):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_frames": 5}, "num_frames=3, but the model has clip.num_frames=5.*metadata.json"),
-        ({"flow_length": 2}, "flow_length=4.*--config.model.clip.flow_length=4"),
-        ({"image_size": 64}, "image_size=32.*another folder"),
+        ({"image_size": 64}, "image_size=32, but the model has clip.image_size=64.*another folder"),
         ({"flow_bound": 15.0}, "flow_bound=20.0"),
     ],
 )
@@ -61,16 +60,74 @@ def test_records_of_another_clip_are_refused(tiny_records, config, changes, mess
         plans.check_records(tiny_records, dataclasses.replace(config, model=model))
 
 
+def test_records_serve_every_length_of_clips_and_of_stacks(tiny_records, config):
+    for changes in ({"num_frames": 50}, {"flow_length": 1}, {"flow_length": 9}):
+        model = dataclasses.replace(config.model, clip=dataclasses.replace(CLIP, **changes))
+        plans.check_records(tiny_records, dataclasses.replace(config, model=model))
+
+
+def test_videos_shorter_than_a_clip_are_told():
+    record_set, positions = _record_set(2, 3, 5, 4), np.array([0, 1, 3])
+    assert plans.short_videos(record_set, positions, CLIP) == [
+        "1 of 3 videos have fewer frames than the T=3 of a clip: clip.short_video=pad_last says "
+        "how they are read"
+    ]
+    assert plans.short_videos(record_set, positions[1:], CLIP) == []
+
+
 def test_records_of_other_classes_are_refused(tiny_records, config):
     other = dataclasses.replace(config, classes=("Right", "Left", "Still"))
     with pytest.raises(UserError, match="its 3 classes"):
         plans.check_records(tiny_records, other)
 
 
-def _record_set(*lengths):
+def _record_set(*lengths, grid=0, flow_length=4):
     """What a plan reads of a record set: videos of these numbers of frames, all of one class."""
     videos = [types.SimpleNamespace(id=f"v{n}", label=0, num_frames=n) for n in lengths]
-    return types.SimpleNamespace(videos=videos)
+    clip = {"frame_grid": grid, "flow_length": flow_length}
+    return types.SimpleNamespace(videos=videos, clip=clip)
+
+
+@pytest.mark.parametrize(
+    ("frame_grid", "flow_length", "message"),
+    [
+        (0, 2, "hold 3 frames of each video, and training.frame_grid=0 reads all.*frame_grid=3"),
+        (5, 2, "hold 3 frames of each video, and training.frame_grid=5 reads 5.*--frame_grid=5"),
+        (3, 4, "stacks of up to 2 fields.*clip.flow_length=4.*--frame_grid=3 --flow_length=4"),
+    ],
+)
+def test_records_of_a_grid_serve_that_grid_and_shorter_stacks(
+    grid_records, config, frame_grid, flow_length, message
+):
+    def run_config(grid, length, num_frames=3):
+        clip = dataclasses.replace(CLIP, flow_length=length, num_frames=num_frames)
+        training = dataclasses.replace(config.training, frame_grid=grid)
+        model = dataclasses.replace(config.model, clip=clip)
+        return dataclasses.replace(config, training=training, model=model)
+
+    for length in (1, 2):
+        plans.check_records(grid_records, run_config(3, length, num_frames=5))
+    with pytest.raises(UserError, match=message) as caught:
+        plans.check_records(grid_records, run_config(frame_grid, flow_length))
+    assert "\n" not in str(caught.value)
+
+
+def test_of_records_with_a_grid_every_plan_reads_stored_frames_and_fields():
+    record_set = _record_set(58, 3, grid=4)
+    clip = dataclasses.replace(CLIP, num_frames=5)
+    positions = np.array([0, 1])
+    training = TrainingConfig(batch_size=2, frame_grid=4, clips_per_video=20)
+    for plan in (
+        plans.plan_evaluation(record_set, positions, clip, 1),
+        plans.plan_evaluation(record_set, positions, clip, 1, clips_per_video=3),
+        plans.plan_training(record_set, positions, clip, training, 0, 0),
+    ):
+        for position, count in enumerate((58, 3)):
+            rows = plan[plan.video == position]
+            frames, fields = grid.stored(count, 4, clip.flow_length)
+            assert np.isin(rows.frames, frames).all() and np.isin(rows.flow, fields).all()
+    one = plans.plan_evaluation(record_set, positions[:1], clip, 1)
+    assert one.frames.tolist() == [[0, 19, 19, 38, 38]]  # of 0, 11, 22, 33, 44
 
 
 def test_the_plan_of_an_evaluation_is_equations_13_and_14_filled_to_whole_batches():

@@ -278,6 +278,31 @@ def test_maps_of_the_test_clips_give_the_same_probabilities(tiny_records, tmp_pa
     assert np.abs(changed - expected).max() > 10 * error
 
 
+@pytest.mark.parametrize("num_clips", [1, 3])
+def test_records_of_a_grid_give_the_clips_of_their_stored_frames(
+    tiny_records, grid_records, tmp_path, num_clips
+):
+    clip = dataclasses.replace(CLIP, num_frames=2, flow_length=2)
+    network = build_stfnet(ModelConfig(3, clip, 4, 8, 32, normalize="all"))
+    positions, views = np.arange(6), Views(num_clips)
+    of_grid = evaluation.predict_clips(network, grid_records, positions, clip, 2, views)
+    # The same frames of the whole records, by the plan of a validation.
+    plan = plans.plan_evaluation(tiny_records, positions, clip, 2, num_clips, frame_grid=3)
+    rows = [
+        np.asarray(network.predict_on_batch(input_pipeline.network_inputs(batch)))
+        for batch in input_pipeline.clip_dataset(tiny_records, plan, clip, 2)
+    ]
+    expected = np.concatenate(rows).reshape(6, num_clips, 3).mean(1)
+    np.testing.assert_allclose(of_grid, expected, atol=1e-5)
+    if num_clips == 1:
+        training = TrainingConfig(batch_size=4, frozen_blocks=(5, 5), frame_grid=3)
+        config = RunConfig("tiny", grid_records.classes, network.config, training)
+        from_maps = evaluation.predict_from_maps(
+            network, grid_records, positions, config, tmp_path, 5
+        )
+        np.testing.assert_allclose(from_maps, expected, atol=2e-3)
+
+
 def test_a_run_that_trained_every_block_at_last_is_evaluated_from_images(tiny_records, tmp_path):
     model = ModelConfig(3, CLIP, 4, 8, 32)
     training = TrainingConfig(

@@ -53,6 +53,15 @@ def test_a_network_of_frames_alone_has_no_time_with_flow(tiny_records):
     assert all(set(inputs) == {"rgb"} for inputs in network.inputs)
 
 
+def test_records_of_a_grid_lack_the_frames_of_which_flow_is_computed(grid_records):
+    clip = ClipConfig(num_frames=3, flow_length=2, image_size=32)
+    config = RunConfig(
+        "tiny", grid_records.classes, ModelConfig(3, clip), TrainingConfig(frame_grid=3)
+    )
+    figures = timing.measure(_Sleeper(0.01), grid_records, config, np.arange(2), repeats=1)
+    assert figures["with_flow_stored"] > 0 and figures["with_flow_computed"] is None
+
+
 def test_both_clips_are_those_of_the_video(tiny_records):
     config = _config(tiny_records)
     for position in (0, 13):

@@ -141,6 +141,12 @@ def test_a_video_too_short_for_the_network_is_named(three, make_run, tmp_path):
         folder.write(run, three, tmp_path, pooled=True)
 
 
+def test_records_without_every_frame_are_refused(network, grid_records, tmp_path):
+    with pytest.raises(UserError, match="hold 3 frames of each video, and features are of every"):
+        folder.write(network, grid_records, tmp_path / "new", pooled=True)
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_id_that_is_a_path_stays_below_its_class(three):
     video = three.videos[0]
 

@@ -39,8 +39,8 @@ flags.DEFINE_enum(
 flags.DEFINE_integer(
     "interval",
     0,
-    "Frames from one sampled frame to the next, of --timeline and --live; 0: the middle of those"
-    " trained with.",
+    "Frames from one sampled frame to the next, of --timeline and --live; 0: the median of the"
+    " training clips.",
     lower_bound=0,
 )
 flags.DEFINE_boolean(

@@ -24,7 +24,12 @@ from stfnet.config.rivals import (
     SoftAttentionConfig,
     TSNConfig,
 )
-from stfnet.config.run import RunConfig, check_together, microbatches_per_device
+from stfnet.config.run import (
+    RecordsConfig,
+    RunConfig,
+    check_together,
+    microbatches_per_device,
+)
 from stfnet.config.training import (
     FC6_INIT,
     STRATEGIES,
@@ -51,6 +56,7 @@ __all__ = [
     "DeepLSTMConfig",
     "LRCNConfig",
     "ModelConfig",
+    "RecordsConfig",
     "RunConfig",
     "SoftAttentionConfig",
     "TSNConfig",

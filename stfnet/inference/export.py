@@ -217,7 +217,7 @@ def write_saved_model(model, config: RunConfig, folder, jit_compile=False, by_vi
 
     def classify_frames(frames):
         frames = tf.ensure_shape(frames, videos.shape)
-        batch, numbers = video_graph.make_clip(frames, clip, streams, solver)
+        batch, numbers = video_graph.make_clip(frames, clip, config.records, streams, solver)
         names = tf.constant(config.classes)
         if by_video:
             names, numbers = (tf.repeat(x[None], tf.shape(frames)[0], 0) for x in (names, numbers))

@@ -3,8 +3,9 @@
     python -m experiments.benchmark export --workdir=RUN [--source=folder:VIDEOS] [--output=JSON]
 
 The signature `classify_frames` computes its own flow. On the same files, the run's network gets
-records with the flow of two solvers, so that what the solver does can be seen. Videos of another kind than the run was trained on show larger differences,
-since its network is not sure of any class there.
+records with the flow of two solvers, so that what the solver does can be seen. Videos of another
+kind than the run was trained on show larger differences, since its network is not sure of any class
+there.
 """
 
 import statistics

@@ -5,7 +5,7 @@
     python -m experiments.predict --model=RUN --live=0
 
 --model is the folder of a run or of an export. Prints the most probable classes and writes
-prediction.json and annotated.mp4 (or annotated.webm, which browsers play) to the output folder.
+prediction.json and annotated.mp4 (or annotated.webm) to the output folder.
 
 --timeline is for long videos: clips slide over it, and timeline.csv, timeline.srt (subtitles) and
 timeline.png say which class is the most probable from when to when.
@@ -39,8 +39,8 @@ flags.DEFINE_enum(
 flags.DEFINE_integer(
     "interval",
     0,
-    "Frames from one sampled frame to the next, of --timeline and --live; 0: the middle of those"
-    " trained with.",
+    "Frames from one sampled frame to the next, of --timeline and --live; 0: the median of the"
+    " training clips.",
     lower_bound=0,
 )
 flags.DEFINE_boolean(

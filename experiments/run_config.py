@@ -6,7 +6,7 @@ from pathlib import Path
 
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.config import ModelConfig, RunConfig, TrainingConfig, from_dict
+from stfnet.config import ModelConfig, RecordsConfig, RunConfig, TrainingConfig, from_dict
 from stfnet.evaluation import result_files
 
 
@@ -137,5 +137,6 @@ def make_run_config(config, record_set) -> RunConfig:
         classes=tuple(record_set.classes),
         model=from_dict(ModelConfig, model),
         training=training,
+        records=RecordsConfig.of(record_set),
         **values,
     )

@@ -78,6 +78,11 @@ def test_indices(
     return _fit(start + np.arange(num_frames) * interval, num_video_frames, short_video)
 
 
+def clamp(interval: int, num_video_frames: int, num_frames: int) -> int:
+    """The interval, or the largest with which T frames fit into N, but at least 1."""
+    return max(min(interval, (num_video_frames - 1) // max(num_frames - 1, 1)), 1)
+
+
 def train_indices(
     num_video_frames: int,
     num_frames: int,
@@ -102,8 +107,7 @@ def train_indices(
     """
     lowest, highest = tau_range
     tau = int(rng.integers(lowest, highest, endpoint=True))
-    largest = (num_video_frames - 1) // max(num_frames - 1, 1)
-    tau = max(min(tau, largest), 1)
+    tau = clamp(tau, num_video_frames, num_frames)
     span = (num_frames - 1) * tau
     start = int(rng.integers(0, max(num_video_frames - 1 - span, 0), endpoint=True))
     return _fit(start + np.arange(num_frames) * tau, num_video_frames, short_video)

@@ -157,7 +157,7 @@ def live(begun: float, video: Path, width_divisor: int, image_size: int) -> dict
 
     config = _run_config(_model_config(width_divisor, image_size))
     model = build_stfnet(config.model)
-    window = live.SlidingWindow(config.model.clip, "both", live.usual_interval(config))
+    window = live.window_of(config, live.usual_interval(config), "fast")
     source = capture.open_capture(str(video))
     latencies: list[float] = []
     frames, since = 0, 0.0

@@ -30,7 +30,7 @@ def get_config(path: str = "") -> config_dict.ConfigDict:
             "--config=RUN/config.json"
         )
     values = to_dict(read_json(RunConfig, Path(path)))
-    for name in ("name", "classes"):  # of the records
+    for name in ("name", "classes", "records"):  # of the new records
         del values[name]
     del values["model"]["num_classes"]
     return defaults.changed(**values)

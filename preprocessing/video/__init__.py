@@ -11,7 +11,6 @@ from preprocessing.video.decoding import (
     read_unconverted,
 )
 from preprocessing.video.film import UNKNOWN_FPS, usual_fps
-from preprocessing.video.lossless import LOSSLESS_EXTENSION, write_lossless
 from preprocessing.video.motion import MotionMap, Resizer, Window, cut
 from preprocessing.video.paths import (
     EXTENSIONS,
@@ -27,6 +26,7 @@ from preprocessing.video.repeats import RepeatCounter
 from preprocessing.video.resizing import grayscale, resize
 from preprocessing.video.segments import Segment
 from preprocessing.video.selection import Selection
+from preprocessing.video.writing import LOSSLESS_EXTENSION, VideoWriter, write_lossless
 
 __all__ = [
     "EXTENSIONS",
@@ -43,6 +43,7 @@ __all__ = [
     "Segment",
     "Selection",
     "VideoError",
+    "VideoWriter",
     "Window",
     "cut",
     "flow_files",

@@ -25,6 +25,7 @@ from stfnet.config.rivals import (
     TSNConfig,
 )
 from stfnet.config.run import (
+    RecordsConfig,
     RunConfig,
     check_together,
     microbatches_per_device,
@@ -56,6 +57,7 @@ __all__ = [
     "DeepLSTMConfig",
     "LRCNConfig",
     "ModelConfig",
+    "RecordsConfig",
     "RunConfig",
     "SoftAttentionConfig",
     "TSNConfig",

@@ -4,6 +4,7 @@ import dataclasses
 
 from preprocessing import splits
 from preprocessing.errors import UserError
+from preprocessing.records import IMAGE_FORMATS, RecordSet
 from preprocessing.settings import check, setting
 from stfnet.config.model import ModelConfig
 from stfnet.config.rivals import WITHOUT_VGG
@@ -102,6 +103,30 @@ def check_together(model: ModelConfig, training: TrainingConfig, devices: int = 
 
 
 @dataclasses.dataclass(frozen=True)
+class RecordsConfig:
+    """The records that a run began with, as far as other videos must be read like them.
+
+    The defaults are those of runs of a version that kept none of it.
+    """
+
+    # How frames and flow fields are stored, see `preprocessing.records`.
+    image_format: str = setting("jpeg", IMAGE_FORMATS)
+    jpeg_quality: int = setting(95, "[1, 100]")
+    # Median number of frames of a video; 0 where unknown.
+    num_frames: int = setting(0, "[0, 2147483647]")
+
+    def __post_init__(self):
+        check(self, "records.")
+
+    @classmethod
+    def of(cls, record_set: RecordSet) -> "RecordsConfig":
+        """That of a record set."""
+        lengths = sorted(video.num_frames for video in record_set.videos)
+        encoding = record_set.encoding
+        return cls(encoding["image_format"], encoding["jpeg_quality"], lengths[len(lengths) // 2])
+
+
+@dataclasses.dataclass(frozen=True)
 class RunConfig:
     """Every setting of a run; `config.json` in its folder."""
 
@@ -122,11 +147,17 @@ class RunConfig:
     split_seed: int = setting(0, "[0, 4294967295]")
     # Folder of another run whose videos keep their parts; empty for none.
     split_from: str = ""
+    # The records that it began with.
+    records: RecordsConfig = dataclasses.field(default_factory=RecordsConfig)
 
     def __post_init__(self):
         object.__setattr__(self, "fold", str(self.fold))  # a number before folds had names
         check(self)
-        for name, kind in (("model", ModelConfig), ("training", TrainingConfig)):
+        for name, kind in (
+            ("model", ModelConfig),
+            ("training", TrainingConfig),
+            ("records", RecordsConfig),
+        ):
             if not isinstance(getattr(self, name), kind):
                 raise UserError(f"{name}={getattr(self, name)!r} is not a group of settings")
         check_together(self.model, self.training)

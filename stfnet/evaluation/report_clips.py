@@ -9,7 +9,7 @@ import cv2
 import keras
 import numpy as np
 
-from preprocessing import flow, records, worker_pool
+from preprocessing import flow, records, video
 from preprocessing.captions import draw_text
 from preprocessing.flow.colors import flow_to_color, scale_of
 from preprocessing.records.reader import RecordReader
@@ -17,7 +17,7 @@ from stfnet.clips import input_pipeline, plans
 from stfnet.config import ClipConfig, RunConfig
 from stfnet.explanation import attribution
 from stfnet.explanation.pictures import overlay
-from stfnet.inference.annotation import BACKGROUND, MARGIN, MUTED, TEXT, TRACK, VideoWriter, enlarge
+from stfnet.inference.annotation import BACKGROUND, MARGIN, MUTED, TEXT, TRACK, enlarge
 
 FILM_TYPE = "video/webm"  # VP8: plays in Chromium, Firefox and Safari, without licensed encoders
 FPS = 4.0  # sampled frames are far apart, and are shown slowly enough to be looked at
@@ -149,12 +149,11 @@ def encode(frames: np.ndarray) -> Film:
     """Encodes RGB frames, uint8 (T, H, W, 3) with even H and W, as a film.
 
     Raises:
-        UserError: OpenCV has no encoder of VP8.
+        UserError: PyAV was built without VP8.
     """
-    # OpenCV writes to files alone, and its FFmpeg notes on stderr that WebM has no codec tags.
-    with tempfile.TemporaryDirectory() as folder, worker_pool.silenced_stderr():
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.webm"
-        writer = VideoWriter(path, FPS)
+        writer = video.VideoWriter(path, FPS)
         try:
             for frame in frames:
                 writer.write(frame)

@@ -21,7 +21,7 @@ from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
 from stfnet import run, sampling
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import RunConfig
+from stfnet.config import RecordsConfig, RunConfig
 from stfnet.evaluation import result_files
 from stfnet.inference.clip import FieldEncoder, stack
 from stfnet.inference.prediction import load_run, predict_clip
@@ -173,7 +173,8 @@ def computed_clip(
         number: records.decode_frame(images[number])
         for number in sorted({*numbers.tolist(), *wanted, *(number + 1 for number in wanted)})
     }
-    encoder, fields = FieldEncoder(clip.flow_bound, record_set.flow["quality"]), {}
+    quality, stored = record_set.flow["quality"], RecordsConfig.of(record_set)
+    encoder, fields = FieldEncoder(clip.flow_bound, quality, stored), {}
     for number, frame in frames.items():
         field = encoder.add(frame, wanted=number - 1 in wanted)
         if field is not None:

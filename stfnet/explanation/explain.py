@@ -75,9 +75,8 @@ def explain_video(
     """
     streams = config.model.streams
     # A network that reads flow alone is explained on the frames all the same.
-    clip_inputs = read_clip(
-        path, config.model.clip, "both" if streams == "flow" else streams, quality
-    )
+    streams = "both" if streams == "flow" else streams
+    clip_inputs = read_clip(path, config.model.clip, streams, quality, config.records)
     explanation = explain_clip(model, config.classes, clip_inputs, target)
     first = next(iter(video.read_frames(Path(path), square=True)))
     return explanation, _shown(clip_inputs, config.model.clip, first.shape[1] / first.shape[0])

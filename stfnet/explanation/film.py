@@ -68,7 +68,7 @@ def write_film(path: Path, source: Path, explanation: Explanation, clip: ShownCl
 
     def write(temporary: Path) -> None:
         frames = video.read_frames(source, square=True, selection=clip.selection)
-        writer = annotation.VideoWriter(temporary, clip.fps)
+        writer = video.VideoWriter(temporary, clip.fps)
         panel = None
         try:
             for number, frame in enumerate(frames):

@@ -9,7 +9,6 @@ import numpy as np
 
 from preprocessing import files, flow, video
 from preprocessing.captions import draw_text
-from preprocessing.errors import UserError
 from preprocessing.flow.colors import flow_to_color, frames_above_flow, scale_of
 from stfnet import sampling
 from stfnet.config import ClipConfig
@@ -28,47 +27,6 @@ BACKGROUND, TEXT, MUTED, ACCENT, TRACK = (
     (76, 175, 240),
     (52, 56, 64),
 )
-# The first that the FFmpeg of the OpenCV wheel can encode is used; browsers play H.264 and VP8.
-CODECS = {".mp4": ("avc1", "mp4v"), ".webm": ("VP80",)}
-
-
-class VideoWriter:
-    """Writes RGB frames to a video file; the first makes its folder and fixes the size.
-
-    Args:
-        path: `.mp4` (H.264 where OpenCV has an encoder, else MPEG-4 part 2) or `.webm` (VP8).
-        fps: frames a second.
-    """
-
-    def __init__(self, path: Path, fps: float):
-        self.path, self.fps = path, fps
-        self.writer: cv2.VideoWriter | None = None
-
-    def _open(self, height: int, width: int) -> cv2.VideoWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # A missing encoder is no error here: the next is tried.
-        for codec in CODECS[self.path.suffix]:
-            code = cv2.VideoWriter.fourcc(*codec)
-            writer = cv2.VideoWriter(
-                str(self.path), cv2.CAP_FFMPEG, code, self.fps, (width, height)
-            )
-            if writer.isOpened():
-                return writer
-        raise UserError(
-            f"{self.path} cannot be written: OpenCV {cv2.__version__} opens none of the encoders "
-            f"{', '.join(CODECS[self.path.suffix])}; install opencv-contrib-python-headless"
-        )
-
-    def write(self, frame: np.ndarray) -> None:
-        """Appends a frame, uint8 (H, W, 3), RGB, with even H and W."""
-        if self.writer is None:
-            self.writer = self._open(*frame.shape[:2])
-        self.writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-
-    def close(self) -> None:
-        """Finishes the file, if there was a frame."""
-        if self.writer is not None:
-            self.writer.release()
 
 
 def picture_size(height: int, width: int) -> tuple[int, int]:
@@ -266,7 +224,7 @@ def write_annotated(
     def write(temporary: Path) -> None:
         chosen = video.Selection(clip.fps, clip.repeats)
         frames = video.read_frames(source, square=True, selection=chosen)
-        writer = VideoWriter(temporary, clip_inputs["fps"])
+        writer = video.VideoWriter(temporary, clip_inputs["fps"])
         panel = None
         try:
             for number, frame in enumerate(frames):

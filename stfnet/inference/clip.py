@@ -1,7 +1,7 @@
 """From a video file to the clip that the network takes.
 
-Each step (resize, grey, TV-L1, encode) is that of preparing records, so the values are those of
-records without the loss of JPEG.
+Each step (resize, grey, TV-L1, encode, JPEG) is that of preparing records, so a video gives the
+values that its record gives.
 """
 
 import os
@@ -12,10 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing import flow, video
+from preprocessing import flow, records, video
 from preprocessing.errors import UserError
 from stfnet import sampling
-from stfnet.config import ClipConfig
+from stfnet.config import ClipConfig, RecordsConfig
+
+
+def stored_frame(frame: np.ndarray, stored: RecordsConfig) -> np.ndarray:
+    """A small frame, uint8 (H, W, 3), as records give it back."""
+    if stored.image_format == "png":
+        return frame
+    image = records.encode_frame(frame, stored.image_format, stored.jpeg_quality)
+    return records.decode_frame(image)
+
+
+def stored_field(field: np.ndarray, stored: RecordsConfig) -> np.ndarray:
+    """An encoded flow field, uint8 (H, W, 2), as records give it back."""
+    if stored.image_format == "png":
+        return field
+    planes = np.ascontiguousarray(field.transpose(2, 0, 1))  # h w xy -> xy h w
+    image = records.encode_field(planes, stored.image_format, stored.jpeg_quality)
+    return records.decode_field(image).transpose(1, 2, 0)
 
 
 class FieldEncoder:
@@ -24,10 +41,12 @@ class FieldEncoder:
     Args:
         flow_bound: displacement in pixels at the ends of the 8-bit range.
         quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
+        stored: how the run's records hold fields.
     """
 
-    def __init__(self, flow_bound: float, quality: str):
+    def __init__(self, flow_bound: float, quality: str, stored: RecordsConfig):
         self._flow_bound, self._solver = flow_bound, flow.Solver(quality=quality)
+        self._stored = stored
         self._previous: np.ndarray | None = None
 
     def add(self, frame: np.ndarray, wanted: bool) -> np.ndarray | None:
@@ -44,7 +63,7 @@ class FieldEncoder:
         if not wanted or previous is None:
             return None
         (field,) = self._solver.fields((previous, self._previous))
-        return flow.encode(field, self._flow_bound)
+        return stored_field(flow.encode(field, self._flow_bound), self._stored)
 
 
 def stack(fields: Sequence[np.ndarray]) -> np.ndarray:
@@ -56,7 +75,11 @@ def stack(fields: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def read_clip(
-    path: Path | str, config: ClipConfig, streams: str = "both", quality: str = "fast"
+    path: Path | str,
+    config: ClipConfig,
+    streams: str = "both",
+    quality: str = "fast",
+    stored: RecordsConfig = RecordsConfig(),  # noqa: B008  # frozen
 ) -> dict[str, Any]:
     """Reads the test clip of a video (Eqs. 13-14) as the network takes it.
 
@@ -68,6 +91,7 @@ def read_clip(
         config: the clip configuration.
         streams: `both`, `rgb` or `flow`: what to read.
         quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
+        stored: how the run's records hold frames and fields.
 
     Returns:
         Dictionary of `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L) as far as asked for,
@@ -97,8 +121,9 @@ def read_clip(
     wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())
     frames, pairs = _read(path, config, resize, wanted_frames, wanted_fields)
-    fields = _encoded_fields(pairs, config.flow_bound, quality)
+    fields = _encoded_fields(pairs, config.flow_bound, quality, stored)
     if wanted_frames:
+        frames = {number: stored_frame(frame, stored) for number, frame in frames.items()}
         clip["rgb"] = np.stack([frames[number] for number in frame_numbers.tolist()])
     if wanted_fields:
         clip["flow"] = np.stack([stack([fields[k] for k in row]) for row in stacks.tolist()])
@@ -189,14 +214,17 @@ def _read(
 
 
 def _encoded_fields(
-    pairs: dict[int, tuple[np.ndarray, np.ndarray]], flow_bound: float, quality: str
+    pairs: dict[int, tuple[np.ndarray, np.ndarray]],
+    flow_bound: float,
+    quality: str,
+    stored: RecordsConfig,
 ) -> dict[int, np.ndarray]:
     """The encoded flow of each pair, uint8 (H, W, 2), a pair on each core at a time."""
     solver = flow.Solver(quality=quality)
 
     def encode(pair):
         (field,) = solver.fields(pair)
-        return flow.encode(field, flow_bound)
+        return stored_field(flow.encode(field, flow_bound), stored)
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return dict(zip(pairs, pool.map(encode, pairs.values()), strict=True))

@@ -161,23 +161,25 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False, cert
 
 
 def clip_function(model):
-    """The network as a function of one tensor for each of its inputs.
+    """The network as a function of a dictionary, which refuses clips of another shape.
 
     Args:
         model: network that `stfnet.build_stfnet` made.
 
     Returns:
-        (function, list of tf.TensorSpec): the function of uint8 `rgb` (B, T, H, W, 3) and `flow`
-        (B, T, H, W, 2L), or the one of them that the network reads, returns a dictionary of
-        `probabilities`, float32 (B, C); the specs are of its arguments.
+        (function, dictionary of tf.TensorSpec): the function of a dictionary of uint8 `rgb`
+        (B, T, H, W, 3) and `flow` (B, T, H, W, 2L), or the one of them that the network reads,
+        returns a dictionary of `probabilities`, float32 (B, C); the specs are of its argument.
     """
-    specs = [
-        tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in model.input.items()
-    ]
+    specs = {
+        name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
+        for name, tensor in model.input.items()
+    }
 
-    def classify(*tensors):
-        batch = {spec.name: tensor for spec, tensor in zip(specs, tensors, strict=True)}
-        return {"probabilities": model(batch, training=False)}
+    def classify(clips):
+        # A signature's shapes are not enforced: the network would mix the clips of a batch.
+        checked = {name: tf.ensure_shape(clips[name], spec.shape) for name, spec in specs.items()}
+        return {"probabilities": model(checked, training=False)}
 
     return classify, specs
 
@@ -210,10 +212,12 @@ def write_saved_model(model, config: RunConfig, folder, jit_compile=False, by_vi
     archive = keras.export.ExportArchive()
     archive.track(model)
     clip, streams = config.model.clip, config.model.streams
+    videos = tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")
     solver = _trace_solver(clip, jit_compile) if streams != "rgb" else None
 
     def classify_frames(frames):
-        batch, numbers = video_graph.make_clip(frames, clip, streams, solver)
+        frames = tf.ensure_shape(frames, videos.shape)
+        batch, numbers = video_graph.make_clip(frames, clip, config.records, streams, solver)
         names = tf.constant(config.classes)
         if by_video:
             names, numbers = (tf.repeat(x[None], tf.shape(frames)[0], 0) for x in (names, numbers))
@@ -224,7 +228,6 @@ def write_saved_model(model, config: RunConfig, folder, jit_compile=False, by_vi
         }
 
     classify, specs = clip_function(model)
-    archive.add_endpoint("serving_default", classify, input_signature=specs)
-    frames = tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")
-    archive.add_endpoint("classify_frames", classify_frames, input_signature=[frames])
+    archive.add_endpoint("serving_default", classify, input_signature=[specs])
+    archive.add_endpoint("classify_frames", classify_frames, input_signature=[videos])
     archive.write_out(str(folder), verbose=False)

@@ -9,9 +9,13 @@ import numpy as np
 from preprocessing import files, flow, video
 from preprocessing.errors import UserError
 from preprocessing.flow.colors import flow_to_color, scale_of
-from stfnet.config import ClipConfig, RunConfig
+from stfnet import sampling
+from stfnet.config import ClipConfig, RecordsConfig, RunConfig
 from stfnet.inference import annotation, prediction
-from stfnet.inference.clip import FieldEncoder, stack
+from stfnet.inference.clip import FieldEncoder, stack, stored_frame
+
+# Frames of a training video where a run does not say how many it had: ten seconds.
+UNKNOWN_LENGTH = 250
 
 
 class _Follower:
@@ -53,17 +57,25 @@ class SlidingWindow:
         streams: `both`, `rgb` or `flow`.
         interval: frames from one sampled frame to the next.
         quality: of the flow, `reference` or `fast`.
+        stored: how the run's records hold frames and fields.
     """
 
-    def __init__(self, clip: ClipConfig, streams: str, interval: int, quality: str = "fast"):
-        self.clip, self.streams, self.interval = clip, streams, interval
+    def __init__(
+        self,
+        clip: ClipConfig,
+        streams: str,
+        interval: int,
+        quality: str = "fast",
+        stored: RecordsConfig = RecordsConfig(),  # noqa: B008  # frozen
+    ):
+        self.clip, self.streams, self.interval, self._stored = clip, streams, interval, stored
         # (number, frame, stack); the stack is None where no flow is read.
         self.samples: collections.deque[tuple[int, np.ndarray, np.ndarray | None]]
         self.samples = collections.deque(maxlen=clip.num_frames)
         self.count = 0
         self.fields: dict[int, np.ndarray] = {}  # number -> uint8 (H, W, 2)
         self._pending: collections.deque[tuple[int, np.ndarray]] = collections.deque()
-        self._encoder = FieldEncoder(clip.flow_bound, quality)
+        self._encoder = FieldEncoder(clip.flow_bound, quality, stored)
         self._resizer = _Follower(clip, interval) if clip.resize == "motion" else None
 
     @property
@@ -114,7 +126,7 @@ class SlidingWindow:
             wanted = np.clip(first + np.arange(self.clip.flow_length), 0, self.count - 2)
             fields = stack([self.fields[k] for k in wanted.tolist()])
             self.fields = {k: field for k, field in self.fields.items() if k >= first}
-        self.samples.append((number, small, fields))
+        self.samples.append((number, stored_frame(small, self._stored), fields))
 
     def finish(self):
         """Completes, at the end of a capture, the next sample whose stack reaches beyond it.
@@ -143,8 +155,16 @@ class SlidingWindow:
 
 
 def usual_interval(config: RunConfig) -> int:
-    """Frames from one sampled frame to the next: the middle of those trained with."""
-    return sum(config.training.tau_range) // 2
+    """Frames from one sampled frame to the next: the median of the training clips."""
+    middle = sum(config.training.tau_range) // 2
+    num_frames = config.records.num_frames or UNKNOWN_LENGTH
+    return sampling.clamp(middle, num_frames, config.model.clip.num_frames)
+
+
+def window_of(config: RunConfig, interval: int, quality: str) -> SlidingWindow:
+    """An empty window of a run's clips."""
+    model = config.model
+    return SlidingWindow(model.clip, model.streams, interval, quality, config.records)
 
 
 @dataclasses.dataclass
@@ -176,7 +196,7 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
         source: of `stfnet.inference.capture.open_capture`.
         path: file for the annotated video; None for none. It is written also where the source
             breaks off or Ctrl-C ends it.
-        interval: frames between sampled frames; 0 for the middle of those trained with.
+        interval: frames between sampled frames; 0 for that of the training clips.
         quality: of the flow.
         show: takes a line of text at each prediction, and one at the end.
 
@@ -187,18 +207,18 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
         UserError: the camera or the connection is gone, or it was stopped before the first frame.
     """
     interval = interval or usual_interval(config)
-    window = SlidingWindow(config.model.clip, config.model.streams, interval, quality)
+    window = window_of(config, interval, quality)
     _warm_up(model, config, interval, quality)
     if path is None:
         return _follow(model, config, source, window, None, show)
     outcome = {}
 
     def write(temporary):
-        writer = annotation.VideoWriter(temporary, source.fps)
+        writer = video.VideoWriter(temporary, source.fps)
         try:
             outcome["ranking"] = _follow(model, config, source, window, writer, show)
         except UserError as error:
-            if writer.writer is None:
+            if not writer.count:
                 raise
             outcome["error"] = error
         finally:
@@ -212,9 +232,8 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
 
 def _warm_up(model, config, interval, quality):
     """Runs everything once, so that no frame waits while something is compiled."""
-    clip = config.model.clip
-    window = SlidingWindow(clip, config.model.streams, interval, quality)
-    black = np.zeros((clip.image_size, clip.image_size, 3), np.uint8)
+    window, size = window_of(config, interval, quality), config.model.clip.image_size
+    black = np.zeros((size, size, 3), np.uint8)
     while not window.samples:
         window.add(black)
     prediction.predict_clip(model, window.clip_inputs())

@@ -121,7 +121,8 @@ def predict_video(model, config: RunConfig, path, quality="fast"):
     Returns:
         (float32 (C,), dictionary of `stfnet.inference.clip.read_clip`).
     """
-    clip = read_clip(path, config.model.clip, config.model.streams, quality)
+    model_config = config.model
+    clip = read_clip(path, model_config.clip, model_config.streams, quality, config.records)
     return predict_clip(model, clip), clip
 
 

@@ -218,32 +218,62 @@ def _to_onnx(network):
 
     def classify(*tensors):
         clips, values = tensors[: len(specs)], tensors[len(specs) :]
-        batch = {spec.name: clip for spec, clip in zip(specs, clips, strict=True)}
+        batch = dict(zip(specs, clips, strict=True))
         probabilities, _ = network.stateless_call(values[:trained], values[trained:], batch)
         return {"probabilities": probabilities}
 
-    signature = specs + [tf.TensorSpec(w.shape, w.dtype, name) for name, w in weights.items()]
+    signature = [*specs.values()]
+    signature += [tf.TensorSpec(w.shape, w.dtype, name) for name, w in weights.items()]
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what fails is raised below
     with worker_pool.silenced_stderr():
         function = tf.function(classify, input_signature=signature, autograph=False)
         onnx_model, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
     graph = onnx_model.graph
     clips = [value for value in graph.input if value.name not in weights]
-    constants = [value.name for value in graph.input if value.name in weights]
-    del graph.input[:]
+    read = _names_read(graph)
+    kept = [one for one in graph.initializer if one.name in read]
+    kept += [onnx.numpy_helper.from_array(w, name) for name, w in weights.items() if name in read]
+    del graph.input[:], graph.initializer[:]
     graph.input.extend(clips)
-    graph.initializer.extend(onnx.numpy_helper.from_array(weights[n], n) for n in constants)
+    graph.initializer.extend(kept)
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.checker.check_model(onnx_model)
     return onnx_model.SerializeToString()
 
 
+def _names_read(graph):
+    """Names that the nodes of an ONNX graph read, with those of the graphs inside them."""
+    names = set()
+    for node in graph.node:
+        names.update(node.input)
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                names |= _names_read(inner) | {value.name for value in inner.output}
+    return names
+
+
+def _refusing(clips, shape):
+    """Clips that pass if they have a shape (None, ...), in operations that LiteRT has.
+
+    It knows no assertions and gives every reshape what it asks for. A split alone compares a side
+    with the sizes of its parts; one row more makes two parts of any side.
+    """
+    for axis, size in enumerate(shape[1:], 1):
+        one_more = tf.concat([clips, tf.gather(clips, [0], axis=axis)], axis)
+        clips, _ = tf.split(one_more, [size, 1], axis)
+    return clips
+
+
 def _to_litert(network, optimizations):
     archive = keras.export.ExportArchive()
     archive.track(network)
     classify, specs = export.clip_function(network)
-    archive.add_endpoint("serving_default", classify, input_signature=specs)
+
+    def refuse_or_classify(clips):
+        return classify({name: _refusing(clips[name], spec.shape) for name, spec in specs.items()})
+
+    archive.add_endpoint("serving_default", refuse_or_classify, input_signature=[specs])
     with tempfile.TemporaryDirectory(prefix="stfnet-export-") as folder:
         archive.write_out(folder, verbose=False)
         with worker_pool.silenced_stderr():

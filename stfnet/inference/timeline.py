@@ -112,7 +112,8 @@ def recognise(
         model: a network or an `ExportedModel`.
         config: RunConfig.
         path: video file, or folder of images.
-        interval: frames from one sampled frame to the next; 0 for the middle of those trained with.
+        interval: frames from one sampled frame to the next; 0 for that of the training
+            clips.
         stride: frames from one window to the next, rounded to a multiple of the interval; 0 for
             half a window.
         quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
@@ -124,7 +125,7 @@ def recognise(
     interval = interval or live.usual_interval(config)
     samples = config.model.clip.num_frames
     every = max(1, round(stride / interval) if stride else samples // 2)
-    window = live.SlidingWindow(config.model.clip, config.model.streams, interval, quality)
+    window = live.window_of(config, interval, quality)
     claim = video.probe(Path(path))
     fps = selection(config.model.clip).rate(claim.fps)
     progress = _Progress(claim.num_frames / video.usual_fps(claim.fps), show)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from preprocessing.flow import tvl1_keras
 from preprocessing.flow.constants import GRAPH_BATCH
-from stfnet.config import ClipConfig
+from stfnet.config import ClipConfig, RecordsConfig
 from stfnet.inference.image_graph import grayscale, motion_window, resize
 
 
@@ -86,12 +86,35 @@ def _cut_windows(videos, needed):
     return tf.map_fn(cut, (videos, needed), fn_output_signature=result, parallel_iterations=1)
 
 
-def make_clip(frames, clip: ClipConfig, streams="both", solver=tvl1_keras.solve):
+def as_stored(images, stored: RecordsConfig):
+    """Images as records give them back.
+
+    Args:
+        images: uint8 (M, H, W, C), of 3 channels (RGB) or 1; M may be unknown.
+        stored: how the run's records hold them.
+    """
+    if stored.image_format == "png":
+        return images
+    shape = images.shape[1:]
+    kind = "rgb" if shape[-1] == 3 else "grayscale"
+
+    def through_jpeg(image):
+        encoded = tf.io.encode_jpeg(image, kind, stored.jpeg_quality)
+        # The others of TensorFlow's decoders are not OpenCV's.
+        return tf.io.decode_jpeg(encoded, shape[-1], dct_method="INTEGER_ACCURATE")
+
+    return tf.map_fn(through_jpeg, images, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+
+
+def make_clip(
+    frames, clip: ClipConfig, stored: RecordsConfig, streams="both", solver=tvl1_keras.solve
+):
     """The test clip of whole videos: resized, sampled, with the flow fields that it needs.
 
     Args:
         frames: uint8 (B, N, H, W, 3), RGB; B, N >= 2, H and W may be unknown.
         clip: the clip configuration.
+        stored: how the run's records hold frames and fields.
         streams: `both`, `rgb` or `flow`.
         solver: TV-L1 of float32 (GRAPH_BATCH, S, S) pairs.
 
@@ -117,7 +140,8 @@ def make_clip(frames, clip: ClipConfig, streams="both", solver=tvl1_keras.solve)
     inputs = {}
     if streams != "flow":
         rgb = tf.gather(small, place[: clip.num_frames], axis=1)
-        inputs["rgb"] = tf.ensure_shape(rgb, (None, clip.num_frames, size, size, 3))
+        rgb = as_stored(tf.reshape(rgb, (-1, size, size, 3)), stored)
+        inputs["rgb"] = tf.reshape(rgb, (batch, clip.num_frames, size, size, 3))
     if streams != "rgb":
         pair = place[-2 * tf.size(fields) :]
         gray = tf.cast(grayscale(small), tf.float32)  # b m h w
@@ -126,6 +150,10 @@ def make_clip(frames, clip: ClipConfig, streams="both", solver=tvl1_keras.solve)
             for part in tf.split(pair, [tf.size(fields)] * 2)
         )
         planes = encode(solve(previous, following, solver), clip.flow_bound)
+        # One gray image a field, x above y.
+        planes = tf.reshape(tf.transpose(planes, (0, 3, 1, 2)), (-1, 2 * size, size, 1))
+        planes = tf.reshape(as_stored(planes, stored), (-1, 2, size, size))
+        planes = tf.transpose(planes, (0, 2, 3, 1))
         planes = tf.reshape(planes, (batch, -1, size, size, 2))
         planes = tf.gather(planes, field_of, axis=1)  # b (t l) h w xy
         shape = (batch, clip.num_frames, clip.flow_length, size, size, 2)

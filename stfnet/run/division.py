@@ -36,8 +36,8 @@ def draw_videos(record_set: RecordSet, config: RunConfig) -> RunVideos:
     selecting an epoch leaks nothing. An official list's own validation part takes the place of the
     fraction; with fraction 0 or a fold it is part of training. With fraction 0 the validation part
     is the test part (as in the paper; the results say so). With `split_from`, the videos of that
-    run keep their parts, and the protocol divides the others; folds divide the training and validation
-    videos of both.
+    run keep their parts, and the protocol divides the others; folds divide the training and
+    validation videos of both.
 
     Raises:
         UserError: a part would be empty, or the starting weights have seen a test video.

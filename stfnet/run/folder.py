@@ -183,7 +183,8 @@ def _differences(there: RunConfig, now: RunConfig) -> dict[str, str]:
     texts = {
         name: f"{name}: {old.get(name)} there, {value} now"
         for name, value in new.items()
-        if name not in ignored and old.get(name) != value
+        # Of the records that the run began with: these may have gained videos, or be others.
+        if name not in ignored and not name.startswith("records.") and old.get(name) != value
     }
     if "classes" in texts:
         pairs = itertools.zip_longest(there.classes, now.classes)

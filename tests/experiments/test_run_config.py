@@ -7,19 +7,40 @@ import pytest
 from ml_collections import config_dict
 
 from experiments import run_config
-from experiments.configs import defaults, modern, paper, real_videos, synthetic
+from experiments.configs import defaults, modern, paper, real_videos, saved, synthetic
+from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import run
+from stfnet.config import RecordsConfig, to_dict
 from stfnet.evaluation import report
 from stfnet.run import checkpoints
 
-RECORDS = types.SimpleNamespace(title="ucf11 (2 of 11 classes)", classes=("Bow", "Jump"))
+RECORDS = types.SimpleNamespace(
+    title="ucf11 (2 of 11 classes)",
+    classes=("Bow", "Jump"),
+    encoding={"image_format": "jpeg", "jpeg_quality": 80, "flow_bound": 20.0},
+    videos=[types.SimpleNamespace(num_frames=count) for count in (30, 250, 40)],
+)
 
 
 @pytest.mark.parametrize("module", [defaults, modern, paper, real_videos, synthetic])
 def test_every_configuration_of_the_project_is_accepted(module):
     config = run_config.make_run_config(module.get_config(), RECORDS)
     assert config.model.num_classes == 2 and config.name == RECORDS.title
+
+
+def test_a_run_knows_how_its_records_were_encoded_and_how_long_the_videos_are(tmp_path):
+    config = run_config.make_run_config(defaults.get_config(), RECORDS)
+    assert config.records == RecordsConfig("jpeg", 80, 40)
+    files.write_json(tmp_path / run.CONFIG_FILE, to_dict(config))
+    assert run.read_config(tmp_path).records == config.records
+    # Of another record set, with the settings of that run.
+    again = types.SimpleNamespace(**{**vars(RECORDS), "encoding": {"image_format": "png"}})
+    again.encoding["jpeg_quality"] = 95
+    settings = saved.get_config(str(tmp_path / run.CONFIG_FILE))
+    config = run_config.make_run_config(settings, again)
+    assert config.records == RecordsConfig("png", 95, 40)
+    assert not run.differences(run.read_config(tmp_path), config)
 
 
 def test_records_of_one_class_are_refused():

@@ -19,9 +19,7 @@ def test_agreement_of_a_hand_worked_case():
 
 
 @pytest.mark.slow
-def test_an_export_says_what_the_network_says_of_lossless_records(
-    make_run, moving_square, tmp_path
-):
+def test_an_export_says_what_the_network_says_of_records(make_run, moving_square, tmp_path):
     from stfnet import ClipConfig
 
     for name in ("Bow", "Jump"):
@@ -41,7 +39,7 @@ def test_an_export_says_what_the_network_says_of_lossless_records(
     assert ended.returncode == 0, ended.stderr
     figures = json.loads(output.read_text())
     assert all(figures[kind]["videos"] == 2 for kind in export.RECORDS)
-    assert figures["Keras' flow, lossless"]["same_top1"] == 2
-    assert figures["Keras' flow, lossless"]["largest"] <= 1e-5
+    assert figures["Keras' flow"]["same_top1"] == 2
+    assert figures["Keras' flow"]["largest"] <= 1e-5
     # Of a network that has learned nothing, so two classes may change places.
-    assert 1e-5 < figures["OpenCV's flow, JPEG"]["largest"] < 0.1
+    assert 0 < figures["OpenCV's flow"]["largest"] < 0.1

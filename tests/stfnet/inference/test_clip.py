@@ -11,7 +11,7 @@ from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
 from stfnet import sampling
 from stfnet.clips import input_pipeline
-from stfnet.config import ClipConfig
+from stfnet.config import ClipConfig, RecordsConfig
 from stfnet.inference.clip import FieldEncoder, read_clip, stack
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -42,20 +42,26 @@ def doubled(tmp_path):
         ({"fps": 10.0}, 11, 10),
         ({"repeats": "drop"}, 13, 11.4),
         ({"fps": 5.0, "repeats": "drop", "resize": "crop"}, 6, 5),
+        ({"image_format": "jpeg", "jpeg_quality": 95}, 22, 20),
+        ({"image_format": "jpeg", "jpeg_quality": 40}, 22, 20),
     ],
 )
-def test_a_file_gives_the_same_bytes_as_its_lossless_record(doubled, changed, num_frames, fps):
-    config = dataclasses.replace(CLIP, **changed)
-    settings = conversion.Settings(image_size=32, image_format="png", **changed)
+def test_a_file_gives_the_same_bytes_as_its_record(doubled, changed, num_frames, fps):
+    stored = {"image_format": "png"} | changed
+    settings = conversion.Settings(image_size=32, **stored)
+    encoding = {
+        name: stored.pop(name) for name in ("image_format", "jpeg_quality") if name in stored
+    }
+    config = dataclasses.replace(CLIP, **stored)
     with records.ExampleWriter("a", 0) as writer:
         facts = conversion.convert(doubled, writer, settings)
         example = records.view_example(writer.serialized())
     frames = sampling.test_indices(num_frames, 3)
     fields = sampling.flow_indices(frames, num_frames, 4)
-    rgb = tf.stack([tf.io.decode_png(bytes(example["frames"][k])) for k in frames])
-    fields = tf.stack([tf.io.decode_png(bytes(example["flow"][k])) for k in fields.ravel()])
+    rgb = np.stack([records.decode_frame(example["frames"][k]) for k in frames])
+    fields = np.stack([records.decode_field(example["flow"][k]) for k in fields.ravel()])
     fields = tf.reshape(fields, (3, 4, 2, 32, 32))
-    read = read_clip(doubled, config)
+    read = read_clip(doubled, config, stored=RecordsConfig(**encoding))
     np.testing.assert_array_equal(read["rgb"], rgb)
     inputs = input_pipeline.network_inputs({"rgb": rgb[None], "fields": fields[None]})
     np.testing.assert_array_equal(read["flow"], inputs["flow"][0])
@@ -98,7 +104,7 @@ def test_the_networks_inputs_of_a_record_are_stacked_in_the_same_way():
 def test_a_field_is_that_of_opencv_and_is_computed_only_where_it_is_wanted():
     colors = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 3), np.uint8)
     colors = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in colors])
-    encoder = FieldEncoder(5.0, "reference")
+    encoder = FieldEncoder(5.0, "reference", RecordsConfig("png"))
     assert encoder.add(colors[0], wanted=True) is None  # there is none before the first
     assert encoder.add(colors[1], wanted=False) is None
     field = encoder.add(colors[2], wanted=True)

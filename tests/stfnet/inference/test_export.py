@@ -3,8 +3,10 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from preprocessing import video
 from preprocessing.errors import UserError
@@ -61,6 +63,11 @@ def exported(make_run, tmp_path_factory):
     return model, config, folder
 
 
+@pytest.fixture(scope="module")
+def loaded(exported):
+    return export.load_export(exported[2])[0]
+
+
 def test_plain_tensorflow_gives_the_probabilities_of_keras(exported, moving_square, tmp_path):
     model, config, folder = exported
     inputs = _random_clips(2, config)
@@ -73,6 +80,49 @@ def test_plain_tensorflow_gives_the_probabilities_of_keras(exported, moving_squa
     np.testing.assert_allclose(outputs["frames_probabilities"], [probabilities], atol=1e-3)
     assert outputs["frames_class_names"].astype(str).tolist() == list(config.classes)
     np.testing.assert_array_equal(outputs["frames_frame_numbers"], clip["frame_numbers"])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name", "shape", "needed"),
+    [
+        # Six clips of 5 frames have the bytes of ten of 3; one of 32 pixels has those of four.
+        ("serving_default", "rgb", (6, 5, 16, 16, 3), "[?,3,16,16,3]"),
+        ("serving_default", "flow", (6, 5, 16, 16, 8), "[?,3,16,16,8]"),
+        ("serving_default", None, (1, 3, 32, 32), "[?,3,16,16,"),
+        ("serving_default", None, (1, 12, 8, 8), "[?,3,16,16,"),
+        ("classify_frames", "frames", (1, 3, 20, 20, 4), "[?,?,?,?,3]"),  # with transparency
+        ("classify_frames", "frames", (3, 20, 20, 3), "[?,?,?,?,3]"),  # no batch
+    ],
+)
+def test_a_signature_refuses_what_it_does_not_declare(loaded, endpoint, name, shape, needed):
+    if endpoint == "serving_default":
+        right = {"rgb": (shape[0], 3, 16, 16, 3), "flow": (shape[0], 3, 16, 16, 8)}
+        shapes = right | ({name: shape} if name else {k: (*shape, right[k][-1]) for k in right})
+    else:
+        shapes = {name: shape}
+    inputs = {key: tf.zeros(value, tf.uint8) for key, value in shapes.items()}
+    with pytest.raises(tf.errors.InvalidArgumentError) as one:
+        loaded.signatures[endpoint](**inputs)
+    (line,) = (line for line in str(one.value).splitlines() if "Shape of tensor" in line)
+    assert f"not compatible with expected shape {needed}" in line
+
+
+@pytest.mark.parametrize("streams", ["both", pytest.param("rgb", marks=pytest.mark.slow)])
+def test_a_keras_layer_takes_what_the_page_shows(exported, make_run, tmp_path, streams):
+    _, config, folder = exported
+    inputs = _random_clips(2, config)
+    if streams == "rgb":
+        model, config = prediction.load_run(make_run(clip=config.model.clip, streams="rgb"))
+        export.export_saved_model(model, config, folder := tmp_path / "export")
+        inputs.pop("flow")
+    loaded, _ = export.load_export(folder)
+    layer = keras.layers.TFSMLayer(folder, call_endpoint="serving_default")
+    answer = layer({name: tf.constant(value) for name, value in inputs.items()})
+    np.testing.assert_allclose(answer["probabilities"], loaded.predict_on_batch(inputs), atol=1e-6)
+    frames = tf.constant(inputs["rgb"])
+    layer = keras.layers.TFSMLayer(folder, call_endpoint="classify_frames")
+    expected = loaded.signatures["classify_frames"](frames=frames)["probabilities"]
+    np.testing.assert_allclose(layer(frames)["probabilities"], expected, atol=1e-6)
 
 
 def test_an_export_carries_its_classes_and_replaces_an_older_one(exported):

@@ -7,6 +7,8 @@ import pytest
 
 from preprocessing import flow, video
 from preprocessing.errors import UserError
+from stfnet import sampling
+from stfnet.config import ClipConfig, ModelConfig, RecordsConfig, RunConfig, TrainingConfig
 from stfnet.inference import capture, live, prediction
 from stfnet.inference.clip import read_clip
 
@@ -33,9 +35,10 @@ def _fill(window, path):
 def test_a_window_over_a_whole_video_is_its_test_clip(tiny_run, moving_square, computed):
     config = prediction.load_run(tiny_run)[1]
     clip = config.model.clip
-    expected = read_clip(moving_square, clip)  # frames 0, 3, 6
+    stored = RecordsConfig("jpeg", 60)
+    expected = read_clip(moving_square, clip, stored=stored)  # frames 0, 3, 6
     computed.clear()
-    window = live.SlidingWindow(clip, "both", 3, "reference")
+    window = live.SlidingWindow(clip, "both", 3, "fast", stored)
     inputs = _fill(window, moving_square).clip_inputs()
     assert [number for number, *_ in window.samples] == [0, 3, 6]
     for stream in ("rgb", "flow"):
@@ -68,6 +71,32 @@ def test_the_window_follows_what_moves_and_flow_is_of_one_window(tiny_run):
     assert np.median(np.abs(fields - 128)) <= 1
     inputs = window.clip_inputs()
     assert inputs["rgb"].shape[1:3] == (clip.image_size, clip.image_size)
+
+
+@pytest.mark.parametrize(
+    ("tau_range", "num_frames", "interval"),
+    [
+        ((2, 10), 240, 6),
+        ((2, 10), 10, 4),  # three frames fit into ten with every fourth
+        ((5, 1000), 240, 119),
+        ((5, 1000), 2, 1),
+        ((5, 1000), 0, 124),  # of a run that does not say how long its videos are
+        ((2, 10), 0, 6),
+    ],
+)
+def test_the_usual_interval_is_that_of_the_training_clips(tau_range, num_frames, interval):
+    config = RunConfig(
+        "tiny",
+        ("Bow", "Jump"),
+        ModelConfig(2, ClipConfig(num_frames=3)),
+        TrainingConfig(tau_range=tau_range),
+        records=RecordsConfig(num_frames=num_frames),
+    )
+    assert live.usual_interval(config) == interval
+    if num_frames:
+        rng = np.random.default_rng(0)
+        trained = [sampling.train_indices(num_frames, 3, tau_range, rng) for _ in range(500)]
+        assert np.median(np.diff(trained)) == pytest.approx(interval, abs=1)
 
 
 def test_only_fields_of_a_stack_are_computed(tiny_run, moving_square, computed):

@@ -4,9 +4,15 @@ import keras
 import numpy as np
 import pytest
 
+from experiments.benchmarks import films
+from preprocessing import records
+from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
-from stfnet import run
-from stfnet.config import ClipConfig
+from preprocessing.preparation import conversion, prepare
+from preprocessing.preparation.local import local_runner
+from stfnet import build_stfnet, run
+from stfnet.config import ClipConfig, ModelConfig, RecordsConfig, RunConfig, TrainingConfig
+from stfnet.evaluation import evaluate, result_files
 from stfnet.inference import prediction
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -21,6 +27,39 @@ def test_a_run_comes_back_and_classifies(tiny_run, moving_square):
     ranking = prediction.rank(probabilities, config.classes, 2)
     assert ranking[0] == (config.classes[expected.argmax()], pytest.approx(expected.max()))
     assert len(ranking) == 2
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "png"])
+def test_predictions_are_those_of_the_evaluation(image_format, tmp_path):
+    """Every test video of a run, read from its file and from its record."""
+    films.write_moving_squares(tmp_path / "videos", range(1, 9))
+    catalogue = class_folders.load(tmp_path / "videos")
+    settings = conversion.Settings(image_size=32, image_format=image_format, jpeg_quality=50)
+    runner = local_runner(workers=2, time_limit=60)
+    prepare.prepare(catalogue, tmp_path / "records", settings, runner)
+    record_set = records.load_record_set(tmp_path / "records")
+    clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+    model = ModelConfig(3, clip, width_divisor=16, fc6_units=8, lstm_units=4, map_norm=True)
+    config = RunConfig(
+        "squares",
+        record_set.classes,
+        model,
+        TrainingConfig(batch_size=4),
+        records=RecordsConfig.of(record_set),
+    )
+    network = build_stfnet(model)
+    with run.writing(tmp_path / "run", config, run.draw_videos(record_set, config)):
+        network.save(tmp_path / "run" / run.BEST_FILE)
+    evaluate.evaluate_run(tmp_path / "run", record_set)
+
+    rows = result_files.read_predictions(tmp_path / "run")
+    network, config = prediction.load_run(tmp_path / "run")
+    paths = {one.id: one.path for one in catalogue.videos}
+    assert len(rows) >= 3
+    for row in rows:
+        found, _ = prediction.predict_video(network, config, paths[row["video"]])
+        written = [float(row[f"p:{name}"]) for name in config.classes]
+        np.testing.assert_allclose(found, written, atol=1e-5)
 
 
 def test_weights_are_those_of_the_file_and_later_layers_are_drawn_as_ever(tiny_run, tmp_path):

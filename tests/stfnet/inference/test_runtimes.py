@@ -46,10 +46,10 @@ def exported(name, tiny, tmp_path_factory):
     return folder, FORMATS[name](*tiny[:2], folder, tiny[2], {"protocol": "group"})
 
 
-def _run(name, folder, inputs):
-    """File name -> probabilities, from the runtime and the file alone."""
+def _run(name, folder, inputs, *chosen):
+    """File name -> probabilities, from the runtime and the file alone; of all files if none."""
     answers = {}
-    for file in sorted(FILES[name]):
+    for file in chosen or sorted(FILES[name]):
         if name == "onnx":
             import onnxruntime
 
@@ -78,6 +78,40 @@ def test_a_runtime_gives_the_probabilities_of_keras(name, tiny, exported):
     assert rows[1].same == 3 and rows[1].difference <= 1e-5
     if name == "litert":
         assert rows[2].size < 0.7 * rows[1].size and rows[2].difference > 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shape"),
+    [
+        (("rgb", "flow"), (6, 5, 32, 32)),  # the bytes of ten clips
+        (("rgb", "flow"), (1, 3, 64, 64)),  # of four
+        (("rgb", "flow"), (1, 12, 16, 16)),  # of one
+        (("rgb",), (3, 1, 32, 32)),
+        (("flow",), (3, 1, 32, 32)),
+    ],
+)
+def test_a_file_refuses_clips_of_another_shape(name, exported, wrong, shape):
+    count = shape[0] if len(wrong) == 2 else 1
+    right = {"rgb": (count, 3, 32, 32, 3), "flow": (count, 3, 32, 32, 8)}
+    shapes = {key: (*shape, value[-1]) if key in wrong else value for key, value in right.items()}
+    inputs = {key: np.zeros(value, np.uint8) for key, value in shapes.items()}
+    says = {"onnx": r"Got invalid dimensions for input.*\s.*Expected: ", "litert": "SPLIT_V"}[name]
+    for file in FILES[name]:
+        with pytest.raises(Exception, match=says):
+            _run(name, exported[0], inputs, file)
+
+
+@pytest.mark.slow
+def test_a_litert_file_of_one_frame_refuses_two(tiny, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    clip = dataclasses.replace(tiny[1].model.clip, num_frames=1)
+    config = dataclasses.replace(tiny[1], model=dataclasses.replace(tiny[1].model, clip=clip))
+    clips = runtimes.noise(config, 1)
+    runtimes.export_litert(build_stfnet(config.model), config, tmp_path / "export", clips)
+    assert _run("litert", tmp_path / "export", clips)
+    twice = {key: np.repeat(value, 2, axis=1) for key, value in clips.items()}
+    with pytest.raises(RuntimeError, match="SPLIT_V"):
+        _run("litert", tmp_path / "export", twice)
 
 
 def test_what_a_user_needs_stands_beside_the_network(name, exported):
@@ -118,6 +152,19 @@ def test_no_weight_passes_through_tf2onnx(name, tiny, exported):
     weights = sum(size for name, size in sizes.items() if name.startswith("weight_"))
     assert weights >= 4 * tiny[0].count_params()
     assert sum(sizes.values()) - weights < weights / 50
+
+
+@pytest.mark.parametrize("name", ["onnx"], indirect=True)
+@pytest.mark.parametrize("architecture", ["stfnet", "lrcn"])
+def test_every_initializer_of_an_onnx_file_is_read(name, architecture, tiny, tmp_path):
+    import onnx
+
+    model = dataclasses.replace(tiny[1].model, architecture=architecture)
+    config = dataclasses.replace(tiny[1], model=model)
+    runtimes.export_onnx(build_stfnet(model), config, tmp_path / "export", tiny[2])
+    graph = onnx.load(tmp_path / "export" / export.ONNX_FILE).graph
+    read = {name for node in graph.node for name in node.input}
+    assert {one.name for one in graph.initializer} <= read
 
 
 @pytest.mark.slow

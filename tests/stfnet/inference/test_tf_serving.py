@@ -52,6 +52,18 @@ def _document_program(word):
     return block
 
 
+def test_a_signature_refuses_what_it_does_not_declare(exported, clips):
+    signatures = export.load_export(exported[2] / "1")[0].signatures
+    for name, clip in clips.items():
+        longer = {key: tf.constant(value) for key, value in clips.items()}
+        longer[name] = tf.repeat(clip, 2, axis=1)
+        wanted = rf"Shape of tensor {name} .* expected shape \[\?,3,16,16,{clip.shape[-1]}\]"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=wanted):
+            signatures["serving_default"](**longer)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"expected shape \[\?,\?,\?,\?,3\]"):
+        signatures["classify_frames"](frames=tf.zeros((1, 3, 20, 20, 4), tf.uint8))
+
+
 def test_a_server_finds_versions_and_configuration(exported):
     folder = exported[2]
     assert sorted(path.name for path in folder.iterdir()) == [

@@ -10,8 +10,9 @@ from experiments.benchmarks import films
 from preprocessing import flow, video
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, sampling
+from stfnet.config import RecordsConfig
 from stfnet.inference import prediction, timeline
-from stfnet.inference.clip import stack
+from stfnet.inference.clip import stack, stored_field, stored_frame
 
 
 def _write(path, count, fps=20):
@@ -43,6 +44,8 @@ def _clip_of(frames, numbers, clip):
     small = np.stack([video.resize(frame, clip.image_size, clip.resize) for frame in frames])
     gray = np.stack([video.grayscale(frame) for frame in small])
     fields = flow.encode(flow.tvl1(gray, quality="fast"), clip.flow_bound)
+    small = np.stack([stored_frame(frame, RecordsConfig()) for frame in small])
+    fields = np.stack([stored_field(field, RecordsConfig()) for field in fields])
     rows = sampling.flow_indices(numbers, len(frames), clip.flow_length)
     return {"rgb": small[numbers], "flow": np.stack([stack(fields[row]) for row in rows])}
 

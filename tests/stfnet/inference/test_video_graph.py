@@ -10,7 +10,7 @@ from preprocessing.errors import UserError
 from preprocessing.flow import tvl1_keras
 from preprocessing.preparation import conversion
 from stfnet import sampling
-from stfnet.config import ClipConfig
+from stfnet.config import ClipConfig, RecordsConfig
 from stfnet.inference import video_graph
 from stfnet.inference.clip import read_clip
 
@@ -56,7 +56,8 @@ def moving_wall(tmp_path):
 def test_with_one_solver_the_clip_is_that_of_lossless_records(moving_wall):
     folder, frames = moving_wall
     solver = tf.function(tvl1_keras.solve, jit_compile=True)
-    inputs, numbers = video_graph.make_clip(frames[None], CLIP, solver=solver)
+    png = RecordsConfig("png")
+    inputs, numbers = video_graph.make_clip(frames[None], CLIP, png, solver=solver)
     settings = conversion.Settings(image_size=20, image_format="png", flow_method="keras")
     with records.ExampleWriter("wall", 0) as writer:
         conversion.convert(folder, writer, settings)
@@ -88,14 +89,21 @@ def _opencv(previous, following):
 
 
 @pytest.mark.parametrize("streams", ["both", "rgb", "flow"])
-@pytest.mark.parametrize("resize", ["stretch", "crop", "motion"])
+@pytest.mark.parametrize(
+    ("resize", "stored"),
+    [
+        ("stretch", RecordsConfig()),
+        ("crop", RecordsConfig("jpeg", 40)),
+        ("motion", RecordsConfig("png")),
+    ],
+)
 def test_with_opencvs_solver_the_clip_is_that_of_the_file_to_the_last_bit(
-    moving_wall, resize, streams
+    moving_wall, resize, streams, stored
 ):
     folder, frames = moving_wall
     config = dataclasses.replace(CLIP, resize=resize)
-    inputs, numbers = video_graph.make_clip(frames[None], config, streams, _opencv)
-    expected = read_clip(folder, config, streams)
+    inputs, numbers = video_graph.make_clip(frames[None], config, stored, streams, _opencv)
+    expected = read_clip(folder, config, streams, "reference", stored)
     np.testing.assert_array_equal(numbers, expected["frame_numbers"])
     assert set(inputs) == {"rgb", "flow"} & set(expected)
     for name, value in inputs.items():
@@ -106,7 +114,9 @@ def test_with_opencvs_solver_the_clip_is_that_of_the_file_to_the_last_bit(
 def test_a_batch_of_videos_gives_the_clips_of_the_files(moving_wall):
     folder, frames = moving_wall
     spec = tf.TensorSpec((None, None, None, None, 3), tf.uint8)
-    make_clip = tf.function(lambda frames: video_graph.make_clip(frames, CLIP), [spec])
+    make_clip = tf.function(
+        lambda frames: video_graph.make_clip(frames, CLIP, RecordsConfig()), [spec]
+    )
     inputs, numbers = make_clip(np.stack([frames, frames[:, :, ::-1]]))
     expected = read_clip(folder, CLIP)
     np.testing.assert_array_equal(numbers, expected["frame_numbers"])

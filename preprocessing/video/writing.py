@@ -1,0 +1,133 @@
+"""Writing frames as video files: lossless ones, to be read again, and films, to be looked at.
+
+PyAV writes both, which reports what the disk refuses. OpenCV's writer reports nothing, and cuts odd
+heights and widths to even ones.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from preprocessing.errors import UserError
+from preprocessing.video.film import UNKNOWN_FPS
+
+LOSSLESS_EXTENSION = ".mkv"
+_LOSSLESS = "libx264rgb"
+_LOSSLESS_OPTIONS = {"qp": "0", "preset": "ultrafast"}
+# Browsers play both. With its index in front, an mp4 plays before the whole is there.
+_ENCODERS = {".mp4": "libx264", ".webm": "libvpx"}
+_CONTAINER_OPTIONS = {".mp4": {"movflags": "faststart"}, ".webm": {}}
+_ENCODER_OPTIONS = {
+    ".mp4": {"preset": "veryfast", "crf": "20"},
+    ".webm": {"deadline": "realtime", "cpu-used": "4", "crf": "10", "b": "2M"},
+}
+_FINEST_RATE = 1001  # largest denominator of a frame rate
+
+
+def write_lossless(file: BinaryIO, frames: np.ndarray):
+    """Writes a Matroska file of UNKNOWN_FPS, from which `read_frames` gives back every bit.
+
+    Args:
+        file: open for writing.
+        frames: uint8 (N, H, W, 3), RGB, at least one.
+
+    Raises:
+        UserError: PyAV was built without the codec.
+    """
+    _check_codec(_LOSSLESS)
+    rate = Fraction(UNKNOWN_FPS)
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream(_LOSSLESS, rate, options=_LOSSLESS_OPTIONS)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "rgb24"
+        stream.codec_context.thread_count = 1
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, "rgb24")
+            picture.pts, picture.time_base = number, 1 / rate
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+class VideoWriter:
+    """Writes RGB frames to a file that browsers play; the first makes its folder.
+
+    A file counts only when `close` has returned: call it in `files.write_with`.
+
+    Args:
+        path: `.mp4` (H.264) or `.webm` (VP8).
+        fps: frames a second.
+
+    Attributes:
+        count: frames written.
+
+    Raises:
+        UserError: PyAV was built without the codec.
+    """
+
+    def __init__(self, path: Path, fps: float):
+        self.path, self.count = path, 0
+        self._rate = Fraction(fps).limit_denominator(_FINEST_RATE)
+        self._file: tuple[OutputContainer, VideoStream] | None = None
+        _check_codec(_ENCODERS[path.suffix])
+
+    def write(self, frame: np.ndarray) -> None:
+        """Appends a frame.
+
+        Args:
+            frame: uint8 (H, W, 3), RGB, with even H and W, which all frames have.
+
+        Raises:
+            OSError: the disk is full, or the file cannot be written.
+        """
+        container, stream = file = self._file or self._opened(*frame.shape[:2])
+        picture = av.VideoFrame.from_ndarray(frame, "rgb24")
+        picture.pts, picture.time_base = self.count, 1 / self._rate
+        self._file = None  # FFmpeg crashes where a file is finished that could not be written
+        with _named_by_callers():
+            container.mux(stream.encode(picture))
+        self._file, self.count = file, self.count + 1
+
+    def _opened(self, height: int, width: int) -> tuple[OutputContainer, VideoStream]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        kind = self.path.suffix
+        container = av.open(str(self.path), "w", options=_CONTAINER_OPTIONS[kind])
+        stream = container.add_stream(_ENCODERS[kind], self._rate, options=_ENCODER_OPTIONS[kind])
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        return container, stream
+
+    def close(self) -> None:
+        """Finishes the file, if there was a frame and all could be written.
+
+        Raises:
+            OSError: as `write`.
+        """
+        if self._file is None:
+            return
+        container, stream = self._file
+        self._file = None
+        with _named_by_callers():
+            container.mux(stream.encode(None))
+            container.close()
+
+
+@contextlib.contextmanager
+def _named_by_callers() -> Iterator[None]:
+    """Takes the temporary name out of PyAV's error, so that `files.write_with` says the other."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror) from error
+
+
+def _check_codec(name: str) -> None:
+    if name not in av.codecs_available:
+        raise UserError(
+            f"this build of PyAV has no {name}, which writes videos: install the package av of PyPI"
+        )

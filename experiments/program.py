@@ -193,7 +193,11 @@ def _parse(argv):
     except (AttributeError, KeyError) as error:  # what ml_collections raises for a wrong name
         if getattr(error, "name", "") == "get_config":
             sys.exit(_stop("the configuration file has no function get_config()"))
-        name, *hint = str(error.args[0]).splitlines()
+        wrapped = error.args[0]
+        original = wrapped if isinstance(wrapped, KeyError) else error
+        name, *hint = str(original.args[0]).splitlines()
+        if not name.startswith("'"):  # of the file's own lines, or a name below a value
+            sys.exit(_stop(f"the configuration does not load: {type(error).__name__}: {name}"))
         place = "see experiments/configs/defaults.py"
         sys.exit(_stop(f"the configuration has no setting {name}: {'; '.join((place, *hint))}"))
     except OSError as error:  # of a configuration file, in which ml_collections writes many lines

@@ -297,12 +297,19 @@ def test_a_linear_path_survives_saving(clips, tmp_path, randomize):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_channels_are_last_whatever_keras_is_set_to(architecture, clips):
+def test_channels_are_last_whatever_keras_is_set_to(architecture):
     """As where keras.json has "image_data_format": "channels_first"."""
-    streams = "rgb" if architecture in FRAMES_ALONE else "both"
-    clips = {name: clips[name] for name in ("rgb", "flow")[: 1 + (streams == "both")]}
-    levels = (3, 5) if architecture == "stfnet" else (5,)
-    config = _tiny(architecture=architecture, streams=streams, map_levels=levels)
+    config = _tiny(
+        architecture=architecture,
+        clip=dataclasses.replace(TINY.clip, image_size=64),
+        streams="rgb" if architecture in FRAMES_ALONE else "both",
+        map_levels=(3, 5) if architecture == "stfnet" else (5,),
+    )
+    rng = np.random.default_rng(0)
+    clips = {
+        name: rng.integers(0, 256, (2, 3, 64, 64, channels), dtype="uint8")
+        for name, channels in config.input_channels.items()
+    }
     keras.utils.set_random_seed(1)
     usual = build_stfnet(config)
     keras.config.set_image_data_format("channels_first")

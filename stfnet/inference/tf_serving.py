@@ -103,7 +103,7 @@ def _write_version(model, config, version, jit_compile, certificate):
         )
     warmup = version / WARMUP_FILE
     warmup.parent.mkdir()
-    with tf.io.TFRecordWriter(str(warmup)) as writer:
+    with export.naming_full_disk(version), tf.io.TFRecordWriter(str(warmup)) as writer:
         for signature, inputs in warmup_inputs(model, config).items():
             writer.write(prediction_log(signature, inputs))
     export.write_facts(version, config, certificate)

@@ -5,12 +5,15 @@
 saved_model: TensorFlow alone loads it, with two signatures: serving_default takes uint8 rgb
 (B, T, H, W, 3) and flow (B, T, H, W, 2L); classify_frames takes whole videos, uint8 RGB frames
 (B, N, H, W, 3) of any N >= 2, H and W, and does all else itself.
-serving: the same as TensorFlow Serving wants it, with its configuration and warm-up requests.
+serving: the same as TensorFlow Serving wants it, with its configuration and warm-up requests; in a
+folder that has versions of it, the next version beside them.
 onnx, litert: the network of serving_default for ONNX Runtime, and for LiteRT in float and with
 weights of 8 bits. Each file is compared with Keras before DIR appears.
 
 All return probabilities; classes.txt names them. How each is used: docs/export.md.
 """
+
+import tempfile
 
 from absl import flags
 
@@ -55,12 +58,14 @@ def main(_):
     certificate = run.read_videos(FLAGS.workdir).certificate()
     if config.model.streams == "rgb":
         program.refuse_without_effect(["jit_compile"], "on a network that reads no flow")
+    check_room(4 * model.count_params(), output)
     if compared:
         write = {"onnx": runtimes.export_onnx, "litert": runtimes.export_litert}[FLAGS.format]
         _print_agreement(write(model, config, output, _clips(config), certificate))
     elif FLAGS.format == "serving":
         if tf_serving.export_serving(model, config, output, FLAGS.jit_compile, certificate):
             print("the flow solver needs XLA: give the server --xla_cpu_compilation_enabled=true")
+        output /= str(tf_serving.versions(output)[-1])
     else:
         export.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
     if FLAGS.format in ("saved_model", "serving") and selection(config.model.clip).takes_some:
@@ -73,6 +78,16 @@ def main(_):
     classes = program.counted(len(config.classes), "class", "classes")
     print(f"written: {output} ({size / 1e6:.1f} MB, {classes})")
     return 0
+
+
+def check_room(weights, output):
+    """Checks that there is room for files with so many bytes of weights, before the work."""
+    from stfnet.inference import export
+
+    if FLAGS.format == "litert":  # the SavedModel that is converted, then floats and bytes
+        export.check_room(tempfile.gettempdir(), weights, "let TMPDIR name a folder elsewhere")
+        weights *= 1.25
+    export.check_room(output, weights)
 
 
 def _clips(config):

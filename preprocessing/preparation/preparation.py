@@ -182,11 +182,12 @@ class Preparation:
         """
         present = [shard for shard in shards if shard.kept]
         videos = _recorded(present)
-        sha256 = records.set_sha256(videos)
+        sha256 = records.set_sha256(videos, self.classes)
         paths = [shard.file() for shard in present]
         names = tuple(records.shard_file(sha256, k, len(paths)) for k in range(len(paths)))
-        if finished and [path and path.name for path in paths] == list(finished.shards):
-            names = finished.shards  # of an earlier version
+        in_place = finished and [path and path.name for path in paths] == list(finished.shards)
+        if finished and finished.of_early_version and in_place:
+            names, sha256 = finished.shards, finished.sha256
         settings = self.settings
         record_set = records.RecordSet(
             folder=self.folder,

@@ -19,6 +19,7 @@ from preprocessing.records.image_layout import (
     encode_field,
     encode_frame,
 )
+from preprocessing.records.reader import read_video
 from preprocessing.records.record_set import (
     METADATA_FILE,
     SHARD_NAME,
@@ -30,7 +31,6 @@ from preprocessing.records.record_set import (
     load_record_set,
     read_bytes,
     read_record_set,
-    read_video,
     set_sha256,
     shard_file,
     shard_sizes,

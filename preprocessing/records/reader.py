@@ -2,15 +2,17 @@
 
 import contextlib
 import math
+import mmap
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from preprocessing.records import tfrecord
-from preprocessing.records.example import places, view_example
+from preprocessing.records.example import Example, places, view_example
 from preprocessing.records.image_layout import put_field, put_frame
-from preprocessing.records.record_set import DamagedRecordError, RecordSet, map_shard
+from preprocessing.records.record_set import DamagedRecordError, RecordedVideo, RecordSet
 
 _OPEN_SHARDS = 100  # a large set has more than a process may have files open
 _ALIGNMENT = 64  # bytes, of TensorFlow's tensors
@@ -126,3 +128,27 @@ def _aligned(shape: tuple[int, ...]) -> np.ndarray:
     memory = np.empty(size + _ALIGNMENT, np.uint8)
     begin = -memory.ctypes.data % _ALIGNMENT
     return memory[begin : begin + size].reshape(shape)
+
+
+def map_shard(path: Path) -> memoryview:
+    """The bytes of a shard, mapped: only the pages that are touched are read.
+
+    Raises:
+        ValueError: the file is empty.
+    """
+    with Path(path).open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def read_video(record_set: RecordSet, video: RecordedVideo) -> Example:
+    """The record of a video, checked; its images are views of the mapped shard.
+
+    Raises:
+        DamagedRecordError: a checksum is wrong or the record cannot be parsed.
+    """
+    try:
+        shard = map_shard(record_set.path_of(video))
+        record = shard[video.offset : video.offset + video.length]
+        return view_example(tfrecord.data_of(record))
+    except ValueError as error:
+        raise DamagedRecordError.of(record_set, video, error) from error

@@ -9,7 +9,6 @@ the set is finished. It has the SHA-256 of each record, of each source video, an
 import dataclasses
 import hashlib
 import json
-import mmap
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
@@ -31,8 +30,6 @@ from preprocessing.json_checks import (
     true_or_false,
     whole,
 )
-from preprocessing.records import tfrecord
-from preprocessing.records.example import Example, view_example
 from preprocessing.settings import FLOW_LENGTH, REPEATS
 
 FORMAT = 1
@@ -168,6 +165,11 @@ class RecordSet:
         """The path of the shard that a video lies in."""
         return self.folder / self.shards[video.shard]
 
+    @property
+    def of_early_version(self) -> bool:
+        """Whether its shards have the names of a version whose digest left out the classes."""
+        return any(name.startswith("stfnet-") for name in self.shards)
+
     def empty_classes(self) -> list[str]:
         """Classes without a video, in label order."""
         present = {video.label for video in self.videos}
@@ -210,16 +212,18 @@ def shard_sizes(record_set: RecordSet) -> list[int]:
     return sizes
 
 
-def set_sha256(videos: Iterable[RecordedVideo]) -> str:
+def set_sha256(videos: Iterable[RecordedVideo], classes: Iterable[str]) -> str:
     """One digest for all records of a set, however often their preparation was interrupted.
 
-    The SHA-256, hexadecimal, of the lines `<record_sha256>\\n` of its videos in the order of the
-    shards (that of `metadata.json`); empty where a record's digest is not known.
+    The SHA-256, hexadecimal, of the lines `<class name as JSON>\\n` in label order and then
+    `<record_sha256>\\n` of its videos in the order of the shards (that of `metadata.json`); empty
+    where a record's digest is not known. A class renamed is another set.
     """
     digests = [video.record_sha256 for video in videos]
     if not all(digests):
         return ""
-    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
+    lines = [*map(json.dumps, classes), *digests]
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
 def write_record_set(record_set: RecordSet):
@@ -374,27 +378,3 @@ def read_bytes(path: Path, offset: int, length: int) -> bytes:
     with Path(path).open("rb") as file:
         file.seek(offset)
         return file.read(length)
-
-
-def map_shard(path: Path) -> memoryview:
-    """The bytes of a shard, mapped: only the pages that are touched are read.
-
-    Raises:
-        ValueError: the file is empty.
-    """
-    with Path(path).open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-
-
-def read_video(record_set: RecordSet, video: RecordedVideo) -> Example:
-    """The record of a video, checked; its images are views of the mapped shard.
-
-    Raises:
-        DamagedRecordError: a checksum is wrong or the record cannot be parsed.
-    """
-    try:
-        shard = map_shard(record_set.path_of(video))
-        record = shard[video.offset : video.offset + video.length]
-        return view_example(tfrecord.data_of(record))
-    except ValueError as error:
-        raise DamagedRecordError.of(record_set, video, error) from error

@@ -56,7 +56,8 @@ def verify(
         found[path.name] = result
     in_order = [fault for name in record_set.shards for fault in found.get(name, ())]
     # Where no record differs from its digest, this is the digest of the records as they are.
-    sha256 = records.set_sha256(record_set.videos)
+    classes = () if record_set.of_early_version else record_set.classes
+    sha256 = records.set_sha256(record_set.videos, classes)
     if not in_order and record_set.sha256 and sha256 != record_set.sha256:
         reason = f"the SHA-256 of its records is {sha256 or 'unknown'}, it says {record_set.sha256}"
         return [Fault("", records.METADATA_FILE, reason)]

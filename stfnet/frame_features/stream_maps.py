@@ -11,6 +11,7 @@ rounded to 11 significant bits (relative error at most 2^-11, against 2^-8 of bf
 
 import errno
 import hashlib
+import itertools
 import json
 import math
 import weakref
@@ -243,13 +244,18 @@ class Features:
                 f"once, {size / 1e6:,.0f} MB, in {folder}",
                 flush=True,
             )
-            reader = RecordReader(self._record_set)
+
+            def shard(one):
+                return self._record_set.videos[one[0]].shard
+
             run = self._compiled(stream)
             with tqdm(total=maps, unit="map", desc=f"{stream} maps", leave=False) as bar:
-                for k, flip in missing:
-                    if must_stop():
-                        return False
-                    self._compute_video(k, stream, flip, reader, run, bar.update)
+                for _, of_shard in itertools.groupby(sorted(missing, key=shard), shard):
+                    reader = RecordReader(self._record_set)  # keeps open what it has read
+                    for k, flip in of_shard:
+                        if must_stop():
+                            return False
+                        self._compute_video(k, stream, flip, reader, run, bar.update)
         return True
 
     def _frames(self, position: int) -> np.ndarray:

@@ -1,7 +1,10 @@
 """The network as a SavedModel, for processes that have TensorFlow alone."""
 
 import contextlib
+import errno
 import hashlib
+import os
+import shutil
 from pathlib import Path
 
 import keras
@@ -21,6 +24,7 @@ QUANTISED_FILE = "network_quantised.tflite"
 EXAMPLE_FILE, AGREEMENT_FILE = "example.npz", "agreement.json"  # beside either of the two
 VERSION = "1"  # folder of the SavedModel in TensorFlow Serving's layout
 MODELS_FILE, BATCHING_FILE = "models.config", "batching.config"  # beside that folder
+_FULL = 1 << 20  # bytes free on a disk that is called full
 _OF_SAVED_MODEL = {SAVED_MODEL, "fingerprint.pb", "variables", "assets", "assets.extra"}
 _OF_VERSION = {CONFIG_FILE, CLASSES_FILE, SUMS_FILE, *_OF_SAVED_MODEL}
 _OF_EXPORT = {ONNX_FILE, LITERT_FILE, QUANTISED_FILE, EXAMPLE_FILE, AGREEMENT_FILE} | _OF_VERSION
@@ -98,6 +102,43 @@ def _check_sums(folder):
             raise UserError(f"{folder / name} {state}: copy the export again, or export the run")
 
 
+def check_room(folder, size, advice="give another --output"):
+    """Checks before the work that a disk has room for what will be written.
+
+    Args:
+        folder: to write to; it need not be there yet.
+        size: bytes.
+        advice: what to do where the disk cannot have more room.
+
+    Raises:
+        UserError: it has not.
+    """
+    folder = Path(folder).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < size:
+        raise UserError(
+            f"{there}: {free / 1e6:.1f} MB are free, and the export needs {size / 1e6:.1f} MB: "
+            f"make room, or {advice}"
+        )
+
+
+@contextlib.contextmanager
+def naming_full_disk(folder):
+    """Turns what TensorFlow raises in the block into the system's error where the disk is full."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:  # memory is another resource
+        if shutil.disk_usage(folder).free >= _FULL:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+
+
+def strange_in_version(folder):
+    """Names in the folder of a version, as of TensorFlow Serving, that no export has."""
+    return sorted(path.name for path in folder.glob("*") if path.name not in _OF_VERSION)
+
+
 @contextlib.contextmanager
 def writing(folder):
     """Yields a new temporary folder that becomes the export when the block ends well.
@@ -112,8 +153,7 @@ def writing(folder):
         raise UserError(f"{folder} is no folder; give another --output")
     there = sorted(path.name for path in folder.glob("*"))
     strange = [name for name in there if name not in _OF_EXPORT]
-    inner = sorted(path.name for path in (folder / VERSION).glob("*"))
-    strange += [f"{VERSION}/{name}" for name in inner if name not in _OF_VERSION]
+    strange += [f"{VERSION}/{name}" for name in strange_in_version(folder / VERSION)]
     if strange:
         raise UserError(
             f"{folder} holds {strange[0]}, which no export has, and would be replaced as a whole:"
@@ -230,4 +270,5 @@ def write_saved_model(model, config: RunConfig, folder, jit_compile=False, by_vi
     classify, specs = clip_function(model)
     archive.add_endpoint("serving_default", classify, input_signature=[specs])
     archive.add_endpoint("classify_frames", classify_frames, input_signature=[videos])
-    archive.write_out(str(folder), verbose=False)
+    with naming_full_disk(folder):
+        archive.write_out(str(folder), verbose=False)

@@ -195,6 +195,8 @@ def _converting(convert, argument):
     """What `convert(argument)` returns; any error is one that the user can go round."""
     try:
         return convert(argument)
+    except OSError:  # a full disk, which says nothing about the network
+        raise
     except Exception as error:  # converters and runtimes raise what they like
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
@@ -275,7 +277,8 @@ def _to_litert(network, optimizations):
 
     archive.add_endpoint("serving_default", refuse_or_classify, input_signature=[specs])
     with tempfile.TemporaryDirectory(prefix="stfnet-export-") as folder:
-        archive.write_out(folder, verbose=False)
+        with export.naming_full_disk(folder):
+            archive.write_out(folder, verbose=False)
         with worker_pool.silenced_stderr():
             converter = tf.lite.TFLiteConverter.from_saved_model(
                 folder, signature_keys=["serving_default"]

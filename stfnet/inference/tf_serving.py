@@ -6,6 +6,7 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from tensorflow.core.protobuf import saved_model_pb2
 
+from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet.config import RunConfig
 from stfnet.inference import export
@@ -39,7 +40,8 @@ def export_serving(model, config: RunConfig, folder, jit_compile=False, certific
     `1/` is a SavedModel as of `export.export_saved_model`, whose `classify_frames` gives the class
     names and frame numbers for each video, (B, C) and (B, T); it holds a request to each signature
     that the server runs before it takes others. Beside it are `models.config` and
-    `batching.config`.
+    `batching.config`. Where the folder has versions already, the export is the next one beside
+    them, and nothing else is touched.
 
     Args:
         model: network that `stfnet.build_stfnet` made.
@@ -52,26 +54,60 @@ def export_serving(model, config: RunConfig, folder, jit_compile=False, certific
         Whether the server needs XLA.
 
     Raises:
-        UserError: the folder holds something else than an export, or the network has an operation
+        UserError: the folder holds something else than exports, or the network has an operation
             that the stock server has not.
     """
+    folder = Path(folder)
+    if there := versions(folder):
+        _check_versions(folder, there)
+        with files.writing_folder(folder / str(max(there) + 1)) as version:
+            return _write_version(model, config, version, jit_compile, certificate)
     with export.writing(folder) as temporary:
         version = temporary / export.VERSION
-        export.write_saved_model(model, config, version, jit_compile, by_video=True)
-        if missing := missing_ops(version):
-            raise UserError(
-                f"the network has operations that a stock server has not ({', '.join(missing)}): "
-                "give --format=saved_model, and serve it with a program that has them"
-            )
-        warmup = version / WARMUP_FILE
-        warmup.parent.mkdir()
-        with tf.io.TFRecordWriter(str(warmup)) as writer:
-            for signature, inputs in warmup_inputs(model, config).items():
-                writer.write(prediction_log(signature, inputs))
-        export.write_facts(version, config, certificate)
+        xla = _write_version(model, config, version, jit_compile, certificate)
         (temporary / export.MODELS_FILE).write_text(MODELS)
         (temporary / export.BATCHING_FILE).write_text(BATCHING)
-        return needs_xla(version)
+        return xla
+
+
+def versions(folder):
+    """The versions in a folder that `export_serving` made, as rising numbers."""
+    names = [path.parent.name for path in folder.glob(f"*/{export.SAVED_MODEL}")]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _check_versions(folder, numbers):
+    """Checks that a folder holds versions and their configuration alone.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    known = {*map(str, numbers), export.MODELS_FILE, export.BATCHING_FILE}
+    strange = sorted(path.name for path in folder.glob("*") if path.name not in known)
+    for version in map(str, numbers):
+        strange += [f"{version}/{name}" for name in export.strange_in_version(folder / version)]
+    if strange:
+        raise UserError(
+            f"{folder} holds {strange[0]}, which no export has: give another --output, or move "
+            "that away"
+        )
+
+
+def _write_version(model, config, version, jit_compile, certificate):
+    """Writes the folder of a version; whether the server needs XLA."""
+    export.write_saved_model(model, config, version, jit_compile, by_video=True)
+    if missing := missing_ops(version):
+        raise UserError(
+            f"the network has operations that a stock server has not ({', '.join(missing)}): "
+            "give --format=saved_model, and serve it with a program that has them"
+        )
+    warmup = version / WARMUP_FILE
+    warmup.parent.mkdir()
+    with export.naming_full_disk(version), tf.io.TFRecordWriter(str(warmup)) as writer:
+        for signature, inputs in warmup_inputs(model, config).items():
+            writer.write(prediction_log(signature, inputs))
+    export.write_facts(version, config, certificate)
+    return needs_xla(version)
 
 
 def missing_ops(folder):

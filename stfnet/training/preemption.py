@@ -35,7 +35,8 @@ class StopSignals:
 
     def __enter__(self):
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._previous[number] = signal.signal(number, self._receive)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as of a job in a shell's background
+                self._previous[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, kind, error, trace):

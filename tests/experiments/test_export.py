@@ -1,3 +1,8 @@
+import os
+import shlex
+import subprocess
+import sys
+
 import pytest
 
 from stfnet import build_stfnet, run
@@ -50,3 +55,54 @@ def test_a_mistake_is_one_line(check_mistakes):
             (["--workdir=w", "--output=new", "--format=torch"], "error: flag --format=torch: "),
         ],
     )
+
+
+@pytest.fixture
+def export_beside_small_disk(request, tmp_path):
+    """Function of a disk's size, the variable or flag that names it, and flags of the export.
+
+    The disk is a file system in memory that this process alone sees.
+    """
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size={{size}} none {shlex.quote(str(disk))}"
+    probe = ["unshare", "-rm", "sh", "-c", mount.format(size="1m")]
+    try:
+        if subprocess.run(probe, capture_output=True).returncode:
+            pytest.skip("this machine lets nobody mount a file system of his own")
+    except FileNotFoundError:
+        pytest.skip("no unshare on this machine")
+
+    def run_export(size, *flags, **environment):
+        command = shlex.join([sys.executable, "-m", "experiments.export", *map(str, flags)])
+        script = f"{mount.format(size=size)} && exec {command}"
+        return subprocess.run(
+            ["unshare", "-rm", "sh", "-c", script],
+            cwd=request.config.rootpath,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return disk, run_export
+
+
+@pytest.mark.parametrize("size", ["100k", "900k"])  # less than the weights, and than the graph
+def test_a_full_disk_is_one_right_line(export_beside_small_disk, make_run, size):
+    disk, run_export = export_beside_small_disk
+    workdir = make_run(streams="rgb")
+    done = run_export(size, f"--workdir={workdir}", f"--output={disk / 'export'}")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: ") and str(disk) in line and "make room" in line
+    assert ("MB are free" in line) == (size == "100k")
+
+
+def test_a_full_temporary_folder_is_named_with_litert(export_beside_small_disk, make_run):
+    disk, run_export = export_beside_small_disk
+    flags = [f"--workdir={make_run(streams='rgb')}", f"--output={disk.parent / 'export'}"]
+    done = run_export("100k", *flags, "--format=litert", TMPDIR=str(disk))
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert f"{disk}" in line and "TMPDIR" in line and "saved_model" not in line

@@ -171,7 +171,7 @@ def _as_by_an_earlier_version(folder):
     videos = [dataclasses.replace(v, offset=o) for v, o in zip(videos, offsets, strict=False)]
     (folder / records.shard_file("", 0, 1)).write_bytes(b"".join(data))
     changed = dataclasses.replace(
-        record_set, videos=tuple(videos), sha256=records.set_sha256(videos), shards=()
+        record_set, videos=tuple(videos), sha256=records.set_sha256(videos, ()), shards=()
     )
     records.write_record_set(changed)
     path = folder / "metadata.json"

@@ -189,7 +189,7 @@ def test_two_preparations_of_one_folder_do_not_mix(videos, tmp_path):
 def test_the_digests_are_those_of_the_shards_and_of_the_videos(videos, tmp_path):
     record_set = _prepare(videos, tmp_path / "records").record_set
     (shard,) = (path.read_bytes() for path in record_set.shard_paths)
-    lines = ""
+    lines = '"Left"\n"Right"\n'
     for video in record_set.videos:
         record = shard[video.offset : video.offset + video.length]
         assert video.record_sha256 == hashlib.sha256(record).hexdigest()
@@ -361,12 +361,12 @@ def test_a_copy_beside_its_original_is_noted_until_both_are_of_one_group(videos,
     assert prepared.notes == () and not (tmp_path / "records" / "notes.jsonl").exists()
 
 
-def test_another_name_of_a_class_rewrites_the_metadata_alone(videos, tmp_path):
+def test_another_name_of_a_class_is_another_set_without_converting_anything(videos, tmp_path):
     before = _prepare(videos, tmp_path / "records").record_set
     rows = [f"Left/{path.name},Links\n" for path in (videos / "Left").iterdir()]
     (videos / "splits.csv").write_text("video,class\n" + "".join(rows))
     prepared = _prepare(videos, tmp_path / "records")
-    assert prepared.converted == 0 and prepared.record_set.sha256 == before.sha256
+    assert prepared.converted == 0 and prepared.record_set.sha256 != before.sha256
     loaded = records.load_record_set(tmp_path / "records")
     assert loaded.classes == ("Links", "Right")
     assert {video.class_name for video in loaded.videos} == {"Links", "Right"}

@@ -183,9 +183,10 @@ def test_the_digest_of_a_set_is_that_of_its_records_digests_as_lines(tmp_path):
     (video,) = _record_set(tmp_path).videos
     digests = ["a" * 64, "0" * 64]
     videos = [dataclasses.replace(video, record_sha256=digest) for digest in digests]
-    summed = subprocess.run(["sha256sum"], input="\n".join([*digests, ""]).encode(), stdout=-1)
-    assert records.set_sha256(videos) == summed.stdout.decode().split()[0]
-    assert records.set_sha256([*videos, video]) == ""
+    lines = ['"Box"', '"a \\"b\\""', *digests, ""]
+    summed = subprocess.run(["sha256sum"], input="\n".join(lines).encode(), stdout=-1)
+    assert records.set_sha256(videos, ["Box", 'a "b"']) == summed.stdout.decode().split()[0]
+    assert records.set_sha256([*videos, video], ["Box"]) == ""
 
 
 def test_a_video_is_read_from_where_it_lies_in_its_shard(tmp_path):

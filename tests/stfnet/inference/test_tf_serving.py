@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -229,9 +230,37 @@ def test_the_documents_rest_client_gets_the_networks_answer(exported, clips):
     assert names["name"] == best and names["probability"] == pytest.approx(expected.max(), abs=1e-5)
 
 
-def test_an_export_may_be_replaced_and_stays_where_that_fails(exported):
-    folder = exported[2]
-    names = {path.name for path in folder.rglob("*")}
-    with pytest.raises(InterruptedError), export.writing(folder):
-        raise InterruptedError
-    assert {path.name for path in folder.rglob("*")} == names
+def test_another_export_is_the_next_version_beside_the_others(exported, tmp_path):
+    model, config, folder = exported
+    there = shutil.copytree(folder, tmp_path / "export")
+    (there / "1").rename(there / "7")
+    (there / "models.config").write_text("changed by its owner")
+    tree = {path: path.read_bytes() for path in there.rglob("*") if path.is_file()}
+    tf_serving.export_serving(model, config, there)
+    assert sorted(path.name for path in there.iterdir()) == [
+        *("7", "8", "batching.config", "models.config")
+    ]
+    assert {path: path.read_bytes() for path in tree} == tree
+    assert export.load_export(there / "8")[1] == config
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "8/thesis.tex", "old/saved_model.pb"])
+def test_a_folder_of_versions_with_other_files_is_left_alone(exported, tmp_path, name):
+    model, config, folder = exported
+    there = shutil.copytree(folder, tmp_path / "export")
+    (there / name).parent.mkdir(exist_ok=True)
+    (there / name).write_text("mine")
+    before = sorted(there.rglob("*"))
+    with pytest.raises(UserError, match=f"holds {name.split('/')[0]}.*which no export has"):
+        tf_serving.export_serving(model, config, there)
+    assert sorted(there.rglob("*")) == before
+
+
+def test_a_version_that_fails_leaves_the_others(exported, tmp_path, monkeypatch):
+    model, config, folder = exported
+    there = shutil.copytree(folder, tmp_path / "export")
+    before = sorted(there.rglob("*"))
+    monkeypatch.setattr(tf_serving, "missing_ops", lambda _: ["Mine"])
+    with pytest.raises(UserError, match="operations that a stock server has not"):
+        tf_serving.export_serving(model, config, there)
+    assert sorted(there.rglob("*")) == before

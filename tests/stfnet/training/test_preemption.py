@@ -29,6 +29,16 @@ def test_a_second_ctrl_c_stops_at_once():
         signal.raise_signal(signal.SIGINT)
 
 
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignals() as signals:
+            signal.raise_signal(signal.SIGINT)
+            assert not signals.received
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_one_device_stops_at_once_and_several_in_the_step_in_which_all_know():
     signals = StopSignals()
     assert not signals.stops({"stopping": 0.0}, ONE)

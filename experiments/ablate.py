@@ -76,7 +76,7 @@ def main(_):
     from stfnet.clips import plans
     from stfnet.evaluation.tables import to_markdown
     from stfnet.training import strategies
-    from stfnet.training.preemption import PREEMPTED, Preempted
+    from stfnet.training.preemption import Preempted
 
     record_set = records.load_record_set(FLAGS.records)
     if chooses_streams(FLAGS.config):
@@ -110,7 +110,7 @@ def main(_):
                 )
             except Preempted as stop:
                 print(stop, file=sys.stderr)
-                return PREEMPTED
+                return stop.status
             table, paths = tables.write(output, studies.STUDIES[name], outcomes, record_set)
             print(f"\n{to_markdown(table)}\nwritten: {', '.join(map(str, paths))}\n", flush=True)
     return 0

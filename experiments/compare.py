@@ -103,7 +103,7 @@ def compare_rivals(factors):
     from stfnet.clips import plans
     from stfnet.evaluation.tables import to_markdown
     from stfnet.training import strategies
-    from stfnet.training.preemption import PREEMPTED, Preempted
+    from stfnet.training.preemption import Preempted
 
     record_set = records.load_record_set(FLAGS.records)
     if chooses_streams(FLAGS.config):
@@ -129,7 +129,7 @@ def compare_rivals(factors):
                 )
             except Preempted as stop:
                 print(stop, file=sys.stderr)
-                return PREEMPTED
+                return stop.status
         table, paths = tables.write(output, study, outcomes, record_set)
     print(f"\n{to_markdown(table)}\nwritten: {', '.join(map(str, paths))}\n", flush=True)
     return 0

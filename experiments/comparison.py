@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import paper, paper_times
+from experiments.program import counted
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import complexity, run
@@ -173,10 +174,11 @@ def _own_row(result: Result, marked: bool) -> Row:
     if figures["protocol"] == "official":
         several = "folds" in figures
         protocol += f", {'mean of ' if several else ''}{figures['fold']}"
-    protocol += f" (leak {printing.leak(figures)}, {figures['num_test']} test videos"
+    videos = counted(figures["num_test"], "test video")
+    protocol += f" (leak {printing.leak(figures)}, {videos}"
     drawn = figures.get("bootstrap", {})
     if drawn.get("drawn") == "groups":
-        protocol += f" of {drawn['count']} groups"
+        protocol += f" of {counted(drawn['count'], 'group')}"
     if str(figures.get("validated_on", "")).startswith("the test part"):
         protocol += ", epoch chosen on them"
     interval = figures.get("intervals", {}).get("top1")

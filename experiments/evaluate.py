@@ -4,10 +4,10 @@
     python -m experiments.evaluate --workdir=RUN --records=RECORDS --folds=all
 
 Evaluates the test part that was drawn when the run started, and writes results.json,
-predictions.csv and pictures into the run's folder (with the name of another part, protocol or
-number of clips in the file names). --split=unseen evaluates videos that the records have gained
-since. With --folds it evaluates the runs of `experiments.train --folds` and writes their mean to
-WORKDIR/results.json.
+predictions.csv and pictures into the run's folder, or into --output (with the name of another
+part, protocol or number of clips in the file names). --split=unseen evaluates videos that the
+records have gained since. With --folds it evaluates the runs of `experiments.train --folds` and
+writes their mean to results.json beside them.
 
 --num_clips=K --flip averages over several clips of a video and their mirror images. --fuse fuses
 the predictions of runs into the folder --workdir. --timing writes timing.json.
@@ -24,6 +24,7 @@ from preprocessing.errors import UserError
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of the run; with --fuse, for the fused results.")
 flags.DEFINE_string("records", None, "Folder of the prepared records.")
+flags.DEFINE_string("output", None, "Folder for the results, in place of that of the run.")
 flags.DEFINE_enum(
     "protocol",
     None,
@@ -67,7 +68,7 @@ def main(_):
     check_flags()
     program.start_tensorflow()
     from experiments import paper
-    from experiments.run_config import folders_of_folds
+    from experiments.run_config import folders_of_folds, run_of_fold
     from preprocessing import files, records
     from stfnet import run
     from stfnet.evaluation import fusion, metrics, printing, result_files
@@ -79,14 +80,23 @@ def main(_):
     if FLAGS.timing:
         return time_prediction(workdir, record_set)
     if not FLAGS.folds:
-        results = fuse(workdir, record_set) if FLAGS.fuse else evaluate(workdir, record_set)
+        if FLAGS.fuse:
+            results = fuse(workdir, record_set)
+        else:
+            results = evaluate(workdir, record_set, FLAGS.output)
         print(paper.comparison(results), end="")
         return 0
     folders = folders_of_folds(workdir, splits.chosen_folds(record_set.videos, FLAGS.folds))
-    results = {fold: evaluate(folder, record_set) for fold, folder in folders.items()}
+    target = result_files.folder_for(workdir, FLAGS.output)
+    results = {
+        fold: evaluate(
+            folder, record_set, run_of_fold(FLAGS.output, fold) if FLAGS.output else None
+        )
+        for fold, folder in folders.items()
+    }
     mean = metrics.average_folds(results)
     suffix = result_files.suffix_of(next(iter(results.values())))
-    path = result_files.paths_in(workdir, suffix).results
+    path = result_files.paths_in(target, suffix).results
     files.write_json(path, mean)
     print(printing.mean_of_folds(mean))
     print(paper.comparison(mean), end="")
@@ -100,8 +110,10 @@ def check_flags():
     own = ["split", "protocol", "fold", "folds", "nearest_neighbour", "baselines", "mirror_pairs"]
     if not FLAGS.baselines:
         program.refuse_without_effect(["baseline_weights"], "without --baselines")
+    if FLAGS.output:
+        program.output_folder("output")
     if FLAGS.fuse:
-        program.refuse_without_effect([*own, "timing"], "with --fuse")
+        program.refuse_without_effect([*own, "timing", "output"], "with --fuse")
         program.output_folder("workdir")
     elif FLAGS.timing:
         program.refuse_without_effect([*own, "num_clips", "flip"], "with --timing")
@@ -115,7 +127,7 @@ def chosen_views():
     return views.Views(FLAGS.num_clips, FLAGS.flip, views.parse_mirror_pairs(FLAGS.mirror_pairs))
 
 
-def evaluate(workdir, record_set):
+def evaluate(workdir, record_set, output):
     """Evaluates one run, prints its results, and returns them."""
     from stfnet.evaluation import evaluate as evaluation
     from stfnet.evaluation import printing
@@ -124,6 +136,7 @@ def evaluate(workdir, record_set):
         *(workdir, record_set, FLAGS.split, FLAGS.protocol, FLAGS.fold),
         *(FLAGS.nearest_neighbour or FLAGS.baselines, chosen_views()),
         *(FLAGS.baselines, FLAGS.baseline_weights),
+        output=output,
     )
     if not done.results["finished"]:
         print(f"{workdir} is still being trained, or was stopped: its best network so far")
@@ -144,7 +157,7 @@ def fuse(workdir, record_set):
 def time_prediction(workdir, record_set):
     from stfnet.evaluation import printing, timing
 
-    figures, path = timing.time_run(workdir, record_set)
+    figures, path = timing.time_run(workdir, record_set, FLAGS.output)
     print(*printing.timing(figures), sep="\n")
     if record_set.clip["frame_grid"]:
         print("  flow computed        not timed: the records lack the frames that it is between")

@@ -70,7 +70,8 @@ def main(_):
             f" trained on (fps={clip.fps:g}, repeats={clip.repeats})"
         )
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
-    print(f"written: {output} ({size / 1e6:.1f} MB, {len(config.classes)} classes)")
+    classes = program.counted(len(config.classes), "class", "classes")
+    print(f"written: {output} ({size / 1e6:.1f} MB, {classes})")
     return 0
 
 

@@ -5,6 +5,7 @@
 
 DIR/CLASS/VIDEO-rgb.npy and -flow.npy: VGG-16's block5_conv3 over frames and flow stacks, averaged
 over the map, float32 (frames, 512); without --pooled the maps, float16 (frames, H/16, W/16, 512).
+Of a run with other model.map_levels, the maps of these, with as many channels as they have.
 -fc6.npy: float32 (frames, 4096), where the weights have it. DIR/index.csv lists videos, classes,
 groups, splits and files; DIR/features.json says what they are of. The same command resumes.
 """
@@ -46,13 +47,14 @@ def main(_):
         else networks.vgg16_network(record_set, FLAGS.weights)
     )
     if not network.fc6_units:
-        print(f"without fc6: {networks.FC6_NEEDS}")
-    with preemption.Sigterm() as sigterm:
-        whole = folder.write(network, record_set, output, FLAGS.pooled, lambda: sigterm.received)
+        print(f"without fc6: {'the run has none' if FLAGS.network else networks.FC6_NEEDS}")
+    with preemption.StopSignals() as signals:
+        whole = folder.write(network, record_set, output, FLAGS.pooled, lambda: signals.received)
     if not whole:
         print("stopped between videos; the same command resumes", file=sys.stderr)
-        return preemption.PREEMPTED
-    print(f"written: {output / folder.INDEX_FILE} ({len(record_set.videos)} videos)")
+        return signals.status
+    videos = program.counted(len(record_set.videos), "video")
+    print(f"written: {output / folder.INDEX_FILE} ({videos})")
     return 0
 
 

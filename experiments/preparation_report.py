@@ -9,6 +9,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import program
+from experiments.program import counted
 from preprocessing import files, records, splits
 from preprocessing.datasets import load
 from preprocessing.datasets.catalogue import Catalogue, Video
@@ -107,7 +108,8 @@ def show_source(source: load.Source, catalogue: Catalogue, output: Path):
 
 
 def _show_count(catalogue: Catalogue, name: str):
-    print(f"{name}: {len(catalogue.videos)} videos of {len(catalogue.classes)} classes")
+    videos, classes = len(catalogue.videos), len(catalogue.classes)
+    print(f"{name}: {counted(videos, 'video')} of {counted(classes, 'class', 'classes')}")
 
 
 def _show_title(name: str, title: str):
@@ -118,16 +120,18 @@ def _show_title(name: str, title: str):
 def show_flow(catalogue: Catalogue, settings: conversion.Settings):
     """Prints whether flow that is there already is read, and as what."""
     ready = sum(video.flow is not None for video in catalogue.videos)
+    videos = counted(len(catalogue.videos), "video")
     if settings.flow_method == given.METHOD:
         print(
-            f"flow given for {ready} of {len(catalogue.videos)} videos: 0..255 is read as"
+            f"flow given for {ready} of {videos}: 0..255 is read as"
             f" -{settings.flow_bound:g}..{settings.flow_bound:g} pixels (--flow_bound)."
             " Of new videos, experiments.predict computes TV-L1 itself"
         )
     elif ready:
+        have = counted(ready, f"of {videos} has", f"of {videos} have")
         print(
-            f"{ready} of {len(catalogue.videos)} videos have ready-made flow, which is not read:"
-            " --flow=given takes it, and none is computed"
+            f"{have} ready-made flow, which is not read: --flow=given takes it, and none is"
+            " computed"
         )
 
 
@@ -188,29 +192,29 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
     counts, folder = record_set.counts, record_set.folder
     state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
     print(
-        f"{folder}: {counts['videos']} videos, {counts['frames']} frames,"
+        f"{folder}: {counted(counts['videos'], 'video')}, {counted(counts['frames'], 'frame')},"
         f" {failed} failed ({state}), SHA-256 {record_set.sha256 or 'unknown'}"
     )
     _show_title(record_set.name, record_set.title)
     if empty := prepared.record_set.empty_classes():
-        print(
-            f"{len(empty)} of {len(prepared.record_set.classes)} classes have no video in the"
-            f" records and will be no classes of a network: {_some(empty)}"
-        )
+        total = len(prepared.record_set.classes)
+        have = f"of {total} classes have no video in the records and will be no classes"
+        has = f"of {total} classes has no video in the records and will be no class"
+        print(f"{counted(len(empty), has, have)} of a network: {_some(empty)}")
     copies = [row for row in prepared.notes if row["outcome"] == stock.COPY]
     if copies:
         pairs = _some([f"{row['id']} {row['reason']}" for row in copies])
-        print(f"{len(copies)} copies in another class, group or part: {pairs}")
+        print(f"{counted(len(copies), 'copy', 'copies')} in another class, group or part: {pairs}")
     if notes := len(prepared.notes):
         print(
-            f"{notes} note{'s' * (notes > 1)}: such videos are in the records, repaired or"
+            f"{counted(notes, 'note')}: such videos are in the records, repaired or"
             f" doubtful, {folder / outcomes.NOTES_FILE} says why"
         )
     if rates := summary.rates_that_differ(prepared.record_set):
         print(rates)
     if failed > allowed:
         raise UserError(
-            f"{failed} of {counts['videos'] + failed} videos could not be used,"
+            f"{failed} of {counted(counts['videos'] + failed, 'video')} could not be used,"
             f" {allowed} allowed: the first because {prepared.failures[0]['reason']}."
             f" The records hold the others; {folder / outcomes.FAILURES_FILE} lists all. Repair"
             f" them and run the same command again, or set --allow_failures={failed}"
@@ -239,12 +243,13 @@ def _show_faults(record_set: records.RecordSet, faults: Sequence[verification.Fa
             ' change was meant, set its "sha256" to "" and run the same experiments.prepare again'
         )
     if faults:
+        videos = counted(len(record_set.videos), "video")
         raise UserError(
-            f"{len(faults)} of {len(record_set.videos)} videos are damaged: delete"
+            f"{counted(len(faults), f'of {videos} is', f'of {videos} are')} damaged: delete"
             f" {', '.join(shards)} in {record_set.folder} and run the same experiments.prepare"
             " again, which makes only their videos again"
         )
-    print(f"{record_set.folder}: {len(record_set.videos)} videos read back, all whole")
+    print(f"{record_set.folder}: {counted(len(record_set.videos), 'video')} read back, all whole")
     print(
         f"SHA-256 {record_set.sha256}"
         if record_set.sha256

@@ -3,8 +3,10 @@
 import contextlib
 import errno
 import io
+import locale
 import math
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +23,7 @@ from preprocessing.errors import UserError
 # For pictures of data sets, for data frames and for use inside scikit-learn.
 _UNUSED_BY_KERAS = ("matplotlib", "pandas", "sklearn")
 _INTERRUPTED = "stopped by Ctrl-C"
+_HOME = re.compile("(?<![^=,:])~[^/,:]*")  # where a path begins, in a list or behind a prefix too
 _USERS_OS_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EPIPE),
     *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
@@ -30,18 +33,26 @@ _USERS_OS_ERRORS = (
 def run(main):
     """Parses the flags, calls `main(argv)` and exits the process.
 
-    A `UserError`, a wrong flag, a full disk, a forbidden file, a file in the place of a folder and
-    Ctrl-C each end in one line on stderr and exit status 1, without a traceback. Any other
-    exception is a fault of the program and keeps its traceback.
+    A `UserError`, a wrong flag, a full disk, a forbidden file, a file in the place of a folder, a
+    reader of the output that is gone and Ctrl-C each end in one line on stderr and exit status 1,
+    without a traceback. Any other exception is a fault of the program and keeps its traceback.
+
+    In a locale that is not UTF-8 the program starts again in Python's UTF-8 mode: names of files
+    and classes are UTF-8.
 
     Args:
         main: function of the arguments that are not flags (`argv[0]` is the program); what it
             returns is the exit status (None: 0).
     """
+    if not sys.flags.utf8_mode and locale.getencoding().lower() not in ("utf-8", "utf8"):
+        os.environ["PYTHONUTF8"] = "1"  # for the processes that the program starts
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may be no text
     if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
-        print(_help(main))
+        with contextlib.suppress(BrokenPipeError):
+            print(_help(main))
+        _drop_unread(sys.stdout)
         sys.exit(0)
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
 
@@ -89,6 +100,17 @@ def output_file(name) -> Path:
     return path
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: `1 video`, `2 videos`.
+
+    Args:
+        number: from 0.
+        one: what follows 1.
+        many: what follows any other number; by default `one` with an s.
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def keep_video(path: Path, video: str):
     """Checks that a file to be written is not the one that `--video` names.
 
@@ -102,13 +124,22 @@ def keep_video(path: Path, video: str):
         )
 
 
+def use_tensorflow():
+    """Has Keras compute with TensorFlow, here and in processes that are started from here.
+
+    Call it before Keras is imported; `keras.json` and KERAS_BACKEND may say otherwise.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
 def start_tensorflow():
-    """Imports TensorFlow, and with it Keras, in two thirds of the usual time.
+    """Imports TensorFlow, and with it Keras on TensorFlow, in two thirds of the usual time.
 
     Without the start-up notes that none of TensorFlow's settings turns off, and without the
     packages that Keras imports, where they are installed, for what no program here calls. They can
     be imported afterwards.
     """
+    use_tensorflow()
     with worker_pool.silenced_stderr(), _hidden(_UNUSED_BY_KERAS):
         import tensorflow as tf
 
@@ -132,21 +163,28 @@ def _guarded(main, argv):
     try:
         if len(argv) > 1:
             raise UserError(f"{argv[1]!r} is not a flag: write --name=value (--help lists them)")
-        return main(argv)
+        status = main(argv)
+        with contextlib.suppress(BrokenPipeError):  # all is done: nobody misses the last lines
+            print(end="", flush=True)
+        _drop_unread(sys.stdout)
+        return status
     except UserError as error:
         return _stop(str(error))
     except KeyboardInterrupt:
         return _stop(_INTERRUPTED)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _drop_unread(sys.stdout, "\n"):
+            return _stop("stopped, since the pipe that takes the output was closed")
         if error.errno not in _USERS_OS_ERRORS:
             raise
+        _drop_unread(sys.stdout)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = "; make room, and start the same command again" if full else ""
         return _stop(f"{error}{advice}")
 
 
 def _parse(argv):
-    argv = _with_packaged_configuration(argv)
+    argv = _with_packaged_configuration(_with_home(argv))
     try:
         rest = flags.FLAGS(argv)
     except UserError as error:
@@ -154,13 +192,21 @@ def _parse(argv):
     except (AttributeError, KeyError) as error:  # what ml_collections raises for a wrong name
         if getattr(error, "name", "") == "get_config":
             sys.exit(_stop("the configuration file has no function get_config()"))
-        sys.exit(
-            _stop(f"the configuration has no setting {error}: see experiments/configs/defaults.py")
-        )
+        wrapped = error.args[0]
+        original = wrapped if isinstance(wrapped, KeyError) else error
+        name, *hint = str(original.args[0]).splitlines()
+        if not name.startswith("'"):  # of the file's own lines, or a name below a value
+            sys.exit(_stop(f"the configuration does not load: {type(error).__name__}: {name}"))
+        place = "see experiments/configs/defaults.py"
+        sys.exit(_stop(f"the configuration has no setting {name}: {'; '.join((place, *hint))}"))
     except OSError as error:  # of a configuration file, in which ml_collections writes many lines
         sys.exit(_stop(f"the configuration does not load: {str(error).strip().splitlines()[-1]}"))
     except (flags.Error, TypeError, ValueError) as error:
-        message = " ".join(str(error).split())
+        _, traceback, lines = str(error).partition("Traceback (most recent call last):\n")
+        if traceback:  # of a configuration file, with indented lines of code
+            reason = re.split("^ .*$", lines, flags=re.MULTILINE)[-1]
+            sys.exit(_stop(f"the configuration does not load: {reason}"))
+        message = str(error)
         if message.endswith("must have a value other than None."):
             name = message.removeprefix("flag --").split("=")[0]
             message = f"--{name} is missing"
@@ -178,10 +224,16 @@ def _parse(argv):
     return rest
 
 
+def _with_home(argv):
+    """The arguments with a home in place of its ~, which a shell leaves alone in --name=~/run."""
+    return [argv[0], *(_HOME.sub(lambda home: os.path.expanduser(home[0]), a) for a in argv[1:])]
+
+
 def _with_packaged_configuration(argv):
     """The arguments, where --config names a file of this project by its full path.
 
     What the name stands for is printed. A name that an earlier version had ends the program.
+    `config.json` of a run is read by the configuration `saved.py`.
     """
     argv = list(argv)
     for number in range(1, len(argv)):
@@ -190,7 +242,9 @@ def _with_packaged_configuration(argv):
             flag, equals, path = "", "", argv[number]
         elif not equals or flag not in ("--config", "-config"):
             continue
-        if ours := configs.packaged(path):
+        if path.endswith(".json") and ".py:" not in path:
+            argv[number] = f"{flag}{equals}{configs.FOLDER / 'saved.py'}:{path}"
+        elif ours := configs.packaged(path):
             argv[number] = f"{flag}{equals}{ours}"
             print(f"--config={path} is not in this folder: {ours} is read", file=sys.stderr)
         elif place := configs.new_place(path):
@@ -199,8 +253,20 @@ def _with_packaged_configuration(argv):
 
 
 def _stop(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # who would read it is gone
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    _drop_unread(sys.stderr)
     return 1
+
+
+def _drop_unread(stream, text="") -> bool:
+    """Whether a text cannot be printed; the rest is dropped then, or Python itself ends badly."""
+    try:
+        print(text, end="", file=stream, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
+    return False
 
 
 def _excepthook(kind, error, trace):

@@ -35,6 +35,7 @@ flags.mark_flags_as_required(["model"])
 
 def main(_):
     serving.check_packages()
+    program.use_tensorflow()
     from stfnet.serving import server
     from stfnet.serving.limits import Limits
 

@@ -119,7 +119,7 @@ def train(config, record_set, workdir, strategy):
     from experiments.run_config import chooses_streams
     from stfnet import run
     from stfnet.training import loop, selection, strategies, watched
-    from stfnet.training.preemption import PREEMPTED, Preempted
+    from stfnet.training.preemption import Preempted
 
     maps_folder = Path(FLAGS.cache_dir or Path(FLAGS.workdir) / run.FEATURES_FOLDER)
     settings = {
@@ -136,7 +136,7 @@ def train(config, record_set, workdir, strategy):
         progress = watched.train(config, workdir=workdir, **settings)
     except Preempted as stop:
         print(stop, file=sys.stderr)
-        return PREEMPTED
+        return stop.status
     if not strategies.is_chief(strategy):
         return 0
     if best := progress.best:

@@ -143,13 +143,14 @@ def _fuse(config, maps, dtype):
         shape = (None, 1, 1, 1, x.shape[-1])
         x = keras.layers.Dropout(config.map_dropout, shape, dtype=dtype, name="map_dropout")(x)
     if config.fusion in ("sum", "concat"):
-        # The name by which others find X_conv.
-        return keras.layers.Identity(dtype=dtype, name="fusion")(x)
+        # The name by which others find X_conv. (Keras saves no Identity that has a dtype policy.)
+        return keras.layers.Activation("linear", dtype=dtype, name="fusion")(x)
     initializer = IdentitySum() if config.fusion_init == "identity_sum" else config.fusion_init
     return keras.layers.Conv3D(
         config.fused_channels,
         3 if config.fusion == "conv3d" else (1, 3, 3),
         padding="same",
+        data_format="channels_last",
         activation="relu" if config.fusion_relu else None,
         kernel_initializer=initializer,
         dtype=dtype,
@@ -183,7 +184,7 @@ def _recur(config, fused, dtype):
         # Time folds into the batch because TensorFlow has no 3D pooling in float16 on CPUs. "same"
         # keeps the one cell of a 16-pixel clip; on the 14 x 14 of 224 pixels it does nothing.
         x_fc = ops.reshape(fused, (-1, *fused.shape[2:]))  # b t h w c -> (b t) h w c
-        x_fc = ops.max_pool(x_fc, 2, strides=2, padding="same")
+        x_fc = ops.max_pool(x_fc, 2, strides=2, padding="same", data_format="channels_last")
         x_fc = ops.reshape(x_fc, (-1, frames, math.prod(x_fc.shape[1:])))  # b t (h/2 w/2 c)
         x_fc = layers.Dense(config.fc6_units, activation="relu", dtype=dtype, name="fc6")(x_fc)
         x_fc = layers.Dropout(config.fc6_dropout, dtype=dtype, name="dropout_fc6")(x_fc)

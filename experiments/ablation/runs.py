@@ -144,7 +144,7 @@ def run_variant(
         variant, seed, record_set, output, settings: as for `train_variant`.
 
     Raises:
-        Preempted: SIGTERM came; the run is saved.
+        Preempted: SIGTERM or Ctrl-C came; the run is saved.
         UserError: as training and evaluation.
     """
     folder = folder_of(variant, seed, output)
@@ -186,7 +186,7 @@ def train_variant(
         `val_accuracy` and `val_loss` of the epoch that is kept.
 
     Raises:
-        Preempted: SIGTERM came; the run is saved.
+        Preempted: SIGTERM or Ctrl-C came; the run is saved.
         UserError: as training.
     """
     folder = folder_of(variant, seed, output)

@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.ablation.runs import Outcome
 from experiments.ablation.studies import Study
+from experiments.program import counted
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
@@ -146,16 +147,16 @@ def table_of(study: Study, rows: Sequence[Row], groups: int) -> tables.Table:
         )
     return tables.Table(
         f"ablation_{study.name}",
-        f"Ablation of {study.name} on {first['dataset']}: top-1 on {first['num_test']} test "
-        f"videos, protocol {first['protocol']}",
+        f"Ablation of {study.name} on {first['dataset']}: top-1 on "
+        f"{counted(first['num_test'], 'test video')}, protocol {first['protocol']}",
         COLUMNS,
         shown,
         (
             f"Chance {_percent(first['chance'])} %, majority class "
             f"{_percent(first['majority'])} %, leak of the split {printing.leak(first)}.",
             f"Over seeds ({len(rows[0].outcomes)}): Student's interval of the mean.",
-            f"Over test groups, and paired: bootstrap over {groups} groups of test videos{few}; "
-            "each video counts with the fraction of the seeds that recognise it.",
+            f"Over test groups, and paired: bootstrap over {counted(groups, 'group')} of test "
+            f"videos{few}; each video counts with the fraction of the seeds that recognise it.",
             "A paired interval does not cover what other seeds would give: read it beside the one "
             f"over seeds. {by_chance(groups)}",
             f"Validated on {first['validated_on']}. The test figures are a report: {choose}.",
@@ -172,8 +173,8 @@ def by_chance(groups: int) -> str:
     """
     rate = bootstrap.false_rate(groups)
     return (
-        f"Without any difference {rate:.0%} of the intervals over {groups} equal groups would "
-        "leave zero out."
+        f"Without any difference {rate:.0%} of the intervals over {counted(groups, 'equal group')} "
+        "would leave zero out."
     ).replace("%", " %")
 
 

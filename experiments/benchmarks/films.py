@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from experiments.program import counted
 from preprocessing import video
 from preprocessing.errors import UserError
 
@@ -58,7 +59,7 @@ def played(path: Path, count: int) -> Iterator[np.ndarray]:
     """
     frames = [cv2.cvtColor(f, cv2.COLOR_RGB2BGR) for f in video.read_frames(path)][:count]
     if len(frames) < 2:
-        raise UserError(f"{path} has {len(frames)} frame: flow needs two")
+        raise UserError(f"{path} has {counted(len(frames), 'frame')}: flow needs two")
     return itertools.islice(there_and_back(frames), count)
 
 

@@ -63,7 +63,8 @@ def grey_frames(count):
     if FLAGS.video:
         frames = list(itertools.islice(films.grey_frames(FLAGS.video, FLAGS.size), count))
         if len(frames) < count:
-            raise UserError(f"{FLAGS.video} has {len(frames)} frames; these batches need {count}")
+            found = program.counted(len(frames), "frame")
+            raise UserError(f"{FLAGS.video} has {found}; these batches need {count}")
     else:
         textures = films.moving_textures(count, FLAGS.size, FLAGS.size)
         frames = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in textures]
@@ -102,7 +103,8 @@ def main(_):
     device, seconds = flow_measurements.device_statistics(
         list(film), FLAGS.clips, FLAGS.size, workers, FLAGS.flow_batch
     )
-    print(f"preparation of {FLAGS.clips} clips, {workers} workers: {seconds:.1f} s; {device}")
+    what = f"{program.counted(FLAGS.clips, 'clip')}, {program.counted(workers, 'worker')}"
+    print(f"preparation of {what}: {seconds:.1f} s; {device}")
     preparation = {"busy": device.busy, "fill": device.fill, "workers": workers, "seconds": seconds}
     figures.write_output(
         {

@@ -12,7 +12,7 @@ from experiments.benchmarks import films
 from experiments.benchmarks.start_measurements import Parts
 from preprocessing.datasets.catalogue import Catalogue, Video
 
-SIZE, FRAMES, LEAST_GROUPS, WORKERS = 16, 4, 5, 2
+SIZE, FRAMES, LEAST_GROUPS, WORKERS = 16, 4, 5, 4
 TIME_LIMIT = 300  # seconds of a worker without a frame
 
 

@@ -67,7 +67,8 @@ def main(_):
         stored = {name: record_set.clip[name] for name in ("flow_length", "image_size")}
         clip = ClipConfig(FLAGS.num_frames, **stored)
         pipeline = input_measurements.measure_pipeline(record_set, clip, FLAGS.clips, FLAGS.rounds)
-        print(f"{clip.num_frames} frames, {clip.image_size} x {clip.image_size}, a clip of")
+        frames = program.counted(clip.num_frames, "frame")
+        print(f"{frames}, {clip.image_size} x {clip.image_size}, a clip of")
         print(f"{pipeline['megabytes_a_clip']} MB\n")
         for name, row in list(pipeline.items())[1:]:
             print(f"{name:40} {row['clips_per_second']:9.2f} clips/s   {row['share']:.3f}")

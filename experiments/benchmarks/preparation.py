@@ -47,12 +47,12 @@ def table(measured):
     rows = [
         ("bare OpenCV TV-L1 loop, one core", _rate(pairs, measured["bare_seconds"]), ""),
         (
-            f"bare loops on {min(workers, measured['cores'])} cores at once",
+            f"bare loops on {program.counted(min(workers, measured['cores']), 'core')} at once",
             _rate(pairs, measured["bare_together_seconds"]),
             "",
         ),
         (
-            f"preparation, {workers} workers, `--flow_quality=reference`",
+            f"preparation, {program.counted(workers, 'worker')}, `--flow_quality=reference`",
             _rate(pairs, measured["reference_seconds"])
             + f"; {measured['ratio']:.2f} x bare loop / {min(workers, measured['cores'])}",
             f"at most {TARGET_RATIO}",
@@ -61,7 +61,7 @@ def table(measured):
         ("its processor time", f"{measured['processor_ratio']:.2f} x bare loop", ""),
         ("its ending, once", f"{measured['reference_ending_seconds']:.1f} s", ""),
         (
-            f"preparation, {workers} workers",
+            f"preparation, {program.counted(workers, 'worker')}",
             _rate(pairs, measured["fast_seconds"]),
             "",
         ),
@@ -91,7 +91,8 @@ def table(measured):
         for count, size in measured["megabytes"]
     ]
     lines = [
-        f"{pairs} pairs at {measured['size']} x {measured['size']}, {measured['cores']} cores",
+        f"{program.counted(pairs, 'pair')} at {measured['size']} x {measured['size']}, "
+        f"{program.counted(measured['cores'], 'core')}",
         "",
         "| | measured | target |",
         "|---|---|---|",

@@ -1,7 +1,6 @@
 """The settings of a finished run, to train it once more.
 
-    python -m experiments.train --config=experiments/configs/saved.py:RUN/config.json \\
-        --records=RECORDS --workdir=NEW
+    python -m experiments.train --config=RUN/config.json --records=RECORDS --workdir=NEW
 
 Time and Expected result: the run's own, up to rounding. On the same records the parts of the split
 are the same, with the same SHA-256 in the report; the classes are read from the records.
@@ -28,7 +27,7 @@ def get_config(path: str = "") -> config_dict.ConfigDict:
     if not path:
         raise UserError(
             "experiments/configs/saved.py needs the settings of a run: give experiments.train "
-            "--config=experiments/configs/saved.py:RUN/config.json"
+            "--config=RUN/config.json"
         )
     values = to_dict(read_json(RunConfig, Path(path)))
     for name in ("name", "classes", "records"):  # of the new records

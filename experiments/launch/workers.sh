@@ -9,6 +9,10 @@ if [ $# -lt 5 ]; then
     exit 1
 fi
 number=$1 hosts=$2 config=$3 records=$4 run=$5
+if ! [[ $number =~ ^(0|[1-9][0-9]*)$ ]]; then
+    echo "error: NUMBER $number is not a whole number: give this machine's place among $hosts, from 0" >&2
+    exit 1
+fi
 shift 5
 export TF_CONFIG="{\"cluster\": {\"worker\": [\"${hosts//,/\", \"}\"]}, \"task\": {\"type\": \"worker\", \"index\": $number}}"
 exec "${PYTHON:-.venv/bin/python}" -m experiments.train --strategy=multi_worker \

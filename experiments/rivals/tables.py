@@ -9,6 +9,7 @@ from experiments import comparison
 from experiments.ablation import tables as ablation
 from experiments.ablation.runs import Outcome
 from experiments.ablation.studies import Study
+from experiments.program import counted
 from experiments.rivals.study import REFERENCE
 from preprocessing import files
 from preprocessing.errors import UserError
@@ -125,8 +126,8 @@ def table_of(
     )
     return tables.Table(
         "rivals",
-        f"Rivals on {first['dataset']}: top-1 on {first['num_test']} test videos, protocol "
-        f"{first['protocol']}",
+        f"Rivals on {first['dataset']}: top-1 on {counted(first['num_test'], 'test video')}, "
+        f"protocol {first['protocol']}",
         COLUMNS,
         [_cells(study, row, costs[row.name], groups) for row in rows],
         (
@@ -134,9 +135,9 @@ def table_of(
             f"Chance {_percent(first['chance'])} %, majority class {_percent(first['majority'])} "
             f"%, leak of the split {printing.leak(first)}. Same records, parts, streams, "
             "epochs and search of the learning rate for all.",
-            f"Over test groups, and paired: bootstrap over {groups} groups of test videos{few}; "
-            f"each video counts with the fraction of the {len(rows[0].outcomes)} seeds that "
-            "recognise it. They do not cover what other seeds would give.",
+            f"Over test groups, and paired: bootstrap over {counted(groups, 'group')} of test "
+            f"videos{few}; each video counts with the fraction of {len(rows[0].outcomes)} seeds "
+            "that recognise it. They do not cover what other seeds would give.",
             "STFNet wins or loses where the paired interval leaves zero out and there are at "
             f"least {bootstrap.DECIDING} groups. {ablation.by_chance(groups)}",
             f"Learning rate of the first stage, chosen by the validation of the first seed; "

@@ -31,9 +31,3 @@ def title(name: str, class_names: Iterable[str]) -> str:
     if (len(set(of_clips)), len(of_clips)) == (classes, clips):
         return name
     return f"{name} ({len(set(of_clips))} of {classes} classes, {len(of_clips)} of {clips} clips)"
-
-
-def titled_name(title_or_name: str) -> str:
-    """The name of the catalogue that has such a `title`."""
-    name = title_or_name.partition(" (")[0]
-    return name if name in PUBLISHED else title_or_name

@@ -167,7 +167,8 @@ class Preparation:
                 f"{self.folder} holds the beginning of a preparation by an earlier version: finish"
                 f" it with that version, or delete {self.parts} to begin again"
             )
-        return stored["name"], stored["settings"]
+        # A version that did not have a setting did what is its default now.
+        return stored["name"], dataclasses.asdict(conversion.Settings()) | stored["settings"]
 
     def publish(
         self, shards: Iterable[Shard], failures: Sequence[Row], finished: records.RecordSet | None

@@ -1,20 +1,23 @@
 """The record set: what is stored of each video, and how it is read back.
 
-`example` has the schema and the image layout of one record, `record_set` the folder of records and
-its `metadata.json`, `reader` reads the clips of a batch, `outcomes` lists the videos that failed.
+`example` has the schema of one record, `image_layout` how its images are stored, `grid` which of
+them are, `record_set` the folder of records and its `metadata.json`, `reader` reads the clips of a
+batch, `outcomes` lists the videos that failed.
 """
 
 from preprocessing.records.example import (
-    IMAGE_FORMATS,
     MAX_EXAMPLE_BYTES,
     Example,
     ExampleWriter,
+    relabelled,
+    view_example,
+)
+from preprocessing.records.image_layout import (
+    IMAGE_FORMATS,
     decode_field,
     decode_frame,
     encode_field,
     encode_frame,
-    relabelled,
-    view_example,
 )
 from preprocessing.records.record_set import (
     METADATA_FILE,

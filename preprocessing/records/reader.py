@@ -8,9 +8,11 @@ import numpy as np
 from tqdm import tqdm
 
 from preprocessing.records import tfrecord
-from preprocessing.records.example import places, put_field, put_frame, view_example
+from preprocessing.records.example import places, view_example
+from preprocessing.records.image_layout import put_field, put_frame
 from preprocessing.records.record_set import DamagedRecordError, RecordSet, map_shard
 
+_OPEN_SHARDS = 100  # a large set has more than a process may have files open
 _ALIGNMENT = 64  # bytes, of TensorFlow's tensors
 
 
@@ -90,9 +92,12 @@ class RecordReader:
             ValueError: the record is damaged.
         """
         video = self.record_set.videos[position]
-        if video.shard not in self._shards:
-            self._shards[video.shard] = map_shard(self.record_set.path_of(video))
-        record = self._shards[video.shard][video.offset : video.offset + video.length]
+        shard = self._shards.get(video.shard)
+        if shard is None:
+            shard = self._shards[video.shard] = map_shard(self.record_set.path_of(video))
+            if len(self._shards) > _OPEN_SHARDS:
+                del self._shards[next(iter(self._shards))]
+        record = shard[video.offset : video.offset + video.length]
         if position not in self._checked:
             tfrecord.data_of(record)
             self._checked.add(position)
@@ -106,6 +111,12 @@ class RecordReader:
         except ValueError as error:
             video = self.record_set.videos[position]
             self.damage = DamagedRecordError.of(self.record_set, video, error)
+            raise self.damage from error
+        except FileNotFoundError as error:
+            self.damage = DamagedRecordError(
+                f"{error.filename} is gone, as where experiments.prepare changed the records while"
+                " they were read: start the same command again"
+            )
             raise self.damage from error
 
 

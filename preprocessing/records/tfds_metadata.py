@@ -11,7 +11,7 @@ import numpy as np
 
 from preprocessing import files, records
 from preprocessing.captions import one_line
-from preprocessing.records.example import field_shape, frame_shape
+from preprocessing.records.image_layout import field_shape, frame_shape
 
 FILES = ("dataset_info.json", "features.json", "label.labels.txt")
 

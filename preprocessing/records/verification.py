@@ -8,7 +8,7 @@ from pathlib import Path
 
 from preprocessing import records, worker_pool
 from preprocessing.records import grid, tfrecord
-from preprocessing.records.example import field_shape, frame_shape, image_shape
+from preprocessing.records.image_layout import field_shape, frame_shape, image_shape
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,6 +29,7 @@ from stfnet.config.run import (
     RunConfig,
     check_together,
     microbatches_per_device,
+    partial_statistics,
 )
 from stfnet.config.training import (
     FC6_INIT,
@@ -64,6 +65,7 @@ __all__ = [
     "check_together",
     "from_dict",
     "microbatches_per_device",
+    "partial_statistics",
     "read_json",
     "to_dict",
 ]

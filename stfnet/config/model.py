@@ -9,6 +9,7 @@ from stfnet.config.rivals import (
     ARCHITECTURES,
     BOTH_STREAMS,
     FRAMES_ALONE,
+    WITHOUT_VGG,
     DeepLSTMConfig,
     LRCNConfig,
     SoftAttentionConfig,
@@ -181,6 +182,14 @@ class ModelConfig:
         """Channels of each input of the network, by its name, in their order."""
         channels = {"rgb": 3, "flow": 2 * self.clip.flow_length}
         return {name: n for name, n in channels.items() if self.streams in ("both", name)}
+
+    @property
+    def batch_statistics(self) -> bool:
+        """Whether the network normalises with statistics over the clips of a batch."""
+        if self.architecture in WITHOUT_VGG:
+            return False
+        lstms = self.architecture == "stfnet" and self.lstm_statistics == "batch"
+        return self.map_norm or bool(self.linear_parts) or lstms
 
     @property
     def fused_channels(self) -> int:

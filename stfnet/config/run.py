@@ -39,6 +39,24 @@ def microbatches_per_device(training: TrainingConfig, devices: int) -> int:
     return next(count for count in range(fewest, clips + 1) if clips % count == 0)
 
 
+def partial_statistics(model: ModelConfig, training: TrainingConfig, devices: int) -> str:
+    """What to know where a network's statistics are those of a part of a batch; else empty.
+
+    Args:
+        model, training: the configurations of a run.
+        devices: number of devices among which a batch is divided.
+    """
+    parts = devices * microbatches_per_device(training, devices)
+    synchronized = parts == devices and model.lstm_statistics != "batch"
+    if not model.batch_statistics or parts == 1 or synchronized:
+        return ""
+    return (
+        f"the network normalises with statistics over the {training.batch_size // parts} clips "
+        f"that a device computes at once, not over all {training.batch_size} of a batch: training "
+        "is another than on one device with accumulation_steps=1"
+    )
+
+
 def check_together(model: ModelConfig, training: TrainingConfig, devices: int = 1) -> None:
     """Checks the settings of one configuration that depend on the other.
 

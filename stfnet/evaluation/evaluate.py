@@ -208,9 +208,10 @@ def evaluate(
         probabilities = predict_clips(
             model, record_set, positions, config.model.clip, _batch_size(config), views
         )
+    learned = located.learned(config.training.train_on_validation)
     labels, train_labels = (
         np.array([record_set.videos[k].label for k in part], np.int64)
-        for part in (positions, located.train)
+        for part in (positions, learned)
     )
     classes = len(config.classes)
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(1), classes)
@@ -228,10 +229,10 @@ def evaluate(
         "mean_class_accuracy": float(accuracies[tested].mean()),
         "chance": 1 / classes,
         "majority": metrics.majority_accuracy(train_labels, labels, classes),
-        **_leak(record_set, located, positions),
+        **_leak(record_set, located, learned, positions),
         "num_test": len(positions),
-        "num_train": len(located.train)
-        + (len(located.val) if config.training.train_on_validation else 0),
+        "num_train": len(learned),
+        "untrained_classes": run.untrained_classes(record_set, learned),
         "num_classes": classes,
         "validated_on": _validated_on(config.training),
         "certificate": videos.certificate(),
@@ -263,10 +264,15 @@ def _validated_on(training) -> str:
 
 
 def _leak(
-    record_set: records.RecordSet, located: run.Located, positions: np.ndarray
+    record_set: records.RecordSet,
+    located: run.Located,
+    learned: np.ndarray,
+    positions: np.ndarray,
 ) -> dict[str, float]:
     """`splits.leak` and `splits.ungrouped` of the evaluated videos, against those learned from."""
     tested = set(positions.tolist())
+    if tested <= set(learned.tolist()):
+        return {"leak": 1.0, "ungrouped": 0}
     sides = {
         record_set.videos[k].id: "train" for k in (*located.train, *located.val) if k not in tested
     }
@@ -304,8 +310,9 @@ def evaluate_run(
     linear: bool = False,
     linear_weights: str | None = None,
     features_folder: Path | None = None,
+    output: Path | None = None,
 ) -> Evaluation:
-    """Evaluates the best network of a run and writes the results into its folder.
+    """Evaluates the best network of a run and writes the results.
 
     Args:
         workdir: folder of the run.
@@ -317,14 +324,21 @@ def evaluate_run(
         linear: whether to add `linear_model.linear_model`, likewise.
         linear_weights: VGG-16's for it, a file or `imagenet`; None for those of the run's start.
         features_folder: see `evaluate`.
+        output: folder for the results; None for that of the run.
 
     Raises:
-        UserError: the run has no network, there are no weights for the linear model, it would
-            be tested on what it learns, or as `evaluate`.
+        UserError: the run has no network, the results would go into another run, there are no
+            weights for the linear model, it would be tested on what it learns, or as `evaluate`.
     """
+    folder = result_files.folder_for(workdir, output)
     model, config = prediction.load_run(workdir)
     if linear and split in ("train", "val"):
         raise UserError(f"--baselines learn from the videos of --split={split}: leave one out")
+    both = config.training.train_on_validation
+    if nearest_neighbour and (split == "train" or (split == "val" and both)):
+        raise UserError(
+            f"--nearest_neighbour looks among the videos of --split={split}: leave one out"
+        )
     weights = linear_model.weights_for(config, linear_weights) if linear else None
     videos = run.read_videos(workdir)
     located = run.locate(videos, record_set)
@@ -333,11 +347,10 @@ def evaluate_run(
     )
     results["network_sha256"] = run.network_sha256(workdir)
     results["finished"] = run.is_finished(workdir)
-    paths = result_files.write(workdir, results, probabilities, positions, record_set)
+    paths = result_files.write(folder, results, probabilities, positions, record_set)
     if nearest_neighbour:
-        results["nearest_neighbour"] = baselines.nearest_neighbour(
-            record_set, located.train, positions
-        )
+        learned = located.learned(both)
+        results["nearest_neighbour"] = baselines.nearest_neighbour(record_set, learned, positions)
         files.write_json(paths.results, results)
     if weights:
         known = linear_model.known_videos(config, located)

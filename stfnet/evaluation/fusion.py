@@ -64,7 +64,7 @@ def _source(name: str) -> Source:
         value = float(weight)
     except ValueError:
         return Source(Path(name))  # a path may have a colon in it
-    if not (colon and folder):
+    if not (colon and folder) or Path(name).is_dir():
         return Source(Path(name))
     if not (math.isfinite(value) and value > 0):
         raise UserError(f"--fuse has the weight {weight} for {folder}: a number above 0 is needed")

@@ -54,12 +54,13 @@ def weights_for(config: RunConfig, given: str | None) -> Path:
 
 
 def known_videos(config: RunConfig, located: run.Located) -> list[int]:
-    """Positions of the videos to learn from: the run's training and validation videos.
+    """Positions of the videos to learn from: those that the network learned from or was chosen on.
 
     Without a validation part of its own the run was validated on its test part, which stays out.
     """
-    validated = located.val if config.training.validation_fraction else ()
-    return [*map(int, located.train), *map(int, validated)]
+    training = config.training
+    had = training.held_back and (training.keep == "best" or training.train_on_validation)
+    return located.learned(bool(had)).tolist()
 
 
 def clip_features(

@@ -27,7 +27,7 @@ def mean_of_folds(mean: Mapping[str, Any]) -> str:
     """The figures of `stfnet.evaluation.metrics.average_folds`."""
     return (
         f"mean of {len(mean['folds'])} folds: top-1 {mean['top1']:.3f} (standard deviation "
-        f"{mean['top1_deviation']:.3f})   top-5 {mean['top5']:.3f}   mean class accuracy "
+        f"{mean['top1_deviation']:.3f})   {top5(mean)}   mean class accuracy "
         f"{mean['mean_class_accuracy']:.3f}"
     )
 
@@ -40,6 +40,16 @@ def leak(results: Mapping[str, Any]) -> str:
     """
     # Results of earlier versions do not say whose group is unknown.
     return splits.leak_text(results["leak"], results.get("ungrouped", 0), results["num_test"])
+
+
+def top5(results: Mapping[str, Any]) -> str:
+    """Top-5, or of fewer classes what it comes to.
+
+    Args:
+        results: as for `evaluation`, or means over folds.
+    """
+    k = min(5, results["num_classes"])
+    return f"top-{k} {results['top5']:.3f}{' (all classes)' * (k == results['num_classes'])}"
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
@@ -57,7 +67,7 @@ def summary(results: Mapping[str, Any]) -> list[str]:
         lines.append(f"  fused: {one['run']}, weight {one['weight']:g}, top-1 {one['top1']:.3f}")
     lines += _views(results["views"])
     lines += [
-        f"  top-1 {results['top1']:.3f}   top-5 {results['top5']:.3f}   mean class accuracy "
+        f"  top-1 {results['top1']:.3f}   {top5(results)}   mean class accuracy "
         f"{results['mean_class_accuracy']:.3f}   macro F1 {results['macro_f1']:.3f}",
         f"  {drawn['confidence']:.0%} intervals (bootstrap over {drawn['count']} "
         f"{drawn['drawn']}): top-1 {_interval(results, 'top1')}   mean class accuracy "
@@ -69,6 +79,9 @@ def summary(results: Mapping[str, Any]) -> list[str]:
         f"  chance {results['chance']:.3f}   majority class {results['majority']:.3f}   of these "
         f"clips with a sibling in training: {leak(results)}",
     ]
+    if untrained := results.get("untrained_classes"):
+        names = ", ".join(one_line(name, NAME_LENGTH) for name in untrained)
+        lines.append(f"  no training video, so the network cannot know it: {names}")
     if "nearest_neighbour" in results:
         lines.append(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")
     if "linear_model" in results:

@@ -77,7 +77,7 @@ def settings_beside(config: RunConfig, paper: Mapping[str, Mapping]) -> list[tup
 def _commands(workdir: Path, record_set: records.RecordSet | None) -> list[str]:
     """The commands that verify the records, train the run once more, and evaluate it."""
     given = shlex.quote(str(record_set.folder)) if record_set else "RECORDS"
-    settings = shlex.quote(f"experiments/configs/saved.py:{workdir / run.CONFIG_FILE}")
+    settings = shlex.quote(str(workdir / run.CONFIG_FILE))
     return [
         f"python -m experiments.prepare --verify={given}",
         f"python -m experiments.train --config={settings} --records={given} --workdir=NEW",

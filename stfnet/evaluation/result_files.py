@@ -8,6 +8,7 @@ accuracy against confidence.
 
 import csv
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +54,34 @@ def paths_in(folder: Path, suffix: str = "") -> Paths:
         confusion=folder / f"confusion{suffix}.png",
         reliability=folder / f"reliability{suffix}.png",
     )
+
+
+def folder_for(workdir: Path, output: Path | None = None) -> Path:
+    """The folder for the results of a run, made and checked to be one that can be written.
+
+    Args:
+        workdir: folder of the run.
+        output: another folder; None for that of the run.
+
+    Raises:
+        UserError: it cannot be written, or holds another run.
+    """
+    folder = Path(output or workdir)
+    if output and (folder / run.CONFIG_FILE).exists() and not folder.samefile(workdir):
+        raise UserError(f"{folder} holds another run: name another folder for the results")
+    try:
+        if output:
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileNotFoundError:
+        pass  # no run, which the reader says
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}): experiments.evaluate --output=DIR "
+            "writes the results elsewhere"
+        ) from error
+    return folder
 
 
 def suffix_of(results: Mapping) -> str:

@@ -29,12 +29,15 @@ from stfnet.inference.prediction import load_run, predict_clip
 REPEATS = 5  # videos that are timed, of which the median is given
 
 
-def time_run(workdir: Path, record_set: records.RecordSet) -> tuple[dict[str, Any], Path]:
-    """Times the best network of a run on its test videos and writes `timing.json` into its folder.
+def time_run(
+    workdir: Path, record_set: records.RecordSet, output: Path | None = None
+) -> tuple[dict[str, Any], Path]:
+    """Times the best network of a run on its test videos and writes `timing.json`.
 
     Args:
         workdir: folder of the run.
         record_set: of the records.
+        output: folder for the file; None for that of the run.
 
     Returns:
         (figures of `measure`, path of the file).
@@ -43,9 +46,9 @@ def time_run(workdir: Path, record_set: records.RecordSet) -> tuple[dict[str, An
         UserError: the run has no network, the records have none of its test videos, or as
             `measure`.
     """
+    path = result_files.folder_for(workdir, output) / result_files.TIMING_FILE
     model, config = load_run(workdir)
     figures = measure(model, record_set, config, _test_positions(workdir, record_set))
-    path = Path(workdir) / result_files.TIMING_FILE
     files.write_json(path, figures)
     return figures, path
 

@@ -68,8 +68,8 @@ def vgg16_streams(
         for name, normalization in normalizations.items()
     }
     if fc6:
-        x = keras.ops.max_pool(outputs["rgb"][:, 0], 2, strides=2)
-        x = keras.layers.Flatten()(x)
+        x = keras.ops.max_pool(outputs["rgb"][:, 0], 2, strides=2, data_format="channels_last")
+        x = keras.layers.Flatten(data_format="channels_last")(x)
         outputs[FC6] = keras.layers.Dense(FC6_UNITS, activation="relu", name=FC6)(x)
     model = keras.Model(inputs, outputs, name="vgg16_streams")
     load_vgg16_weights(model, path, TEMPORAL_CONV1, "imagenet" if fc6 else "random")
@@ -97,7 +97,7 @@ def stream_maps(
         x = model.get_layer(f"{stream}_normalization")(inputs[stream])[:, 0]
         for name, convolution in model.get_layer(f"{stream}_stream").convolutions.items():
             if name.endswith("conv1") and name != "block1_conv1":
-                x = keras.ops.max_pool(x, 2, strides=2)
+                x = keras.ops.max_pool(x, 2, strides=2, data_format="channels_last")
             x = convolution(x)
             if name in names:
                 maps[stream][name] = tf.cast(x, tf.float32)
@@ -115,7 +115,7 @@ class FrameNetwork:
     Attributes:
         clip, identity: as given.
         streams: names of the streams.
-        map_shape: (h, w, channels) of block 5.
+        map_shape: (h, w, channels) of a stream, of block 5 unless its levels are others.
         fc6_units: 0 without fc6.
     """
 
@@ -146,7 +146,7 @@ class FrameNetwork:
             yield np.arange(first, min(first + FRAMES_AT_ONCE, num_frames))
 
     def maps(self, rgb: np.ndarray, fields: np.ndarray) -> dict[str, np.ndarray]:
-        """Stream -> float32 (F, h, w, channels), see `stream_maps`."""
+        """Stream -> float32 (F, h, w, channels), the stream's map of each frame."""
         pieces = [
             self._maps(rgb[k : k + FRAMES_AT_ONCE], fields[k : k + FRAMES_AT_ONCE])
             for k in range(0, len(rgb), FRAMES_AT_ONCE)
@@ -171,7 +171,12 @@ class FrameNetwork:
             autograph=False,
         )
         def compute(rgb, fields):
-            return {name: maps[CONV5] for name, maps in stream_maps(model, rgb, fields).items()}
+            inputs = input_pipeline.network_inputs({"rgb": rgb[:, None], "fields": fields[:, None]})
+            maps = {}
+            for name in model.input:
+                x = model.get_layer(f"{name}_normalization")(inputs[name])
+                maps[name] = tf.cast(model.get_layer(f"{name}_stream")(x)[:, 0], tf.float32)
+            return maps
 
         return compute
 
@@ -245,7 +250,9 @@ def run_network(record_set: RecordSet, workdir: Path) -> RunNetwork:
             "features of single frames: name a run of another architecture"
         )
     _check_records(record_set, config)
-    identity = {"network": run.BEST_FILE, "sha256": run.network_sha256(workdir)}
+    identity: dict[str, Any] = {"network": run.BEST_FILE, "sha256": run.network_sha256(workdir)}
+    if config.model.map_levels != (5,):  # whose files an earlier version left broken
+        identity["map_levels"] = list(config.model.map_levels)
     return RunNetwork(model, config.model.clip, identity)
 
 

@@ -9,6 +9,7 @@ float16 (F, height, width, channels), the maps (`map_shape`) of its F frames of
 rounded to 11 significant bits (relative error at most 2^-11, against 2^-8 of bfloat16).
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -199,7 +200,6 @@ class Features:
             self.folders[stream] = path
         self.block, self._test_clips = block, test_clips
         self._model, self._record_set, self._config = model, record_set, config
-        self._mapped: dict[Path, np.ndarray] = {}
         self.damage: UserError | None = None
 
     def compute(
@@ -317,26 +317,32 @@ class Features:
         return [
             np.stack(
                 [
-                    self._map(self._path(position, stream, mirrored))[
-                        np.searchsorted(self._frames(position), numbers)
-                    ]
+                    self._rows(
+                        self._path(position, stream, mirrored),
+                        np.searchsorted(self._frames(position), numbers),
+                    )
                     for position, numbers, mirrored in zip(positions, frames, flip, strict=True)
                 ]
             )
             for stream in self.folders
         ]
 
-    def _map(self, path: Path) -> np.ndarray:
-        if path not in self._mapped:
-            try:
-                self._mapped[path] = np.load(path, mmap_mode="r")
-            except (OSError, ValueError, EOFError) as error:
-                self.damage = UserError(
-                    f"{path} is missing or damaged ({error}): delete it and start the same command "
-                    "again, which computes it again"
-                )
-                raise self.damage from error
-        return self._mapped[path]
+    def _rows(self, path: Path, rows: np.ndarray) -> np.ndarray:
+        """Some maps of a video. The file is closed again: a process may have few open."""
+        try:
+            return np.load(path, mmap_mode="r")[rows]
+        except (FileNotFoundError, ValueError, EOFError) as error:
+            self.damage = UserError(
+                f"{path} is missing or damaged ({error}): delete it and start the same command "
+                "again, which computes it again"
+            )
+            raise self.damage from error
+        except OSError as error:  # says nothing about the map
+            advice = "start the same command again when it can"
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                advice = "allow more with `ulimit -n`, and start the same command again"
+            self.damage = UserError(f"{path} cannot be opened ({error.strerror}): {advice}")
+            raise self.damage from error
 
 
 def map_dataset(

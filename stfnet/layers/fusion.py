@@ -29,6 +29,10 @@ class InterleaveChannels(keras.layers.Layer):
         spatial, temporal = inputs
         return interleave_channels(spatial, temporal)
 
+    def get_config(self):
+        # Keras' own, without it, cannot be that of a layer that was given a dtype policy.
+        return super().get_config()
+
 
 @keras.saving.register_keras_serializable(package="stfnet")
 class StreamDropout(keras.layers.Layer):

@@ -73,6 +73,7 @@ class VGGStream(keras.layers.Layer):
                     width // width_divisor,
                     3,
                     padding="same",
+                    data_format="channels_last",
                     activation="relu",
                     kernel_initializer="he_normal",
                     dtype=self.dtype_policy,
@@ -121,14 +122,18 @@ class VGGStream(keras.layers.Layer):
         def block(x):
             for convolution in self.convolutions_of(number):
                 x = convolution(x)
-            return ops.max_pool(x, 2, strides=2) if number < BLOCKS else x
+            if number == BLOCKS:
+                return x
+            return ops.max_pool(x, 2, strides=2, data_format="channels_last")
 
         return block
 
     def _shrunk(self, x, smallest):
         """A map averaged to the cells of the smallest."""
         factor = x.shape[1] // smallest.shape[1]
-        return ops.average_pool(x, factor, strides=factor) if factor > 1 else x
+        if factor == 1:
+            return x
+        return ops.average_pool(x, factor, strides=factor, data_format="channels_last")
 
     def get_config(self):
         return {

@@ -43,6 +43,7 @@ def logits(config, maps, dtype):
                 filters // config.width_divisor,
                 3,
                 padding="same",
+                data_format="channels_last",
                 activation="relu",
                 kernel_initializer="he_normal",
                 dtype=dtype,
@@ -69,7 +70,8 @@ def pool3d(x, time):
         return x
     _, frames, height, width, channels = x.shape
     x = ops.reshape(x, (-1, frames, height * width, channels))  # b t (h w) c
-    x = ops.max_pool(x, (time, 1), strides=(time, 1), padding="same")
+    window = (time, 1)
+    x = ops.max_pool(x, window, strides=window, padding="same", data_format="channels_last")
     return ops.reshape(x, (-1, x.shape[1], height, width, channels))
 
 

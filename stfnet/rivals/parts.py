@@ -32,7 +32,7 @@ def gathered(config, maps, dtype):
     if config.map_dropout:
         shape = (None, 1, 1, 1, x.shape[-1])
         x = keras.layers.Dropout(config.map_dropout, shape, dtype=dtype, name="map_dropout")(x)
-    x = keras.layers.Identity(dtype=dtype, name="fusion")(x)
+    x = keras.layers.Activation("linear", dtype=dtype, name="fusion")(x)
     return dict(zip(maps, ops.split(x, len(maps), axis=-1), strict=True))
 
 
@@ -40,7 +40,7 @@ def pool5(maps):
     """VGG-16's last pooling: (B, T, h, w, D) to (B, T, ceil(h / 2), ceil(w / 2), D)."""
     frames = maps.shape[1]
     x = ops.reshape(maps, (-1, *maps.shape[2:]))  # b t h w c -> (b t) h w c
-    x = ops.max_pool(x, 2, strides=2, padding="same")
+    x = ops.max_pool(x, 2, strides=2, padding="same", data_format="channels_last")
     return ops.reshape(x, (-1, frames, *x.shape[1:]))  # (b t) h w c -> b t h w c
 
 

@@ -37,6 +37,7 @@ def logits(config, maps, dtype):
         config.map_channels,
         3,
         padding="same",
+        data_format="channels_last",
         activation="relu",
         kernel_initializer=IdentitySum(),
         dtype=dtype,

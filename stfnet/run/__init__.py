@@ -26,7 +26,7 @@ from stfnet.run.folder import (
     read_videos,
     writing,
 )
-from stfnet.run.videos import PARTS, Located, RunVideos, locate
+from stfnet.run.videos import PARTS, Located, RunVideos, locate, untrained_classes
 
 __all__ = [
     "BEST_FILE",
@@ -52,5 +52,6 @@ __all__ = [
     "open_videos",
     "read_config",
     "read_videos",
+    "untrained_classes",
     "writing",
 ]

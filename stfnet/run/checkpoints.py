@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -44,11 +44,29 @@ def check_members(path: Path) -> None:
     from Python 3.12 on ignores checksums.
 
     Raises:
+        UserError: the file is there and cannot be opened.
         any of `DAMAGED`.
     """
-    with zipfile.ZipFile(path) as archive:
+    with _opened(path) as file, zipfile.ZipFile(file) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"the checksum of {damaged} is wrong")
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Opens a file; an error of the system, such as a missing right, says nothing of its content.
+
+    Raises:
+        UserError: it is there and cannot be opened.
+        FileNotFoundError: it is not.
+    """
+    try:
+        return Path(path).open("rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): allow it, and start the same command again"
+        ) from error
 
 
 def existing(folder: Path) -> list[Path]:
@@ -90,7 +108,7 @@ def keep_newest(folder: Path, count: int) -> None:
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     # Not by np.load, which reads as many bytes as the header of an array announces: with a damaged
     # header that announces fewer it would never reach the CRC at the member's end.
-    with zipfile.ZipFile(path) as archive:
+    with _opened(path) as file, zipfile.ZipFile(file) as archive:
         return {
             name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)))
             for name in archive.namelist()
@@ -101,7 +119,7 @@ def latest_state(folder: Path) -> dict[str, Any] | None:
     """The state of the newest checkpoint that is whole, without its arrays; None without one."""
     for path in existing(folder):
         try:
-            with zipfile.ZipFile(path) as archive:
+            with _opened(path) as file, zipfile.ZipFile(file) as archive:
                 member = io.BytesIO(archive.read(f"{_STATE}.npy"))
             return json.loads(str(np.load(member)))
         except DAMAGED:
@@ -116,13 +134,15 @@ def load_latest(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | 
         (arrays, state), or None where there is no checkpoint.
 
     Raises:
-        UserError: there are checkpoints, but all are damaged.
+        UserError: there are checkpoints, but all are damaged, or one cannot be opened.
     """
     paths = existing(folder)
     for path in paths:
         try:
             arrays = _read_arrays(path)
             state = json.loads(str(arrays.pop(_STATE)))
+        except UserError:
+            raise
         except Exception as error:  # what zip archives and arrays raise is of a dozen classes
             logging.warning("%s is damaged (%s); using the one before it", path, error)
             continue

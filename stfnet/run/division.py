@@ -36,7 +36,8 @@ def draw_videos(record_set: RecordSet, config: RunConfig) -> RunVideos:
     selecting an epoch leaks nothing. An official list's own validation part takes the place of the
     fraction; with fraction 0 or a fold it is part of training. With fraction 0 the validation part
     is the test part (as in the paper; the results say so). With `split_from`, the videos of that
-    run keep their parts, and the protocol divides the others.
+    run keep their parts, and the protocol divides the others; folds divide the training and
+    validation videos of both.
 
     Raises:
         UserError: a part would be empty, or the starting weights have seen a test video.
@@ -79,13 +80,16 @@ def _assigned(record_set: RecordSet, config: RunConfig) -> dict[str, str]:
     assigned = _divided(rest, config, config.protocol, splits.TEST_FRACTION)
     fraction = config.training.validation_fraction
     listed = "val" in assigned.values()
-    if listed and (config.training.validation_fold or not fraction):
-        assigned = {name: "test" if side == "test" else "train" for name, side in assigned.items()}
     if config.training.validation_fold:
-        training = [video for video in rest if assigned.get(video.id) == "train"]
+        assigned |= kept
+        training = [v for v in record_set.videos if assigned.get(v.id) in ("train", "val")]
         part, _, parts = config.training.validation_fold.partition("/")
         folds = splits.group_folds(training, int(parts), config.split_seed)
-        assigned |= {v.id: "val" for v in training if folds[v.id] == int(part) - 1}
+        validated = int(part) - 1
+        sides = {v.id: "val" if folds[v.id] == validated else "train" for v in training}
+        return assigned | sides
+    if listed and not fraction:
+        assigned = {name: "test" if side == "test" else "train" for name, side in assigned.items()}
     elif fraction and not listed:
         training = [video for video in rest if assigned.get(video.id) == "train"]
         sides = _divided(training, config, "group", fraction)

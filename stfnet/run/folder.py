@@ -3,12 +3,12 @@
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from preprocessing import files
-from preprocessing.datasets.titles import titled_name
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet.config import RunConfig, read_json, to_dict
@@ -26,6 +26,8 @@ TENSORBOARD_FOLDER = "tensorboard"
 FEATURES_FOLDER = "features"
 
 FORMAT = 1  # of VIDEOS_FILE
+# Settings of training that change how it is computed and not what is learned.
+WITHOUT_PART = ("checkpoint_minutes", "remat", "jit_compile")
 
 
 def read_config(workdir: Path) -> RunConfig:
@@ -117,30 +119,82 @@ def has_trained(workdir: Path) -> bool:
 
 
 def check_same_config(workdir: Path, config: RunConfig) -> None:
-    """Compares a configuration with that of the run in a folder.
+    """Compares a configuration with that of the run in a folder, which it is to resume.
+
+    The number of epochs may change for the stage that the run is in, and for later ones.
 
     Raises:
-        UserError: they differ; the message names the settings.
+        UserError: they differ; the message names the settings, and what to do.
     """
-    if changed := differences(read_config(workdir), config):
+    there = read_config(workdir)
+    changed = _differences(there, config)
+    if "training.max_epochs" in changed:
+        if reason := _fixed_epochs(workdir, there, config):
+            changed["training.max_epochs"] += f": {reason}"
+        else:
+            del changed["training.max_epochs"]
+    if changed:
+        more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise UserError(
-            f"{workdir} holds a run of another configuration ({'; '.join(changed[:3])}). Use "
-            "another --workdir, or the same settings to resume that run"
+            f"{workdir} holds a run of another configuration "
+            f"({'; '.join(list(changed.values())[:3])}{more}). Give the same settings to resume "
+            f"that run, or another --workdir; --config.training.weights={workdir / BEST_FILE} "
+            f"--config.split_from={workdir} begins another run with what that one has learned"
         )
 
 
+def _fixed_epochs(workdir: Path, there: RunConfig, config: RunConfig) -> str:
+    """Why a run cannot go on with other numbers of epochs; empty where it can."""
+    old, new = there.training.max_epochs, config.training.max_epochs
+    if len(old) != len(new):
+        return "another number of stages"
+    state = checkpoints.latest_state(workdir / CHECKPOINTS_FOLDER)
+    if not state:
+        return ""
+    current = min(state["stage"], len(old) - 1)
+    if old[:current] != new[:current]:
+        over = "stage 1 is" if current == 1 else f"stages 1 to {current} are"
+        return f"{over} over"
+    if old[current] == new[current]:
+        return ""
+    had = sum(row["stage"] == current + 1 for row in state["history"])
+    if new[current] < had + (not state["finished"]):
+        return f"stage {current + 1} has had {had} epochs: give more"
+    if there.training.schedule == "cosine":
+        return f"the learning rates that stage {current + 1} has had (schedule=cosine) rest on it"
+    return ""
+
+
 def differences(there: RunConfig, now: RunConfig) -> list[str]:
-    """A text for each setting in which a configuration differs from that of a folder."""
-    # The records may have lost or gained videos since, which changes their title.
-    old, new = (
-        dict(_flat(to_dict(config))) | {"name": titled_name(config.name)} for config in (there, now)
-    )
-    return [
-        f"{name}: {old.get(name)} there, {value} now"
+    """A text for each setting in which a configuration differs from that of a folder.
+
+    Left out are settings that have no part in what is learned, and the name of the records, whose
+    videos are known by their digests.
+    """
+    return list(_differences(there, now).values())
+
+
+def _differences(there: RunConfig, now: RunConfig) -> dict[str, str]:
+    """`differences` by the dotted name of the setting."""
+    old, new = (dict(_flat(to_dict(config))) for config in (there, now))
+    ignored = {"name", *(f"training.{name}" for name in WITHOUT_PART)}
+    if not now.model.batch_statistics:
+        ignored.add("training.accumulation_steps")
+    texts = {
+        name: f"{name}: {old.get(name)} there, {value} now"
         for name, value in new.items()
         # Of the records that the run began with: these may have gained videos, or be others.
-        if old.get(name) != value and not name.startswith("records.")
-    ]
+        if name not in ignored and not name.startswith("records.") and old.get(name) != value
+    }
+    if "classes" in texts:
+        pairs = itertools.zip_longest(there.classes, now.classes)
+        unequal = [pair for pair in pairs if pair[0] != pair[1]][:3]
+        first, second = (
+            ", ".join(name for name in names if name) or "none"
+            for names in zip(*unequal, strict=True)
+        )
+        texts["classes"] = f"classes: {first} there, {second} now"
+    return texts
 
 
 def _flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -172,6 +226,7 @@ def writing(workdir: Path, config: RunConfig, videos: RunVideos) -> Iterator[Non
             check_same_config(workdir, config)
             if read_videos(workdir).sha256 != videos.sha256:
                 raise UserError(f"{workdir}: another process began this run: start again")
+            files.write_json(workdir / CONFIG_FILE, to_dict(config))
         else:
             _check_begun_or_unclaimed(workdir)
             values = {"format": FORMAT, "sha256": videos.sha256, **dataclasses.asdict(videos)}

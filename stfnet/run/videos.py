@@ -123,6 +123,11 @@ class Located:
     lost: tuple[str, ...]
     changed: tuple[str, ...]
 
+    def learned(self, train_on_validation: bool) -> np.ndarray:
+        """Positions of the videos that the network's weights are learned from, ascending."""
+        both = np.concatenate([self.train, self.val])
+        return np.sort(both) if train_on_validation else self.train
+
     def notes(self, record_set: RecordSet) -> list[str]:
         """One line for each way in which the records differ from those of the run."""
 
@@ -140,6 +145,12 @@ class Located:
                 shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
                 lines.append(f"{len(ids)} videos {difference}: {shown}")
         return lines
+
+
+def untrained_classes(record_set: RecordSet, learned: np.ndarray) -> list[str]:
+    """Classes without any of the videos that a network learns from."""
+    known = {record_set.videos[k].label for k in learned}
+    return [name for label, name in enumerate(record_set.classes) if label not in known]
 
 
 def locate(videos: RunVideos, record_set: RecordSet) -> Located:

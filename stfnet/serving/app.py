@@ -11,18 +11,19 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 from fastapi import FastAPI, File, Query, Request, Response, UploadFile
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
 
-from stfnet.serving.admission import PREDICT, Admission
+from stfnet.serving.admission import PREDICT, Admission, refusal
 from stfnet.serving.jobs import Jobs
-from stfnet.serving.limits import FORM_BYTES, RefusedError
+from stfnet.serving.limits import RefusedError
 from stfnet.serving.metrics import Metrics
 
 PAGE = Path(__file__).with_name("page.html")
@@ -69,10 +70,11 @@ class Health(BaseModel):
 
 
 REFUSALS = {
+    400: "the form cannot be read, or has more in it than one file",
     408: "the upload took too long",
     413: "the file is too large",
-    422: "the file is no video that can be recognised, or too long",
-    500: "the process that decoded the video died",
+    422: "the form has no file `video`, or it is no video that can be recognised, or too long",
+    500: "the process that decoded the video died, or another fault of the server",
     503: "too many requests are in hand",
     504: "the computation took too long",
 }
@@ -96,7 +98,6 @@ def make_app(jobs: Jobs) -> FastAPI:
         f"{limits.max_seconds:g} s, {limits.queue} requests at once.",
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=limits.max_bytes + FORM_BYTES,
         form_limits={"max_files": 1, "max_fields": 4},
     )
     app.add_middleware(Admission, jobs=jobs)
@@ -104,7 +105,15 @@ def make_app(jobs: Jobs) -> FastAPI:
 
     @app.exception_handler(RefusedError)
     async def refuse(_: Request, error: RefusedError) -> Response:
-        return JSONResponse({"detail": str(error)}, error.status)
+        return refusal(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_form(_: Request, error: RequestValidationError) -> Response:
+        return refusal(RefusedError(422, "; ".join(map(_of_form, error.errors()))))
+
+    @app.exception_handler(Exception)
+    async def refuse_all(_: Request, error: Exception) -> Response:
+        return refusal(RefusedError(500, "a fault of the server, which its log shows"))
 
     @app.post(
         PREDICT,
@@ -121,7 +130,7 @@ def make_app(jobs: Jobs) -> FastAPI:
         """Names the action in a video file."""
         begin = time.monotonic()
         if (video.size or 0) > limits.max_bytes:
-            raise RefusedError(413, f"the video is larger than {limits.max_megabytes} MB")
+            raise limits.too_large()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             path, film_path = Path(folder) / "video", Path(folder) / "film.webm"
             with path.open("wb") as file:
@@ -162,7 +171,7 @@ def make_app(jobs: Jobs) -> FastAPI:
             max_seconds=limits.max_seconds,
         )
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
         """Figures for Prometheus."""
         return Response(metrics.text(), media_type=metrics.content_type)
@@ -172,6 +181,12 @@ def make_app(jobs: Jobs) -> FastAPI:
         return FileResponse(PAGE)
 
     return app
+
+
+def _of_form(fault: dict[str, Any]) -> str:
+    """One fault that FastAPI found in a request, in words."""
+    name = ".".join(map(str, fault["loc"][1:]))
+    return "the form has no file `video`" if name == "video" else f"{name}: {fault['msg']}"
 
 
 def _png(picture: np.ndarray | None) -> str | None:

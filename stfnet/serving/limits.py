@@ -29,6 +29,10 @@ class Limits:
         """Size of a video file, in bytes."""
         return self.max_megabytes * MEGABYTE
 
+    def too_large(self) -> "RefusedError":
+        """The refusal of a file above `max_bytes`."""
+        return RefusedError(413, f"the video is larger than {self.max_megabytes} MB")
+
 
 class RefusedError(UserError):
     """A request that gets no answer.

@@ -61,7 +61,7 @@ def serve(
         network = jobs.network
         app = make_app(jobs)
         config = uvicorn.Config(
-            Guard(app, app.state.metrics),
+            Guard(app, app.state.metrics, limits.max_bytes),
             log_level="warning",
             access_log=False,
             server_header=False,

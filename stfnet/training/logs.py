@@ -15,7 +15,7 @@ from preprocessing import files, splits
 from preprocessing.records import RecordSet
 from stfnet import run
 from stfnet.clips import plans
-from stfnet.config import RunConfig
+from stfnet.config import RunConfig, partial_statistics
 from stfnet.training.schedule import Progress
 
 STEP_FIELDS = ("step", "stage", "epoch", "loss", "accuracy", "learning_rate", "gradient_norm")
@@ -34,17 +34,22 @@ def print_header(
     known = np.unique(np.concatenate([located.train, located.val, located.test]))
     sides = dict.fromkeys(videos.test, "test")
     ungrouped = splits.ungrouped(record_set.videos, sides)
-    leak = []
+    notes = []
     if ungrouped:
         words = splits.leak_text(videos.leak, ungrouped, len(videos.test))
-        leak = [f"test videos with a sibling in training or validation: {words}"]
+        notes = [f"test videos with a sibling in training or validation: {words}"]
+    learned = located.learned(config.training.train_on_validation)
+    if classes := run.untrained_classes(record_set, learned):
+        notes.append(f"no training video, so the network cannot learn it: {', '.join(classes)}")
+    if note := partial_statistics(config.model, config.training, devices):
+        notes.append(note)
     print(
         f"{config.name}: {len(located.train)} training, {len(located.val)} validation and "
         f"{len(located.test)} test videos of {len(config.classes)} classes (protocol "
         f"{config.protocol}, fold {config.fold}); {parameters:,} parameters; "
         f"{devices} device(s)"
         + ("; the validation videos are trained on too" * config.training.train_on_validation),
-        *leak,
+        *notes,
         *located.notes(record_set),
         *plans.short_videos(record_set, known, config.model.clip),
         *videos.warnings(),

@@ -23,7 +23,7 @@ from stfnet.config import RunConfig, TrainingConfig
 from stfnet.frame_features.stream_maps import Features, map_dataset
 from stfnet.run import checkpoints
 from stfnet.training import linear_start, logs, stages, strategies, variables
-from stfnet.training.preemption import Preempted, Sigterm
+from stfnet.training.preemption import Preempted, StopSignals
 from stfnet.training.schedule import Progress, learning_rate
 from stfnet.training.steps import DistributedSteps
 
@@ -61,7 +61,7 @@ def train(
         Progress, with `best` and `history`.
 
     Raises:
-        Preempted: SIGTERM came; the run is saved.
+        Preempted: SIGTERM or Ctrl-C came; the run is saved.
         UserError: the folder or the records are not those of the run, the loss is no longer finite,
             or another worker was lost.
     """
@@ -99,8 +99,8 @@ class _Training:
         self.videos = run.open_videos(workdir, config, record_set)
         self.located = run.locate(self.videos, record_set)
         run.check_learned_videos(workdir, self.videos, self.located, record_set)
-        both = np.concatenate([self.located.train, self.located.val])
-        self.learned = np.sort(both) if self.training.train_on_validation else self.located.train
+        self.learned = self.located.learned(self.training.train_on_validation)
+        both = self.located.learned(train_on_validation=True)
         self.reader = RecordReader(record_set, both if cache_in_memory else ())
         self.progress = Progress()
         with strategies.naming_lost_workers(strategy, self.progress), strategy.scope():
@@ -108,13 +108,13 @@ class _Training:
         if self.chief:
             devices, weights = strategy.num_replicas_in_sync, self.model.count_params()
             logs.print_header(config, record_set, self.videos, self.located, weights, devices)
-        self.stack, self.sigterm = contextlib.ExitStack(), Sigterm()
+        self.stack, self.signals = contextlib.ExitStack(), StopSignals()
         self.saved_at = time.monotonic()
 
     def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
         """Trains to the end; see `train`."""
         with self.stack as stack:
-            stack.enter_context(self.sigterm)
+            stack.enter_context(self.signals)
             stack.enter_context(strategies.naming_lost_workers(self.strategy, self.progress))
             if self.chief:
                 stack.enter_context(run.writing(self.workdir, self.config, self.videos))
@@ -145,12 +145,15 @@ class _Training:
         """Goes on from the last checkpoint; without one, begins, with the linear path if asked."""
         checkpoint = checkpoints.load_latest(self.workdir / run.CHECKPOINTS_FOLDER)
         if checkpoint:
-            self.progress.resume(checkpoint[1])
+            self.progress.resume(checkpoint[1], self.training)
         step = self.progress.step
         strategies.must_agree(
             self.strategy, step, "read different checkpoints: one of them is damaged"
         )
         if self.progress.finished:
+            note = self.progress.ended_early(self.training)
+            if note and self.chief:
+                print(note, flush=True)
             return
         self._start_stage()
         if checkpoint:
@@ -192,11 +195,11 @@ class _Training:
             rate = learning_rate(training, stage, epoch * batches + number, batches)
             self.steps.optimizer.learning_rate = rate
             self.listeners.on_train_batch_begin(number)
-            sums = self.steps.train(batch, tf.constant(float(self.sigterm.received)))
+            sums = self.steps.train(batch, tf.constant(float(self.signals.received)))
             if launched:
                 stop = self._finish_step(*launched)
             launched = sums, rate, plan, first, watch
-            if stop or (self.sigterm.received and self.strategy.num_replicas_in_sync == 1):
+            if stop or (self.signals.received and self.strategy.num_replicas_in_sync == 1):
                 self._finish_step(*launched)
                 self._save_and_stop()
             if time.monotonic() - self.saved_at >= training.checkpoint_minutes * 60:
@@ -241,18 +244,18 @@ class _Training:
         progress.add_step(figures["loss"], figures["correct"])
         speed = watch.figures((progress.batch - first) * size)
         self.listeners.on_train_batch_end(progress.batch - 1, row | speed)
-        return self.sigterm.stops(figures, self.strategy)
+        return self.signals.stops(figures, self.strategy)
 
     def _validate(self, row: dict[str, Any]) -> bool:
         """Validates, adds the figures to the epoch's row, and keeps the network where it is best.
 
         Returns:
-            False where SIGTERM came.
+            False where a signal came.
         """
         self.listeners.on_test_begin()
         with self.steps.averaged_weights():
             plan = self._evaluation_plan(self.located.val, self.training.validation_clips)
-            validation = _validate(self.steps, self._clips(plan), self.sigterm, self.progress.step)
+            validation = _validate(self.steps, self._clips(plan), self.signals, self.progress.step)
             if not validation:
                 return False
             figures, confusion = validation
@@ -314,7 +317,7 @@ class _Training:
         self.maps = opened
 
     def _stopping(self) -> bool:
-        return self.sigterm.received
+        return self.signals.received
 
     def _save(self) -> None:
         """Writes a checkpoint."""
@@ -350,13 +353,13 @@ def _check_finite(
 
 
 def _validate(
-    steps: DistributedSteps, batches: Iterable, sigterm: Sigterm, step: int
+    steps: DistributedSteps, batches: Iterable, signals: StopSignals, step: int
 ) -> tuple[dict[str, float], np.ndarray] | None:
-    """Figures and confusion matrix of the validation part, or None where SIGTERM came."""
+    """Figures and confusion matrix of the validation part, or None where a signal came."""
     sums = {"loss": 0.0, "correct": 0.0, "count": 0.0, "confusion": 0.0}
     for batch in batches:
-        results = steps.test(batch, tf.constant(float(sigterm.received)))
-        if sigterm.stops(results, steps.strategy):
+        results = steps.test(batch, tf.constant(float(signals.received)))
+        if signals.stops(results, steps.strategy):
             return None
         for name in sums:
             sums[name] += results[name].numpy()

@@ -1,35 +1,48 @@
-"""SIGTERM, with which schedulers announce that they will end a process: the run is saved first."""
+"""SIGTERM, with which schedulers announce that they will end a process, and Ctrl-C: saved first."""
 
+import os
 import signal
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
-PREEMPTED = 143  # exit status after SIGTERM: 128 + 15; the run is saved and can be resumed
-
 
 class Preempted(Exception):
-    """SIGTERM came; the run was saved, and the same command resumes it."""
-
-
-class Sigterm:
-    """Catches SIGTERM inside a `with` block, and restores the previous handler at its end.
+    """A signal came; the run was saved, and the same command resumes it.
 
     Attributes:
-        received: whether the signal came.
+        status: exit status of the program, 128 and the signal's number.
+    """
+
+    status = 128 + signal.SIGTERM
+
+
+class StopSignals:
+    """Catches SIGTERM and Ctrl-C inside a `with` block, and restores the handlers at its end.
+
+    A second Ctrl-C raises KeyboardInterrupt at once. A `Preempted` of the block gets `status`.
+
+    Attributes:
+        received: whether one came.
+        status: exit status that tells which.
     """
 
     def __init__(self):
         self.received = False
-        self._previous = None
+        self.status = Preempted.status
+        self._previous = {}
 
     def __enter__(self):
-        self._previous = signal.signal(signal.SIGTERM, self._receive)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._previous[number] = signal.signal(number, self._receive)
         return self
 
-    def __exit__(self, *_):
-        signal.signal(signal.SIGTERM, self._previous)
+    def __exit__(self, kind, error, trace):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        if isinstance(error, Preempted):
+            error.status = self.status
 
     def stops(self, results: Mapping[str, Any], strategy: tf.distribute.Strategy) -> bool:
         """Whether the run must stop, by the results of a step in which all workers said so.
@@ -39,5 +52,9 @@ class Sigterm:
         alone = strategy.num_replicas_in_sync == 1
         return bool(results["stopping"]) or (alone and self.received)
 
-    def _receive(self, *_):
-        self.received = True
+    def _receive(self, number, _):
+        if number == signal.SIGINT and self.received:
+            raise KeyboardInterrupt
+        self.received, self.status = True, 128 + number
+        if number == signal.SIGINT:  # not by print, which a handler may interrupt
+            os.write(2, b"\nstopping at the next step; Ctrl-C again stops without saving\n")

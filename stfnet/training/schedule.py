@@ -73,9 +73,34 @@ class Progress:
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     finished: bool = False
 
-    def resume(self, state: Mapping[str, Any]) -> None:
-        """Takes the values of a checkpoint's state."""
+    def resume(self, state: Mapping[str, Any], training: TrainingConfig) -> None:
+        """Takes the values of a checkpoint's state.
+
+        A run that had all its epochs goes on in its last stage where that may have more now.
+        """
         vars(self).update(vars(Progress(**state)))
+        if not self.finished or not self.history:
+            return
+        epoch = self.history[-1]["epoch"]
+        waited = self._waited_at_the_end()
+        if epoch < training.max_epochs[-1] and waited < training.patience:
+            self.stage, self.epoch, self.waited = self.stage - 1, epoch, waited
+            self.finished = False
+
+    def ended_early(self, training: TrainingConfig) -> str:
+        """What a finished run says whose last stage a plateau ended; else empty."""
+        epoch, asked = self.history[-1]["epoch"], training.max_epochs[-1]
+        if epoch >= asked:
+            return ""
+        return (
+            f"stage {self.stage} has ended after {epoch} of {asked} epochs: validation was no "
+            f"better for training.patience={training.patience}"
+        )
+
+    def _waited_at_the_end(self) -> int:
+        """Epochs of the last stage of a finished run since the best one."""
+        last, best = self.history[-1], self.best or {}
+        return last["epoch"] - (best["epoch"] if best.get("stage") == last["stage"] else 0)
 
     def begin_epoch(self, clips: int) -> bool:
         """Begins or resumes an epoch of so many clips.

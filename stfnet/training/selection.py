@@ -13,7 +13,7 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import run
-from stfnet.config import STREAMS, RunConfig, to_dict
+from stfnet.config import STREAMS, RunConfig, from_dict, to_dict
 from stfnet.training.schedule import Progress
 
 FOLDS = 3
@@ -109,9 +109,9 @@ def _sums(results, streams):
 
 def _read(path: Path, record_set: RecordSet, config: RunConfig):
     """What an earlier call measured, or nothing yet."""
-    of = {"records_sha256": record_set.sha256, "config": to_dict(_with_streams(config, "both"))}
-    of = json.loads(json.dumps(of))  # tuples become lists, as in the file
+    config = _with_streams(config, "both")
     if not path.is_file():
+        of = {"records_sha256": record_set.sha256, "config": to_dict(config)}
         results: dict[str, Any] = {"of": of, "runs": {}}
         path.parent.mkdir(parents=True, exist_ok=True)
         files.remove_partial(path.parent)
@@ -124,13 +124,19 @@ def _read(path: Path, record_set: RecordSet, config: RunConfig):
         return results
     try:
         results = json.loads(path.read_text())
-        same = results["of"] == of
+        there = from_dict(RunConfig, results["of"]["config"])
+        same = results["of"]["records_sha256"] == record_set.sha256
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}: {error}): delete {path.parent}, and "
             "the streams are chosen again"
         ) from error
-    if not same:
+    chosen, epochs = len(results["runs"]) == len(STREAMS) * FOLDS, there.training.max_epochs
+    if chosen and len(epochs) == len(config.training.max_epochs):
+        # Other epochs are for the run itself, which says whether it can have them.
+        training = dataclasses.replace(config.training, max_epochs=epochs)
+        config = dataclasses.replace(config, training=training)
+    if not same or run.differences(there, config):
         raise UserError(
             f"{path} has the figures of another configuration or of other records: name another "
             f"--workdir, or delete {path.parent}, and the streams are chosen again"

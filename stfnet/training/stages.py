@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import RunConfig, TrainingConfig, microbatches_per_device
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import build_stfnet
 from stfnet.run import checkpoints
@@ -18,7 +18,11 @@ from stfnet.weights import load_run_weights, load_vgg16_weights
 
 
 def make_model(config: RunConfig) -> keras.Model:
-    """Builds the network of a run, with the weights that its configuration names."""
+    """Builds the network of a run, with the weights that its configuration names.
+
+    Batch normalisation takes its statistics over the clips of all devices of the strategy's scope;
+    not over microbatches, which follow each other (`partial_statistics`).
+    """
     training = config.training
     keras.utils.set_random_seed(training.seed)
     previous = keras.config.dtype_policy()
@@ -29,6 +33,11 @@ def make_model(config: RunConfig) -> keras.Model:
         keras.config.set_dtype_policy(previous)
     for stream in _streams(model):
         stream.remat = training.remat
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    if devices > 1 and microbatches_per_device(training, devices) == 1:
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True  # one device needs none of its sums, which round more
     if training.weights.endswith(".keras"):
         if unfit := load_run_weights(model, training.weights):
             logging.warning("%s: does not fit %s", training.weights, ", ".join(unfit))

@@ -91,10 +91,20 @@ def check_run(strategy: tf.distribute.Strategy, config: RunConfig) -> None:
 
 
 def named_workers() -> int:
-    """Workers that the environment names: `TF_CONFIG`'s, else the Slurm step's, else 1."""
+    """Workers that the environment names: `TF_CONFIG`'s, else the Slurm step's, else 1.
+
+    Raises:
+        UserError: what names them is not valid.
+    """
     if "TF_CONFIG" in os.environ:
-        return sum(len(tasks) for tasks in _tf_config()["cluster"].values())
-    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+        return sum(len(tasks) for tasks in _cluster_of_tf_config().values())
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+    if not (tasks.isdecimal() and int(tasks)):
+        raise UserError(
+            f"SLURM_STEP_NUM_TASKS={tasks} is not a number of tasks: start them with srun, or "
+            "unset it"
+        )
+    return int(tasks)
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
@@ -242,31 +252,54 @@ def _gpus():
     return len(tf.config.list_physical_devices("GPU"))
 
 
-def _tf_config():
+def _cluster_of_tf_config():
+    """The cluster in TF_CONFIG, job -> addresses, with every part of TF_CONFIG checked."""
     text = os.environ["TF_CONFIG"]
     try:
         config = json.loads(text)
-        other_jobs = sorted(set(config["cluster"]) - {"chief", "worker"})
-        if other_jobs:
-            raise UserError(
-                f"TF_CONFIG: a cluster of chief and workers is needed, without {other_jobs[0]!r}"
-            )
-        if config["task"]["index"] >= len(config["cluster"][config["task"]["type"]]):
-            raise UserError(f"TF_CONFIG: its task is not one of its own cluster: {text}")
-    except (ValueError, KeyError, TypeError) as error:
+        cluster, kind, index = config["cluster"], config["task"]["type"], config["task"]["index"]
+        places = [place for tasks in cluster.values() for place in tasks]
+        readable = all(isinstance(tasks, list) for tasks in cluster.values())
+        readable &= all(isinstance(place, str) for place in (kind, *places))
+        readable &= type(index) is int and len(places) > 0
+    except (ValueError, KeyError, TypeError, AttributeError):
+        readable = False
+    if not readable:
         raise UserError(
             'TF_CONFIG cannot be read: it must be JSON like {"cluster": {"worker": ["host1:2222", '
             f'"host2:2222"]}}, "task": {{"type": "worker", "index": 0}}}}, not {text}'
-        ) from error
-    return config
+        )
+    other_jobs = sorted(set(cluster) - {"chief", "worker"})
+    if other_jobs:
+        raise UserError(
+            f"TF_CONFIG: a cluster of chief and workers is needed, without {other_jobs[0]!r}"
+        )
+    if len(cluster.get("chief", "c")) != 1:
+        raise UserError(f"TF_CONFIG: a cluster has one chief, or none is named: {text}")
+    if not 0 <= index < len(cluster.get(kind, ())):
+        raise UserError(f"TF_CONFIG: its task is not one of its own cluster: {text}")
+    for place in places:
+        host, _, port = place.rpartition(":")
+        if not (host and "/" not in host and _is_port(port)):
+            raise UserError(
+                f"TF_CONFIG: {place!r} is not the address of a worker: give host:port, such as "
+                "host1:2222"
+            )
+        if places.count(place) > 1:
+            raise UserError(f"TF_CONFIG: {place} is named twice: each worker needs its own port")
+    return cluster
+
+
+def _is_port(text):
+    return text.isascii() and text.isdecimal() and 0 < int(text) < 65536
 
 
 def _resolver():
     if "TF_CONFIG" in os.environ:
-        _tf_config()
+        _cluster_of_tf_config()
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     port = os.environ.get("STFNET_PORT", str(FIRST_PORT))
-    if not (port.isdecimal() and 0 < int(port) < 65536):
+    if not _is_port(port):
         raise UserError(f"STFNET_PORT={port} is not a port: give a whole number from 1 to 65535")
     try:
         # Used for the addresses only: which GPUs a task has is Slurm's own choice.
@@ -277,7 +310,9 @@ def _resolver():
             auto_set_gpu=False,
         )
         cluster = slurm.cluster_spec()
-    except RuntimeError as error:
+        if slurm.task_id is None:
+            raise ValueError(f"SLURM_PROCID={os.environ['SLURM_PROCID']} is no task of the step")
+    except (RuntimeError, ValueError) as error:
         raise UserError(
             "--strategy=multi_worker needs workers: set TF_CONFIG on each, or start them with "
             f"srun ({error})"

@@ -1,7 +1,15 @@
-"""The flags of the evaluation, as a person gives them."""
+"""The flags of the evaluation, as a person gives them, and runs that cannot be written."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
 
 from preprocessing import splits
-from stfnet import run
+from stfnet import ClipConfig, ModelConfig, build_stfnet, run
+from stfnet.config import RunConfig, TrainingConfig
 
 
 def test_the_choices_of_the_flags_are_those_of_the_library(run_program):
@@ -21,6 +29,78 @@ def test_mistakes_are_one_line(check_mistakes, tiny_records, tmp_path):
         (["--fuse=a,b"], "a/results.json is missing: run experiments.evaluate --workdir=a first"),
         (["--timing", "--flip"], "--flip has no effect with --timing"),
         (["--num_clips=0"], "--num_clips"),
+        (["--fuse=a,b", "--output=c"], "--output has no effect with --fuse"),
+        (["--output=/proc/x"], "--output=/proc/x: /proc cannot be written"),
     ]
     places = (f"--records={tiny_records.folder}", f"--workdir={tmp_path / 'none'}")
     check_mistakes("evaluate", [((*places, *case), text) for case, text in mistakes])
+
+
+@pytest.fixture
+def evaluate_as_user(request):
+    """Function of flags that evaluates without root's right to every file."""
+    limits = []
+    if os.geteuid() == 0:
+        limits = [shutil.which("setpriv"), "--bounding-set=-all", "--inh-caps=-all"]
+        if not limits[0]:
+            pytest.skip("no setpriv to give up the rights of root")
+
+    def evaluate(*flags):
+        command = [*limits, sys.executable, "-m", "experiments.evaluate", *map(str, flags)]
+        return subprocess.run(
+            command, cwd=request.config.rootpath, capture_output=True, text=True, timeout=300
+        )
+
+    return evaluate
+
+
+@pytest.fixture
+def read_only_run(tiny_records, tmp_path):
+    """A run of `tiny_records` whose folder cannot be written."""
+    model = ModelConfig(3, ClipConfig(3, 4, 32), lstm_units=4, fc6_units=8, width_divisor=32)
+    config = RunConfig("tiny", tiny_records.classes, model, TrainingConfig(batch_size=4))
+    folder = tmp_path / "run"
+    with run.writing(folder, config, run.draw_videos(tiny_records, config)):
+        build_stfnet(model).save(folder / run.BEST_FILE)
+    folder.chmod(0o555)
+    yield folder
+    folder.chmod(0o755)
+
+
+def test_a_run_that_cannot_be_written_is_told_before_the_work(
+    evaluate_as_user, read_only_run, tiny_records, tmp_path
+):
+    places = (f"--records={tiny_records.folder}", f"--workdir={read_only_run}")
+    for more in ([], ["--timing"]):
+        done = evaluate_as_user(*places, *more)
+        assert done.returncode == 1 and not done.stdout, done.stdout
+        assert done.stderr == (
+            f"error: {read_only_run} cannot be written (Permission denied): experiments.evaluate"
+            " --output=DIR writes the results elsewhere\n"
+        )
+    output = tmp_path / "results" / "here"
+    done = evaluate_as_user(*places, f"--output={output}")
+    assert done.returncode == 0, done.stderr
+    assert f"written: {output / 'results.json'}" in done.stdout
+    assert (output / "predictions.csv").is_file()
+    assert not (read_only_run / "results.json").exists()
+
+
+def test_a_network_that_cannot_be_read_is_told(
+    evaluate_as_user, read_only_run, tiny_records, tmp_path
+):
+    (read_only_run / run.BEST_FILE).chmod(0)
+    places = (f"--records={tiny_records.folder}", f"--workdir={read_only_run}")
+    done = evaluate_as_user(*places, f"--output={tmp_path / 'results'}")
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(
+        f"error: {read_only_run / run.BEST_FILE} cannot be read (Permission denied)"
+    )
+    assert "train" not in line
+
+
+def test_results_do_not_go_into_another_run(read_only_run, tiny_records, make_run, check_mistakes):
+    other = make_run()
+    flags = (f"--records={tiny_records.folder}", f"--workdir={read_only_run}", f"--output={other}")
+    check_mistakes("evaluate", [(flags, f"{other} holds another run")])

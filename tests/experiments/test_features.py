@@ -38,3 +38,18 @@ def test_a_mistake_is_one_line(run_program, tiny_records, tmp_path):
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: VGG-16 weights file nowhere.h5 is missing")
     assert not new.exists()
+
+
+def test_a_network_of_several_levels_gives_the_maps_that_it_has(
+    run_program, tiny_records, make_run, tmp_path
+):
+    network = make_run(map_levels=(3, 4, 5), map_norm=True, linear_parts=2)
+    for pooled, shape in ((["--pooled"], (80,)), ([], (2, 2, 80))):
+        output = tmp_path / f"features{len(pooled)}"
+        command = (f"--records={tiny_records.folder}", f"--output={output}", f"--network={network}")
+        done = run_program("features", *command, *pooled)
+        assert done.returncode == 0, done.stderr
+        with open(output / "index.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                maps = np.load(output / row["flow"])
+                assert maps.shape == (int(row["frames"]), *shape)

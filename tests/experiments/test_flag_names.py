@@ -45,7 +45,7 @@ PRINTED_BY = {
     "experiments/rivals/tables.py": ["compare"],
     "stfnet/run/division.py": ["train"],
     "stfnet/run/folder.py": ["train"],
-    "preprocessing/preparation/parts.py": ["prepare"],
+    "preprocessing/preparation/preparation.py": ["prepare"],
     "preprocessing/preparation/runners.py": ["prepare"],
     "preprocessing/flow/device.py": ["prepare", "benchmarks.flow"],
     "preprocessing/datasets/load.py": ["prepare", "benchmarks.export"],

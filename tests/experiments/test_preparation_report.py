@@ -8,7 +8,7 @@ from experiments import preparation_report
 from preprocessing.datasets import class_folders, load
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
-from preprocessing.preparation import conversion, prepare
+from preprocessing.preparation import conversion, prepare, stock
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_ready_made_flow_is_told_where_it_is_read_and_where_it_is_not(catalogue,
     ready = dataclasses.replace(first, flow=(first.path, first.path))
     catalogue = dataclasses.replace(catalogue, videos=(ready, *others))
     assert told(catalogue) == (
-        "1 of 3 videos have ready-made flow, which is not read: --flow=given takes it, and none is"
+        "1 of 3 videos has ready-made flow, which is not read: --flow=given takes it, and none is"
         " computed\n"
     )
     line = told(catalogue, flow_method="given", flow_bound=15.0)
@@ -79,12 +79,12 @@ def _prepared(failures=(), notes=(), converted=0, title="ucf11"):
 
 def test_what_was_prepared_is_a_line_and_notes_are_another(capsys):
     reason = "of class Bow is the same file as c of class Wave"
-    notes = ({"outcome": "repeats"}, {"id": "a", "outcome": prepare.COPY, "reason": reason})
+    notes = ({"outcome": "repeats"}, {"id": "a", "outcome": stock.COPY, "reason": reason})
     preparation_report.show_prepared(_prepared(notes=notes, converted=2), allowed=0)
     assert capsys.readouterr().out.splitlines() == [
         "records: 3 videos, 30 frames, 0 failed (2 converted now), SHA-256 5e7",
-        "1 of 3 classes have no video in the records and will be no classes of a network: Jump",
-        f"1 copies in another class, group or part: a {reason}",
+        "1 of 3 classes has no video in the records and will be no class of a network: Jump",
+        f"1 copy in another class, group or part: a {reason}",
         "2 notes: such videos are in the records, repaired or doubtful,"
         " records/notes.jsonl says why",
     ]
@@ -113,10 +113,11 @@ def test_progress_prints_the_estimate_first_and_the_device_last(tmp_path, capsys
     videos = class_folders.load(tmp_path).videos
     settings = conversion.Settings(image_size=16)
     with preparation_report.Progress(settings, "beam", 1, 60) as progress:
-        progress.announce(videos)
+        progress.announce(videos, "1 new, 2 as they were")
         progress.update(3)
         progress.measured("flow on gpu: 3 pairs")
     lines = capsys.readouterr().out.splitlines()
+    assert lines.pop(0) == "1 new, 2 as they were"
     assert lines[1] == "1 videos do not open and will be listed as failed"
     assert lines[2].startswith("the hours are this machine's") and lines[3:] == [
         "flow on gpu: 3 pairs"

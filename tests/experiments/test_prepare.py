@@ -48,7 +48,7 @@ def test_from_a_folder_to_verified_records(run_program, actions, tmp_path):
     command[1:2] = [f"--output={tmp_path / 'some'}", "--classes=right"]
     some = run_program("prepare", *command)
     assert some.returncode == 0, some.stderr
-    assert "actions: 4 videos of 2 classes\ntaken of it: 2 videos of 1 classes\n" in some.stdout
+    assert "actions: 4 videos of 2 classes\ntaken of it: 2 videos of 1 class\n" in some.stdout
     assert records.load_record_set(tmp_path / "some").classes == ("Right",)
     command[1:3] = [f"--output={output}"]
 
@@ -113,6 +113,27 @@ def test_failures_make_the_exit_status_unless_they_are_allowed(run_program, acti
         "shards": 1,
     }
     assert run_program("prepare", *command, "--allow_failures=1").returncode == 0
+
+
+def test_the_same_command_follows_a_folder_that_changes(run_program, actions, tmp_path):
+    videos = shutil.copytree(actions, tmp_path / "own")
+    command = [f"--source=folder:{videos}", f"--output={tmp_path / 'records'}", "--image_size=16"]
+    assert run_program("prepare", *command).returncode == 0
+    first, second = sorted(videos.rglob("*.avi"))[:2]
+    (videos / "Right" / "new.avi").write_bytes(first.read_bytes() + bytes(4))
+    first.rename(first.with_name("renamed.avi"))
+    done = run_program("prepare", *command)
+    assert done.returncode == 0, done.stderr
+    assert "\n1 new, 1 renamed, 3 as they were\n" in done.stdout
+    assert "5 videos" in done.stdout and "(1 converted now)" in done.stdout
+    second.unlink()
+    refused = run_program("prepare", *command)
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert f"1 gone, 4 as they were; the records of {second.stem} would be" in refused.stderr
+    assert "add --update to the experiments.prepare" in refused.stderr
+    done = run_program("prepare", *command, "--update")
+    assert done.returncode == 0 and "4 videos" in done.stdout, done.stderr
+    assert len(records.load_record_set(tmp_path / "records").videos) == 4
 
 
 def test_what_is_doubtful_or_left_out_is_told_and_no_failure(run_program, actions, tmp_path):
@@ -186,8 +207,8 @@ def test_what_a_user_should_know_of_a_folder_is_a_line_each(run_program, actions
         "no class: 1 empty folders (train/Jump)",
         "folders name the official split: 4 train, 0 val, 2 test videos",
         "official         4       2 unknown: every video is its own group",
-        "1 of 3 classes have no video in the records and will be no classes of a network: Wave",
-        "1 copies in another class, group or part: test/Left/1.avi of class Left is the same file"
+        "1 of 3 classes has no video in the records and will be no class of a network: Wave",
+        "1 copy in another class, group or part: test/Left/1.avi of class Left is the same file"
         " as 2 of class Right",
     ):
         assert line in done.stdout.splitlines()

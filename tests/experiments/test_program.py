@@ -1,7 +1,14 @@
+import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from experiments import benchmark, configs, program
+from experiments.benchmarks import films
 
 PROGRAM = '''"""Adds one.
 
@@ -32,6 +39,12 @@ def main(argv):
         program.output_folder("output")
     if NUMBER.value == 12:
         print("a\\udcff")
+    if NUMBER.value == 15:
+        with open(__file__) as file:
+            print(flags.FLAGS.name, file.encoding)
+    if NUMBER.value == 14:
+        for _ in range(100_000):
+            print("a line that nobody reads")
     if NUMBER.value == 13:
         with open("/dev/full", "w") as file:
             file.write("weights")
@@ -43,14 +56,16 @@ if __name__ == "__main__":
 '''
 
 
-def _run(tmp_path, *arguments):
+def _run(tmp_path, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, environment=None):
     path = tmp_path / "adds.py"
     path.write_text(PROGRAM)
+    environment = environment or {"PYTHONIOENCODING": "utf-8:strict"}
     return subprocess.run(
         [sys.executable, path, *arguments],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": ":".join(sys.path), "PATH": "", "PYTHONIOENCODING": "utf-8:strict"},
+        stdout=stdout,
+        stderr=stderr,
+        encoding="utf-8",
+        env={"PYTHONPATH": ":".join(sys.path), "PATH": "", **environment},
     )
 
 
@@ -121,9 +136,194 @@ def test_a_path_that_is_no_text_can_be_printed(tmp_path):
     assert _run(tmp_path, "--number=12").stdout.startswith("a\\udcff\n")
 
 
+EXPERIMENTS = Path(configs.__file__).parents[1]
+PROGRAMS = sorted(
+    path.stem for path in EXPERIMENTS.glob("*.py") if "program.run(" in path.read_text()
+)
+BENCHMARKS = [f"benchmarks.{module.rpartition('.')[2]}" for module in benchmark.BENCHMARKS.values()]
+# Flags of text or lists that name no file or folder; every other is one of paths.
+NO_PATHS = {
+    *("fold", "folds", "mirror_pairs", "class_name", "host", "beam_options", "classes", "rivals"),
+    *("rate_factors", "only", "jit", "batches", "parts", "backends", "precisions", "xla"),
+    *("streams", "batch_sizes", "row"),
+}
+SHOWN = """
+import importlib, json, sys
+from absl import flags
+from experiments import program
+module = importlib.import_module("experiments." + sys.argv.pop(1))
+getattr(module, "define_flags", lambda: None)()
+
+def main(_):
+    shown = {name: flags.FLAGS[name].value for name in flags.FLAGS if flags.FLAGS[name].present}
+    print(json.dumps(shown, default=lambda config: config.to_dict()))
+
+main.__module__ = module.__name__
+program.run(main)
+"""
+FLAGS = """
+import importlib, json, sys
+from absl import flags
+module = importlib.import_module("experiments." + sys.argv[1])
+getattr(module, "define_flags", lambda: None)()
+own = flags.FLAGS.get_flags_for_module(module.__name__)
+print(json.dumps({flag.name: flag.flag_type() for flag in own}))
+"""
+
+
+@pytest.mark.parametrize("name", [*PROGRAMS, *BENCHMARKS])
+def test_a_home_is_found_in_every_flag_of_a_path(name, tmp_path):
+    """A shell puts it in the place of ~ in `--workdir ~/run`, not in `--workdir=~/run`."""
+    shutil.copy(EXPERIMENTS / "configs" / "paper.py", tmp_path / "mine.py")
+
+    def ran(program, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", program, name, *arguments],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"HOME": str(tmp_path)},
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    given, expected = [], {}
+    for flag, kind in ran(FLAGS, name).items():
+        if flag == "config":
+            given += ["--config=~/mine.py", "--config.training.weights=~/vgg16.h5"]
+        elif flag in NO_PATHS or kind not in ("string", "comma separated list of strings"):
+            continue
+        elif kind == "string":
+            given.append(f"--{flag}={'folder:' * (flag == 'source')}~/a~/b")
+            expected[flag] = f"{'folder:' * (flag == 'source')}{tmp_path}/a~/b"
+        else:
+            given.append(f"--{flag}=~/a:1.5,~/b,c/~/d,~")
+            expected[flag] = [f"{tmp_path}/a:1.5", f"{tmp_path}/b", "c/~/d", str(tmp_path)]
+    shown = ran(SHOWN, *given)
+    if name in ("train", "ablate", "compare"):
+        assert shown["config"]["training"]["weights"] == f"{tmp_path}/vgg16.h5"
+    assert {flag: shown[flag] for flag in expected} == expected
+    assert expected or name == "benchmark"
+
+
+@pytest.mark.parametrize("name", [*PROGRAMS, *BENCHMARKS])
+def test_help_into_a_pipe_that_closes_ends_without_a_word(name):
+    program = ["benchmark", name.partition(".")[2]] if "." in name else [name]
+    if program[-1] == "everything":
+        program[-1] = "all"
+    command = [sys.executable, "-m", f"experiments.{program[0]}", *program[1:], "--help"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "line"),
+    [
+        (14, 1, "error: stopped, since the pipe that takes the output was closed\n"),
+        (1, 0, ""),  # all was done before
+        (-1, 1, "error: number -1 is negative: give 0 or more\n"),
+    ],
+)
+def test_a_pipe_that_closes_is_no_fault_of_the_program(tmp_path, number, status, line):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = _run(tmp_path, f"--number={number}", stdout=writing)
+    assert (done.returncode, done.stderr) == (status, line)
+    done = _run(tmp_path, f"--number={number}", stdout=writing, stderr=writing)
+    assert done.returncode == status
+    os.close(writing)
+
+
+def test_a_full_disk_below_the_output_is_a_line(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = _run(tmp_path, "--number=1", stdout=full)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: [Errno 28] No space left on device; make room")
+
+
+def test_a_locale_of_ascii_starts_the_program_again_in_utf_8(tmp_path):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = _run(tmp_path, "--number=15", "--name=Bücken", environment=ascii_only)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "Bücken utf-8\n16\n")
+
+
+@pytest.mark.slow
+def test_a_run_with_letters_beyond_ascii_works_in_a_locale_of_ascii(tmp_path):
+    films.write_moving_squares(tmp_path / "videos", range(1, 6))
+    first, *_ = sorted((tmp_path / "videos").iterdir())
+    first.rename(first.with_name("Bücken"))
+    film = sorted((tmp_path / "videos" / "Bücken").iterdir())[0]
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    root = str(EXPERIMENTS.parent)
+    small = {"clip.num_frames": 3, "clip.image_size": 32, "width_divisor": 32, "fc6_units": 8}
+    for name, flags in {
+        "prepare": ["--source=folder:videos", "--output=records", "--image_size=32"],
+        "inspect_records": ["--records=records", "--output=shown"],
+        "train": [
+            *("--config=synthetic.py", "--records=records", "--workdir=run"),
+            *(f"--config.model.{setting}={value}" for setting, value in small.items()),
+            *("--config.training.max_epochs=(1,1)", "--config.training.batch_size=2"),
+        ],
+        "evaluate": ["--records=records", "--workdir=run"],
+        "report": ["--records=records", "--workdir=run", "--output=report"],
+        "predict": ["--model=run", f"--video={film}", "--output=prediction"],
+        "export": ["--workdir=run", "--output=export"],
+    }.items():
+        done = subprocess.run(
+            [sys.executable, "-m", f"experiments.{name}", *flags],
+            cwd=tmp_path,
+            env=os.environ | ascii_only | {"PYTHONPATH": ":".join([root, *sys.path])},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert done.returncode == 0, (name, done.stderr)
+        assert "Traceback" not in done.stderr
+        if name in ("prepare", "evaluate", "predict"):
+            assert "Bücken" in done.stdout, (name, done.stdout)
+    assert "Bücken" in (tmp_path / "export" / "classes.txt").read_text("utf-8").splitlines()
+    assert "Bücken" in (tmp_path / "report" / "report.html").read_text("utf-8")
+
+
 def test_an_output_that_can_be_made_is_taken_and_not_yet_made(tmp_path):
     assert _run(tmp_path, "--number=11", f"--output={tmp_path}/new/one").returncode == 0
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 videos"), (1, "1 video"), (2, "2 videos"), (1000, "1000 videos")]
+)
+def test_a_number_has_its_noun(number, text):
+    assert program.counted(number, "video") == text
+
+
+def test_other_plurals_are_given():
+    numbers = [program.counted(k, "of 3 classes has", "of 3 classes have") for k in (1, 2)]
+    assert numbers == ["1 of 3 classes has", "2 of 3 classes have"]
+
+
+BACKEND = """
+from experiments import program
+program.start_tensorflow()
+import keras
+print(keras.backend.backend())
+"""
+
+
+@pytest.mark.parametrize("named", ["variable", "file"])
+def test_a_program_that_needs_tensorflow_takes_it_whatever_keras_is_set_to(named, tmp_path):
+    settings = {"backend": "torch", "image_data_format": "channels_first", "floatx": "float32"}
+    (tmp_path / "keras.json").write_text(json.dumps({**settings, "epsilon": 1e-7}))
+    environment = {"KERAS_BACKEND": "jax"} if named == "variable" else {"KERAS_HOME": str(tmp_path)}
+    inherited = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-c", BACKEND],
+        capture_output=True,
+        text=True,
+        env=inherited | environment,
+    )
+    assert (done.returncode, done.stdout) == (0, "tensorflow\n"), done.stderr
 
 
 STARTED = """

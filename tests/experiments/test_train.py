@@ -52,8 +52,28 @@ def test_a_run_is_trained_evaluated_and_compared(run_program, tiny_records, tmp_
 
 def test_a_mistake_is_one_line_and_status_1(check_mistakes, tiny_records, tmp_path):
     places = (f"--records={tiny_records.folder}", f"--workdir={tmp_path / 'run'}")
+    (tmp_path / "broken.py").write_text(
+        'def get_config():\n    raise ValueError("it\'s\\nwrong")\n'
+    )
+    (tmp_path / "lacks.py").write_text('def get_config():\n    return {}["it\'s not there"]\n')
     mistakes = [
-        (["--config.training.lr=1"], "no setting \"'lr'\""),
+        (["--config.training.lr=1"], "no setting 'lr': see experiments/configs/defaults.py\n"),
+        (
+            ["--config.model.fusoin=sum"],
+            "no setting 'fusoin': see experiments/configs/defaults.py; Did you mean \"fusion\" ins",
+        ),
+        (
+            [f"--config={tmp_path}/broken.py"],
+            "the configuration does not load: ValueError: it's wrong\n",
+        ),
+        (
+            [f"--config={tmp_path}/lacks.py"],
+            "the configuration does not load: KeyError: it's not there\n",
+        ),
+        (
+            ["--config.training.seed.x=1"],
+            "the configuration does not load: KeyError: Attribute <class 'int'>.x does not",
+        ),
         (["--config=nowhere.py"], "No such file or directory: 'nowhere.py'"),
         (["--config.model.clip.image_size=64"], "image_size=32, but the model has"),
         (["--records=nowhere"], "nowhere does not exist"),

@@ -8,6 +8,8 @@ import pytest
 
 import stfnet
 from stfnet import ClipConfig, ModelConfig, build_stfnet
+from stfnet.config import ARCHITECTURES
+from stfnet.config.rivals import FRAMES_ALONE
 
 TINY = ModelConfig(
     num_classes=5,
@@ -292,3 +294,30 @@ def test_a_linear_path_survives_saving(clips, tmp_path, randomize):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(clips), model(clips))
     assert loaded.config == model.config
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_channels_are_last_whatever_keras_is_set_to(architecture):
+    """As where keras.json has "image_data_format": "channels_first"."""
+    config = _tiny(
+        architecture=architecture,
+        clip=dataclasses.replace(TINY.clip, image_size=64),
+        streams="rgb" if architecture in FRAMES_ALONE else "both",
+        map_levels=(3, 5) if architecture == "stfnet" else (5,),
+    )
+    rng = np.random.default_rng(0)
+    clips = {
+        name: rng.integers(0, 256, (2, 3, 64, 64, channels), dtype="uint8")
+        for name, channels in config.input_channels.items()
+    }
+    keras.utils.set_random_seed(1)
+    usual = build_stfnet(config)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        keras.utils.set_random_seed(1)
+        other = build_stfnet(config)
+        answers = other(clips), stfnet.STFNet.from_config(other.get_config())(clips)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    np.testing.assert_array_equal(answers[0], usual(clips))
+    assert answers[1].shape == answers[0].shape

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 import subprocess
 import sys
 import types
@@ -40,10 +41,23 @@ def test_a_name_is_needed():
         saved.get_config()
 
 
-def test_a_missing_file_is_named_in_one_line(tmp_path):
-    config = f"--config={saved.__file__}:{tmp_path / 'config.json'}"
+@pytest.mark.parametrize("given", ["", f"{saved.__file__}:"])
+def test_a_missing_file_is_named_in_one_line(given, tmp_path):
+    config = f"--config={given}{tmp_path / 'config.json'}"
     command = ["-m", "experiments.train", config, "--records=/nowhere", f"--workdir={tmp_path}/run"]
     ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
     assert ended.returncode == 1
     line = f"{tmp_path / 'config.json'} is missing: is {tmp_path} the folder of a run?"
     assert ended.stderr == f"error: {line}\n"
+
+
+def test_the_settings_of_a_run_are_read_by_their_path(tiny_run, tiny_records, tmp_path):
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    shutil.copy(tiny_run / "config.json", folder)
+    config = f"--config={folder / 'config.json'}"
+    places = [f"--records={tiny_records.folder}", f"--workdir={tmp_path}/run"]
+    command = ["-m", "experiments.train", config, "--config.fold=7", *places]
+    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    line = "fold=7 has no effect with protocol=group: set protocol=official or fold=1"
+    assert (ended.returncode, ended.stderr) == (1, f"error: {line}\n")

@@ -1,7 +1,7 @@
 import pytest
 
 from preprocessing.datasets import hmdb51, ucf11, ucf_sports
-from preprocessing.datasets.titles import PUBLISHED, title, titled_name
+from preprocessing.datasets.titles import PUBLISHED, title
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,6 @@ from preprocessing.datasets.titles import PUBLISHED, title, titled_name
 def test_a_part_of_a_collection_is_called_so(name, classes, clips, expected):
     of_clips = [f"class {k % classes}" for k in range(clips)]
     assert title(name, of_clips) == expected
-    assert titled_name(expected) == name
 
 
 def test_the_totals_are_those_of_the_collections():

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import strategies as st
 
 from preprocessing import records
-from preprocessing.records import example, tfrecord
+from preprocessing.records import image_layout, tfrecord
 from preprocessing.records.example import view_example
 
 SIZE = 16
@@ -64,10 +64,10 @@ def _read(data):
     """What training does with a record: every frame and field."""
     parsed = view_example(data)
     for image in parsed["frames"]:
-        frame = example.decode_frame(image)
+        frame = image_layout.decode_frame(image)
         assert frame.dtype == np.uint8 and frame.ndim == 3
     for image in parsed["flow"]:
-        field = example.decode_field(image)
+        field = image_layout.decode_field(image)
         assert field.dtype == np.uint8 and field.shape[0] == 2
 
 
@@ -106,7 +106,7 @@ def test_a_mutated_record_is_read_or_refused(count):
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_a_mutated_flow_image_is_decoded_or_refused(count):
-    outcomes = _outcomes(mutated(IMAGES), example.decode_field, count)
+    outcomes = _outcomes(mutated(IMAGES), image_layout.decode_field, count)
     assert min(outcomes["read"], outcomes["refused"]) > count / 50
 
 
@@ -151,7 +151,7 @@ def claiming(request, tmp_path):
 @pytest.mark.parametrize(
     "read",
     [
-        "from preprocessing.records import example; example.decode_frame(data)",
+        "from preprocessing.records import image_layout; image_layout.decode_frame(data)",
         "from preprocessing import video; next(iter(video.read_frames(path.parent)))",
     ],
     ids=["record", "folder"],

@@ -1,5 +1,8 @@
 """Clips read from the shards and from memory, against TensorFlow's parsing and decoding."""
 
+import dataclasses
+import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -97,7 +100,7 @@ def test_clips_from_memory_are_those_of_the_shards_and_need_no_shard(tiny_record
     expected = RecordReader(tiny_records).clips(POSITIONS, FRAMES, FLOW)
     for ours, theirs in zip(reader.clips(POSITIONS, FRAMES, FLOW), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(records.DamagedRecordError, match="is gone"):
         reader.clips([1], FRAMES[:1], FLOW[:1])
 
 
@@ -139,3 +142,32 @@ def test_the_reader_starts_without_tensorflow():
     program = "import sys, preprocessing.records.reader; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_a_set_may_have_more_shards_than_a_process_may_open(tiny_records, tmp_path):
+    copy = dataclasses.replace(tiny_records, folder=tmp_path)
+    names = [f"shard{k}" for k in range(300)]
+    for name in names:
+        os.link(tiny_records.shard_paths[0], tmp_path / name)
+    (video,) = (one for one in copy.videos if not one.offset)
+    videos = [dataclasses.replace(video, id=name, shard=k) for k, name in enumerate(names)]
+    large = dataclasses.replace(copy, shards=tuple(names), videos=tuple(videos))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 150, limits[1]))
+    try:
+        reader = RecordReader(large)
+        for _ in range(2):
+            positions = np.arange(300)
+            frames = np.zeros((300, 1), int)
+            rgb, _ = reader.clips(positions, frames, np.zeros((300, 1, 1), int))
+            assert (rgb == rgb[0]).all()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_shard_that_an_update_took_away_is_one_line(tiny_records, tmp_path):
+    reader = RecordReader(dataclasses.replace(tiny_records, folder=tmp_path))
+    with pytest.raises(records.DamagedRecordError, match="is gone, as where"):
+        reader.clips(POSITIONS, FRAMES, FLOW)
+    assert "start the same command again" in str(reader.damage)

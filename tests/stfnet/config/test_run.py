@@ -12,6 +12,7 @@ from stfnet.config import (
     check_together,
     from_dict,
     microbatches_per_device,
+    partial_statistics,
     to_dict,
 )
 
@@ -64,3 +65,27 @@ def test_a_run_of_a_version_that_kept_nothing_of_its_records_had_jpeg_95():
     assert from_dict(RunConfig, values).records == RecordsConfig("jpeg", 95, 0)
     with pytest.raises(UserError, match=r"records\.jpeg_quality=101 is not"):
         RecordsConfig("jpeg", 101)
+
+
+@pytest.mark.parametrize(
+    ("model", "steps", "devices", "clips"),
+    [
+        ({}, 4, 2, None),
+        ({"map_norm": True}, 1, 1, None),
+        ({"map_norm": True}, 1, 4, None),  # synchronised
+        ({"map_norm": True}, 2, 1, 4),
+        ({"linear_parts": 2}, 4, 1, 2),
+        ({"linear_parts": 2}, 4, 2, 2),
+        ({"lstm_statistics": "batch"}, 1, 2, 4),
+        ({"lstm_statistics": "batch"}, 1, 1, None),
+        ({"lstm_statistics": "batch", "architecture": "lrcn"}, 4, 1, None),  # it has none
+    ],
+)
+def test_statistics_of_a_part_of_a_batch_are_told(model, steps, devices, clips):
+    training = TrainingConfig(batch_size=8, accumulation_steps=steps)
+    text = partial_statistics(ModelConfig(3, **model), training, devices)
+    assert bool(text) == bool(clips)
+    assert (
+        f"over the {clips} clips that a device computes at once, not over all 8" in text
+        or not clips
+    )

@@ -204,6 +204,50 @@ def test_a_part_that_makes_no_sense_is_refused(evaluated, part, message):
         evaluated(**part)
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_baselines_learn_from_what_the_network_learned_from(tiny_records, tmp_path, both):
+    keep = {"keep": "last", "train_on_validation": True} if both else {}
+    training = TrainingConfig(batch_size=4, **keep)
+    model = ModelConfig(3, CLIP, lstm_units=4, fc6_units=8, width_divisor=32)
+    config = RunConfig("tiny", tiny_records.classes, model, training)
+    drawn = run.draw_videos(tiny_records, config)
+    # One class alone in training, another in validation: the majority is of what was learned.
+    left, right, _ = tiny_records.classes
+    ids = {
+        name: [v.id for v in tiny_records.videos if v.class_name == name] for name in (left, right)
+    }
+    parts = {
+        "train": dict.fromkeys(ids[left][:2], ""),
+        "val": dict.fromkeys(ids[right][:3], ""),
+        "test": dict.fromkeys(ids[left][4:5] + ids[right][4:8], ""),
+    }
+    videos = dataclasses.replace(drawn, **parts, unused={})
+    with run.writing(tmp_path, config, videos):
+        build_stfnet(model).save(tmp_path / run.BEST_FILE)
+    results = evaluation.evaluate_run(tmp_path, tiny_records, nearest_neighbour=True).results
+    assert results["majority"] == (4 / 5 if both else 1 / 5)
+    located = run.locate(videos, tiny_records)
+    learned = [*located.train, *located.val] if both else located.train
+    expected = baselines.nearest_neighbour(tiny_records, learned, located.test)
+    assert results["nearest_neighbour"] == expected
+    assert results["num_train"] == len(learned)
+    assert results["untrained_classes"] == (["Still"] if both else ["Right", "Still"])
+
+
+@pytest.mark.parametrize(("split", "both"), [("train", False), ("train", True), ("val", True)])
+def test_neighbours_among_the_tested_videos_are_refused(tiny_records, tmp_path, split, both):
+    keep = {"keep": "last", "train_on_validation": True} if both else {}
+    training = TrainingConfig(batch_size=4, **keep)
+    model = ModelConfig(3, CLIP, lstm_units=4, fc6_units=8, width_divisor=32)
+    config = RunConfig("tiny", tiny_records.classes, model, training)
+    videos = run.draw_videos(tiny_records, config)
+    with run.writing(tmp_path, config, videos):
+        build_stfnet(model).save(tmp_path / run.BEST_FILE)
+    with pytest.raises(UserError, match=f"--nearest_neighbour.*of --split={split}: leave one out"):
+        evaluation.evaluate_run(tmp_path, tiny_records, split, nearest_neighbour=True)
+    assert evaluation.evaluate_run(tmp_path, tiny_records, split).results["leak"] == 1.0
+
+
 @pytest.fixture(scope="module")
 def trained(tiny_records, tmp_path_factory):
     """A run's folder with a network, as a training that was stopped leaves it."""

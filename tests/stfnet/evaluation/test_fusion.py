@@ -57,6 +57,17 @@ def runs(tiny_records, tmp_path):
     )
 
 
+def test_a_folder_with_a_colon_in_its_name_is_no_folder_with_a_weight(tmp_path):
+    folder = tmp_path / "run:2"
+    folder.mkdir()
+    names = [str(folder), f"{folder}:3", f"{tmp_path}/other:2"]
+    assert fusion.parse_sources(names) == [
+        fusion.Source(folder),
+        fusion.Source(folder, 3),
+        fusion.Source(tmp_path / "other", 2),
+    ]
+
+
 def test_fused_probabilities_are_the_weighted_mean(runs, tiny_records, tmp_path):
     sources = fusion.parse_sources([str(runs[0]), f"{runs[1]}:3"])
     results, paths = fusion.fuse(sources, tiny_records, tmp_path / "fused")

@@ -92,15 +92,27 @@ def test_the_figures_are_those_computed_by_hand(trained, tiny_records, notop, vg
     assert f"frames {figures['rgb']['top1']:.3f} (C = {figures['rgb']['C']:g})   flow" in line
 
 
-@pytest.mark.parametrize("fraction", [0.2, 0.0])
-def test_a_run_validated_on_its_test_part_keeps_it_out(tiny_records, trained, fraction):
+@pytest.mark.parametrize(
+    ("training", "parts"),
+    [
+        ({"validation_fraction": 0.2}, ("train", "val")),
+        ({"validation_fraction": 0.0}, ("train",)),  # validated on its test part
+        ({"validation_fraction": 0.0, "validation_fold": "1/3"}, ("train", "val")),
+        ({"validation_fraction": 0.2, "keep": "last"}, ("train",)),  # nothing was chosen on it
+        (
+            {"validation_fraction": 0.2, "keep": "last", "train_on_validation": True},
+            ("train", "val"),
+        ),
+    ],
+)
+def test_it_learns_from_what_the_network_had(tiny_records, trained, training, parts):
     config = run.read_config(trained)
-    training = dataclasses.replace(config.training, validation_fraction=fraction)
-    config = dataclasses.replace(config, training=training)
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **training))
     videos = run.draw_videos(tiny_records, config)
     known = linear_model.known_videos(config, run.locate(videos, tiny_records))
-    tested = [k for k, video in enumerate(tiny_records.videos) if video.id in videos.test]
-    assert len(tested) == 6 and sorted([*known, *tested]) == list(range(24))
+    expected = {name for part in parts for name in getattr(videos, part)}
+    assert {tiny_records.videos[k].id for k in known} == expected
+    assert not expected & set(videos.test)
 
 
 def test_a_single_class_is_the_answer():

@@ -28,7 +28,8 @@ def test_the_figures_are_printed_with_interval_and_mistakes():
     text = "\n".join(lines)
     assert "tiny, protocol group, fold 1, test part: 3 videos of 2 classes" in text
     macro = metrics.macro_f1(np.array([[1, 0], [1, 1]]))
-    assert f"top-1 0.667   top-5 1.000   mean class accuracy 0.750   macro F1 {macro:.3f}" in text
+    headline = "top-1 0.667   top-2 1.000 (all classes)   mean class accuracy 0.750   macro F1"
+    assert f"{headline} {macro:.3f}" in text
     assert "95% intervals (bootstrap over 3 videos): top-1 0.000 to 1.000" in text
     assert "rough: few groups" in text
     assert "confused: Wave for Bow 1 times, the reverse 0 times" in text
@@ -48,6 +49,19 @@ def test_a_leak_that_cannot_be_known_is_called_unknown():
     )
     some = printing.leak(_results(ungrouped=1, leak=1 / 3))
     assert some == "33.3 % or more: 1 of 3 test videos are of no known group"
+
+
+def test_top_5_is_of_five_classes_where_there_are_more():
+    assert any(
+        "top-5 0.500   mean" in x for x in printing.summary(_results(num_classes=6, top5=0.5))
+    )
+    assert any("top-5 1.000 (all classes)" in x for x in printing.summary(_results(num_classes=5)))
+
+
+def test_a_class_that_was_never_trained_is_named():
+    assert not any("no training video" in line for line in printing.summary(_results()))
+    lines = printing.summary(_results(untrained_classes=["Wave"]))
+    assert "  no training video, so the network cannot know it: Wave" in lines
 
 
 def test_classes_are_in_order_of_their_accuracy():
@@ -80,6 +94,12 @@ def test_times_are_printed_with_the_device():
 
 
 def test_the_mean_of_folds_is_one_line():
-    mean = {"folds": {"1": {}, "2": {}}, "top1": 0.5, "top1_deviation": 0.1, "top5": 0.75}
+    mean = {
+        "folds": {"1": {}, "2": {}},
+        "top1": 0.5,
+        "top1_deviation": 0.1,
+        "top5": 0.75,
+        "num_classes": 9,
+    }
     line = printing.mean_of_folds({**mean, "mean_class_accuracy": 0.25})
     assert line.startswith("mean of 2 folds: top-1 0.500 (standard deviation 0.100)")

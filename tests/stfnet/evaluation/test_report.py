@@ -96,7 +96,7 @@ def test_figures_stand_with_what_results_json_says_of_them(evaluated):
 def test_the_commands_name_the_files_of_this_run(make_evaluated, tiny_records, tmp_path):
     folder = make_evaluated(tmp_path / "a run; rm -r")
     page = Page(report.write_report(folder, tmp_path / "r", tiny_records))
-    assert f"--config='experiments/configs/saved.py:{folder}/config.json'" in page.text
+    assert f"--config='{folder}/config.json'" in page.text
     assert f"--verify={tiny_records.folder}" in page.text
     assert tiny_records.versions["opencv"] in page.text
     assert "--verify=RECORDS" in Page(report.write_report(folder, tmp_path / "r")).text

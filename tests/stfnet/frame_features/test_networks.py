@@ -60,9 +60,21 @@ def test_vgg16s_fc1_reads_the_rgb_stream(
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * want.max())
 
 
-@pytest.mark.parametrize("streams", ["both", "flow"])
-def test_a_runs_features_are_those_of_its_network_on_the_test_clip(tiny_records, make_run, streams):
-    workdir = make_run(streams=streams)
+# As real_videos.py has it.
+LEVELS = {
+    "map_levels": (3, 4, 5),
+    "map_norm": True,
+    "linear_parts": 2,
+    "fusion": "concat",
+    "conv_pool": True,
+}
+
+
+@pytest.mark.parametrize("settings", [{}, {"streams": "flow"}, LEVELS])
+def test_a_runs_features_are_those_of_its_network_on_the_test_clip(
+    tiny_records, make_run, settings
+):
+    workdir = make_run(**settings)
     network = networks.run_network(tiny_records, workdir)
     model, config = prediction.load_run(workdir)
     position = 5

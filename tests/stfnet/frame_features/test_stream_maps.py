@@ -1,9 +1,11 @@
 """Maps of frozen blocks: those of the network, computed once, and the same training on them."""
 
+import contextlib
 import csv
 import dataclasses
 import gc
 import json
+import resource
 import signal
 import weakref
 
@@ -333,6 +335,52 @@ def test_the_head_can_end_at_the_scores_of_frames(tiny_records):
     frames = np.asarray(head(maps))
     assert frames.shape == (1, len(weights), model.config.num_classes)
     np.testing.assert_allclose(model.get_layer("logits")(frames), whole(maps), rtol=1e-5, atol=1e-6)
+
+
+@contextlib.contextmanager
+def _open_files(limit):
+    """Lets this process have so many files open in the block."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_maps_of_ten_thousand_videos_are_read_with_few_open_files(tiny_records, tmp_path):
+    count = 10_000
+    videos = tuple(tiny_records.videos[k % 24] for k in range(count))
+    many = dataclasses.replace(tiny_records, videos=videos)
+    config = _config(many, dataclasses.replace(MODEL, streams="rgb"), augmentation="none")
+    maps = stream_maps.Features(tmp_path, stages.make_model(config), many, config, 5)
+    for k, video in enumerate(videos):
+        of_video = np.full((video.num_frames, 2, 2, 16), k, np.float16)
+        np.save(maps.folders["rgb"] / f"{k:06d}.npy", of_video)
+    frames = np.tile([0, 4, 2], (count, 1))
+    with _open_files(256):
+        (read,) = maps.clips(np.arange(count), frames, np.zeros(count, bool))
+    expected = np.arange(count, dtype=np.float16)[:, None, None, None, None]
+    np.testing.assert_array_equal(read, np.broadcast_to(expected, read.shape))
+
+
+def test_a_map_is_not_called_damaged_where_the_process_has_too_many_open_files(
+    tiny_records, tmp_path
+):
+    config = _config(tiny_records, augmentation="none")
+    maps = stream_maps.Features(tmp_path, stages.make_model(config), tiny_records, config, 5)
+    maps.compute([0])
+    path = maps.folders["rgb"] / "000000.npy"
+    with _open_files(64), contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            while True:
+                stack.enter_context(path.open())
+        with pytest.raises(UserError) as stop:
+            maps.clips(np.array([0]), np.array([[0, 1, 2]]), np.array([False]))
+    assert f"{path} cannot be opened (Too many open files)" in str(stop.value)
+    assert "ulimit -n" in str(stop.value)
+    assert "delete" not in str(stop.value)
+    assert maps.damage is stop.value
 
 
 def test_a_dataset_that_was_read_does_not_keep_the_network(tiny_records, tmp_path):

@@ -71,3 +71,16 @@ def test_nothing_but_damaged_ones_is_an_error(tmp_path):
 
 def test_no_checkpoint_is_none(tmp_path):
     assert checkpoints.load_latest(tmp_path) is None
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path):
+    _save(tmp_path, 1)
+    path = tmp_path / "checkpoint-000000002.npz"
+    path.symlink_to(path)  # for anybody, also for root
+    for read in (
+        lambda: checkpoints.check_members(path),
+        lambda: checkpoints.load_latest(tmp_path),
+        lambda: checkpoints.latest_state(tmp_path),
+    ):
+        with pytest.raises(UserError, match=r"002\.npz cannot be read \(Too many levels of symb"):
+            read()

@@ -105,6 +105,26 @@ def test_split_from_keeps_the_parts_and_divides_what_is_new(tiny, tmp_path):
     assert "alone" in run.draw_videos(one, config).train
 
 
+@pytest.mark.parametrize("new", [(), range(20, 26)])
+def test_folds_with_split_from_validate_each_training_video_once(tiny, tmp_path, new):
+    before = tiny.record_set(tiny.videos(range(10)))
+    first = run.draw_videos(before, tiny.config())
+    folder = tiny.write(tmp_path, tiny.config(), first)
+    after = tiny.record_set([*before.videos, *tiny.videos(new)])
+    validated, tests = [], set()
+    for fold in (1, 2, 3):
+        config = tiny.config(split_from=str(folder))
+        training = dataclasses.replace(config.training, validation_fold=f"{fold}/3")
+        drawn = run.draw_videos(after, dataclasses.replace(config, training=training))
+        assert set(first.test) <= set(drawn.test) and drawn.leak == 0.0
+        assert not set(drawn.train) & set(drawn.val)
+        validated += drawn.val
+        tests.add(frozenset(drawn.test))
+    assert len(tests) == 1
+    everything = {video.id for video in after.videos}
+    assert sorted(validated) == sorted(everything - tests.pop())
+
+
 def test_split_from_keeps_a_copy_with_its_file_and_trains_on_a_single_new_clip(tiny, tmp_path):
     before = tiny.record_set(tiny.videos(range(10)))
     config = tiny.config(protocol="paper")

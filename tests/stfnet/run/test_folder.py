@@ -60,17 +60,100 @@ def test_another_configuration_is_refused_once_something_was_learned(tiny, tmp_p
         run.open_videos(tmp_path, tiny.config(), record_set)
 
 
-def test_a_run_goes_on_when_its_records_became_another_part_of_their_collection(tiny, tmp_path):
+def test_a_run_goes_on_whatever_its_records_are_called(tiny, tmp_path):
     record_set = tiny.record_set(tiny.videos(range(10)))
     before = tiny.config(name="ucf101")
     tiny.write(tmp_path, before, run.draw_videos(record_set, before))
-    for name in ("ucf101 (2 of 101 classes, 40 of 13320 clips)", "ucf101"):
+    for name in ("ucf101 (2 of 101 classes, 40 of 13320 clips)", "ucf101", "renamed"):
         assert not run.differences(before, tiny.config(name=name))
         run.open_videos(tmp_path, tiny.config(name=name), record_set)
-    with pytest.raises(UserError, match="name: ucf101 there, ucf11 now"):
-        run.open_videos(
-            tmp_path, tiny.config(name="ucf11 (2 of 11 classes, 40 of 1600 clips)"), record_set
-        )
+
+
+def test_a_class_that_differs_is_named(tiny, tmp_path):
+    classes = tuple(f"class_{k:03d}" for k in range(101))
+    before = dataclasses.replace(tiny.config(), classes=classes)
+    now = dataclasses.replace(before, classes=(*classes[:77], "Wave", *classes[78:]))
+    assert run.differences(before, now) == ["classes: class_077 there, Wave now"]
+    swapped = dataclasses.replace(before, classes=(*classes[:99], classes[100], classes[99]))
+    assert run.differences(before, swapped) == [
+        "classes: class_099, class_100 there, class_100, class_099 now"
+    ]
+    fewer = dataclasses.replace(before, classes=classes[:100])
+    assert run.differences(before, fewer) == ["classes: class_100 there, none now"]
+
+
+def _trained(tiny, folder, **training):
+    """The folder of a run of two stages that has trained an epoch of the second, and its config."""
+    defaults = {"learning_rates": (1e-2, 1e-3), "max_epochs": (2, 4), "batch_size": 4}
+    config = tiny.config()
+    config = dataclasses.replace(
+        config, training=dataclasses.replace(config.training, **defaults, **training)
+    )
+    drawn = run.draw_videos(tiny.record_set(tiny.videos(range(10))), config)
+    with run.writing(folder, config, drawn):
+        history = [{"stage": 1, "epoch": 1}, {"stage": 1, "epoch": 2}, {"stage": 2, "epoch": 1}]
+        state = {"stage": 1, "epoch": 1, "batch": 0, "history": history, "finished": False}
+        checkpoints.save(folder / run.CHECKPOINTS_FOLDER, 9, {}, state)
+    return config, drawn
+
+
+def _resumed(tiny, folder, config, model=None, **training):
+    """Opens the run with other settings, and begins to write it."""
+    config = dataclasses.replace(
+        config,
+        training=dataclasses.replace(config.training, **training),
+        model=dataclasses.replace(config.model, **(model or {})),
+    )
+    videos = run.open_videos(folder, config, tiny.record_set(tiny.videos(range(10))))
+    with run.writing(folder, config, videos):
+        assert run.read_config(folder) == config
+    return config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accumulation_steps": 2},
+        {"checkpoint_minutes": 1.0},
+        {"remat": True},
+        {"jit_compile": True},
+        {"max_epochs": (2, 7)},
+        {"max_epochs": (2, 2)},
+    ],
+)
+def test_a_run_resumes_with_settings_that_leave_what_it_has_learned(tiny, tmp_path, changes):
+    config, _ = _trained(tiny, tmp_path)
+    _resumed(tiny, tmp_path, config, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"max_epochs": (3, 4)}, r"max_epochs: \(2, 4\) there, \(3, 4\) now: stage 1 is over"),
+        ({"max_epochs": (2, 1)}, "stage 2 has had 1 epochs: give more"),
+        ({"batch_size": 8}, r"training.batch_size: 4 there, 8 now.*training.weights=.*best.keras"),
+    ],
+)
+def test_what_cannot_change_names_the_way(tiny, tmp_path, changes, reason):
+    config, _ = _trained(tiny, tmp_path)
+    with pytest.raises(UserError, match=reason):
+        _resumed(tiny, tmp_path, config, **changes)
+
+
+def test_epochs_of_a_learning_rate_that_falls_with_them_cannot_change(tiny, tmp_path):
+    config, _ = _trained(tiny, tmp_path, schedule="cosine")
+    with pytest.raises(UserError, match=r"cosine.*training.weights="):
+        _resumed(tiny, tmp_path, config, max_epochs=(2, 7))
+
+
+def test_microbatches_are_another_training_where_statistics_are_taken_over_them(tiny, tmp_path):
+    config, drawn = _trained(tiny, tmp_path / "plain")
+    folder = tmp_path / "normalised"
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, map_norm=True))
+    with run.writing(folder, config, drawn):
+        checkpoints.save(folder / run.CHECKPOINTS_FOLDER, 9, {}, {"stage": 0, "history": []})
+    with pytest.raises(UserError, match=r"training.accumulation_steps: 1 there, 2 now"):
+        _resumed(tiny, folder, config, accumulation_steps=2)
 
 
 def test_the_classes_of_a_run_are_found_also_in_those_of_its_folds(tiny, tmp_path):

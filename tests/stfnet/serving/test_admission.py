@@ -39,7 +39,7 @@ def _app(jobs, counted):
         return PlainTextResponse(f"{len(await request.body())} bytes")
 
     app = Starlette(routes=[Route("/{path:path}", body, methods=["GET", "POST"])])
-    return Guard(Admission(app, jobs), SimpleNamespace(count=counted.append))
+    return Guard(Admission(app, jobs), SimpleNamespace(count=counted.append), jobs.limits.max_bytes)
 
 
 async def _ask(app, path, method="POST", pieces=(b"abc",), pause=0.0):
@@ -94,3 +94,44 @@ def test_an_upload_that_never_ends_loses_its_place():
     pieces = [b"x"] * 1000
     status, _, _ = asyncio.run(_ask(_app(jobs, counted), PREDICT, pieces=pieces, pause=0.05))
     assert status == 408 and counted == [408] and jobs.in_hand == 0
+
+
+@pytest.mark.parametrize("status", [413, 503])
+def test_what_a_refused_client_still_sends_is_dropped_up_to_a_bound(status):
+    jobs = _Jobs(queue=0) if status == 503 else _Jobs()
+    pieces = [bytes(40_000_000)] * 20
+    received, sent = [], []
+
+    async def receive():
+        received.append(pieces.pop())
+        return {"type": "http.request", "body": received[-1], "more_body": bool(pieces)}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": [], "query_string": b""}
+    asyncio.run(_app(jobs, [])(scope, receive, send))
+    assert sent[0]["status"] == status and sent[1]["body"] and not sent[2]["body"]
+    assert [message.get("more_body", False) for message in sent[1:]] == [True, False]
+    assert len(received) == {413: 3 + 10, 503: 10}[status]
+    assert jobs.in_hand == 0
+
+
+def test_a_declared_size_is_refused_before_the_upload():
+    scope = {"type": "http", "method": "POST", "path": PREDICT, "query_string": b""}
+    sent = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    async def ask(size):
+        sent.clear()
+        headers = [(b"content-length", str(size).encode())]
+        await _app(_Jobs(), [])({**scope, "headers": headers}, receive, send)
+        return sent[0]["status"], sent[1]["body"]
+
+    refusal = (413, b'{"detail":"the video is larger than 100 MB"}')
+    assert asyncio.run(ask(100_010_001)) == refusal

@@ -1,13 +1,15 @@
 """The files and lines that a run writes of its steps and epochs."""
 
 import csv
+import dataclasses
 import time
 
 import keras
 import numpy as np
 import pytest
 
-from stfnet import run
+from stfnet import ClipConfig, ModelConfig, run
+from stfnet.config import RunConfig, TrainingConfig
 from stfnet.training import logs
 from stfnet.training.schedule import Progress
 
@@ -123,3 +125,16 @@ def test_the_time_spent_waiting_is_separated_from_that_spent_training():
     assert 0.15 <= watch.waited < time.monotonic() - watch.begun - 0.44
     assert 0 < figures["clips_per_second"] <= 6 / 0.6
     assert figures["input_wait"] == pytest.approx(watch.waited * figures["clips_per_second"] / 6)
+
+
+def test_a_class_without_a_training_video_is_named_before_training(tiny_records, capsys):
+    model = ModelConfig(3, ClipConfig(3, 4, 32))
+    config = RunConfig("tiny", tiny_records.classes, model, TrainingConfig(batch_size=4))
+    videos = run.draw_videos(tiny_records, config)
+    for without, named in ((None, False), (tiny_records.classes[1], True)):
+        kept = {v.id: "" for v in tiny_records.videos if v.class_name != without}
+        train = {name: digest for name, digest in videos.train.items() if name in kept}
+        one = dataclasses.replace(videos, train=train)
+        located = run.locate(one, tiny_records)
+        logs.print_header(config, tiny_records, one, located, 1, 1)
+        assert (f"cannot learn it: {tiny_records.classes[1]}" in capsys.readouterr().out) == named

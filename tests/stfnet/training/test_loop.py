@@ -1,8 +1,7 @@
-"""The training loop on real records: it learns, stops, goes on and says what is wrong."""
+"""The training loop on real records: it learns, and says what is wrong."""
 
 import csv
 import dataclasses
-import signal
 
 import keras
 import numpy as np
@@ -13,7 +12,6 @@ from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.training import loop
-from stfnet.training.preemption import Preempted
 from stfnet.training.steps import DistributedSteps
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -96,36 +94,6 @@ def test_a_network_learns_direction_from_real_records(tiny_records, tmp_path):
     assert min(row["loss"] for row in progress.history) < 0.5
 
 
-@pytest.mark.slow
-def test_a_run_that_was_stopped_equals_one_that_was_not(tiny_records, tmp_path):
-    config = _config(tiny_records, model={"streams": "both"}, checkpoint_minutes=0.0)
-    whole = loop.train(config, tiny_records, tmp_path / "whole")
-    folder = tmp_path / "stopped"
-    for step in (1, 7):  # within an epoch, and in the second stage
-        with pytest.raises(InterruptedError):
-            loop.train(config, tiny_records, folder, callbacks=[_StopAt(step, _kill)])
-    resumed = loop.train(config, tiny_records, folder)
-    assert _rows(folder / run.STEPS_FILE) == _rows(tmp_path / "whole" / run.STEPS_FILE)
-    timing = ("clips_per_second", "input_wait")
-    for ours, theirs in zip(resumed.history, whole.history, strict=True):
-        assert {k: v for k, v in ours.items() if k not in timing} == {
-            k: v for k, v in theirs.items() if k not in timing
-        }
-    assert resumed.best == whole.best
-
-
-def test_sigterm_saves_and_the_run_goes_on(tiny_records, tmp_path):
-    config = _config(tiny_records)
-
-    def terminate():
-        signal.raise_signal(signal.SIGTERM)
-
-    with pytest.raises(Preempted, match="saved at step 2"):
-        loop.train(config, tiny_records, tmp_path, callbacks=[_StopAt(0, terminate)])
-    assert loop.train(config, tiny_records, tmp_path).finished
-    assert [int(row["step"]) for row in _rows(tmp_path / run.STEPS_FILE)] == list(range(9))
-
-
 class _Order(keras.callbacks.Callback):
     """Keeps when steps of an epoch are launched and when their figures are read."""
 
@@ -154,13 +122,6 @@ def test_a_steps_figures_are_read_when_the_next_is_launched(tiny_records, tmp_pa
     config = _config(tiny_records, **stage, checkpoint_minutes=minutes)
     loop.train(config, tiny_records, tmp_path, callbacks=[steps])
     assert steps.calls == [*order, ("read", 2)]
-
-
-def test_a_finished_run_stays_finished(tiny_records, tmp_path):
-    config = _config(tiny_records, max_epochs=(1, 1))
-    done = loop.train(config, tiny_records, tmp_path)
-    again = loop.train(config, tiny_records, tmp_path)
-    assert again.finished and again.history == done.history
 
 
 def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
@@ -277,23 +238,6 @@ def test_a_batch_that_cannot_be_shared_is_refused(tiny_records, tmp_path):
     with pytest.raises(UserError, match=r"accumulation_steps=3 does not divide .*batch_size=4"):
         loop.train(_config(tiny_records, accumulation_steps=3), tiny_records, tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-def test_sigterm_during_validation_saves_and_validates_again(tiny_records, tmp_path):
-    config = _config(tiny_records, ema=0.5)
-    whole = loop.train(config, tiny_records, tmp_path / "whole")
-
-    class Terminate(keras.callbacks.Callback):
-        def on_test_begin(self, logs=None):
-            signal.raise_signal(signal.SIGTERM)
-
-    with pytest.raises(Preempted, match="saved at step 3"):
-        loop.train(config, tiny_records, tmp_path / "stopped", callbacks=[Terminate()])
-    assert not (tmp_path / "stopped" / run.BEST_FILE).exists()
-    resumed = loop.train(config, tiny_records, tmp_path / "stopped")
-    for ours, theirs in zip(resumed.history, whole.history, strict=True):
-        assert ours["val_loss"] == theirs["val_loss"] and ours["loss"] == theirs["loss"]
 
 
 @pytest.mark.slow

@@ -1,26 +1,38 @@
-"""SIGTERM is noted inside the block, and has its previous handler again after it."""
+"""SIGTERM and Ctrl-C are noted in the block, and have their previous handlers again after it."""
 
 import signal
 import types
 
-from stfnet.training.preemption import Sigterm
+import pytest
+
+from stfnet.training.preemption import Preempted, StopSignals
 
 ONE, TWO = (types.SimpleNamespace(num_replicas_in_sync=n) for n in (1, 2))
 
 
-def test_the_signal_is_noted_and_the_previous_handler_restored():
-    before = signal.getsignal(signal.SIGTERM)
-    with Sigterm() as sigterm:
-        assert not sigterm.received
-        signal.raise_signal(signal.SIGTERM)
-        assert sigterm.received
-    assert signal.getsignal(signal.SIGTERM) == before
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_noted_and_the_previous_handler_restored(number, status):
+    before = signal.getsignal(number)
+    with pytest.raises(Preempted) as stop, StopSignals() as signals:
+        assert not signals.received
+        signal.raise_signal(number)
+        assert signals.received
+        raise Preempted("saved")
+    assert stop.value.status == signals.status == status
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    with pytest.raises(KeyboardInterrupt), StopSignals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert signals.received
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_one_device_stops_at_once_and_several_in_the_step_in_which_all_know():
-    sigterm = Sigterm()
-    assert not sigterm.stops({"stopping": 0.0}, ONE)
-    assert sigterm.stops({"stopping": 1.0}, TWO)  # another worker received it
-    sigterm.received = True  # after this step began
-    assert sigterm.stops({"stopping": 0.0}, ONE)
-    assert not sigterm.stops({"stopping": 0.0}, TWO)
+    signals = StopSignals()
+    assert not signals.stops({"stopping": 0.0}, ONE)
+    assert signals.stops({"stopping": 1.0}, TWO)  # another worker received it
+    signals.received = True  # after this step began
+    assert signals.stops({"stopping": 0.0}, ONE)
+    assert not signals.stops({"stopping": 0.0}, TWO)

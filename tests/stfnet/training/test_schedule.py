@@ -101,7 +101,7 @@ def test_a_stage_ends_when_no_epoch_is_better_for_the_patience():
 def test_progress_survives_json():
     progress = Progress(stage=1, best={"val_loss": 0.5}, history=[{"loss": 1.0}], step=7)
     resumed = Progress()
-    resumed.resume(json.loads(json.dumps(dataclasses.asdict(progress))))
+    resumed.resume(json.loads(json.dumps(dataclasses.asdict(progress))), TWO_STAGES)
     assert resumed == progress
 
 

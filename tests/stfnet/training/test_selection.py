@@ -105,6 +105,15 @@ def test_a_broken_off_choice_resumes_and_other_settings_are_refused(tiny_records
         selection.choose_streams(config, tiny_records, tmp_path, breaks_off, lambda _: None)
     selection.choose_streams(config, tiny_records, tmp_path, learner, lambda _: None)
     assert len(learner.asked) == 9
+    minutes = dataclasses.replace(TRAINING, checkpoint_minutes=1.0, max_epochs=(9,))
+    selection.choose_streams(
+        dataclasses.replace(config, training=minutes),
+        tiny_records,
+        tmp_path,
+        learner,
+        lambda _: None,
+    )
+    assert len(learner.asked) == 9
     other = dataclasses.replace(TRAINING, learning_rates=(1e-2,))
     with pytest.raises(UserError, match="another configuration or of other records"):
         selection.choose_streams(

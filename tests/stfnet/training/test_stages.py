@@ -1,6 +1,10 @@
 """What a stage trains."""
 
+import subprocess
+import sys
+
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -55,3 +59,60 @@ def test_a_networks_precision_is_the_runs_alone():
     network = stages.make_model(_config(precision="mixed_bfloat16"))
     assert network.get_layer("rgb_stream").compute_dtype == "bfloat16"
     assert keras.config.dtype_policy() is before
+
+
+_TWO_DEVICES = """
+import dataclasses, sys
+import numpy as np, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from stfnet import ClipConfig, ModelConfig
+from stfnet.config import RunConfig, TrainingConfig
+from stfnet.training import stages
+
+model = ModelConfig(
+    3, ClipConfig(3, 4, 32), streams="rgb", width_divisor=32, fc6_units=8, lstm_units=8,
+    rgb_input="unit", map_norm=True, linear_parts=2, fc6_dropout=0.0, lstm_dropout=0.0,
+)
+training = TrainingConfig(batch_size=8, optimizer="sgd", accumulation_steps=int(sys.argv[1]))
+config = RunConfig("tiny", ("a", "b", "c"), model, training)
+rng = np.random.default_rng(0)
+clips = {
+    "rgb": rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8),
+    "fields": np.zeros((8, 3, 4, 2, 32, 32), np.uint8),
+    "label": np.arange(8) % 3,
+    "weight": np.ones(8, np.float32),
+}
+for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    with strategy.scope():
+        network = stages.make_model(config)
+    steps = stages.start(0, training, network, strategy)
+    share = 8 // strategy.num_replicas_in_sync
+    def values(context):
+        first = context.replica_id_in_sync_group * share
+        return {name: tf.constant(value[first : first + share]) for name, value in clips.items()}
+    batch = strategy.experimental_distribute_values_from_function(values)
+    norms = [float(steps.train(batch)["gradient_norm"]) for _ in range(2)]
+    moving = np.asarray(network.get_layer("rgb_map_norm").moving_variance.value)
+    print(*norms, moving.sum())
+"""
+
+
+def _on_one_and_two_devices(accumulation_steps):
+    """Gradient norms of two steps, and the sum of moving variances, on one device and on two."""
+    command = [sys.executable, "-c", _TWO_DEVICES, str(accumulation_steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [[float(value) for value in line.split()] for line in done.stdout.splitlines()]
+
+
+def test_batch_normalisation_is_the_same_on_two_devices():
+    one, two = _on_one_and_two_devices(1)
+    np.testing.assert_allclose(two, one, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_batch_normalisation_is_that_of_a_microbatch_on_one_device_and_on_two():
+    one, two = _on_one_and_two_devices(4)  # two clips at once on each
+    np.testing.assert_allclose(two[0], one[0], rtol=1e-3)

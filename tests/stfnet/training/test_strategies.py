@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import subprocess
 import types
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -13,6 +15,12 @@ from stfnet.training import strategies
 from stfnet.training.schedule import Progress
 
 TWO = {"worker": ["a:1", "b:1"]}
+
+
+def _tf_config(cluster, task, message):
+    """TF_CONFIG of a cluster and of a (type, index), with what is said of it."""
+    kind, index = task
+    return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}}), message
 
 
 @pytest.fixture(autouse=True)
@@ -73,18 +81,81 @@ def test_workers_are_counted_from_tf_config_or_the_slurm_step(monkeypatch):
     ("text", "message"),
     [
         ("{", "TF_CONFIG cannot be read"),
+        ("[]", "TF_CONFIG cannot be read"),
         ('{"cluster": {}}', "TF_CONFIG cannot be read"),
+        _tf_config({}, ("worker", 0), "TF_CONFIG cannot be read"),
+        _tf_config([], ("worker", 0), "TF_CONFIG cannot be read"),
+        _tf_config({"worker": "a:1"}, ("worker", 0), "TF_CONFIG cannot be read"),
+        _tf_config({"worker": {"0": "a:1"}}, ("worker", 0), "TF_CONFIG cannot be read"),
+        _tf_config({"worker": [1, 2]}, ("worker", 0), "TF_CONFIG cannot be read"),
+        _tf_config(TWO, ("worker", "0"), "TF_CONFIG cannot be read"),
+        _tf_config(TWO, ("worker", True), "TF_CONFIG cannot be read"),
+        _tf_config(TWO, (["worker"], 0), "TF_CONFIG cannot be read"),
+        _tf_config(TWO, ("worker", -1), "not one of its own"),
+        _tf_config(TWO, ("evaluator", 0), "not one of its own"),
+        _tf_config({"worker": []} | {"chief": ["c:1"]}, ("worker", 0), "not one of its own"),
+        _tf_config({"chief": ["c:1", "d:1"], **TWO}, ("chief", 0), "has one chief"),
+        _tf_config({"worker": ["a", "b:1"]}, ("worker", 0), "'a' is not the address of a worker"),
+        _tf_config({"worker": ["a:x", "b:1"]}, ("worker", 0), "'a:x' is not the address"),
+        _tf_config({"worker": ["a:0", "b:1"]}, ("worker", 0), "'a:0' is not the address"),
+        _tf_config({"worker": [":1", "b:1"]}, ("worker", 0), "':1' is not the address"),
+        _tf_config({"worker": ["http://a:1"]}, ("worker", 0), "'http://a:1' is not the address"),
+        _tf_config({"worker": ["a:1", "a:1"]}, ("worker", 0), "a:1 is named twice"),
         (
             json.dumps({"cluster": TWO, "task": {"type": "worker", "index": 2}}),
             "not one of its own",
         ),
-        (json.dumps({"cluster": {"ps": ["p:1"]}, "task": {}}), "without 'ps'"),
+        _tf_config({"ps": ["p:1"]}, ("ps", 0), "without 'ps'"),
     ],
 )
 def test_a_tf_config_that_does_not_read_is_named(monkeypatch, text, message):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UserError, match=message):
         strategies.make_strategy("multi_worker")
+
+
+STEP = {
+    "SLURM_PROCID": "0",
+    "SLURM_STEP_NUM_TASKS": "2",
+    "SLURM_STEP_NODELIST": "node[1-2]",
+    "SLURM_STEP_TASKS_PER_NODE": "1(x2)",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SLURM_STEP_NUM_TASKS", "two", "SLURM_STEP_NUM_TASKS=two is not a number of tasks"),
+        ("SLURM_STEP_NUM_TASKS", "", "SLURM_STEP_NUM_TASKS= is not a number of tasks"),
+        ("SLURM_STEP_NUM_TASKS", "0", "SLURM_STEP_NUM_TASKS=0 is not a number of tasks"),
+        ("SLURM_STEP_NUM_TASKS", "3", "Requested 3 tasks but only 2"),
+        ("SLURM_PROCID", "x", "needs workers: .*invalid literal for int"),
+        ("SLURM_PROCID", "2", "SLURM_PROCID=2 is no task of the step"),
+        ("SLURM_PROCID", "-1", "SLURM_PROCID=-1 is no task of the step"),
+        ("SLURM_STEP_NODELIST", "node[1-", "Invalid hostlist format"),
+        ("SLURM_STEP_NODELIST", "", "needs workers"),
+        ("SLURM_STEP_TASKS_PER_NODE", "many", "Invalid tasks-per-node list"),
+        ("SLURM_STEP_TASKS_PER_NODE", None, "SLURM_STEP_TASKS_PER_NODE not found"),
+    ],
+)
+def test_a_slurm_step_that_does_not_read_is_named(monkeypatch, name, value, message):
+    for other, usual in STEP.items():
+        monkeypatch.setenv(other, usual)
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=message):
+        strategies.make_strategy("multi_worker")
+
+
+@pytest.mark.parametrize("number", ["x", "", "-1", "01", "1.5"])
+def test_the_launcher_names_a_number_that_is_none(number):
+    launcher = Path(strategies.__file__).parents[2] / "experiments" / "launch" / "workers.sh"
+    command = ["bash", launcher, number, "a:1,b:1", "config.py", "records", "run"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    line = f"error: NUMBER {number} is not a whole number: give this machine's place among a:1,b:1"
+    assert (done.returncode, done.stderr) == (1, f"{line}, from 0\n")
 
 
 @pytest.mark.parametrize("port", ["http", "", "0", "70000"])

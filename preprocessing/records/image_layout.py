@@ -1,0 +1,163 @@
+"""How a frame and a flow field are stored as images, written and read here and nowhere else.
+
+OpenCV is imported by the functions that need it: a record is parsed without it.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from preprocessing.flow.encoding import OPPOSITE
+
+IMAGE_FORMATS = ("jpeg", "png")  # `png` is lossless
+
+
+def encode_frame(rgb: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
+    """A frame as it is stored.
+
+    Args:
+        rgb: uint8 (H, W, 3), RGB.
+        image_format: one of `IMAGE_FORMATS`.
+        jpeg_quality: 1 to 100, of `jpeg`.
+    """
+    import cv2
+
+    return _encoded(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), image_format, jpeg_quality)
+
+
+def encode_field(planes: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
+    """A flow field as it is stored: one gray image, the x plane above the y plane.
+
+    Args:
+        planes: uint8 (2, H, W), the x and the y plane of `preprocessing.flow.encode`.
+        image_format: one of `IMAGE_FORMATS`.
+        jpeg_quality: 1 to 100, of `jpeg`.
+    """
+    _, height, width = planes.shape
+    return _encoded(planes.reshape(2 * height, width), image_format, jpeg_quality)
+
+
+def decode_frame(image: bytes | memoryview) -> np.ndarray:
+    """The frame that `encode_frame` stored, uint8 (H, W, 3), RGB.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    return _decoded(image, _codec().color)
+
+
+def decode_field(image: bytes | memoryview) -> np.ndarray:
+    """The planes that `encode_field` stored, uint8 (2, H, W): x, then y.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    gray = _decoded(image, _codec().gray)
+    return gray.reshape(2, -1, gray.shape[1])
+
+
+def put_frame(image: bytes | memoryview, out: np.ndarray, mirrored: bool) -> None:
+    """Decodes a frame into its place in a batch.
+
+    Args:
+        image: of `encode_frame`.
+        out: contiguous uint8 (H, W, 3), to be filled.
+        mirrored: whether left and right are exchanged.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    if not mirrored:
+        out[:] = decode_frame(image)
+        return
+    _codec().flip(decode_frame(image), 1, dst=out)
+
+
+def put_field(image: bytes | memoryview, out: np.ndarray, mirrored: bool) -> None:
+    """Decodes a flow field into its place in a batch.
+
+    Args:
+        image: of `encode_field`.
+        out: contiguous uint8 (2, H, W), to be filled.
+        mirrored: whether left and right are exchanged, by which x displacements change sign too.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    planes = decode_field(image)
+    if not mirrored:
+        out[:] = planes
+        return
+    for plane, place in zip(planes, out, strict=True):
+        _codec().flip(plane, 1, dst=place)
+    _codec().look_up(out[0], OPPOSITE, dst=out[0])
+
+
+def frame_shape(size: int) -> tuple[int, int, int]:
+    """Shape of the stored image of a frame of `size` x `size` pixels."""
+    return size, size, 3
+
+
+def field_shape(size: int) -> tuple[int, int]:
+    """Shape of the stored image of a flow field of `size` x `size` pixels."""
+    return 2 * size, size
+
+
+def image_shape(image: bytes | memoryview) -> tuple[int, ...]:
+    """Shape of an image as it is stored, found by decoding all of it.
+
+    Raises:
+        ValueError: the image cannot be decoded.
+    """
+    return _decoded(image, _codec().unchanged).shape
+
+
+def _encoded(image: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
+    import cv2
+
+    if image_format == "png":
+        _, encoded = cv2.imencode(".png", image)
+    else:
+        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    return encoded.tobytes()
+
+
+class _Codec(NamedTuple):
+    """OpenCV's decoder, its error and its modes, its mirror and its table."""
+
+    imdecode: Callable[[np.ndarray, int], np.ndarray | None]
+    flip: Callable[..., np.ndarray]
+    look_up: Callable[..., np.ndarray]
+    error: type[Exception]
+    color: int
+    gray: int
+    unchanged: int
+
+
+@functools.cache  # an import statement for each image would take a twentieth of decoding it
+def _codec() -> _Codec:
+    import cv2
+
+    upright = cv2.IMREAD_IGNORE_ORIENTATION
+    return _Codec(
+        cv2.imdecode,
+        cv2.flip,
+        cv2.LUT,
+        cv2.error,
+        cv2.IMREAD_COLOR_RGB | upright,
+        cv2.IMREAD_GRAYSCALE | upright,
+        cv2.IMREAD_UNCHANGED,
+    )
+
+
+def _decoded(image: bytes | memoryview, mode: int) -> np.ndarray:
+    # OpenCV lets other threads run meanwhile.
+    try:
+        decoded = _codec().imdecode(np.frombuffer(image, np.uint8), mode) if len(image) else None
+    except _codec().error as error:  # larger than any image of a record
+        raise ValueError("an image cannot be decoded") from error
+    if decoded is None:
+        raise ValueError("an image cannot be decoded")
+    return decoded

@@ -1,0 +1,176 @@
+"""Records whose videos came, went or changed, and updates that were killed."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import sys
+
+import pytest
+
+from preprocessing import records, worker_pool
+from preprocessing.datasets import class_folders
+from preprocessing.errors import UserError
+from preprocessing.preparation import conversion, layout, local, prepare, tasks
+from preprocessing.preparation.local import local_runner
+
+SETTINGS = conversion.Settings(image_size=16)
+
+
+def _prepare(videos, output, settings=SETTINGS, workers=1, update=False, run=None):
+    run = run or local_runner(workers, time_limit=60)
+    return prepare.prepare(class_folders.load(videos), output, settings, run, update)
+
+
+def _files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(layout, "VIDEOS_PER_SHARD", 2)
+
+
+def _changed(videos, write_video):
+    """A class in front of the others, a video more, one renamed, one changed, one gone."""
+    write_video(videos / "Down" / "v_Down_g00_c01.mp4", 3, seed=11)
+    (videos / "Left" / "v_Left_g00_c01.mp4").rename(videos / "Left" / "v_Left_g77_c01.mp4")
+    write_video(videos / "Left" / "v_Left_g01_c01.mp4", 6, seed=12)
+    (videos / "Right" / "v_Right_g00_c01.avi").unlink()
+
+
+def test_an_update_is_asked_for_and_gives_a_set_made_anew(
+    videos, tmp_path, write_video, small_shards
+):
+    output = tmp_path / "records"
+    _prepare(videos, output)
+    before = _files(output)
+    _changed(videos, write_video)
+    message = (
+        r"records: 1 new, 1 renamed, 1 changed, 1 gone, 2 as they were; the records of"
+        r" v_Left_g01_c01, v_Right_g00_c01 would be dropped: add --update to the experiments.prep"
+    )
+    with pytest.raises(UserError, match=message):
+        _prepare(videos, output)
+    assert _files(output) == before
+    assert _prepare(videos, output, update=True).converted == 2
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(output) == _files(tmp_path / "fresh") != before
+    assert not (output / "parts").exists()
+
+
+def test_a_changed_video_that_fails_now_is_dropped(videos, tmp_path):
+    _prepare(videos, tmp_path / "records")
+    (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(b"")
+    prepared = _prepare(videos, tmp_path / "records", update=True)
+    assert [row["id"] for row in prepared.failures] == ["v_Left_g00_c01"]
+    _prepare(videos, tmp_path / "fresh")
+    assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
+
+
+def test_what_a_killed_update_left_of_another_state_is_not_taken(videos, tmp_path, write_video):
+    """Changed, killed, changed back: the record of the set is the one of the file."""
+    path = videos / "Left" / "v_Left_g00_c01.mp4"
+    _prepare(videos, tmp_path / "records")
+    before, content, times = _files(tmp_path / "records"), path.read_bytes(), path.stat()
+    write_video(path, 6, seed=12)
+
+    def run(preparation, shards):
+        yield from local_runner(1, 60)(preparation, shards)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(videos, tmp_path / "records", update=True, run=run)
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert _prepare(videos, tmp_path / "records").converted == 0
+    assert _files(tmp_path / "records") == before
+
+
+def _in_this_process(preparation, shards):
+    """A runner without workers, so that every operation on a file is this process's."""
+
+    def run(queue):
+        while queue:
+            task = queue.popleft()
+            try:
+                yield task, tasks.perform(task, lambda amount: None)
+            except UserError as error:
+                yield task, worker_pool.Failure("failed", str(error))
+
+    return local.make(shards, preparation.settings, preparation.folder, run, 1)
+
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def _update_in_a_child(videos, output, kill_at=None):
+    """Runs an update; returns the number of file operations, or None if it was killed at one."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        count = 0
+
+        def hook(event, arguments):
+            nonlocal count
+            opened = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
+            if not opened and event not in CHANGING:
+                return
+            if str(output) in str(arguments):
+                count += 1
+                if count == kill_at:
+                    os._exit(9)
+
+        sys.addaudithook(hook)
+        with contextlib.suppress(BaseException):
+            _prepare(videos, output, update=True, run=_in_this_process)
+            os.write(writer, str(count).encode())
+            os._exit(0)
+        os._exit(1)
+    os.close(writer)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(reader) as file:
+        counted = file.read()
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, 9), code
+    return None if code else int(counted)
+
+
+CHANGING = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate")
+
+
+def test_killed_at_any_file_operation_an_update_leaves_the_old_set_or_the_new_one(
+    videos, tmp_path, write_video, small_shards
+):
+    import tensorflow_datasets  # noqa: F401 - a child would need seconds for it
+
+    _prepare(videos, tmp_path / "old", run=_in_this_process)
+    old = records.load_record_set(tmp_path / "old")
+    _changed(videos, write_video)
+    shutil.copytree(tmp_path / "old", tmp_path / "whole")
+    steps = _update_in_a_child(videos, tmp_path / "whole")
+    new = records.load_record_set(tmp_path / "whole")
+    _prepare(videos, tmp_path / "fresh", run=_in_this_process)
+    fresh = _files(tmp_path / "fresh")
+    assert _files(tmp_path / "whole") == fresh and steps > 50
+    seen = set()
+    for step in range(1, steps + 1):
+        output = tmp_path / "killed"
+        shutil.copytree(tmp_path / "old", output)
+        assert _update_in_a_child(videos, output, kill_at=step) is None
+        found = records.load_record_set(output)
+        seen.add(found.sha256)
+        expected = old if found.sha256 == old.sha256 else new
+        assert dataclasses.replace(found, folder=expected.folder) == expected
+        for video in found.videos:
+            data = records.read_bytes(found.path_of(video), video.offset, video.length)
+            assert hashlib.sha256(data).hexdigest() == video.record_sha256
+        shards = json.loads((output / "dataset_info.json").read_text())
+        assert list(output.glob(f"{shards['name']}-*"))  # TensorFlow Datasets' set is there too
+        assert _update_in_a_child(videos, output) is not None
+        assert _files(output) == fresh, step
+        assert not (output / "parts").exists()
+        shutil.rmtree(output)
+    assert seen == {old.sha256, new.sha256}

@@ -1,0 +1,249 @@
+"""The documentation of the endpoint: every answer that it names can be had, and is as it says."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+httpx = pytest.importorskip("httpx", reason="needs pip install -e '.[serve,dev]'")
+jsonschema = pytest.importorskip("jsonschema", reason="needs pip install -e '.[dev]'")
+pytest.importorskip("fastapi", reason="needs pip install -e '.[serve]'")
+
+pytestmark = pytest.mark.slow
+PREDICT = "/api/predict"
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+FORM = (
+    b'--x\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n'
+    b"Content-Type: video/mp4\r\n\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def small(start_server, tiny_run, tmp_path_factory):
+    """A server of 1 MB, 5 seconds, 2 requests at once and 15 seconds for each."""
+    place = tmp_path_factory.mktemp("small") / "tmp"
+    limits = {"max_megabytes": 1, "max_seconds": 5, "queue": 2, "time_limit": 15}
+    with start_server(place, model=tiny_run, **limits) as server:
+        yield server
+
+
+def _post(server, files=None, **settings):
+    return httpx.post(f"{server.url}{PREDICT}", files=files, timeout=300, **settings)
+
+
+def _connect(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=60)
+
+
+def _head(*lines):
+    kind = f"Content-Type: {MULTIPART['Content-Type']}"
+    return "\r\n".join([f"POST {PREDICT} HTTP/1.1", "Host: a", *lines, kind, "\r\n"]).encode()
+
+
+def _answer(connection):
+    """What a connection brings until its end, as an answer of httpx."""
+    content = b"".join(iter(lambda: connection.recv(100_000), b""))
+    head, _, body = content.partition(b"\r\n\r\n")
+    first, *rest = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in rest)
+    return httpx.Response(int(first.split()[1]), headers=headers, content=body)
+
+
+def _worker(server):
+    """Number of the process that computes."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == server.process.pid and b"spawn" in (path / "cmdline").read_bytes():
+                return int(path.name)
+    raise AssertionError("no process computes")
+
+
+def _in_hand(server, number):
+    end = time.monotonic() + 60
+    while httpx.get(f"{server.url}/health", timeout=60).json()["in_hand"] != number:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def _standing_still(server, film):
+    """Stops the process that computes, which one request after a loss brings back."""
+    assert _post(server, {"video": film}).status_code == 200
+    worker = _worker(server)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield worker
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGCONT)
+
+
+def _stalled(server, film):
+    with _connect(server) as connection:
+        connection.sendall(_head("Content-Length: 900000") + FORM)
+        return _answer(connection)
+
+
+def _killed(server, film):
+    with ThreadPoolExecutor(1) as pool, _standing_still(server, film) as worker:
+        answer = pool.submit(_post, server, {"video": film})
+        _in_hand(server, 1)
+        os.kill(worker, signal.SIGKILL)
+        return answer.result()
+
+
+def _crowded(server, film):
+    with ThreadPoolExecutor(2) as pool, _standing_still(server, film):
+        for _ in range(2):
+            pool.submit(_post, server, {"video": film})
+        _in_hand(server, 2)
+        return _post(server, {"video": film})
+
+
+def _hung(server, film):
+    """Stops the process while it reads the video: what it has not begun has no time limit."""
+    assert _post(server, {"video": film}).status_code == 200
+    worker = _worker(server)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(_post, server, {"video": film}, params={"film": "true"})
+        while not _reads_an_upload(worker, server):
+            assert not answer.done(), "it was too fast to be stopped"
+        os.kill(worker, signal.SIGSTOP)
+        return answer.result()
+
+
+def _reads_an_upload(worker, server):
+    for number in Path(f"/proc/{worker}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(number).startswith(f"{server.temporary}/"):
+                return True
+    return False
+
+
+# (path, method, status): what provokes it, several ways of some.
+PROVOKED = {
+    (PREDICT, "post", 200): [
+        lambda server, film: _post(server, {"video": film}),
+        lambda server, film: _post(server, {"video": film}, params={"picture": 1, "film": "true"}),
+    ],
+    (PREDICT, "post", 400): [
+        lambda server, film: _post(server, [("video", ("a", film)), ("video", ("b", film))]),
+        lambda server, film: _post(server, {"video": film}, data=dict.fromkeys("abcde", "x")),
+        lambda server, film: _post(
+            server, content=FORM, headers={"Content-Type": "multipart/form-data"}
+        ),
+    ],
+    (PREDICT, "post", 408): [_stalled],
+    (PREDICT, "post", 413): [
+        lambda server, film: _post(server, {"video": bytes(1_000_001)}),
+        lambda server, film: _post(server, {"video": bytes(1_100_000)}),
+    ],
+    (PREDICT, "post", 422): [
+        lambda server, film: _post(server),
+        lambda server, film: _post(server, json={"video": "a"}),
+        lambda server, film: _post(server, data={"video": "a"}),
+        lambda server, film: _post(server, content=FORM[:40], headers=MULTIPART),
+        lambda server, film: _post(server, {"video": film}, params={"picture": "maybe"}),
+        lambda server, film: _post(server, {"video": film}, params={"film": ""}),
+        lambda server, film: _post(server, {"video": b"no video"}),
+    ],
+    (PREDICT, "post", 500): [_killed],
+    (PREDICT, "post", 503): [_crowded],
+    (PREDICT, "post", 504): [_hung],
+    ("/health", "get", 200): [lambda server, film: httpx.get(f"{server.url}/health")],
+    ("/metrics", "get", 200): [lambda server, film: httpx.get(f"{server.url}/metrics")],
+}
+
+
+@pytest.fixture(scope="module")
+def schema(small):
+    return httpx.get(f"{small.url}/openapi.json").json()
+
+
+def test_every_answer_that_is_documented_is_provoked(schema):
+    documented = {
+        (path, method, int(status))
+        for path, methods in schema["paths"].items()
+        for method, how in methods.items()
+        for status in how["responses"]
+    }
+    assert documented == set(PROVOKED)
+
+
+@pytest.mark.parametrize(
+    ("case", "provoke"),
+    [(case, provoke) for case, ways in PROVOKED.items() for provoke in ways],
+    ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_an_answer_is_as_it_is_documented(small, schema, moving_square, case, provoke):
+    path, method, status = case
+    _in_hand(small, 0)
+    answer = provoke(small, moving_square.read_bytes())
+    assert answer.status_code == status, answer.text
+    contents = schema["paths"][path][method]["responses"][str(status)]["content"]
+    kind = answer.headers["content-type"].partition(";")[0]
+    assert list(contents) == [kind]
+    value = answer.json() if kind == "application/json" else answer.text
+    resolved = {**contents[kind]["schema"], "components": schema["components"]}
+    jsonschema.Draft202012Validator(resolved).validate(value)
+    assert contents[kind]["schema"], "a schema without a word says nothing"
+    if status >= 400:
+        assert set(value) == {"detail"} and "\n" not in value["detail"]
+        assert "class" not in value["detail"] and "Traceback" not in value["detail"]
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+@pytest.mark.parametrize("path", [PREDICT, "/health", "/metrics", "/docs", "/", "/openapi.json"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "other"])
+def test_another_method_is_told_which_it_may_be(small, path, method):
+    if method == "other":
+        method = "GET" if path == PREDICT else "POST"
+    answer = httpx.request(method, f"{small.url}{path}")
+    assert answer.status_code == 405 and answer.json() == {"detail": "Method Not Allowed"}
+    allowed = answer.headers["allow"].split(", ")
+    assert ("POST" if path == PREDICT else "GET") in allowed and method not in allowed
+
+
+@pytest.mark.parametrize("size", [1_050_000, 3_000_000])
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_client_that_sends_all_before_it_reads_gets_its_answer(
+    small, moving_square, size, declared
+):
+    body = FORM + bytes(size) + b"\r\n--x--\r\n"
+    with _connect(small) as connection:
+        if declared:
+            connection.sendall(_head(f"Content-Length: {len(body)}"))
+            pieces = [body[k : k + 10_000] for k in range(0, len(body), 10_000)]
+        else:
+            connection.sendall(_head("Transfer-Encoding: chunked"))
+            pieces = [body[k : k + 10_000] for k in range(0, len(body), 10_000)]
+            pieces = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b"")]
+        for piece in pieces:
+            connection.sendall(piece)
+        answer = _answer(connection)
+    assert answer.status_code == 413
+    assert json.loads(answer.text) == {"detail": "the video is larger than 1 MB"}
+    _in_hand(small, 0)
+    assert _post(small, {"video": moving_square.read_bytes()}).status_code == 200
+
+
+def test_a_client_that_is_told_to_come_again_may_send_all_before_it_reads(small, moving_square):
+    film = moving_square.read_bytes()
+    body = FORM + film + bytes(900_000 - len(film)) + b"\r\n--x--\r\n"
+    with ThreadPoolExecutor(2) as pool, _standing_still(small, film):
+        for _ in range(2):
+            pool.submit(_post, small, {"video": film})
+        _in_hand(small, 2)
+        with _connect(small) as connection:
+            connection.sendall(_head(f"Content-Length: {len(body)}"))
+            for k in range(0, len(body), 10_000):
+                connection.sendall(body[k : k + 10_000])
+            assert _answer(connection).status_code == 503

@@ -27,7 +27,7 @@ def main(_):
     program.start_tensorflow()
     from stfnet.explanation import explain
 
-    program.keep_video(output / explain.FILM_FILE)
+    program.keep_video(output / explain.FILM_FILE, FLAGS.video)
     model, config = explain.load_network(FLAGS.model)
     if config.model.streams == "rgb":
         program.refuse_without_effect(["flow_quality"], "on a network that reads no flow")

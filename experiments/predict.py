@@ -1,11 +1,16 @@
-"""Names the action in a video, or what happens on a camera as it happens.
+"""Names the action in videos, or what happens on a camera as it happens.
 
     python -m experiments.predict --model=RUN --video=FILE --output=DIR
+    python -m experiments.predict --model=RUN --video=FOLDER --output=DIR
     python -m experiments.predict --model=RUN --video=LONG --timeline --output=DIR
     python -m experiments.predict --model=RUN --live=0
 
 --model is the folder of a run or of an export. Prints the most probable classes and writes
 prediction.json and annotated.mp4 (or annotated.webm) to the output folder.
+
+Of many videos it writes predictions.csv alone: file, class, probability, and those of all classes.
+--video then names a folder with videos, a text file with a path a line, or a pattern in quotes, or
+is given several times. Status 1 says that videos could not be read; a line names each.
 
 --timeline is for long videos: clips slide over it, and timeline.csv, timeline.srt (subtitles) and
 timeline.png say which class is the most probable from when to when.
@@ -15,7 +20,9 @@ the label of the last seconds again and again, with frames a second and latency,
 Ctrl-C; with --output it also writes the annotated video, up to the stop.
 """
 
+import functools
 import signal
+import sys
 
 from absl import flags
 
@@ -25,7 +32,9 @@ from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "Folder of a run (--workdir of experiments.train) or an export.")
-flags.DEFINE_string("video", None, "Video file, or folder of images.")
+flags.DEFINE_multi_string(
+    "video", None, "Video file or folder of images; of many, a folder, a list, a pattern, or each."
+)
 flags.DEFINE_string("live", None, "Camera number, address of a video in the network, or file.")
 flags.DEFINE_string("output", None, "Folder for prediction.json and the annotated video.")
 flags.DEFINE_integer("top", 5, "Classes to list.", lower_bound=1)
@@ -57,20 +66,31 @@ flags.mark_flags_as_required(["model"])
 
 
 def main(_):
-    if bool(FLAGS.video) == bool(FLAGS.live):
+    from stfnet.inference import batch
+
+    videos = [name for name in FLAGS.video or () if name]
+    if bool(videos) == bool(FLAGS.live):
         raise UserError("one of --video=FILE and --live=CAMERA is needed")
-    if FLAGS.timeline and not FLAGS.video:
+    if FLAGS.timeline and not videos:
         raise UserError("--timeline needs --video=FILE")
-    if FLAGS.video and not FLAGS.output:
+    if videos and not FLAGS.output:
         raise UserError("--output is missing: the folder for what is predicted")
     if FLAGS.output:
         program.output_folder("output")
     if not FLAGS.timeline:
         program.refuse_without_effect(["stride"], "without --timeline")
+    paths, many = batch.find(videos)
     if FLAGS.timeline:
         program.refuse_without_effect(["top", "video_format"], "with --timeline")
-    elif FLAGS.video:
-        program.keep_video(annotated_file())
+        if many:
+            raise UserError(
+                "--timeline is of one video: --video names several, or a folder or list"
+            )
+    elif videos:
+        if many:
+            program.refuse_without_effect(["top", "video_format"], "with many videos")
+        else:
+            program.keep_video(annotated_file(), videos[0])
         program.refuse_without_effect(["interval"], "with --video and without --timeline")
     else:
         program.refuse_without_effect(["top"], "with --live, which prints the best label")
@@ -82,14 +102,16 @@ def main(_):
     model, config = prediction.load_model(FLAGS.model)
     if config.model.streams == "rgb":
         program.refuse_without_effect(["flow_quality"], "on a network that reads no flow")
-    if FLAGS.timeline:
-        return follow(model, config)
-    return watch(model, config) if FLAGS.live else predict(model, config)
+    if FLAGS.live:
+        return watch(model, config)
+    if many:
+        return predict_many(model, config, paths)
+    return (follow if FLAGS.timeline else predict)(model, config, videos[0])
 
 
-def show(line):
+def show(line, error=False):
     """Prints a line at once, also into a file."""
-    print(line, flush=True)
+    print(f"error: {line}" if error else line, flush=True, file=sys.stderr if error else None)
 
 
 def annotated_file():
@@ -97,10 +119,21 @@ def annotated_file():
     return program.output_folder("output") / f"annotated.{FLAGS.video_format}"
 
 
-def predict(model, config):
+def predict_many(model, config, paths):
+    from stfnet.inference import batch
+
+    output = program.output_folder("output")
+    unread = batch.predict(
+        model, config, paths, output, FLAGS.flow_quality, show, functools.partial(show, error=True)
+    )
+    print(f"written: {output / batch.CSV_FILE} ({len(paths) - unread} of {len(paths)} videos)")
+    return 1 if unread else 0
+
+
+def predict(model, config, path):
     from stfnet.inference import annotation, prediction
 
-    probabilities, clip = prediction.predict_video(model, config, FLAGS.video, FLAGS.flow_quality)
+    probabilities, clip = prediction.predict_video(model, config, path, FLAGS.flow_quality)
     for note in clip["notes"]:
         show(f"note: {note}")
     ranking = prediction.rank(probabilities, config.classes, FLAGS.top)
@@ -108,20 +141,20 @@ def predict(model, config):
     for name, probability in ranking:
         show(f"{name:<{width}}  {probability:6.1%}")
     annotated = annotated_file()
-    path = annotated.with_name("prediction.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prediction.write_result(path, FLAGS.video, FLAGS.model, config.name, ranking, clip)
-    annotation.write_annotated(annotated, FLAGS.video, clip, config.model.clip, ranking)
-    print(f"written: {path}, {annotated}")
+    result = annotated.with_name("prediction.json")
+    result.parent.mkdir(parents=True, exist_ok=True)
+    prediction.write_result(result, path, FLAGS.model, config.name, ranking, clip)
+    annotation.write_annotated(annotated, path, clip, config.model.clip, ranking)
+    print(f"written: {result}, {annotated}")
     return 0
 
 
-def follow(model, config):
+def follow(model, config, path):
     from stfnet.evaluation import plots
     from stfnet.inference import timeline
 
     how = FLAGS.interval, FLAGS.stride, FLAGS.flow_quality
-    times = timeline.recognise(model, config, FLAGS.video, *how, show=show)
+    times = timeline.recognise(model, config, path, *how, show=show)
     paths = timeline.write(program.output_folder("output"), times)
     picture = paths[0].with_suffix(".png")
     plots.draw_timeline(times, picture)

@@ -111,14 +111,13 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def keep_video(path: Path):
+def keep_video(path: Path, video: str):
     """Checks that a file to be written is not the one that `--video` names.
 
     Raises:
         UserError: it is.
     """
-    video = Path(flags.FLAGS.video)
-    if path.exists() and video.exists() and path.samefile(video):
+    if path.exists() and Path(video).exists() and path.samefile(video):
         raise UserError(
             f"--output={path.parent} would replace --video={video}, which is read: name another"
             " folder"

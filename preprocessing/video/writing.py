@@ -23,10 +23,10 @@ _LOSSLESS = "libx264rgb"
 _LOSSLESS_OPTIONS = {"qp": "0", "preset": "ultrafast"}
 # Browsers play both. With its index in front, an mp4 plays before the whole is there.
 _ENCODERS = {".mp4": "libx264", ".webm": "libvpx"}
-_CONTAINER_OPTIONS = {".mp4": {"movflags": "faststart"}, ".webm": {}}
+_CONTAINER_OPTIONS = {".mp4": {"movflags": "faststart"}, ".webm": {"fflags": "bitexact"}}
 _ENCODER_OPTIONS = {
     ".mp4": {"preset": "veryfast", "crf": "20"},
-    ".webm": {"deadline": "realtime", "cpu-used": "4", "crf": "10", "b": "2M"},
+    ".webm": {"deadline": "good", "cpu-used": "5", "crf": "10", "b": "2M"},
 }
 _FINEST_RATE = 1001  # largest denominator of a frame rate
 

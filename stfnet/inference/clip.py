@@ -4,6 +4,7 @@ Each step (resize, grey, TV-L1, encode, JPEG) is that of preparing records, so a
 values that its record gives.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,8 @@ def read_clip(
     streams: str = "both",
     quality: str = "fast",
     stored: RecordsConfig = RecordsConfig(),  # noqa: B008  # frozen
+    threads: int = 0,
+    waiting: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Reads the test clip of a video (Eqs. 13-14) as the network takes it.
 
@@ -92,6 +95,8 @@ def read_clip(
         streams: `both`, `rgb` or `flow`: what to read.
         quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
         stored: how the run's records hold frames and fields.
+        threads: that compute flow, a field each; 0 for one on each core.
+        waiting: called after every frame and field, to show that the work continues.
 
     Returns:
         Dictionary of `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L) as far as asked for,
@@ -105,7 +110,7 @@ def read_clip(
     """
     path = Path(path)
     notes: list[str] = []
-    num_frames, fps, resize = _look_through(path, config, notes)
+    num_frames, fps, resize = _look_through(path, config, notes, waiting)
     try:
         frame_numbers = sampling.test_indices(num_frames, config.num_frames, config.short_video)
         stacks = sampling.flow_indices(frame_numbers, num_frames, config.flow_length)  # t l
@@ -120,8 +125,13 @@ def read_clip(
     }
     wanted_frames = set() if streams == "flow" else set(frame_numbers.tolist())
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())
-    frames, pairs = _read(path, config, resize, wanted_frames, wanted_fields)
-    fields = _encoded_fields(pairs, config.flow_bound, quality, stored)
+    frames, pairs = _read(path, config, resize, wanted_frames, wanted_fields, waiting)
+    fields = {}
+    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+        encode = functools.partial(_encoded_field, config.flow_bound, quality, stored)
+        for number, field in zip(pairs, pool.map(encode, pairs.values()), strict=True):
+            waiting()
+            fields[number] = field
     if wanted_frames:
         frames = {number: stored_frame(frame, stored) for number, frame in frames.items()}
         clip["rgb"] = np.stack([frames[number] for number in frame_numbers.tolist()])
@@ -140,6 +150,7 @@ def read_timed_frames(
     config: ClipConfig,
     square: bool = False,
     note: Callable[[str, str], None] = lambda kind, reason: None,
+    waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """The frames of a video that count, as preparing records reads them.
 
@@ -148,30 +159,29 @@ def read_timed_frames(
         config: the clip configuration.
         square: whether the pixels must be square, to be drawn; where the network stretches frames
             it reads them as they are stored.
-        note: see `preprocessing.video.read_timed_frames`.
+        note, waiting: see `preprocessing.video.read_timed_frames`.
 
     Yields:
         As `preprocessing.video.read_timed_frames`.
     """
     square = square or config.resize != "stretch"
-    return video.read_timed_frames(Path(path), note, square=square, selection=selection(config))
-
-
-def _frames(path: Path, config: ClipConfig) -> Iterator[np.ndarray]:
-    return (frame for _, frame in read_timed_frames(path, config))
+    chosen = selection(config)
+    return video.read_timed_frames(Path(path), note, waiting, square=square, selection=chosen)
 
 
 def _look_through(
-    path: Path, config: ClipConfig, notes: list[str]
+    path: Path, config: ClipConfig, notes: list[str], waiting: Callable[[], None]
 ) -> tuple[int, float, video.Resizer]:
     """The number of a video's frames, their rate, and what brings them to the network's size."""
     num_frames, first, last = 0, 0.0, 0.0
 
     def counted():
         nonlocal num_frames, first, last
-        for last, frame in read_timed_frames(
-            path, config, note=lambda *note: notes.append(note[1])
-        ):
+        timed = read_timed_frames(
+            path, config, note=lambda *note: notes.append(note[1]), waiting=waiting
+        )
+        for last, frame in timed:
+            waiting()
             first = first if num_frames else last
             num_frames += 1
             yield frame
@@ -190,6 +200,7 @@ def _read(
     resize: video.Resizer,
     wanted_frames: set[int],
     wanted_fields: set[int],
+    waiting: Callable[[], None],
 ) -> tuple[dict[int, np.ndarray], dict[int, tuple[np.ndarray, np.ndarray]]]:
     """Decodes the video up to the last frame that is needed.
 
@@ -201,7 +212,8 @@ def _read(
     flow_frames = wanted_fields | {number + 1 for number in wanted_fields}
     needed = wanted_frames | flow_frames
     last = max(needed)
-    for number, frame in enumerate(_frames(path, config)):
+    for number, (_, frame) in enumerate(read_timed_frames(path, config, waiting=waiting)):
+        waiting()
         if number in needed:
             small = resize(frame)
             if number in wanted_frames:
@@ -213,18 +225,9 @@ def _read(
     return frames, {k: (grey[k], grey[k + 1]) for k in sorted(wanted_fields)}
 
 
-def _encoded_fields(
-    pairs: dict[int, tuple[np.ndarray, np.ndarray]],
-    flow_bound: float,
-    quality: str,
-    stored: RecordsConfig,
-) -> dict[int, np.ndarray]:
-    """The encoded flow of each pair, uint8 (H, W, 2), a pair on each core at a time."""
-    solver = flow.Solver(quality=quality)
-
-    def encode(pair):
-        (field,) = solver.fields(pair)
-        return stored_field(flow.encode(field, flow_bound), stored)
-
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return dict(zip(pairs, pool.map(encode, pairs.values()), strict=True))
+def _encoded_field(
+    flow_bound: float, quality: str, stored: RecordsConfig, pair: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """The flow between two gray frames as records give it back, uint8 (H, W, 2)."""
+    (field,) = flow.Solver(quality=quality).fields(pair)
+    return stored_field(flow.encode(field, flow_bound), stored)

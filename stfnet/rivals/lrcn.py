@@ -1,7 +1,8 @@
 """LRCN, long-term recurrent convolutional network (Donahue et al. 2015), of one or two streams.
 
 fc6 of every frame goes to an LSTM of 256 units, which classifies at every frame; the scores are
-averaged over the clip, and over the streams where there are two (each with an LSTM of its own).
+averaged over the clip, and over the streams where there are two (each with an LSTM of its own),
+both alike; its authors also give frames 1/3 and flow 2/3.
 Every frame's score is learned from. The paper's network over frames is a CaffeNet, and here VGG-16;
 the paper's LSTM over flow has 1024 units in its later version, here both have as many.
 Its text gives no figure of parameters, so the count is arithmetic from it.

@@ -2,10 +2,11 @@
 
 The frames of a clip, spread over the video, are its segments. In each stream the map of each is
 averaged over its cells and classified by one linear layer; the segments' logits are averaged before
-the softmax (the consensus), and the streams' scores after it, flow with 1.5 times the weight. Each
-stream learns from its own consensus. The end of the streams is that of the paper's BN-Inception,
-global pooling, dropout and one layer, which is what is mostly built today, and not VGG-16's fc6 and
-fc7; the paper gives no figure of parameters, so the count is arithmetic.
+the softmax (the consensus), and the streams' scores after it, flow with 1.5 times the weight; its
+authors add these before the softmax too. Each stream learns from its own consensus. The end of the
+streams is that of the paper's BN-Inception, global pooling, dropout and one layer, which is what is
+mostly built today, and not VGG-16's fc6 and fc7; the paper gives no figure of parameters, so the
+count is arithmetic.
 
 Reference:
     Wang et al., "Temporal segment networks: towards good practices for deep action recognition",

@@ -28,6 +28,7 @@ PRINTED_BY = {
     "stfnet/frame_features/folder.py": ["features"],
     "stfnet/evaluation/linear_model.py": ["evaluate"],
     "stfnet/training/strategies.py": ["train"],
+    "stfnet/inference/batch.py": ["predict"],
     "stfnet/inference/capture.py": ["predict"],
     "stfnet/inference/export.py": ["export"],
     "stfnet/serving/server.py": ["serve"],

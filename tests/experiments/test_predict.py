@@ -57,6 +57,29 @@ def test_a_timeline_is_three_files_and_the_rows_cover_the_video(
     assert cv2.imread(str(output / "timeline.png")).std() > 10
 
 
+def test_a_folder_of_videos_is_one_table_and_the_status_says_what_is_missing(
+    run_program, tiny_run, moving_square, tmp_path
+):
+    videos, output = tmp_path / "videos", tmp_path / "output"
+    videos.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(moving_square, videos / name)
+    flags = (f"--model={tiny_run}", f"--output={output}")
+    done = run_program("predict", *flags, f"--video={videos / 'a.mp4'}", f"--video={videos}")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in output.iterdir()} == {"predictions.csv"}
+    with (output / "predictions.csv").open(newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == sorted(map(str, videos.iterdir()))
+    assert done.stdout.splitlines()[-1].endswith("predictions.csv (2 of 2 videos)")
+
+    (videos / "c.mp4").write_text("I am a text.")
+    done = run_program("predict", *flags, f"--video={videos}/*.mp4")
+    assert done.returncode == 1
+    (error,) = (line for line in done.stderr.splitlines() if line.startswith("error:"))
+    assert "c.mp4 is no video" in error
+    assert done.stdout.splitlines()[-1].endswith("predictions.csv (2 of 3 videos)")
+
+
 def test_a_mistake_is_one_line_and_leaves_nothing(run_program, tiny_run, tmp_path):
     video, output = tmp_path / "text.mp4", tmp_path / "output"
     video.write_text("I am a text.")

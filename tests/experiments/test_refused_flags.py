@@ -94,6 +94,12 @@ CASES = {
         ((*LIVE, "--video_format=webm"), "--video_format has no effect with --live without"),
         (("--model=m", "--video=v", "--output=o", "--interval=3"), "--interval has no effect with"),
         ((*LIVE, "--timeline"), "--timeline needs --video=FILE"),
+        ((*TIMELINE, "--video=w"), "--timeline is of one video: --video names several"),
+        ((*TIMELINE, "--video=rtsp://here/1"), "is an address: give --live=rtsp://here/1"),
+        (
+            ("--model=m", "--video=v", "--video=w", "--output=o", "--top=3"),
+            "--top has no effect with many videos",
+        ),
         ((*LIVE, "--stride=3"), "--stride has no effect without --timeline"),
         ((*TIMELINE, "--top=3"), "--top has no effect with --timeline"),
         ((*TIMELINE, "--video_format=webm"), "--video_format has no effect with --timeline"),

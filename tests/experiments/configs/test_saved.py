@@ -12,7 +12,12 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet.config import to_dict
 
-RECORDS = types.SimpleNamespace(title="ucf11 (2 of 11 classes)", classes=("Bow", "Jump"))
+RECORDS = types.SimpleNamespace(
+    title="ucf11 (2 of 11 classes)",
+    classes=("Bow", "Jump"),
+    encoding={"image_format": "jpeg", "jpeg_quality": 95},
+    videos=[types.SimpleNamespace(num_frames=100)],
+)
 
 
 @pytest.mark.parametrize("module", [paper, real_videos, synthetic])

@@ -130,6 +130,18 @@ def test_a_film_is_of_a_kind_that_browsers_play(suffix, codec, formats, tmp_path
     assert np.abs(read.astype(int) - frames).mean() < 8
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_the_same_frames_are_the_same_bytes(suffix, tmp_path):
+    contents = []
+    for name in "ab":
+        writer = video.VideoWriter(tmp_path / f"{name}{suffix}", 25)
+        for frame in films.moving_textures(20, 320, 240):
+            writer.write(np.ascontiguousarray(frame))
+        writer.close()
+        contents.append(writer.path.read_bytes())
+    assert contents[0] == contents[1]
+
+
 def test_a_film_without_a_frame_is_no_file(tmp_path):
     video.VideoWriter(tmp_path / "new" / "film.mp4", 25).close()
     assert not list(tmp_path.iterdir())

@@ -6,10 +6,14 @@ from preprocessing.errors import UserError
 from stfnet.config import (
     ClipConfig,
     ModelConfig,
+    RecordsConfig,
+    RunConfig,
     TrainingConfig,
     check_together,
+    from_dict,
     microbatches_per_device,
     partial_statistics,
+    to_dict,
 )
 
 
@@ -52,6 +56,15 @@ def test_the_microbatches_of_a_batch_follow_from_the_devices(batch, steps, devic
 def test_a_batch_smaller_than_the_devices_is_refused():
     with pytest.raises(UserError, match="batch_size=8 cannot be shared by 3 devices"):
         microbatches_per_device(TrainingConfig(batch_size=8), 3)
+
+
+def test_a_run_of_a_version_that_kept_nothing_of_its_records_had_jpeg_95():
+    config = RunConfig("tiny", ("Bow", "Jump"), ModelConfig(2), TrainingConfig())
+    values = to_dict(config)
+    del values["records"]
+    assert from_dict(RunConfig, values).records == RecordsConfig("jpeg", 95, 0)
+    with pytest.raises(UserError, match=r"records\.jpeg_quality=101 is not"):
+        RecordsConfig("jpeg", 101)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
 """LRCN: fc6 of every frame to an LSTM, a score at every frame."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from stfnet import ModelConfig
+
+PAGE = Path(__file__).parents[3] / "docs" / "rivals.md"
 
 
 @pytest.mark.parametrize("streams", ["both", "rgb"])
@@ -29,3 +34,8 @@ def test_a_score_at_every_frame_of_the_lstm(restated, tiny, numpy_pool5, softmax
         scores.append(softmax(one.dense(f"{stream}_scores", one.lstm(f"lstm_{stream}", fc6))))
     want = np.concatenate(scores, axis=1).mean(axis=1)
     np.testing.assert_allclose(one.answers, want, rtol=1e-9)
+    # Both streams alike, which is one of its authors' two fusions, and the page names the other.
+    of_stream = [score.mean(axis=1) for score in scores]
+    assert np.abs(one.answers - np.average(of_stream, axis=0, weights=(1, 2))).max() > 1e-3
+    row = r"\| scores of streams \| .* both alike \| .*`lrcn`.* flow 2/3"
+    assert re.search(row, PAGE.read_text())

@@ -1,9 +1,14 @@
 """TSN: the mean of the segments' logits is a stream's answer; flow weighs 1.5 times as much."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from stfnet import ModelConfig
+
+PAGE = Path(__file__).parents[3] / "docs" / "rivals.md"
 
 
 @pytest.mark.parametrize("streams", ["both", "rgb", "flow"])
@@ -28,3 +33,10 @@ def test_consensus_is_before_and_fusion_after_the_softmax(restated, tiny, softma
         score[stream] = softmax(np.mean(segments, axis=0))
     want = (score["rgb"] + 1.5 * score["flow"]) / 2.5
     np.testing.assert_allclose(one.answers, want, rtol=1e-9)
+    # Its authors' fusion is another, and the page says so.
+    logits = {stream: np.log(score[stream]) for stream in score}
+    theirs = softmax(logits["rgb"] + 1.5 * logits["flow"])
+    assert np.abs(one.answers - theirs).max() > 1e-3
+    assert re.search(
+        r"\| scores of the streams of `tsn` \| .* after .* \| .* before ", PAGE.read_text()
+    )

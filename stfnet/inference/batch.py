@@ -1,0 +1,146 @@
+"""Many videos, one answer each: their names to files, and their clips read on all cores."""
+
+import csv
+import glob
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preprocessing import files, worker_pool
+from preprocessing.captions import one_line
+from preprocessing.datasets import lists, video_tree
+from preprocessing.errors import UserError
+from preprocessing.video import EXTENSIONS
+from stfnet.config import RunConfig
+from stfnet.inference.clip import read_clip
+
+CSV_FILE = "predictions.csv"
+LIST_EXTENSIONS = (".txt", ".lst")
+_COLUMNS = ("file", "class", "probability")
+_TIME_LIMIT = 300.0  # seconds for a frame or a flow field
+
+
+def find(names: Sequence[str]) -> tuple[list[Path], bool]:
+    """The videos that the command line names.
+
+    Args:
+        names: of video files, folders of images, folders of videos, patterns such as `*.mp4`, or
+            lists: text files of LIST_EXTENSIONS with a path a line, from the list's folder on.
+
+    Returns:
+        (paths, whether there may be any number of them, and not one alone): each once, in order.
+
+    Raises:
+        UserError: a name is an address, a folder, list or pattern has no video, or a list cannot
+            be read.
+    """
+    found: list[Path] = []
+    many = len(names) > 1
+    for name in names:
+        if "://" in name:
+            raise UserError(
+                f"--video={name} is an address: give --live={name}, or download the video"
+            )
+        several = _expanded(name)
+        if several == []:
+            raise UserError(f"--video={name} names no video: name files, or a folder with some")
+        many |= several is not None
+        found += [Path(name)] if several is None else several
+    return list(dict.fromkeys(found)), many
+
+
+def _expanded(name: str) -> list[Path] | None:
+    """What a folder of videos, a list or a pattern names; None where the name is of one video."""
+    path = Path(name)
+    if path.is_dir():
+        return video_tree.find_videos(path) or None
+    if path.suffix.lower() in LIST_EXTENSIONS and path.is_file():
+        return [path.parent / line for _, line in lists.read_lines(path)]
+    if glob.has_magic(name) and not path.exists():
+        matching = sorted(map(Path, glob.glob(name, recursive=True)))
+        return [one for one in matching if one.is_dir() or one.suffix.lower() in EXTENSIONS]
+    return None
+
+
+def predict(
+    model: Any,
+    config: RunConfig,
+    paths: Sequence[Path],
+    output: Path,
+    quality: str = "fast",
+    show: Callable[[str], None] = print,
+    complain: Callable[[str], None] = print,
+) -> int:
+    """Predicts videos, and writes the classes and probabilities to CSV_FILE in their order.
+
+    The clips are read in a process for each core, the flow too. A video that cannot be read is
+    left out. Where an error or Ctrl-C ends the work, what is done until then is written.
+
+    Args:
+        model: a network or an `ExportedModel`.
+        config: RunConfig.
+        paths: of the videos.
+        output: folder, which is made.
+        quality: of the flow, `reference` or `fast`.
+        show: takes a line for each video, in the order in which they are done.
+        complain: takes a line for each video that cannot be read.
+
+    Returns:
+        How many cannot be read.
+    """
+    from stfnet.inference import prediction  # Keras, which the processes do without
+
+    output.mkdir(parents=True, exist_ok=True)
+    answers: dict[Path, np.ndarray] = {}
+    done = 0
+    try:
+        for path, clip in _clips(config, paths, quality):
+            done += 1
+            count = f"{done} of {len(paths)}"
+            if isinstance(clip, worker_pool.Failure):
+                named = clip.reason if str(path) in clip.reason else f"{path}: {clip.reason}"
+                complain(f"{count}  {named}")
+                continue
+            answers[path] = prediction.predict_clip(model, clip)
+            ((name, probability),) = prediction.rank(answers[path], config.classes, 1)
+            notes = "".join(f"; note: {note}" for note in clip["notes"])
+            show(f"{count}  {path}  {one_line(name)} {probability:.1%}{notes}")
+    finally:
+        answered = [(path, answers[path]) for path in paths if path in answers]
+        files.write_text(output / CSV_FILE, _table(config.classes, answered))
+    return len(paths) - len(answers)
+
+
+def _table(classes: Sequence[str], answers: Sequence[tuple[Path, np.ndarray]]) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *(f"p:{name}" for name in classes)])
+    for path, probabilities in answers:
+        best = int(probabilities.argmax())
+        values = (f"{value:.6f}" for value in (probabilities[best], *probabilities))
+        writer.writerow([files.printable(path), classes[best], *values])
+    return table.getvalue()
+
+
+def _clips(
+    config: RunConfig, paths: Sequence[Path], quality: str
+) -> Iterator[tuple[Path, dict[str, Any] | worker_pool.Failure]]:
+    workers = min(len(os.sched_getaffinity(0)), len(paths))
+    tasks = [(path, config, quality) for path in paths]
+    with worker_pool.Pool(workers, _TIME_LIMIT) as pool:
+        for (path, *_), result in pool.run(_read, tasks):
+            yield path, result
+
+
+def _read(task: tuple[Path, RunConfig, str], report: Callable[[int], None]) -> dict[str, Any]:
+    path, config, quality = task
+    model = config.model
+    return read_clip(
+        *(path, model.clip, model.streams, quality, config.records),
+        threads=1,
+        waiting=lambda: report(0),
+    )

@@ -29,7 +29,7 @@ def define_flags():
     flags.DEFINE_integer(
         "groups", 24, "Groups (figure, background, camera) rendered.", lower_bound=4
     )
-    flags.DEFINE_bool("ablation", True, "Also train each stream alone.")
+    flags.DEFINE_bool("ablation", True, "Also train each stream alone, and fuse the two.")
 
 
 def step(name, *arguments):
@@ -51,9 +51,9 @@ def training(streams, records, workdir):
     )
 
 
-def evaluate(records, workdir):
-    """Results of a run on the test groups."""
-    step("evaluate", f"--workdir={workdir}", f"--records={records}")
+def evaluate(records, workdir, *arguments):
+    """Results of a run on the test groups, or of a fusion of runs."""
+    step("evaluate", f"--workdir={workdir}", f"--records={records}", *arguments)
     return json.loads((workdir / "results.json").read_text())
 
 
@@ -109,6 +109,8 @@ def main(_):
         runs = {streams: output / f"run-{streams}" for streams in ("rgb", "flow")}
         train_side_by_side(runs, records)
         results |= {streams: evaluate(records, workdir) for streams, workdir in runs.items()}
+        fuse = f"--fuse={runs['rgb']},{runs['flow']}:1.5"
+        results["fused"] = evaluate(records, output / "run-fused", fuse)
     video = held_out_video(run, videos)
     step("export", f"--workdir={run}", f"--output={output}/export")
     exported = output / "export"

@@ -76,10 +76,19 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
             )
     check_grid(record_set, clip, config.training.frame_grid)
     if tuple(record_set.classes) != tuple(config.classes):
+        differing = [
+            f"{owner} {', '.join(sorted(own - other)[:3])}"
+            + (f" and {len(own - other) - 3} more" if len(own - other) > 3 else "")
+            for owner, own, other in (
+                ("only the records have", set(record_set.classes), set(config.classes)),
+                ("only the model has", set(config.classes), set(record_set.classes)),
+            )
+            if own - other
+        ]
         raise UserError(
-            f"{record_set.folder}: its {len(record_set.classes)} classes "
-            f"({', '.join(record_set.classes[:3])}, ...) are not the {len(config.classes)} the "
-            f"model was trained on ({', '.join(config.classes[:3])}, ...)"
+            f"{record_set.folder}: its {len(record_set.classes)} classes are not the "
+            f"{len(config.classes)} that the model was trained on: "
+            f"{'; '.join(differing) or 'they stand in another order'}"
         )
 
 

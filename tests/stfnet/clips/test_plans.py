@@ -47,6 +47,22 @@ def test_balanced_epochs_draw_every_class_equally(tiny_records, config):
 
 
 @pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (lambda names: (*names[1:], "Other"), r"only the records have {0}; only the model has Ot"),
+        (lambda names: names[::-1], "trained on: they stand in another order"),
+        (lambda names: names[:2], "its 3 classes are not the 2 .*: only the records have {2}"),
+    ],
+)
+def test_classes_that_differ_are_named(tiny_records, config, classes, message):
+    names = tuple(tiny_records.classes)
+    model = dataclasses.replace(config.model, num_classes=len(classes(names)))
+    other = dataclasses.replace(config, classes=classes(names), model=model)
+    with pytest.raises(UserError, match=message.format(*names)):
+        plans.check_records(tiny_records, other)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"image_size": 64}, "image_size=32, but the model has clip.image_size=64.*another folder"),

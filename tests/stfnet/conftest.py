@@ -286,10 +286,16 @@ def vgg16_maps(vgg16):
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory):
+def browser(tmp_path_factory):
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
     browser = Chromium(program, tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def chromium(browser):
+    yield browser
+    browser.ask("Page.navigate", url="about:blank")  # or its films play on, on all cores

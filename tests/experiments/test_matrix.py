@@ -4,8 +4,9 @@ A process runs all cells of a program, since its start takes longer than most of
 
 - prepare and demo, which have no run yet; test_prepare.py and test_demo.py run them.
 - model.streams=auto, which trains nine networks; test_selection.py does.
-- ablate and compare --study on recipes whose settings others have; training is the same code.
-- serve on networks that differ in numbers alone.
+- ablate and compare --study where they train what train does; their own tests train more.
+- the second and later cells of a program (TensorFlow Serving, ONNX, LiteRT, several clips, timing),
+  serve and benchmark on networks that differ in numbers alone.
 """
 
 import contextlib
@@ -65,6 +66,7 @@ RECIPES = {
 MODEL = "--model={run} --output={output}"
 EXPORT = "--workdir={run} --output={output}"
 RESULTS = "--workdir={run} --records={records}"
+UNLIKE = ("paper", "real_videos", "tsn", "lrcn", "c3d", "flow")  # networks of other layers
 STUDY = "{settings} --records={records} --output={output} --seeds=1 {cache}"
 # Program -> its cells: name -> flags, files that must be there afterwards, and recipes if not all.
 PROGRAMS = {
@@ -78,8 +80,16 @@ PROGRAMS = {
             "{output}/results.json",
             ("synthetic", "real_videos", "flow"),
         ),
-        "clips": (f"{RESULTS} --num_clips=2 --flip", "{run}/results-2clips-flip.json"),
-        "timing": (f"{RESULTS} --timing", "{run}/timing.json"),
+        "clips": (
+            f"{RESULTS} --num_clips=2 --flip",
+            "{run}/results-2clips-flip.json",
+            ("real_videos", "tsn", "c3d", "flow"),
+        ),
+        "timing": (
+            f"{RESULTS} --timing",
+            "{run}/timing.json",
+            ("synthetic", "real_videos", "lrcn", "c3d", "flow"),
+        ),
     },
     "report": {
         "report": (f"{RESULTS} --clips=2 --output={{output}}", "{output}/report.html"),
@@ -91,6 +101,7 @@ PROGRAMS = {
         "features": (
             "--network={run} --records={records} --output={output}",
             "{output}/index.csv",
+            ("synthetic", "real_videos", "c3d", "flow"),
         ),
         "pooled": (
             "--network={run} --records={every_frame} --output={output} --pooled",
@@ -99,12 +110,17 @@ PROGRAMS = {
     },
     "export": {
         "saved_model": (EXPORT, "{output}/saved_model.pb {output}/classes.txt"),
-        "serving": (f"{EXPORT} --format=serving", "{output}"),
+        "serving": (
+            f"{EXPORT} --format=serving",
+            "{output}/models.config",
+            ("real_videos", "rgb"),
+        ),
         "onnx": (
             f"{EXPORT} --format=onnx --records={{records}} --clips=2",
             "{output}/network.onnx",
+            UNLIKE,
         ),
-        "litert": (f"{EXPORT} --format=litert --clips=2", "{output}/network.tflite"),
+        "litert": (f"{EXPORT} --format=litert --clips=2", "{output}/network.tflite", UNLIKE),
     },
     "predict": {
         "predict": (
@@ -136,7 +152,7 @@ PROGRAMS = {
         "ablate_streams": (
             f"{STUDY} --study=streams",
             "{output}/streams.md",
-            ("synthetic", "c3d"),
+            ("c3d",),
         ),
     },
     "inspect_records": {
@@ -148,9 +164,10 @@ PROGRAMS = {
     },
     "benchmark": {
         "benchmark": (
-            "export --workdir={run} --source=folder:{videos} --limit_per_class=1 --output={output}",
-            "{output}",
-            ("real_videos", "tsn", "rgb"),
+            "export --workdir={run} --source=folder:{videos} --limit_per_class=1"
+            " --output={run}/benchmark.json",
+            "{run}/benchmark.json",
+            ("real_videos",),
         ),
     },
 }
@@ -287,7 +304,7 @@ def matrix(tmp_path_factory, worker_id, prepare_squares, notop, run_often):
 def test_a_program_does_its_work_on_a_run(matrix, program, cell, recipe):
     if cell in PACKAGES:
         pytest.importorskip(PACKAGES[cell], reason=f"the extra [{cell}] is not installed")
-    status, printed, errors = matrix.ends(program)[f"{cell}-{recipe}"]
+    status, _, errors = matrix.ends(program)[f"{cell}-{recipe}"]
     if refused := REFUSED.get((cell, recipe)):
         assert status == 1 and errors.startswith("error: ") and refused in errors, errors
         assert errors.count("\n") == 1, errors
@@ -295,6 +312,19 @@ def test_a_program_does_its_work_on_a_run(matrix, program, cell, recipe):
     assert status == 0, errors
     for path in PROGRAMS[program][cell][1].format(**matrix.places(cell, recipe)).split():
         assert Path(path).stat().st_size > 0
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_export_says_what_the_run_says(matrix, recipe):
+    matrix.ends("predict")
+    run, export = (
+        {row["class"]: row["probability"] for row in json.loads(file.read_text())["top"]}
+        for file in (
+            matrix.places(cell, recipe)["output"] / "prediction.json"
+            for cell in ("predict", "predict_export")
+        )
+    )
+    assert len(run) == 3 and export == pytest.approx(run, abs=1e-5)
 
 
 @pytest.mark.parametrize(("model", "recipe"), SERVED)

@@ -12,6 +12,7 @@ A process runs all cells of a program, since its start takes longer than most of
 import contextlib
 import fcntl
 import json
+import os
 import re
 import shutil
 import signal
@@ -24,6 +25,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
+GROUPS = range(1, 7)  # of videos; the first two are the official test part
 SIZES = {
     "model.clip.image_size": 16,
     "model.clip.num_frames": 3,
@@ -31,37 +33,33 @@ SIZES = {
     "model.lstm_units": 4,
     "training.batch_size": 4,
 }
-NARROW = {"model.width_divisor": 32}
-TWO_STAGES, ONE_STAGE = ({"training.max_epochs": f"({n})"} for n in ("1,1", "1,"))
-SYNTHETIC = NARROW | TWO_STAGES
-WITHOUT_VGG16 = {"training.weights": "", "training.temporal_conv1": "random"}
+NARROW = {"model.width_divisor": 32, "training.max_epochs": "(1,1)"}
+WITHOUT_VGG16 = {
+    "training.weights": "",
+    "training.temporal_conv1": "random",
+    "training.accumulation_steps": 2,
+}
 # Name -> file of experiments/configs, and what is changed in it.
 RECIPES = {
-    "synthetic": ("synthetic.py", SYNTHETIC),
-    "paper": (
-        "paper.py",
-        NARROW | TWO_STAGES | WITHOUT_VGG16 | {"training.accumulation_steps": 2},
-    ),
-    "modern": (
-        "modern.py",
-        NARROW | TWO_STAGES | WITHOUT_VGG16 | {"training.accumulation_steps": 2},
-    ),
+    "synthetic": ("synthetic.py", NARROW),
+    "paper": ("paper.py", NARROW | WITHOUT_VGG16),
+    "modern": ("modern.py", NARROW | WITHOUT_VGG16),
     "real_videos": (
         "real_videos.py",
-        ONE_STAGE
-        | {
+        {
             "model.streams": "both",
             "model.clip.num_frames": 4,
             "training.frame_grid": 4,
+            "training.max_epochs": "(1,)",
             "training.weights": "{vgg16}",
         },
     ),
-    "scratch": ("real_videos.py:scratch", NARROW | TWO_STAGES),
-    "tsn": ("synthetic.py", SYNTHETIC | {"model.architecture": "tsn"}),
-    "lrcn": ("synthetic.py", SYNTHETIC | {"model.architecture": "lrcn"}),
-    "c3d": ("synthetic.py", SYNTHETIC | {"model.architecture": "c3d", "model.streams": "rgb"}),
-    "rgb": ("synthetic.py", SYNTHETIC | {"model.streams": "rgb"}),
-    "flow": ("synthetic.py", SYNTHETIC | {"model.streams": "flow"}),
+    "scratch": ("real_videos.py:scratch", NARROW),
+    "tsn": ("synthetic.py", NARROW | {"model.architecture": "tsn"}),
+    "lrcn": ("synthetic.py", NARROW | {"model.architecture": "lrcn"}),
+    "c3d": ("synthetic.py", NARROW | {"model.architecture": "c3d", "model.streams": "rgb"}),
+    "rgb": ("synthetic.py", NARROW | {"model.streams": "rgb"}),
+    "flow": ("synthetic.py", NARROW | {"model.streams": "flow"}),
 }
 MODEL = "--model={run} --output={output}"
 EXPORT = "--workdir={run} --output={output}"
@@ -279,9 +277,6 @@ class Matrix:
         return json.loads(kept.read_text())
 
 
-GROUPS = range(1, 7)
-
-
 def _write_images(film, folder):
     import cv2
 
@@ -293,9 +288,9 @@ def _write_images(film, folder):
 
 
 @pytest.fixture(scope="module")
-def matrix(tmp_path_factory, worker_id, prepare_squares, notop, run_often):
+def matrix(tmp_path_factory, prepare_squares, notop, run_often):
     folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
+    if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all workers
     return Matrix(folder / "matrix", prepare_squares, notop, run_often)
 

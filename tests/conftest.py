@@ -63,7 +63,7 @@ def tiny_run(make_run):
 def prepare_squares():
     """Function of a folder and groups that makes records of `films.write_moving_squares`.
 
-    They are prepared as a user prepares them: 32 x 32 pixels, and more settings if given.
+    They are prepared as a user prepares them: 32 x 32 pixels, or with other settings if given.
     """
     from preprocessing import records
     from preprocessing.datasets import class_folders
@@ -76,7 +76,7 @@ def prepare_squares():
         preparation.prepare(
             class_folders.load(folder / "videos"),
             folder / "records",
-            Settings(image_size=32, **settings),
+            Settings(**{"image_size": 32} | settings),
             local_runner(workers=2, time_limit=60),
         )
         return records.load_record_set(folder / "records")

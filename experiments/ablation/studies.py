@@ -74,6 +74,8 @@ def _dropout(fc6: float, lstm: float) -> dict[str, float]:
     return {"model.fc6_dropout": fc6, "model.lstm_dropout": lstm}
 
 
+# A rival has none of these settings: networks that are compared would be the same.
+_STFNET = {"model.architecture": ("stfnet",)}
 _STUDIES = (
     Study(
         "streams",
@@ -94,7 +96,7 @@ _STUDIES = (
         "conv3d",
         "The fusion must be able to learn which channel of one stream belongs to which of the "
         "other, so it is a 3-D convolution (Sec. 3.2, Eqs. 1 and 2).",
-        needs={"model.streams": ("both",)},
+        needs=_STFNET | {"model.streams": ("both",)},
     ),
     Study(
         "fusion_init",
@@ -103,7 +105,7 @@ _STUDIES = (
         "Two stacked identities as the fusion's filters sum the streams; no initialiser is named "
         "(Sec. 3.2).",
         stated=False,
-        needs={"model.streams": ("both",), "model.fusion": ("conv3d", "conv2d")},
+        needs=_STFNET | {"model.streams": ("both",), "model.fusion": ("conv3d", "conv2d")},
     ),
     Study(
         "branches",
@@ -111,6 +113,7 @@ _STUDIES = (
         "both",
         "The fully connected layer, rich in categories, gives the convolutional layer, rich in "
         "space, an attention to regions of the frames (Sec. 3.4, Eqs. 7 to 12).",
+        needs=_STFNET,
     ),
     Study(
         "merge",
@@ -119,7 +122,7 @@ _STUDIES = (
         "The states of both LSTMs are merged at each time; how is not said (Sec. 3.4, Eqs. 11 and "
         "12).",
         stated=False,
-        needs={"model.branches": ("both",)},
+        needs=_STFNET | {"model.branches": ("both",)},
     ),
     Study(
         "normalize",
@@ -127,6 +130,7 @@ _STUDIES = (
         "gates",
         "Layer normalisation of the gates' inputs ensures that the training of so deep a network "
         "converges (Sec. 3.3, Eqs. 3 to 6).",
+        needs=_STFNET,
     ),
     Study(
         "flow_length",
@@ -134,6 +138,7 @@ _STUDIES = (
         "4",
         "L < 4 loses motion and lowers the recognition rate; L = 4 keeps it high at less "
         "computation (Sec. 3.6).",
+        needs={"model.streams": ("both", "flow")},
     ),
     Study(
         "num_frames",
@@ -161,7 +166,7 @@ _STUDIES = (
         "fc6 0.5, LSTMs 0.25",
         "A ratio of fc6 other than 0.5, or one of the LSTMs above 0.25, lowers the recognition "
         "rate (Sec. 3.6).",
-        needs={"model.branches": ("both",)},
+        needs=_STFNET | {"model.branches": ("both",)},
     ),
 )
 STUDIES = {study.name: study for study in _STUDIES}

@@ -27,6 +27,7 @@ from stfnet.evaluation.report_examples import (
     read_examples,
     with_films,
 )
+from stfnet.explanation import attribution
 from stfnet.inference import prediction
 
 REPORT_FILE = "report.html"
@@ -150,7 +151,8 @@ def write_report(
         paper: the paper's settings, nested dictionaries `model` and `training`, to compare with;
             None for no comparison.
         clips: examples, at most: the most wrong ones first.
-        grad_cam: whether the films show Grad-CAM of the answer, for which the network is loaded.
+        grad_cam: whether the films show Grad-CAM of the answer, for which the network is loaded;
+            the page says where a network has no maps for it.
 
     Returns:
         Path of the page. Its films are at most MOST_FILM_BYTES of it.
@@ -168,8 +170,11 @@ def write_report(
             f"--workdir={workdir}"
         )
     wrong, right = read_examples(workdir, clips)
+    without_maps = False
     if record_set is not None and (wrong or right):
         network = prediction.load_run(workdir)[0] if grad_cam else None
+        if network is not None and not attribution.has_maps(network):
+            network, without_maps = None, True
         examples = with_films([*wrong, *right], workdir, record_set, config, network)
         wrong, right = examples[: len(wrong)], examples[len(wrong) :]
     script = (HERE / "report.js").read_text(encoding="utf-8")
@@ -187,7 +192,8 @@ def write_report(
         pictures=_pictures(workdir),
         wrong=wrong,
         right=right,
-        grad_cam=grad_cam,
+        grad_cam=grad_cam and not without_maps,
+        without_maps=without_maps,
         fps=report_clips.FPS,
         film_count=len(filmed),
         film_bytes=sum(len(one.film) + len(one.poster) for one in filmed),

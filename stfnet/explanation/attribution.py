@@ -84,7 +84,7 @@ def explain_clip(
     Raises:
         UserError: the network gives no finite scores, or has no maps of frames to look into.
     """
-    if MAPS_END not in {layer.name for layer in model.layers}:
+    if not has_maps(model):
         raise UserError(
             f"model.architecture={model.config.architecture} has no map of each frame, which "
             "Grad-CAM and the importance of frames need: explain a run of another architecture"
@@ -150,6 +150,11 @@ def feature_maps(
         outputs = keras.Model(inputs, shown)(images)
         maps[name] = {number: outputs[str(number)].numpy()[0] for number in SHOWN_CONVOLUTIONS}
     return maps
+
+
+def has_maps(model: keras.Model) -> bool:
+    """Whether a network has the map of each frame that Grad-CAM needs."""
+    return MAPS_END in {layer.name for layer in model.layers}
 
 
 def fuse(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> tf.Tensor:

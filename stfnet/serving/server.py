@@ -68,7 +68,7 @@ def serve(
             timeout_graceful_shutdown=grace + LAST_SECONDS,
         )
         address = f"[{host}]" if ":" in host else host
-        explained = "" if network.explains else ", without explanation: it is an export"
+        explained = "" if network.explains else ", without explanation: probabilities alone"
         show(
             f"http://{address}:{listener.getsockname()[1]} recognises the {len(network.classes)} "
             f"classes of {network.dataset}{explained}"

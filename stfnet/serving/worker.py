@@ -29,7 +29,7 @@ class Network:
         classes: names of its classes.
         streams: `both`, `rgb` or `flow`.
         num_frames: sampled of a video.
-        explains: whether it can be explained; an export gives probabilities alone.
+        explains: whether it can be explained; an export and C3D give probabilities alone.
     """
 
     dataset: str
@@ -161,6 +161,7 @@ def _open(folder: str, quality: str) -> _Opened:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    from stfnet.explanation import attribution
     from stfnet.inference import prediction
     from stfnet.inference.export import is_export
 
@@ -171,7 +172,7 @@ def _open(folder: str, quality: str) -> _Opened:
         classes=tuple(config.classes),
         streams=streams,
         num_frames=clip.num_frames,
-        explains=not is_export(folder),
+        explains=not is_export(folder) and attribution.has_maps(model),
     )
     # The first of everything is slow, and a prediction shows weights that are not finite.
     if streams != "rgb":

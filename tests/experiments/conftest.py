@@ -9,7 +9,7 @@ import pytest
 
 # Runs a program with one list of flags after the other: starting it again takes seconds.
 CHILD = """
-import contextlib, importlib, io, json, sys
+import contextlib, importlib, io, json, sys, traceback
 from absl import flags
 program = importlib.import_module("experiments." + sys.argv[1])
 ends = []
@@ -23,12 +23,16 @@ for arguments in json.loads(sys.argv[2]):
         try:
             program.cli()
         except SystemExit as end:
-            ends.append((end.code, printed.getvalue(), errors.getvalue()))
+            ends.append((end.code or 0, printed.getvalue(), errors.getvalue()))
+        except BaseException:
+            ends.append((None, printed.getvalue(), errors.getvalue() + traceback.format_exc()))
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
 print(json.dumps(ends))
 """
 
 
-def _run(root, command, folder):
+def _run(root, command, folder, timeout=300):
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.run(
         [sys.executable, *map(str, command)],
@@ -36,7 +40,7 @@ def _run(root, command, folder):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
     )
 
 
@@ -48,17 +52,32 @@ def run_program(request):
 
 
 @pytest.fixture(scope="session")
-def check_mistakes(request):
+def run_often(request):
+    """Function of a program's name and lists of flags that runs it with each, in one process.
+
+    Returns for each the exit status (None after a traceback), what was printed, and the errors.
+    """
+
+    def run(name, lists, folder=None, timeout=300):
+        flags = json.dumps([list(map(str, one)) for one in lists])
+        command = ["-c", CHILD, name, flags]
+        ended = _run(request.config.rootpath, command, folder, timeout)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def check_mistakes(run_often):
     """Function that checks mistakes, a program's flags and what its error says, of one process.
 
     Each ends with status 1 and one line on stderr, and prints nothing else.
     """
 
     def check(name, mistakes, folder=None):
-        flags = json.dumps([list(map(str, case)) for case, _ in mistakes])
-        ended = _run(request.config.rootpath, ["-c", CHILD, name, flags], folder)
-        assert ended.returncode == 0, ended.stderr
-        for end, (case, message) in zip(json.loads(ended.stdout), mistakes, strict=True):
+        ends = run_often(name, [case for case, _ in mistakes], folder)
+        for end, (case, message) in zip(ends, mistakes, strict=True):
             status, printed, errors = end
             assert (status, printed) == (1, ""), (case, end)
             assert errors.startswith("error: ") and errors.count("\n") == 1, (case, errors)

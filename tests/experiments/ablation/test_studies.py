@@ -75,6 +75,11 @@ def test_one_stream_has_none_to_leave_out():
         ),
         ("fusion_init", {"fusion": "sum"}, "needs model.fusion=conv3d or conv2d, not sum"),
         ("merge", {"branches": "fc"}, "needs model.branches=both, not fc"),
+        ("flow_length", {"streams": "rgb"}, "needs model.streams=both or flow, not rgb"),
+        *(
+            (name, {"architecture": "lrcn"}, "needs model.architecture=stfnet, not lrcn")
+            for name in ("fusion", "fusion_init", "branches", "merge", "normalize", "dropout")
+        ),
         (
             "fusion_init",
             {"fusion_filters": 384},

@@ -10,6 +10,14 @@ from stfnet.training.preemption import Preempted, StopSignals
 ONE, TWO = (types.SimpleNamespace(num_replicas_in_sync=n) for n in (1, 2))
 
 
+@pytest.fixture(autouse=True)
+def handlers():
+    """Those of a program at a terminal; in the background a shell ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_is_noted_and_the_previous_handler_restored(number, status):
     before = signal.getsignal(number)

@@ -97,6 +97,7 @@ def test_sigterm_saves_and_the_run_goes_on(tiny_records, tmp_path):
 
 
 def test_ctrl_c_saves_and_the_run_goes_on(tiny_records, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
     config = _config(tiny_records)
 
     def interrupt():
@@ -104,6 +105,7 @@ def test_ctrl_c_saves_and_the_run_goes_on(tiny_records, tmp_path):
 
     with pytest.raises(Preempted, match="saved at step 2; the same command resumes") as stop:
         loop.train(config, tiny_records, tmp_path, callbacks=[_StopAt(0, interrupt)])
+    signal.signal(signal.SIGINT, before)
     assert stop.value.status == 130
     assert loop.train(config, tiny_records, tmp_path).finished
     assert [int(row["step"]) for row in _rows(tmp_path / run.STEPS_FILE)] == list(range(9))

@@ -22,5 +22,5 @@ def test_each_step_of_a_preparation_is_timed(tmp_path):
 
     row = in_new_process(growth_measurements.preparation, tmp_path / "tiny", 12, 2)
     assert set(row) == {*growth.PREPARING, "preparation_memory"}
-    assert row["prepare"] > 0 and 50 < row["preparation_memory"] < 1000
+    assert row["prepare"] > 0 and row["preparation_memory"] > 50
     assert len(records.load_record_set(tmp_path / "tiny" / "records").videos) == 12

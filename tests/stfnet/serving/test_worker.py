@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def opened(tiny_run):
-    return worker._open(str(tiny_run), "reference")
+    return worker._open(str(tiny_run), "fast")
 
 
 @pytest.fixture

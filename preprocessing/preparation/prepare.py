@@ -59,7 +59,7 @@ def prepare(
     A video that cannot be used goes to `failures.jsonl` with its reason, and the set is made of
     the others; `notes.jsonl` lists those of them that are doubtful. The same call on a finished
     set converts the videos that are new, changed or failed before, and leaves the records of the
-    others as they are. The result is that of a set made anew of the same videos.
+    others as they are. The result equals a new set of the same videos.
 
     Args:
         catalogue: the videos.

@@ -110,9 +110,9 @@ def test_a_record_of_another_name_and_label_is_the_one_that_would_be_made(conver
     (renamed,), _ = tasks.read_shard(join.path.with_suffix(tasks.FACTS))
     by_id = {video.id: video for video in class_folders.load(tmp_path / "actions").videos}
     video = dataclasses.replace(by_id["v_Left_g02_c01"], id="v_Up_g02", label=300)
-    anew = tasks.Convert(video, SETTINGS, tmp_path / "records")(_silent)
-    assert join.path.read_bytes() == read_bytes(anew.file, 0, anew.length)
-    assert renamed == dataclasses.replace(anew, file=join.path)
+    fresh = tasks.Convert(video, SETTINGS, tmp_path / "records")(_silent)
+    assert join.path.read_bytes() == read_bytes(fresh.file, 0, fresh.length)
+    assert renamed == dataclasses.replace(fresh, file=join.path)
 
 
 def test_a_record_that_was_damaged_on_the_disk_is_not_joined(convert, tmp_path):

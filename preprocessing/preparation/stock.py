@@ -16,6 +16,7 @@ from preprocessing.records.outcomes import NOTES_FILE, Row, read_rows
 
 STAMPS_FILE = "sources.json"  # id -> stamp of the video's file when its record was made
 COPY = "copy"  # outcome in the notes: the same file as another video
+_OF_SETS = (COPY, "short")  # outcomes that say nothing of a video alone, the latter of old versions
 _OURS = re.compile(rf"[0-9a-f]{{16}}\.({tasks.PART[1:]}|{tasks.SHARD[1:]}|{tasks.FACTS[1:]})")
 
 
@@ -125,8 +126,8 @@ def of_record_set(record_set: records.RecordSet) -> dict[str, Kept]:
     noted: dict[str, Row] = {}  # in sets of earlier versions the notes have them alone
     if not any(video.note for video in record_set.videos):
         with contextlib.suppress(UserError):
-            rows = (row for row in read_rows(folder, NOTES_FILE) if row["outcome"] != COPY)
-            noted = {row["id"]: row for row in rows}
+            rows = read_rows(folder, NOTES_FILE)
+            noted = {row["id"]: row for row in rows if row["outcome"] not in _OF_SETS}
     paths = record_set.shard_paths
     whole = [
         path.is_file() and path.stat().st_size == size

@@ -105,9 +105,11 @@ def test_notes_of_a_set_of_an_earlier_version_are_taken_from_their_list(there, t
     rows = [
         {"id": "v_Left_g00_c01", "path": "/a/b.mp4", "outcome": "still", "reason": "/a/b.mp4: one"},
         {"id": "v_Left_g01_c01", "path": "/a/c.mp4", "outcome": "copy", "reason": "is one"},
+        {"id": "v_Left_g02_c01", "path": "/a/d.mp4", "outcome": "short", "reason": "has 4"},
     ]
     path = tmp_path / "records" / "notes.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     facts = {name: kept.facts for name, kept in stock.of_record_set(record_set).items()}
     assert facts["v_Left_g00_c01"].note == "{path}: one"
-    assert facts["v_Left_g00_c01"].doubt == "still" and not facts["v_Left_g01_c01"].note
+    assert facts["v_Left_g00_c01"].doubt == "still"
+    assert not facts["v_Left_g01_c01"].note and not facts["v_Left_g02_c01"].note

@@ -190,7 +190,7 @@ def show_prepared(prepared: prepare.Prepared, allowed: int):
     """
     record_set, failed = prepared.record_set, len(prepared.failures)
     counts, folder = record_set.counts, record_set.folder
-    state = f"{prepared.converted} converted now" if prepared.converted else "finished before"
+    state = f"{prepared.converted} converted now" if prepared.changed else "finished before"
     print(
         f"{folder}: {counted(counts['videos'], 'video')}, {counted(counts['frames'], 'frame')},"
         f" {failed} failed ({state}), SHA-256 {record_set.sha256 or 'unknown'}"

@@ -38,12 +38,14 @@ class Prepared:
         converted: videos converted in this run; the others were done before.
         notes: as `failures`, for each video that is in the set though something about it is
             doubtful.
+        changed: whether the set differs from the one that was there.
     """
 
     record_set: records.RecordSet
     failures: tuple[Row, ...]
     converted: int
     notes: tuple[Row, ...] = ()
+    changed: bool = True
 
 
 def prepare(
@@ -101,7 +103,8 @@ def prepare(
         record_set = preparation.publish(shards, failures, finished)
         preparation.remove_parts()
         converted = len(waiting) - len(failures)
-        return Prepared(record_set, failures, converted, read_rows(folder, NOTES_FILE))
+        notes = read_rows(folder, NOTES_FILE)
+        return Prepared(record_set, failures, converted, notes, record_set is not finished)
 
 
 def _check_dropped(changes: stock.Changes, folder: Path, update: bool):

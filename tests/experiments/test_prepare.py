@@ -133,6 +133,8 @@ def test_the_same_command_follows_a_folder_that_changes(run_program, actions, tm
     assert "add --update to the experiments.prepare" in refused.stderr
     done = run_program("prepare", *command, "--update")
     assert done.returncode == 0 and "4 videos" in done.stdout, done.stderr
+    assert "(0 converted now)" in done.stdout
+    assert "(finished before)" in run_program("prepare", *command).stdout
     assert len(records.load_record_set(tmp_path / "records").videos) == 4
 
 

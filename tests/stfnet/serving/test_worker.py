@@ -45,7 +45,7 @@ def test_an_export_predicts_and_shows_frames_and_flow(
     from stfnet.inference.export import export_saved_model
 
     export_saved_model(opened.model, opened.config, tmp_path / "export")
-    of_export = worker._open(str(tmp_path / "export"), "reference")
+    of_export = worker._open(str(tmp_path / "export"), "fast")
     assert not of_export.network.explains
     before = worker.recognise(str(moving_square), 5)
     monkeypatch.setattr(worker, "_opened", of_export)

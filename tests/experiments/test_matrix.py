@@ -231,7 +231,7 @@ class Matrix:
             self._prepare(self.folder / name, GROUPS, image_size=16, **settings)
         film = self.folder / "stretch" / "videos" / "Right" / "v_Right_g01_c01.mp4"
         shutil.copy(film, self.folder / "film.mp4")
-        _write_images(self.folder / "film.mp4", self.folder / "images")
+        _write_images(self.folder / "film.mp4", self.folder / "pictures")
         shutil.copy(self._notop, self.vgg16)
 
     def places(self, cell, recipe):
@@ -254,7 +254,7 @@ class Matrix:
             "vgg16": self.vgg16,
             "videos": self.folder / "stretch" / "videos",
             "video": self.folder / "film.mp4",
-            "images": self.folder / "images",
+            "images": self.folder / "pictures",
         }
 
     def ends(self, program):

@@ -141,7 +141,8 @@ def test_training_on_maps_follows_training_without_them(
     loop.train(config, tiny_records, tmp_path / "without")
     loop.train(config, tiny_records, tmp_path / "with", None, [changed], features_folder=maps)
     without, with_maps = _losses(tmp_path / "without"), _losses(tmp_path / "with")
-    np.testing.assert_allclose(with_maps, without, rtol=1e-4)
+    # Kept maps are of 16 bits; nine steps of SGD carry their rounding into the last losses.
+    np.testing.assert_allclose(with_maps, without, rtol=5e-4)
     assert np.ptp(without) > 0.01
     identities = [json.loads(path.read_text()) for path in maps.glob("*/features.json")]
     assert sorted(one["block"] for one in identities) == sorted([*blocks, *blocks])  # two streams

@@ -61,6 +61,16 @@ flags.DEFINE_string(
     None,
     "VGG-16's for that linear model: an .h5 file or imagenet; by default those of the run's start.",
 )
+flags.DEFINE_enum(
+    "cache",
+    "none",
+    ["none", "features"],
+    "Computes the maps of the streams' frozen blocks once and keeps them in --cache_dir: with"
+    " records of a grid those that training kept. --baselines reads them too.",
+)
+flags.DEFINE_string(
+    "cache_dir", None, "Folder of --cache=features, by default WORKDIR/features; runs can share it."
+)
 flags.mark_flags_as_required(["workdir", "records"])
 
 
@@ -108,6 +118,11 @@ def check_flags():
     if FLAGS.folds and (FLAGS.protocol or FLAGS.fold):
         raise UserError("--folds names the splits: leave --protocol and --fold out")
     own = ["split", "protocol", "fold", "folds", "nearest_neighbour", "baselines", "mirror_pairs"]
+    own += ["cache", "cache_dir"]
+    if FLAGS.cache != "features":
+        program.refuse_without_effect(["cache_dir"], "without --cache=features")
+    elif FLAGS.cache_dir:
+        program.output_folder("cache_dir")
     if not FLAGS.baselines:
         program.refuse_without_effect(["baseline_weights"], "without --baselines")
     if FLAGS.output:
@@ -136,12 +151,19 @@ def evaluate(workdir, record_set, output):
         *(workdir, record_set, FLAGS.split, FLAGS.protocol, FLAGS.fold),
         *(FLAGS.nearest_neighbour or FLAGS.baselines, chosen_views()),
         *(FLAGS.baselines, FLAGS.baseline_weights),
+        features_folder=maps_folder() if FLAGS.cache == "features" else None,
         output=output,
     )
     if not done.results["finished"]:
         print(f"{workdir} is still being trained, or was stopped: its best network so far")
     print(*done.notes, *printing.evaluation(done.results, done.paths), sep="\n", flush=True)
     return done.results
+
+
+def maps_folder():
+    from stfnet import run
+
+    return Path(FLAGS.cache_dir or Path(FLAGS.workdir) / run.FEATURES_FOLDER)
 
 
 def fuse(workdir, record_set):

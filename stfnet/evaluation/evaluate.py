@@ -323,7 +323,7 @@ def evaluate_run(
         views: of each video.
         linear: whether to add `linear_model.linear_model`, likewise.
         linear_weights: VGG-16's for it, a file or `imagenet`; None for those of the run's start.
-        features_folder: see `evaluate`.
+        features_folder: see `evaluate`; the linear model reads it too.
         output: folder for the results; None for that of the run.
 
     Raises:
@@ -355,7 +355,7 @@ def evaluate_run(
     if weights:
         known = linear_model.known_videos(config, located)
         results["linear_model"] = linear_model.linear_model(
-            record_set, known, positions, config, weights
+            record_set, known, positions, config, weights, features_folder
         )
         files.write_json(paths.results, results)
     grid = record_set.clip["frame_grid"]

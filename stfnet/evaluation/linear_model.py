@@ -4,6 +4,7 @@ It sees the frames and flow fields of the network's test clip of each video (Eqs
 from the videos that the network had.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import RunConfig
+from stfnet.config import WHOLE_STREAM, ModelConfig, RunConfig, TrainingConfig
 from stfnet.evaluation import logistic
-from stfnet.frame_features.networks import CONV4, CONV5, stream_maps, vgg16_streams
+from stfnet.frame_features import stream_maps
+from stfnet.frame_features.networks import vgg16_streams
 from stfnet.weights import vgg16_file
 
-LAYERS = (CONV4, CONV5)
+LEVELS = (3, 4, 5)  # blocks of VGG-16, as real_videos.py reads them
+LAYERS = ("block3_pool", "block4_pool", "block5_conv3")  # at their ends, as VGGStream gives them
 STREAMS = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
 
 
@@ -64,7 +67,11 @@ def known_videos(config: RunConfig, located: run.Located) -> list[int]:
 
 
 def clip_features(
-    record_set: RecordSet, positions: Sequence[int] | np.ndarray, config: RunConfig, weights: Path
+    record_set: RecordSet,
+    positions: Sequence[int] | np.ndarray,
+    config: RunConfig,
+    weights: Path,
+    features_folder: Path | None = None,
 ) -> dict[str, np.ndarray]:
     """Features of the test clip of each video: maps averaged over their area and the clip's frames.
 
@@ -73,33 +80,52 @@ def clip_features(
         positions: of V videos in `record_set.videos`.
         config: whose clip and scale of flow is used.
         weights: file of VGG-16's weights.
+        features_folder: of maps, which a run with these weights and LEVELS shares; missing ones
+            are computed. None computes all, and keeps none.
 
     Returns:
-        `rgb` and `flow`: float32 (V, 1024), block4_conv3 and block5_conv3.
+        `rgb` and `flow`: float32 (V, 1280), of LAYERS.
 
     Raises:
         UserError: the weights do not load, or a record is damaged.
     """
     clip = config.model.clip
-    network = vgg16_streams(clip, weights, config.model.flow_input)
-
-    @tf.function(autograph=False)
-    def pooled(batch):
-        maps = stream_maps(network, batch["rgb"][0], batch["fields"][0], LAYERS)
-        return {
-            stream: tf.concat([tf.reduce_mean(of[name], (0, 1, 2)) for name in LAYERS], 0)
-            for stream, of in maps.items()
-        }
-
+    of_vgg16 = ModelConfig(
+        num_classes=config.model.num_classes,
+        clip=clip,
+        map_levels=LEVELS,
+        flow_input=config.model.flow_input,
+    )
+    network = vgg16_streams(clip, weights, of_vgg16.flow_input, levels=LEVELS)
     plan = plans.plan_evaluation(record_set, np.asarray(positions), clip, 1)
-    reader = RecordReader(record_set)
-    clips = input_pipeline.clip_dataset(record_set, plan, clip, 1, reader=reader)
+    reader: RecordReader | stream_maps.Features
+    if features_folder:
+        training = TrainingConfig(frame_grid=config.training.frame_grid)
+        whole = dataclasses.replace(config, model=of_vgg16, training=training)
+        reader = stream_maps.Features(
+            features_folder, network, record_set, whole, WHOLE_STREAM, test_clips=True
+        )
+        reader.compute(positions)
+        batches = stream_maps.map_dataset(reader, record_set, plan, whole, 1)
+    else:
+        reader = RecordReader(record_set)
+        clips = input_pipeline.clip_dataset(record_set, plan, clip, 1, reader=reader)
+        streams = tf.function(network, autograph=False)
+
+        def of_frames(batch):
+            inputs = input_pipeline.network_inputs(batch)
+            return streams({name: inputs[name][0][:, None] for name in network.input})
+
+        batches = map(of_frames, clips)
     with input_pipeline.naming_damage(reader):
         rows = [
-            pooled(batch)
-            for batch in tqdm(clips, "linear model", len(plan), unit="video", leave=False)
+            {name: np.asarray(maps[name], np.float32) for name in network.input}
+            for maps in tqdm(batches, "linear model", len(plan), unit="video", leave=False)
         ]
-    return {name: np.stack([row[name].numpy() for row in rows]) for name in network.input}
+    return {
+        name: np.stack([row[name].reshape(-1, row[name].shape[-1]).mean(0) for row in rows])
+        for name in network.input
+    }
 
 
 def choose_and_test(
@@ -132,6 +158,7 @@ def linear_model(
     tested: Sequence[int] | np.ndarray,
     config: RunConfig,
     weights: Path,
+    features_folder: Path | None = None,
 ) -> dict[str, Any]:
     """Top-1 of the linear model on frames, on flow and on both.
 
@@ -141,12 +168,13 @@ def linear_model(
         tested: positions of the videos to test on.
         config: of the run beside which it stands.
         weights: file of VGG-16's weights.
+        features_folder: see `clip_features`.
 
     Returns:
         JSON values: `rgb`, `flow` and `both`, each with `top1` and `C`; `weights`, the file's name;
         `layers`; `num_train`.
     """
-    features = clip_features(record_set, [*known, *tested], config, weights)
+    features = clip_features(record_set, [*known, *tested], config, weights, features_folder)
     videos = [record_set.videos[k] for k in (*known, *tested)]
     labels = np.array([video.label for video in videos])
     groups = np.array([video.group for video in videos])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from stfnet.layers.input_normalization import FlowNormalization, RGBNormalizatio
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.weights import has_fc1, load_vgg16_weights, vgg16_file
 
-CONV4, CONV5 = "block4_conv3", "block5_conv3"  # as VGGStream names them
 FC6 = "fc6"  # as STFNet names the layer
 FC6_UNITS, FC1_SIZE = 4096, 224  # of VGG-16's fc1, and the image size that it needs
 FC6_NEEDS = (
@@ -33,7 +32,11 @@ FRAMES_AT_ONCE = 16  # frames that pass through the streams together
 
 
 def vgg16_streams(
-    clip: ClipConfig, path: str | Path, flow_input: str = FLOW_INPUT, fc6: bool = False
+    clip: ClipConfig,
+    path: str | Path,
+    flow_input: str = FLOW_INPUT,
+    fc6: bool = False,
+    levels: tuple[int, ...] = (5,),
 ) -> keras.Model:
     """VGG-16 over frames and over flow stacks, each of one frame at a time.
 
@@ -45,6 +48,7 @@ def vgg16_streams(
         path: weights, as in `load_vgg16_weights`.
         flow_input: as in `ModelConfig`.
         fc6: whether to add VGG-16's fc1 after the RGB stream, as the layer `fc6`.
+        levels: of `VGGStream`.
 
     Returns:
         keras.Model with the layers `NAME_normalization` and `NAME_stream` of STFNet. Inputs uint8
@@ -64,7 +68,7 @@ def vgg16_streams(
         for name in normalizations
     }
     outputs = {
-        name: VGGStream(name=f"{name}_stream")(normalization(inputs[name]))
+        name: VGGStream(levels=levels, name=f"{name}_stream")(normalization(inputs[name]))
         for name, normalization in normalizations.items()
     }
     if fc6:
@@ -76,39 +80,12 @@ def vgg16_streams(
     return model
 
 
-def stream_maps(
-    model: keras.Model, rgb: tf.Tensor, fields: tf.Tensor, names: Iterable[str] = (CONV5,)
-) -> dict[str, dict[str, tf.Tensor]]:
-    """Maps of a network's streams, after the ReLU of some of their convolutions.
-
-    Args:
-        model: with the layers `NAME_normalization` and `NAME_stream` of STFNet.
-        rgb: uint8 (F, H, W, 3).
-        fields: uint8 (F, L, 2, H, W).
-        names: of the convolutions.
-
-    Returns:
-        Stream -> convolution -> float32 (F, h, w, channels).
-    """
-    inputs = input_pipeline.network_inputs({"rgb": rgb[:, None], "fields": fields[:, None]})
-    maps: dict[str, dict[str, tf.Tensor]] = {}
-    for stream in model.input:
-        maps[stream] = {}
-        x = model.get_layer(f"{stream}_normalization")(inputs[stream])[:, 0]
-        for name, convolution in model.get_layer(f"{stream}_stream").convolutions.items():
-            if name.endswith("conv1") and name != "block1_conv1":
-                x = keras.ops.max_pool(x, 2, strides=2, data_format="channels_last")
-            x = convolution(x)
-            if name in names:
-                maps[stream][name] = tf.cast(x, tf.float32)
-    return maps
-
-
 class FrameNetwork:
     """The streams of a network over single frames, and its fc6.
 
     Args:
-        model: as in `stream_maps`; with a layer `fc6` where it has one.
+        model: with the layers `NAME_normalization` and `NAME_stream` of STFNet, and a layer `fc6`
+            where it has one.
         clip: image size and L that it reads.
         identity: what else its features depend on, weights first of all, as JSON values.
 

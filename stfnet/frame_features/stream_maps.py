@@ -104,7 +104,7 @@ def identity(
     if stream == "flow":
         needed += ["flow_length", "flow_bound"]
     frames: dict[str, Any] = {"frame_grid": config.training.frame_grid}
-    if test_clips:
+    if test_clips and not record_set.clip["frame_grid"]:
         frames = {"test_clip": [config.model.clip.num_frames, config.model.clip.short_video]}
     return {
         "format": FORMAT,
@@ -173,8 +173,9 @@ class Features:
         record_set: of the records.
         config: of the run.
         block: at whose end the maps are, 1 to 5.
-        test_clips: whether the maps are those of the frames of each video's test clip (Eqs. 13-14)
-            alone, not of `training.frame_grid`, and not mirrored.
+        test_clips: whether the maps are those of each video's test clip (Eqs. 13-14) alone, not of
+            `training.frame_grid`, and not mirrored. Records with a grid hold nothing else, so that
+            training and testing share the maps.
 
     Attributes:
         folders: name of an input of the network -> folder of its stream's maps.
@@ -261,10 +262,9 @@ class Features:
     def _frames(self, position: int) -> np.ndarray:
         """Numbers of the frames of a video that have maps, in rising order."""
         count = self._record_set.videos[position].num_frames
-        if self._test_clips:
-            clip, stored = self._config.model.clip, self._record_set.clip["frame_grid"]
-            chosen = sampling.test_indices(count, clip.num_frames, clip.short_video)
-            return np.unique(sampling.snap(chosen, sampling.frame_grid(count, stored)))
+        if self._test_clips and not self._record_set.clip["frame_grid"]:
+            clip = self._config.model.clip
+            return np.unique(sampling.test_indices(count, clip.num_frames, clip.short_video))
         return sampling.frame_grid(count, self._config.training.frame_grid)
 
     def _path(self, position: int, stream: str, flip: bool) -> Path:

@@ -278,7 +278,7 @@ def vgg16_maps(vgg16):
             ]
             sums.append((np.stack(fields).astype(float) - 128).sum((0, 1)) / 3)
         grey = np.repeat(np.stack(sums)[..., None], 3, axis=-1).astype(np.float32)
-        network = keras.Model(vgg16.input, vgg16.get_layer(layer).output)
+        network = keras.Model(vgg16.input, vgg16.get_layer(layer).output)  # conv3 or pool
         prepared = keras.applications.vgg16.preprocess_input(rgb.astype(np.float32))
         return {"rgb": np.asarray(network(prepared)), "flow": np.asarray(network(grey))}
 

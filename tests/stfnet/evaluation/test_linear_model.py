@@ -13,6 +13,8 @@ from stfnet import ClipConfig, ModelConfig, build_stfnet, run
 from stfnet.config import RunConfig, TrainingConfig
 from stfnet.evaluation import evaluate as evaluation
 from stfnet.evaluation import linear_model
+from stfnet.frame_features import stream_maps
+from stfnet.weights import load_vgg16_weights
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
@@ -29,12 +31,12 @@ def trained(tiny_records, tmp_path_factory):
 
 
 def _features(record_set, positions, vgg16_maps):
-    """Stream -> (V, 1024): frames 0, t, 2t with t = N // 3, both layers, averaged."""
+    """Stream -> (V, 1280): frames 0, t, 2t with t = N // 3, three layers, averaged."""
     rows = {"rgb": [], "flow": []}
     for k in positions:
         interval = record_set.videos[k].num_frames // 3
         frames = [0, interval, 2 * interval]
-        maps = [vgg16_maps(record_set, k, frames, f"block{n}_conv3") for n in (4, 5)]
+        maps = [vgg16_maps(record_set, k, frames, name) for name in linear_model.LAYERS]
         for name, row in rows.items():
             row.append(np.concatenate([one[name].mean((0, 1, 2)) for one in maps]))
     return {name: np.stack(row) for name, row in rows.items()}
@@ -73,10 +75,12 @@ def test_the_figures_are_those_computed_by_hand(trained, tiny_records, notop, vg
     known = [position_of[name] for name in (*videos.train, *videos.val)]
     tested = [position_of[name] for name in videos.test]
     assert figures["num_train"] == len(known) == 18
-    x, y = (_features(tiny_records, part, vgg16_maps) for part in (known, tested))
-    computed = linear_model.clip_features(tiny_records, known, run.read_config(trained), notop)
-    for name, want in x.items():
-        np.testing.assert_allclose(computed[name], want, rtol=1e-3, atol=1e-4 * want.max())
+    config = run.read_config(trained)
+    x, y = (
+        linear_model.clip_features(tiny_records, part, config, notop) for part in (known, tested)
+    )
+    for name, want in _features(tiny_records, known, vgg16_maps).items():
+        np.testing.assert_allclose(x[name], want, rtol=1e-3, atol=1e-4 * want.max())
     for name, streams in (("rgb", ["rgb"]), ("flow", ["flow"]), ("both", ["rgb", "flow"])):
         top1, strength = _by_hand(
             np.concatenate([x[stream] for stream in streams], 1).astype(float),
@@ -90,6 +94,30 @@ def test_the_figures_are_those_computed_by_hand(trained, tiny_records, notop, vg
     assert figures["flow"]["top1"] > 1 / 3
     line = linear_model.summary(figures)
     assert f"frames {figures['rgb']['top1']:.3f} (C = {figures['rgb']['C']:g})   flow" in line
+
+
+def test_it_reads_the_maps_that_a_run_kept(grid_records, notop, tmp_path):
+    clip = dataclasses.replace(CLIP, num_frames=2, flow_length=2)
+    model = ModelConfig(3, clip, 4, 8, map_levels=linear_model.LEVELS)
+    training = TrainingConfig(
+        weights=str(notop), temporal_conv1="cross_modality", frozen_blocks=(5, 5), frame_grid=3
+    )
+    config = RunConfig("tiny", grid_records.classes, model, training)
+    positions = [0, 4, 8]
+    network = build_stfnet(model)
+    load_vgg16_weights(network, notop, "cross_modality")
+    kept = stream_maps.Features(tmp_path, network, grid_records, config, 5)  # as training does
+    assert kept.compute(range(9))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    features = [
+        linear_model.clip_features(grid_records, positions, config, notop, folder)
+        for folder in (None, tmp_path)
+    ]
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    for name in ("rgb", "flow"):
+        want = features[0][name]
+        assert want.shape == (3, 1280) and np.ptp(want, 0).max() > 0.1
+        np.testing.assert_allclose(features[1][name], want, rtol=2e-3, atol=1e-3 * want.max())
 
 
 @pytest.mark.parametrize(

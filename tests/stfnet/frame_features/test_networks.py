@@ -10,7 +10,7 @@ import pytest
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
 from stfnet import build_stfnet, sampling
-from stfnet.clips import plans
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import ClipConfig
 from stfnet.frame_features import networks
 from stfnet.inference import prediction
@@ -25,18 +25,20 @@ def _images(record_set, position, frames):
     return rgb[0], flow[0]
 
 
-@pytest.mark.parametrize("layer", [networks.CONV4, networks.CONV5])
-def test_maps_are_those_of_keras_applications(tiny_records, notop, vgg16_maps, layer):
-    model = networks.vgg16_streams(CLIP, notop)
+@pytest.mark.parametrize("levels", [(5,), (3, 4, 5)])
+def test_maps_are_those_of_keras_applications(tiny_records, notop, vgg16_maps, levels):
+    model = networks.vgg16_streams(CLIP, notop, levels=levels)
     frames = [0, 3, 7]
-    maps = networks.stream_maps(model, *_images(tiny_records, 2, frames), (layer,))
-    expected = vgg16_maps(tiny_records, 2, frames, layer)
+    rgb, fields = _images(tiny_records, 2, frames)
+    inputs = input_pipeline.network_inputs({"rgb": rgb[:, None], "fields": fields[:, None]})
+    maps = model.predict_on_batch({name: np.asarray(inputs[name]) for name in model.input})
+    names = [f"block{level}_{'conv3' if level == 5 else 'pool'}" for level in levels]
+    expected = [vgg16_maps(tiny_records, 2, frames, name) for name in names]
     for stream in ("rgb", "flow"):
-        want = expected[stream]
+        want = np.concatenate([one[stream].mean((1, 2)) for one in expected], -1)
+        got = np.asarray(maps[stream])[:, 0].mean((1, 2))
         assert np.max(want) > 0.01
-        np.testing.assert_allclose(
-            maps[stream][layer], want, rtol=1e-3, atol=1e-4 * np.max(want), err_msg=stream
-        )
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * np.max(want), err_msg=stream)
 
 
 def test_vgg16s_fc1_reads_the_rgb_stream(
@@ -54,7 +56,7 @@ def test_vgg16s_fc1_reads_the_rgb_stream(
     assert network.identity["sha256"] == hashlib.sha256(full.read_bytes()).hexdigest()
     frames = [1, 4]
     got = network.fc6(network.maps(*_images(tiny_records, 0, frames)))
-    maps = vgg16_maps(tiny_records, 0, frames, networks.CONV5)["rgb"].astype(float)
+    maps = vgg16_maps(tiny_records, 0, frames, "block5_conv3")["rgb"].astype(float)
     pooled = maps.max((1, 2))  # a map of 32 pixels has 2 x 2 cells, one window
     want = np.maximum(pooled @ fc1[0] + fc1[1], 0)
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * want.max())

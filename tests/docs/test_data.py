@@ -1,11 +1,11 @@
-"""The outcomes in docs/data.md are those that the code gives."""
+"""The outcomes and formats in docs/data.md are those of the code."""
 
 import ast
 import re
 from pathlib import Path
 
 from preprocessing.preparation import conversion, stock
-from preprocessing.video import decoding, pictures
+from preprocessing.video import decoding, paths, pictures
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
@@ -36,3 +36,9 @@ def test_every_outcome_of_a_note_has_a_row():
     of_conversion = (conversion.GIVEN_FLOW, conversion.REPEATED_FRAMES, conversion.STILL)
     given = {*of_conversion, conversion.BLACK, conversion.SLOW, decoding.DAMAGED, stock.COPY}
     assert _rows("notes.jsonl") == given | {pictures.DEINTERLACED, pictures.HDR}
+
+
+def test_every_format_that_is_read_is_named():
+    row = re.search(r"^\| formats \| (.+?), or a folder of (.+?) images", PAGE, re.MULTILINE)
+    assert {f".{name}" for name in row[1].split(", ")} == set(paths.EXTENSIONS)
+    assert {f".{name}" for name in row[2].split(" or ")} < set(paths.IMAGE_EXTENSIONS)

@@ -4,12 +4,15 @@
 # make wheel: dist/stfnet-VERSION-py3-none-any.whl.
 # make lock: requirements-cpu.txt, exact versions with digests.
 # make coverage: lines that the tests run.  make docs: the site of docs/, in site/.
-PYTHON ?= python3.11
+# Of setup.py's versions; make PYTHON=python3.12 names another.
+PYTHON ?= python3
 VENV ?= .venv
 DEVICE ?= cpu
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(DEVICE)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+CHECKED := import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit( \
+	"error: $(PYTHON) is Python %d.%d, and 3.11 to 3.13 are needed: name one, PYTHON=python3.12" % v)
 # What `make test-lowest` runs.
 CENTRAL := tests/stfnet/config tests/stfnet/layers tests/stfnet/test_sampling.py \
 	tests/stfnet/test_model.py tests/stfnet/test_weights.py tests/stfnet/training/test_steps.py \
@@ -28,6 +31,7 @@ ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=
 install: $(INSTALLED)
 
 $(INSTALLED): setup.py
+	@test -x $(BIN)/python || $(PYTHON) -c '$(CHECKED)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP_INSTALL) -e '.[$(DEVICE)]'
 	touch $@
@@ -43,6 +47,7 @@ $(INSTALLED)-slow: $(INSTALLED)-dev
 	touch $@
 
 $(VENV)-lowest/installed: setup.py
+	@$(PYTHON) -c '$(CHECKED)'
 	$(PYTHON) -m venv --clear $(VENV)-lowest
 	$(VENV)-lowest/bin/python $(PIP_INSTALL) uv
 	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python \
@@ -50,6 +55,7 @@ $(VENV)-lowest/installed: setup.py
 	touch $@
 
 $(VENV)-docs/installed: setup.py
+	@$(PYTHON) -c '$(CHECKED)'
 	$(PYTHON) -m venv --clear $(VENV)-docs
 	$(VENV)-docs/bin/python $(PIP_INSTALL) -e '.[docs]'
 	touch $@

@@ -273,7 +273,8 @@ def _by_group(videos, generator, test_fraction) -> dict[str, str]:
         if len(groups) < 2:
             raise UserError(
                 f"class {name} has {len(groups)} group, and two are needed to have one on each side"
-                " of the split: name groups in splits.csv, or choose protocol paper"
+                " of the split: take more of it, name groups (column group of splits.csv or of a"
+                " list), or choose protocol paper"
             )
     size = Counter(video.class_name for video in videos)
     held_out: Counter[str] = Counter()  # videos of each class

@@ -1,4 +1,4 @@
-r"""For accuracy more than fidelity: a current training recipe around the paper's network.
+r"""A current training recipe in place of the paper's (paper.py). Time and result: not measured.
 
     python -m experiments.train --config=experiments/configs/modern.py --records=RECORDS \
         --workdir=RUN
@@ -6,9 +6,7 @@ r"""For accuracy more than fidelity: a current training recipe around the paper'
 AdamW with decoupled weight decay, warm-up and cosine, label smoothing, mirrored and cropped clips,
 a running mean of the weights (EMA), gradients clipped. The streams stay frozen in stage 1, so that
 a new fusion does not spoil their ImageNet weights, and are trained from block 3 on in stage 2. The
-paper's own recipe is paper.py.
-
-Time and result: not measured.
+fusion starts from the sum of the streams, and the LSTMs are normalised whole.
 """
 
 from experiments.configs import defaults

@@ -6,12 +6,12 @@ r"""UCF101, UCF11 and UCF Sports with the paper's network and recipe (docs/fidel
         --records=RECORDS --workdir=RUN
 
 The name after the colon is `ucf101` (default), `ucf11` or `ucf_sports`; the recipe is the same. The
-default protocol is the official split 1, on which no group of clips is in both training and test;
-the paper's split is `--config.protocol=paper`. The shortest clip of UCF Sports has 22 frames, so
-tau is clamped to 1 there.
+default protocol is the official split 1, on which no known group of clips (UCF Sports has none) is
+in both training and test; the paper's split is `--config.protocol=paper`. The shortest clip of UCF
+Sports has 22 frames, so tau is clamped to 1 there.
 
-Time: not measured. Result: not measured here; published on the paper's random 7:3 split (it leaks)
-are 95.3 % on UCF101 and 100.0 % on UCF11 and UCF Sports.
+Time: not measured. Result: not measured here; published on the paper's random 7:3 split (which
+leaks on UCF101 and UCF11) are 95.3 % on UCF101 and 100.0 % on UCF11 and UCF Sports.
 """
 
 from experiments.configs import defaults

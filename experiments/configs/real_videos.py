@@ -19,7 +19,7 @@ scratch    a narrow network (VGG channels divided by 8) without pretrained weigh
            action is another one, as a forehand and a backhand, give
            `--config.training.augmentation=crop`.
 
-Without a splits.csv, give `--config.protocol=group`.
+Where no splits.csv names the split, give `--config.protocol=group`.
 
 Time: 2 minutes for the maps of 100 videos, 1 minute for each run. Expected result:
 docs/real_videos.md.

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from preprocessing.datasets.catalogue import Catalogue, Video
-from preprocessing.datasets.video_tree import find_root, find_videos
+from preprocessing.datasets.video_tree import VideoTree, find_root
 from preprocessing.errors import UserError
 
 # Published archive: the folder that it holds.
@@ -33,27 +33,29 @@ def load(folder: Path) -> Catalogue:
     """Reads `<class>/v_<name>_GG/v_<name>_GG_CC.mpg`, anywhere under `folder`.
 
     Splits "1" to "5" are five folds of five groups each; "group01" to "group25" hold out one
-    group, which is the authors' protocol.
+    group, which is the authors' protocol. Videos in no folder of a class are named as left out.
 
     Raises:
         UserError: the folder has no such clips.
     """
     root = find_root(Path(folder), CLIPS)
-    classes = tuple(CLIPS)
-    videos = []
-    for label, name in enumerate(classes):
-        for path in find_videos(root / name) if (root / name).is_dir() else []:
-            match = _NAME.match(path.stem)
-            if not match or not 1 <= int(match["group"]) <= _NUM_GROUPS:
-                raise UserError(
-                    f"{path} is not named as UCF11 names its clips, v_<name>_GG_CC.mpg with a group"
-                    f" GG of 01 to {_NUM_GROUPS}"
-                )
-            group = int(match["group"])
-            videos.append(
-                Video(path.stem, path, label, name, f"{name}/g{group:02d}", _splits(group))
+    classes, tree = tuple(CLIPS), VideoTree(root)
+    videos, others = [], []
+    for path in tree.videos():
+        name = path.relative_to(root).parts[0]
+        if name not in CLIPS:
+            others.append(path)
+            continue
+        match = _NAME.match(path.stem)
+        if not match or not 1 <= int(match["group"]) <= _NUM_GROUPS:
+            raise UserError(
+                f"{path} is not named as UCF11 names its clips, v_<name>_GG_CC.mpg with a group"
+                f" GG of 01 to {_NUM_GROUPS}"
             )
-    return Catalogue("ucf11", classes, tuple(videos))
+        group, label = int(match["group"]), classes.index(name)
+        videos.append(Video(path.stem, path, label, name, f"{name}/g{group:02d}", _splits(group)))
+    left_out = (f"left out: {tree.line('videos in no folder of a class', others)}",) * bool(others)
+    return Catalogue("ucf11", classes, tuple(videos), left_out)
 
 
 def _splits(group: int) -> dict[str, str]:

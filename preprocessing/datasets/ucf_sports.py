@@ -7,7 +7,7 @@ import collections
 from pathlib import Path
 
 from preprocessing.datasets.catalogue import Catalogue, Video
-from preprocessing.datasets.video_tree import find_root
+from preprocessing.datasets.video_tree import VideoTree, find_root
 from preprocessing.errors import UserError
 from preprocessing.video import EXTENSIONS, IMAGE_EXTENSIONS
 
@@ -40,17 +40,22 @@ def load(folder: Path) -> Catalogue:
 
     Split "1" tests on the first third of each class in the order of names, rounded down: 103 and
     47 clips, the sizes of Lan, Wang & Mori, 2011. Splits "clip001" to "clip150" hold out one
-    clip. The clips have no groups, so each is its own.
+    clip. The clips have no groups, so each is its own. Films and images elsewhere are named as left
+    out.
 
     Raises:
         UserError: the folder has no such clips.
     """
     root = find_root(Path(folder), FOLDERS)
-    clips = []
-    for name, (class_name, _) in FOLDERS.items():
-        for folder_of_clip in sorted(path for path in (root / name).glob("*") if path.is_dir()):
-            if path := _video_of(folder_of_clip):
-                clips.append((f"{name}_{folder_of_clip.name}", path, class_name))
+    clips, others = [], []
+    for place in sorted(root.glob("*/*")):
+        name = place.parent.name
+        if not (path := _video_of(place)):
+            continue
+        if name in FOLDERS and place.is_dir():
+            clips.append((f"{name}_{place.name}", path, FOLDERS[name][0]))
+        else:
+            others.append(path)
     if not clips:
         raise UserError(f"{root} has no clips: each is a folder with a film or images")
     counts = collections.Counter(class_name for *_, class_name in clips)
@@ -66,12 +71,15 @@ def load(folder: Path) -> Catalogue:
         group = f"{class_name}/{video_id}"
         label = CLASSES.index(class_name)
         videos.append(Video(video_id, path, label, class_name, group, splits, ungrouped=True))
-    return Catalogue("ucf_sports", CLASSES, tuple(videos))
+    others = sorted(set(others))  # loose images are one folder
+    line = VideoTree(root).line("videos in no folder of a clip of a class", others)
+    return Catalogue("ucf_sports", CLASSES, tuple(videos), (f"left out: {line}",) * bool(others))
 
 
-def _video_of(clip: Path) -> Path | None:
-    """The clip's film, or the folder of its images where there is none."""
-    inside = sorted(path for path in clip.rglob("*") if not path.name.startswith("."))
+def _video_of(place: Path) -> Path | None:
+    """A film itself; of a folder the film in it, or the folder of images where there is none."""
+    inside = place.rglob("*") if place.is_dir() else [place]
+    inside = sorted(path for path in inside if not path.name.startswith("."))
     films = [path for path in inside if path.suffix.lower() in EXTENSIONS]
     images = [path.parent for path in inside if path.suffix.lower() in IMAGE_EXTENSIONS]
     return next(iter(films + images), None)

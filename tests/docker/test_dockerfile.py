@@ -161,6 +161,10 @@ def test_the_services_use_the_image():
         assert service["build"]["target"] == "${DEVICE:-cpu}"
         assert [volume.rpartition(":")[2] for volume in service["volumes"]] == ["/data", "/runs"]
     assert services["serve"]["ports"] == ["127.0.0.1:8000:8000"]
+    # Class folders without a list are divided; on frozen streams, whose maps are computed once.
+    command = [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", word) for word in services["train"]["command"]]
+    assert "--config=real_videos.py" in command and "--config.protocol=group" in command
+    assert "--cache=features" in command
 
 
 def test_the_entrypoint_finds_programs_by_their_short_name(tmp_path):

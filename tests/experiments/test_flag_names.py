@@ -1,10 +1,12 @@
-"""Flags that messages advise: the program at hand has them, or the message names one that has."""
+"""Flags in messages and in commands of pages and docstrings: the program at hand has them."""
 
 import ast
 import re
 from pathlib import Path
 
 import pytest
+
+from experiments.configs import defaults
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "experiments"
@@ -84,6 +86,29 @@ def _messages(path):
             and id(node) not in docstrings | inside
         ):
             yield node.value
+
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *EXPERIMENTS.rglob("*.py")]
+PAGES += [ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "docker/entrypoint.sh"]
+COMMAND = re.compile(r"(?:experiments\.|stfnet[- ])([a-z_]+)((?: +(?:[a-z]+|\.\.\.|[-\[]\S+))*)")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_command_has_the_flags_and_settings_that_it_gives(path):
+    text = re.sub(r" *\\\n[ #]*", " ", path.read_text(encoding="utf-8"))
+    for name, rest in COMMAND.findall(text):
+        program = f"benchmarks.{rest.split()[0]}" if name == "benchmark" and rest else name
+        if program not in PROGRAMS:
+            continue
+        for flag in re.findall(r"--(?:no)?(\w+)", rest):
+            known = PROGRAMS[program] | OTHER_TOOLS
+            assert flag in known or f"no{flag}" in known, f"{program} has no --{flag}: {rest}"
+    settings = defaults.get_config()
+    for setting in re.findall(r"--config\.([a-z_]\w*(?:\.\w+)*)", text):
+        value = settings
+        for part in setting.split("."):
+            assert part in value, f"no configuration has {setting}"
+            value = value[part]
 
 
 def _modules():

@@ -24,6 +24,8 @@ def test_a_split_without_leak_is_not_compared_without_a_word(protocol):
     text = paper.comparison({"dataset": "ucf101", "protocol": protocol, "top1": 0.5})
     assert text.endswith("leaks groups into the test.\n")
     assert f"this run, protocol {protocol}" in text
+    text = paper.comparison({"dataset": "ucf_sports", "protocol": protocol, "top1": 0.5})
+    assert text.endswith("random split of clips (--protocol=paper).\n")
 
 
 def test_a_data_set_that_the_paper_does_not_report_is_not_compared():

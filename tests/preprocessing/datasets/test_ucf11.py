@@ -56,6 +56,18 @@ def test_a_clip_of_another_naming_is_refused(tmp_path, name):
         ucf11.load(tmp_path)
 
 
+def test_videos_in_no_folder_of_a_class_are_named(tmp_path):
+    _touch(tmp_path / "diving" / "v_diving_01_01.mpg")
+    _touch(tmp_path / "dancing" / "v_dancing_01" / "v_dancing_01_01.mpg")
+    _touch(tmp_path / "v_walk_dog_01_01.mpg")
+    catalogue = ucf11.load(tmp_path)
+    assert [video.id for video in catalogue.videos] == ["v_diving_01_01"]
+    assert catalogue.left_out == (
+        "left out: 2 videos in no folder of a class (dancing/v_dancing_01/v_dancing_01_01.mpg,"
+        " v_walk_dog_01_01.mpg)",
+    )
+
+
 def test_a_folder_without_its_classes_is_refused(tmp_path):
     (tmp_path / "dancing").mkdir()
     with pytest.raises(UserError, match="has none of the folders basketball, biking"):

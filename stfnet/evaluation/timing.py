@@ -4,6 +4,7 @@ The paper predicts from flow that was made beforehand; so does `with_flow_stored
 `with_flow_computed` starts from the stored frames and solves TV-L1 for the flow fields of the clip.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -125,7 +126,7 @@ def time_in_turns(
         UserError: as `time_run`.
     """
     networks = {name: run.network_sha256(workdir) for name, workdir in workdirs.items()}
-    if path.is_file():
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError):  # not there, or damaged
         found = json.loads(path.read_text())
         if networks.items() <= found["networks"].items():
             return found

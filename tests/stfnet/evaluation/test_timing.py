@@ -136,6 +136,9 @@ def test_networks_are_timed_in_turns_and_once(tiny_records, tmp_path, monkeypatc
     build_stfnet(config.model).save(folders["rgb"] / run.BEST_FILE)  # trained anew
     timing.time_in_turns(folders, tiny_records, path)
     assert len(order) == 30 + 2 * (1 + 5)
+    path.write_text(path.read_text()[:-9])
+    timing.time_in_turns(folders, tiny_records, path)  # a damaged file is made again
+    assert len(order) == 42 + 2 * (1 + 5)
 
 
 def test_clips_of_a_runs_test_videos_are_those_of_its_records(tiny_records, tmp_path):

@@ -11,8 +11,9 @@ CSV, LaTeX and PNG. What was not run is a dash, with the command that would fill
 
 trains STFNet and its rivals (docs/rivals.md) on the same records, parts, streams and epochs, each
 at the learning rate that is best on validation, and writes DIR/rivals.md, .csv, .json and .png:
-top-1, paired difference from STFNet, parameters, multiply-adds and clips a second. The runs are
-below DIR/runs. The same command skips what is finished and resumes what was stopped.
+top-1, paired difference from STFNet with its p corrected by Holm, parameters, multiply-adds and
+clips a second. The runs are below DIR/runs. The same command skips what is finished and resumes
+what was stopped.
 """
 
 import sys
@@ -37,7 +38,8 @@ flags.DEFINE_list(
 flags.DEFINE_list(
     "rate_factors",
     ["0.3", "1", "3"],
-    "With --study: factors of the configuration's learning rates that are tried on validation.",
+    "With --study: factors of the configuration's learning rates that are tried on validation, and "
+    "further ones beyond, where the best is the outermost. One alone is taken without a search.",
 )
 flags.DEFINE_enum(
     "cache",
@@ -120,17 +122,15 @@ def compare_rivals(factors):
     settings = {"strategy": strategy, "cache_in_memory": FLAGS.cache == "memory"}
     if FLAGS.cache == "features":
         settings["features_folder"] = output / run.FEATURES_FOLDER
-    outcomes = {}
     with runs.writing(output, base, record_set):
-        for name in study.values:
-            try:
-                outcomes[name] = rivals.run_network(
-                    study, base, name, factors, FLAGS.seeds, record_set, output, **settings
-                )
-            except Preempted as stop:
-                print(stop, file=sys.stderr)
-                return stop.status
-        table, paths = tables.write(output, study, outcomes, record_set)
+        try:
+            trained, times = rivals.run_study(
+                study, base, factors, FLAGS.seeds, record_set, output, **settings
+            )
+        except Preempted as stop:
+            print(stop, file=sys.stderr)
+            return stop.status
+        table, paths = tables.write(output, study, trained, times, record_set)
     print(f"\n{to_markdown(table)}\nwritten: {', '.join(map(str, paths))}\n", flush=True)
     return 0
 

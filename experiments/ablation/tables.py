@@ -14,7 +14,7 @@ from experiments.program import counted
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
-from stfnet.evaluation import bootstrap, plots, printing, seeds, tables
+from stfnet.evaluation import bootstrap, plots, printing, seeds, significance, tables
 
 COLUMNS = (
     "value",
@@ -24,6 +24,8 @@ COLUMNS = (
     "95 % over test groups",
     "minus reference",
     "95 %, paired",
+    "p",
+    "p (Holm)",
     "validation",
 )
 _RUN_COLUMNS = (
@@ -128,9 +130,13 @@ def table_of(study: Study, rows: Sequence[Row], groups: int) -> tables.Table:
             _ends(row.over_seeds),
             _ends(row.compared.interval),
             *(
-                (tables.MISSING, tables.MISSING)
+                (tables.MISSING,) * 4
                 if row.name == study.reference
-                else (_signed(row.compared.difference), _ends(row.compared.paired, _signed))
+                else (
+                    _signed(row.compared.difference),
+                    _ends(row.compared.paired, _signed),
+                    *shown_ps(row.compared),
+                )
             ),
             tables.MISSING if row.validation is None else _percent(row.validation),
         )
@@ -157,25 +163,34 @@ def table_of(study: Study, rows: Sequence[Row], groups: int) -> tables.Table:
             f"Over seeds ({len(rows[0].outcomes)}): Student's interval of the mean.",
             f"Over test groups, and paired: bootstrap over {counted(groups, 'group')} of test "
             f"videos{few}; each video counts with the fraction of the seeds that recognise it.",
-            "A paired interval does not cover what other seeds would give: read it beside the one "
-            f"over seeds. {by_chance(groups)}",
+            about_p(groups, len(rows) - 1),
+            "Neither a paired interval nor p covers what other seeds would give: read them beside "
+            "the interval over seeds.",
             f"Validated on {first['validated_on']}. The test figures are a report: {choose}.",
             f"The paper: {study.claim}",
         ),
     )
 
 
-def by_chance(groups: int) -> str:
-    """How much a paired interval without zero tells, as a sentence.
+def shown_ps(compared: seeds.Compared) -> tuple[str, str]:
+    """The cells of p and of p by Holm."""
+    return f"{compared.p:.2g}", f"{compared.adjusted:.2g}"
+
+
+def about_p(groups: int, comparisons: int) -> str:
+    """What p is and when it can decide, as sentences.
 
     Args:
-        groups: of test videos, over which it was drawn.
+        groups: of test videos.
+        comparisons: of the table.
     """
-    rate = bootstrap.false_rate(groups)
+    least, needed = significance.least_p(groups), significance.deciding_groups(comparisons)
+    nothing = f", so nothing is decided here: that takes {needed} groups" if groups < needed else ""
     return (
-        f"Without any difference {rate:.0%} of the intervals over {counted(groups, 'equal group')} "
-        "would leave zero out."
-    ).replace("%", " %")
+        f"p: two-sided, paired permutation test over {counted(groups, 'test group')}; Holm: "
+        f"adjusted for {counted(comparisons, 'comparison')}, and only below {significance.LEVEL} "
+        f"is a difference shown. The least p of as many groups is {least:.2g}{nothing}."
+    )
 
 
 def write(
@@ -251,6 +266,8 @@ def figures(study: Study, rows: Sequence[Row], groups: int) -> dict[str, Any]:
                 "interval_over_groups": row.compared.interval,
                 "difference": row.compared.difference,
                 "paired_interval": row.compared.paired,
+                "p": row.compared.p,
+                "p_holm": row.compared.adjusted,
                 "validation": row.validation,
                 "folders": [str(one.folder) for one in row.outcomes],
             }

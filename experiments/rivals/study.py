@@ -1,19 +1,23 @@
 """Which networks are compared, and the learning rate of each, chosen on the validation part."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.ablation import runs, studies
 from experiments.ablation.studies import Study, Variant
+from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet.config import WITHOUT_VGG, RunConfig
 from stfnet.evaluation import timing
-from stfnet.evaluation.result_files import TIMING_FILE
+from stfnet.training.loop import NotFinite
 
 REFERENCE = "stfnet"
 FACTORS = (0.3, 1.0, 3.0)
+EXTENSIONS = 4  # further factors that are tried at most, on each side of those given
+NOT_FINITE_FILE = "not_finite.txt"  # in the folder of a run that was given up
+TIMES_FILE = "prediction_times.json"  # in the folder of the study
 _FRAMES = {"model.streams": "rgb", "model.stream_dropout": 0.0}  # a stream has none to leave out
 # Name of a network in the study -> its settings.
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
@@ -30,6 +34,36 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "c3d": {"model.architecture": "c3d", **_FRAMES},
 }
 WITHOUT_FC6 = ("soft_attention", "tsn")  # networks that VGG-16's fc1 does not fit
+
+
+class Search(NamedTuple):
+    """The learning rates, of the first stage, that were tried for a network.
+
+    Attributes:
+        tried: rate -> accuracy on validation, None where the loss became not finite; ascending.
+        chosen: one of them.
+    """
+
+    tried: Mapping[float, float | None]
+    chosen: float
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the chosen rate is the least or greatest of several, so a better may lie on."""
+        return len(self.tried) > 1 and self.chosen in (min(self.tried), max(self.tried))
+
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{rate:g}: {'not finite' if accuracy is None else f'{accuracy:.3f}'}"
+            for rate, accuracy in self.tried.items()
+        )
+
+
+class Trained(NamedTuple):
+    """A network of the study: its runs of the chosen rate, a seed each, and the search of it."""
+
+    outcomes: Sequence[runs.Outcome]
+    search: Search
 
 
 def make(base: RunConfig, names: Iterable[str] = NETWORKS) -> Study:
@@ -81,7 +115,7 @@ def check(study: Study, base: RunConfig, factors: Sequence[float], cache: str) -
     Args:
         study: the study.
         base: the configuration.
-        factors: see `search`.
+        factors: as for `run_network`.
         cache: of `--cache`.
 
     Raises:
@@ -107,6 +141,34 @@ def with_rates(study: Study, base: RunConfig, name: str, factor: float) -> Varia
     return studies.variant(name, base, changes)
 
 
+def run_study(
+    study: Study,
+    base: RunConfig,
+    factors: Sequence[float],
+    seeds: int,
+    record_set: RecordSet,
+    output: Path,
+    **settings: Any,
+) -> tuple[dict[str, Trained], dict[str, Any]]:
+    """Runs every network of the study, and times their predictions in turns at its end.
+
+    Args:
+        study, base, factors, seeds, record_set, output, settings: as for `run_network`.
+
+    Returns:
+        (name of each network -> what it reached, the times of `timing.time_in_turns`).
+
+    Raises:
+        Preempted, UserError: as `run_network`.
+    """
+    trained = {
+        name: run_network(study, base, name, factors, seeds, record_set, output, **settings)
+        for name in study.values
+    }
+    folders = {name: one.outcomes[0].folder for name, one in trained.items()}
+    return trained, timing.time_in_turns(folders, record_set, output / TIMES_FILE)
+
+
 def run_network(
     study: Study,
     base: RunConfig,
@@ -117,12 +179,12 @@ def run_network(
     output: Path,
     features_folder: Path | None = None,
     **settings: Any,
-) -> list[runs.Outcome]:
-    """Chooses a network's learning rate, trains and evaluates it over seeds, and times it.
+) -> Trained:
+    """Searches a network's learning rate, and trains and evaluates it over seeds.
 
-    The rate is that of the best validation accuracy (at equal accuracy: loss) of one run each with
-    the first seed. The test part has no say: those runs are not evaluated, but for the chosen one.
-    What was done before is not done again.
+    A rate is judged by one run with the first seed, on the validation part; see `search`. The test
+    part has no say: those runs are not evaluated, but for the chosen one. What was done before is
+    not done again, so the same command chooses the same rate.
 
     Args:
         study, base: the study and the configuration.
@@ -134,37 +196,97 @@ def run_network(
         features_folder: of maps; a network without VGG-16 reads images.
         settings: other arguments of `loop.train`.
 
-    Returns:
-        The runs of the chosen rate, a seed each. The first has a `timing.json`.
-
     Raises:
-        Preempted, UserError: as `runs.run_variant`.
+        Preempted: as `runs.run_variant`.
+        UserError: the loss is finite at none of the rates, or as `runs.run_variant`.
     """
     first = base.training.seed
-    candidates = [with_rates(study, base, name, factor) for factor in factors]
-    if _cache_of(candidates[0], "features") == "features":
+
+    def variant_of(factor: float) -> Variant:
+        return with_rates(study, base, name, factor)
+
+    if _cache_of(variant_of(factors[0]), "features") == "features":
         settings["features_folder"] = features_folder
-    figures = [
-        runs.train_variant(variant, first, record_set, output, **settings) for variant in candidates
-    ]
-    # max takes the first of equals.
-    best = max(
-        range(len(factors)),
-        key=lambda k: (figures[k]["val_accuracy"], -figures[k]["val_loss"]),
+    best, tried = search(
+        factors, lambda factor: _try(variant_of(factor), first, record_set, output, **settings)
     )
-    shown = ", ".join(
-        f"{variant.config.training.learning_rates[0]:g}: {one['val_accuracy']:.3f}"
-        for variant, one in zip(candidates, figures, strict=True)
+    rates = {factor: variant_of(factor).config.training.learning_rates[0] for factor in tried}
+    found = Search(
+        {
+            rates[factor]: None if figures is None else figures["val_accuracy"]
+            for factor, figures in sorted(tried.items())
+        },
+        rates[best],
     )
-    chosen = candidates[best]
-    rate = chosen.config.training.learning_rates[0]
-    print(f"{name}: learning rate {rate:g} (validation accuracy of {shown})", flush=True)
+    if tried[best] is None:
+        raise UserError(
+            f"{name}: the loss became not finite at every learning rate that was tried "
+            f"({', '.join(f'{rate:g}' for rate in found.tried)}): give lower --rate_factors, or "
+            "--rivals without it"
+        )
+    edge = ", at the edge of the rates tried" if found.at_edge else ""
+    print(f"{name}: learning rate {found.chosen:g}{edge} (validation: {found})", flush=True)
     outcomes = [
-        runs.run_variant(chosen, first + k, record_set, output, **settings) for k in range(seeds)
+        runs.run_variant(variant_of(best), first + k, record_set, output, **settings)
+        for k in range(seeds)
     ]
-    if not (outcomes[0].folder / TIMING_FILE).is_file():
-        timing.time_run(outcomes[0].folder, record_set)
-    return outcomes
+    return Trained(outcomes, found)
+
+
+def search(
+    factors: Sequence[float], figures_of: Callable[[float], Mapping[str, float] | None]
+) -> tuple[float, dict[float, Mapping[str, float] | None]]:
+    """Finds the factor that is best on validation, and goes on where the best is the outermost.
+
+    The best has the greatest accuracy; of equals the least loss; of equals it is the least factor.
+    While it is the least or the greatest that was tried, the next one on that side is tried too, as
+    far from it as the two outermost given ones are apart, at most `EXTENSIONS` on each side. A
+    single factor is taken as it is.
+
+    Args:
+        factors: that are tried in any case.
+        figures_of: function of a factor to its `val_accuracy` and `val_loss`; None where the loss
+            became not finite, which is worse than any figure.
+
+    Returns:
+        (the best factor, each factor -> its figures).
+    """
+    tried = {factor: figures_of(factor) for factor in dict.fromkeys(factors)}
+    given = sorted(tried)
+
+    def quality(factor: float) -> tuple[float, ...]:
+        figures = tried[factor]
+        if figures is None:
+            return float("-inf"), 0.0, -factor
+        return figures["val_accuracy"], -figures["val_loss"], -factor
+
+    while True:
+        best = max(tried, key=quality)
+        below = sum(factor < given[0] for factor in tried)
+        above = sum(factor > given[-1] for factor in tried)
+        if len(given) > 1 and best == min(tried) and below < EXTENSIONS:
+            following = best * given[0] / given[1]
+        elif len(given) > 1 and best == max(tried) and above < EXTENSIONS:
+            following = best * given[-1] / given[-2]
+        else:
+            return best, tried
+        tried[following] = figures_of(following)
+
+
+def _try(
+    variant: Variant, seed: int, record_set: RecordSet, output: Path, **settings: Any
+) -> dict[str, Any] | None:
+    """As `runs.train_variant`; None, and noted for the next time, where a run is not finite."""
+    folder = runs.folder_of(variant, seed, output)
+    note = folder / NOT_FINITE_FILE
+    if note.is_file():
+        return None
+    try:
+        return runs.train_variant(variant, seed, record_set, output, **settings)
+    except NotFinite as error:
+        files.write_text(note, f"{error}\n")
+        print(f"given up: {folder}: {error}", flush=True)
+        return None
 
 
 def _cache_of(variant: Variant, cache: str) -> str:

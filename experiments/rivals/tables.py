@@ -7,15 +7,14 @@ from typing import Any
 
 from experiments import comparison
 from experiments.ablation import tables as ablation
-from experiments.ablation.runs import Outcome
 from experiments.ablation.studies import Study
 from experiments.program import counted
-from experiments.rivals.study import REFERENCE
+from experiments.rivals.study import EXTENSIONS, REFERENCE, Search, Trained
 from preprocessing import files
-from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import complexity
-from stfnet.evaluation import bootstrap, plots, printing, result_files, tables
+from stfnet.evaluation import bootstrap, plots, printing, significance, tables
+from stfnet.evaluation.seeds import Compared
 from stfnet.inference import prediction
 
 COLUMNS = (
@@ -25,6 +24,8 @@ COLUMNS = (
     "95 % over test groups",
     "minus STFNet",
     "95 %, paired",
+    "p",
+    "p (Holm)",
     "STFNet",
     "learning rate",
     "validation",
@@ -33,6 +34,7 @@ COLUMNS = (
     "training (clips/s)",
     "prediction (clips/s)",
 )
+EDGE = " (edge)"  # beside a learning rate
 WINS, LOSES, OPEN = "wins", "loses", "cannot be distinguished"
 # Of the picture: the marker of a network, and what stands beside its name.
 MARKERS = {REFERENCE: "*", WINS: "v", LOSES: "^", OPEN: "o"}
@@ -46,78 +48,68 @@ class Cost:
     Attributes:
         parameters: of the network.
         multiply_adds: of one clip's forward pass, the streams included.
-        learning_rate: of the first stage, chosen on validation.
         training: clips a second, median over epochs; None where not known. On maps of frozen
             streams that of what follows them.
         prediction: clips a second from a record, one at a time, the streams included.
-        device: that predicted.
     """
 
     parameters: int
     multiply_adds: int
-    learning_rate: float
     training: float | None
     prediction: float
-    device: str
 
 
-def cost_of(folder: Path) -> Cost:
-    """What the network of a run costs, from its files.
+def cost_of(folder: Path, seconds: float) -> Cost:
+    """What the network of a run costs.
+
+    Args:
+        folder: of the run.
+        seconds: that a prediction takes.
 
     Raises:
-        UserError: it was not evaluated or not timed, or a file is damaged.
+        UserError: it was not evaluated, or a file is damaged.
     """
-    if not (folder / result_files.TIMING_FILE).is_file():
-        raise UserError(
-            f"{folder} was not timed: start the same command again, or give experiments.evaluate "
-            f"--timing --workdir={folder} --records=RECORDS"
-        )
     model, config = prediction.load_run(folder)
-    measured = comparison.read_result(folder)
-    timed: Any = measured.timing
     return Cost(
         model.count_params(),
         complexity.forward_multiply_adds(config.model),
-        config.training.learning_rates[0],
-        measured.clips_per_second,
-        1 / timed["with_flow_stored"],
-        str(timed["device"]),
+        comparison.read_result(folder).clips_per_second,
+        1 / seconds,
     )
 
 
-def verdict(paired: Sequence[float], groups: int) -> str:
-    """How STFNet does against a network.
-
-    Args:
-        paired: 95 % interval of the network's top-1 minus STFNet's.
-        groups: of test videos, over which it was drawn.
-    """
-    if groups < bootstrap.DECIDING:
+def verdict(compared: Compared) -> str:
+    """How STFNet does against a network, whose difference is the network's top-1 minus STFNet's."""
+    if compared.adjusted >= significance.LEVEL:
         return OPEN
-    if paired[1] < 0:
-        return WINS
-    return LOSES if paired[0] > 0 else OPEN
+    return WINS if compared.difference < 0 else LOSES
 
 
-def summary(study: Study, rows: Sequence[ablation.Row], groups: int) -> list[str]:
+def summary(study: Study, rows: Sequence[ablation.Row]) -> list[str]:
     """A line for each verdict: the networks that STFNet has it against."""
     others = [row for row in rows if row.name != study.reference]
     return [
         f"STFNet {kind}{' from' if kind == OPEN else ' against'}: {', '.join(names)}."
         for kind in (WINS, LOSES, OPEN)
-        if (names := [row.name for row in others if verdict(row.compared.paired, groups) == kind])
+        if (names := [row.name for row in others if verdict(row.compared) == kind])
     ]
 
 
 def table_of(
-    study: Study, rows: Sequence[ablation.Row], costs: Mapping[str, Cost], groups: int
+    study: Study,
+    rows: Sequence[ablation.Row],
+    costs: Mapping[str, Cost],
+    searches: Mapping[str, Search],
+    times: Mapping[str, Any],
+    groups: int,
 ) -> tables.Table:
     """The table of the study.
 
     Args:
         study: the study.
         rows: its rows, see `experiments.ablation.tables.rows_of`.
-        costs: of each network, by its name.
+        costs, searches: of each network, by its name.
+        times: of `timing.time_in_turns`.
         groups: number of groups of the test videos.
     """
     first = rows[0].outcomes[0].results
@@ -129,27 +121,48 @@ def table_of(
         f"Rivals on {first['dataset']}: top-1 on {counted(first['num_test'], 'test video')}, "
         f"protocol {first['protocol']}",
         COLUMNS,
-        [_cells(study, row, costs[row.name], groups) for row in rows],
+        [_cells(study, row, costs[row.name], searches[row.name]) for row in rows],
         (
-            *summary(study, rows, groups),
+            *summary(study, rows),
             f"Chance {_percent(first['chance'])} %, majority class {_percent(first['majority'])} "
             f"%, leak of the split {printing.leak(first)}. Same records, parts, streams, "
             "epochs and search of the learning rate for all.",
             f"Over test groups, and paired: bootstrap over {counted(groups, 'group')} of test "
             f"videos{few}; each video counts with the fraction of {len(rows[0].outcomes)} seeds "
             "that recognise it. They do not cover what other seeds would give.",
-            "STFNet wins or loses where the paired interval leaves zero out and there are at "
-            f"least {bootstrap.DECIDING} groups. {ablation.by_chance(groups)}",
+            f"STFNet wins or loses where p by Holm is below {significance.LEVEL}. "
+            f"{ablation.about_p(groups, len(rows) - 1)}",
             f"Learning rate of the first stage, chosen by the validation of the first seed; "
             f"validated on {first['validated_on']}.",
-            "Training: clips a second; with --cache=features without the frozen streams, which "
-            "were computed once. Prediction: one clip at a time from its record, streams included, "
-            f"on {costs[study.reference].device}.",
+            *_tried(searches),
+            "Training: clips a second, median over epochs, each network at another time; with "
+            "--cache=features without the frozen streams, which were computed once. Prediction: "
+            "one clip at a time from its record, streams included, all networks in turns, median "
+            f"of {times['rounds']} rounds on {times['device']}.",
         ),
     )
 
 
-def _cells(study: Study, row: ablation.Row, cost: Cost, groups: int) -> tuple[str, ...]:
+def _tried(searches: Mapping[str, Search]) -> list[str]:
+    """The learning rates that were tried, as lines."""
+    if all(len(search.tried) == 1 for search in searches.values()):
+        return ["One learning rate was given: no other was tried."]
+    edges = [name for name, search in searches.items() if search.at_edge]
+    return [
+        "Learning rates tried, with accuracy on validation: "
+        f"{'; '.join(f'{name} {search}' for name, search in searches.items())}.",
+        *(
+            [
+                f"Edge: of {', '.join(edges)} the best rate is the outermost one that was tried, "
+                f"{EXTENSIONS} beyond those given, so a better one may lie further on."
+            ]
+            if edges
+            else []
+        ),
+    ]
+
+
+def _cells(study: Study, row: ablation.Row, cost: Cost, search: Search) -> tuple[str, ...]:
     of_reference = row.name == study.reference
     return (
         study.marked(row.name),
@@ -160,8 +173,12 @@ def _cells(study: Study, row: ablation.Row, cost: Cost, groups: int) -> tuple[st
         tables.MISSING
         if of_reference
         else " to ".join(f"{100 * end:+.1f}" for end in row.compared.paired),
-        tables.MISSING if of_reference else verdict(row.compared.paired, groups),
-        f"{cost.learning_rate:g}",
+        *(
+            (tables.MISSING,) * 3
+            if of_reference
+            else (*ablation.shown_ps(row.compared), verdict(row.compared))
+        ),
+        f"{search.chosen:g}{EDGE * search.at_edge}",
         tables.MISSING if row.validation is None else _percent(row.validation),
         f"{cost.parameters / 1e6:.2f}",
         f"{cost.multiply_adds / 1e9:.3g}",
@@ -173,7 +190,8 @@ def _cells(study: Study, row: ablation.Row, cost: Cost, groups: int) -> tuple[st
 def write(
     output: Path,
     study: Study,
-    outcomes: Mapping[str, Sequence[Outcome]],
+    trained: Mapping[str, Trained],
+    times: Mapping[str, Any],
     record_set: RecordSet,
 ) -> tuple[tables.Table, ablation.Paths]:
     """Writes the four files of the study.
@@ -181,7 +199,7 @@ def write(
     Args:
         output: folder of the study.
         study: the study.
-        outcomes: name of each network -> its runs, the first of them timed.
+        trained, times: of `experiments.rivals.study.run_study`.
         record_set: of the records, for the groups of the test videos.
 
     Returns:
@@ -190,39 +208,44 @@ def write(
     Raises:
         UserError: as `experiments.ablation.tables.rows_of` and `cost_of`.
     """
+    outcomes = {name: one.outcomes for name, one in trained.items()}
+    searches = {name: one.search for name, one in trained.items()}
     rows, paths = ablation.rows_of(study, outcomes, record_set), ablation.paths_in(output, study)
-    costs = {name: cost_of(some[0].folder) for name, some in outcomes.items()}
+    costs = {
+        name: cost_of(some[0].folder, times["seconds"][name]) for name, some in outcomes.items()
+    }
     group_of = {video.id: video.group for video in record_set.videos}
     groups = len({group_of[video] for video in rows[0].outcomes[0].right})
-    table = table_of(study, rows, costs, groups)
+    table = table_of(study, rows, costs, searches, times, groups)
     files.write_text(paths.table, tables.to_markdown(table))
     files.write_text(paths.runs, ablation.runs_csv(study, rows))
     figures: dict[str, Any] = ablation.figures(study, rows, groups)
+    figures |= {"device": times["device"], "rounds": times["rounds"]}
+    compared = {row.name: row.compared for row in rows}
     for value in figures["values"]:
-        value |= dataclasses.asdict(costs[value["value"]])
-        if value["value"] != study.reference:
-            value["stfnet"] = verdict(value["paired_interval"], groups)
+        name = value["value"]
+        value |= dataclasses.asdict(costs[name])
+        value |= {
+            "learning_rate": searches[name].chosen,
+            "learning_rate_at_edge": searches[name].at_edge,
+            "validation_of_learning_rates": searches[name].tried,
+        }
+        if name != study.reference:
+            value["stfnet"] = verdict(compared[name])
     files.write_json(paths.figures, figures)
     paths.picture.unlink(missing_ok=True)  # of an earlier table, should this drawing fail
     with plots.never_fatal(paths.picture):
-        draw(study, rows, costs, groups, paths.picture)
+        draw(study, rows, costs, paths.picture)
     return table, paths
 
 
-def draw(
-    study: Study,
-    rows: Sequence[ablation.Row],
-    costs: Mapping[str, Cost],
-    groups: int,
-    path: Path,
-) -> None:
+def draw(study: Study, rows: Sequence[ablation.Row], costs: Mapping[str, Cost], path: Path) -> None:
     """Draws accuracy against cost: multiply-adds of a clip, and clips a second of prediction.
 
     Args:
         study: the study.
         rows: its rows.
         costs: of each network, by its name.
-        groups: number of groups of the test videos.
         path: PNG file.
     """
     first = rows[0].outcomes[0].results
@@ -232,7 +255,7 @@ def draw(
         for number, row in enumerate(sorted(rows, key=lambda row: -row.compared.top1)):
             cost, top1 = costs[row.name], 100 * row.compared.top1
             is_own = row.name == study.reference
-            kind = REFERENCE if is_own else verdict(row.compared.paired, groups)
+            kind = REFERENCE if is_own else verdict(row.compared)
             style = {
                 "color": "black" if is_own else f"C{number % 10}",
                 "zorder": 3 if is_own else 2,

@@ -12,9 +12,6 @@ import numpy as np
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 FEW = 10  # groups, below which an interval is rough and mostly too narrow
-# Groups, below which no paired interval decides: of n groups all agree in 2 of 2^n comparisons
-# without any difference, and only from 6 on is that less than one in 20.
-DECIDING = 6
 
 
 def intervals(
@@ -51,24 +48,3 @@ def intervals(
         name: np.quantile(values, [outside, 1 - outside]).tolist()
         for name, values in figures.items()
     }
-
-
-def false_rate(groups: int, seed: int = 0) -> float:
-    """How often a paired interval leaves zero out where there is no difference.
-
-    Simulated: 2,000 comparisons, in each of which a group's difference is drawn from a normal
-    distribution around zero. With few groups it is well above 1 - CONFIDENCE.
-
-    Args:
-        groups: number of groups of one size.
-        seed: of the drawing.
-
-    Returns:
-        The fraction of the comparisons, such as 0.25 with 3 groups and 0.06 with 27.
-    """
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES) / groups
-    differences = rng.normal(size=(2000, groups)) @ weights.T
-    outside = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(differences, [outside, 1 - outside], axis=1)
-    return float(np.mean((low > 0) | (high < 0)))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stfnet.evaluation import bootstrap
+from stfnet.evaluation import bootstrap, significance
 
 
 def interval_of_mean(
@@ -45,12 +45,16 @@ class Compared(NamedTuple):
         interval: of it, over test groups.
         difference: top-1 minus the reference's.
         paired: interval of the difference, over test groups.
+        p: of the difference, by `significance.paired_p`; 1 for the reference.
+        adjusted: p by Holm, over all networks but the reference; 1 for the reference.
     """
 
     top1: float
     interval: list[float]
     difference: float
     paired: list[float]
+    p: float
+    adjusted: float
 
 
 def compare(
@@ -60,7 +64,8 @@ def compare(
 
     A video counts with the fraction of the seeds that recognise it. The intervals are those of
     `bootstrap.intervals`: whole groups of videos are drawn, the same for both networks of a
-    difference (paired). They cover which videos are tested, and not what other seeds would give.
+    difference (paired). They and p cover which videos are tested, and not what other seeds would
+    give.
 
     Args:
         right: name -> bool (S, N), whether the network of each of its S seeds recognises each of
@@ -81,11 +86,21 @@ def compare(
             **{f"less {name}": rate - rates[reference] for name, rate in rates.items()},
         }
 
+    ps = {
+        name: significance.paired_p(part - fractions[reference], groups)
+        for name, part in fractions.items()
+    }
+    adjusted = significance.holm({name: p for name, p in ps.items() if name != reference})
     means = statistics(np.ones(len(groups)))
     ends = bootstrap.intervals(statistics, groups)
     return {
         name: Compared(
-            means[f"top1 {name}"], ends[f"top1 {name}"], means[f"less {name}"], ends[f"less {name}"]
+            means[f"top1 {name}"],
+            ends[f"top1 {name}"],
+            means[f"less {name}"],
+            ends[f"less {name}"],
+            ps[name],
+            adjusted.get(name, 1.0),
         )
         for name in right
     }

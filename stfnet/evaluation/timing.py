@@ -4,11 +4,13 @@ The paper predicts from flow that was made beforehand; so does `with_flow_stored
 `with_flow_computed` starts from the stored frames and solves TV-L1 for the flow fields of the clip.
 """
 
+import contextlib
+import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,34 +88,93 @@ def measure(
         UserError: the records do not fit the run, or a record is damaged.
     """
     plans.check_records(record_set, config)
-    timed = positions[np.linspace(0, len(positions) - 1, repeats).round().astype(int)].tolist()
     clip = config.model.clip
-
-    def median(inputs_of: Callable[[int], dict[str, np.ndarray]]) -> float:
-        predict_clip(model, inputs_of(timed[0]))  # compiles
-        seconds = []
-        for video in timed:
-            begun = time.perf_counter()
-            predict_clip(model, inputs_of(video))
-            seconds.append(time.perf_counter() - begun)
-        return statistics.median(seconds)
-
-    def wanted(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: inputs[name] for name in config.model.input_channels}
-
+    predictions = {"with_flow_stored": _prediction(model, record_set, config, stored_clip)}
     # Records with a grid lack the frames that the flow is between.
-    computes_flow = config.model.streams != "rgb" and not record_set.clip["frame_grid"]
+    if config.model.streams != "rgb" and not record_set.clip["frame_grid"]:
+        predictions["with_flow_computed"] = _prediction(model, record_set, config, computed_clip)
     return {
-        "with_flow_stored": median(lambda video: wanted(stored_clip(record_set, config, video))),
-        "with_flow_computed": median(lambda video: wanted(computed_clip(record_set, config, video)))
-        if computes_flow
-        else None,
+        "with_flow_computed": None,
+        **_medians(predictions, _spread(positions, repeats)),
         "videos": repeats,
         "image_size": clip.image_size,
         "num_frames": clip.num_frames,
         "flow_length": clip.flow_length,
         "device": device(),
     }
+
+
+def time_in_turns(
+    workdirs: Mapping[str, Path], record_set: records.RecordSet, path: Path
+) -> dict[str, Any]:
+    """Times the best networks of several runs against each other, from records, and writes it.
+
+    In each of `REPEATS` rounds every network predicts the same video, one network after the other,
+    so that what else the machine does falls on all of them. All networks are in memory together.
+    Where the file has these networks, all timed in one run, it is read instead.
+
+    Args:
+        workdirs: name of each network -> folder of its run, all with the test videos of the first.
+        record_set: of the records.
+        path: of the JSON file.
+
+    Returns:
+        `seconds`, name -> median seconds a video, the flow made beforehand; `networks`, name ->
+        SHA-256; `rounds`; the `device`.
+
+    Raises:
+        UserError: as `time_run`.
+    """
+    networks = {name: run.network_sha256(workdir) for name, workdir in workdirs.items()}
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError):  # not there, or damaged
+        found = json.loads(path.read_text())
+        if networks.items() <= found["networks"].items():
+            return found
+    predictions = {}
+    for name, workdir in workdirs.items():
+        model, config = load_run(workdir)
+        plans.check_records(record_set, config)
+        predictions[name] = _prediction(model, record_set, config, stored_clip)
+    videos = _spread(_test_positions(next(iter(workdirs.values())), record_set), REPEATS)
+    figures = {
+        "seconds": _medians(predictions, videos),
+        "networks": networks,
+        "rounds": REPEATS,
+        "device": device(),
+    }
+    files.write_json(path, figures)
+    return figures
+
+
+def _spread(positions: np.ndarray, count: int) -> list[int]:
+    return positions[np.linspace(0, len(positions) - 1, count).round().astype(int)].tolist()
+
+
+def _prediction(
+    model: keras.Model, record_set: records.RecordSet, config: RunConfig, clip_of: Callable
+) -> Callable[[int], object]:
+    """Function of a video's position that reads its clip and predicts it."""
+
+    def predict(video: int) -> object:
+        inputs = clip_of(record_set, config, video)
+        return predict_clip(model, {name: inputs[name] for name in config.model.input_channels})
+
+    return predict
+
+
+def _medians(
+    predictions: Mapping[str, Callable[[int], object]], videos: Sequence[int]
+) -> dict[str, float]:
+    """Median seconds of each prediction; with each video all of them take their turn."""
+    for predict in predictions.values():
+        predict(videos[0])  # compiles
+    seconds: dict[str, list[float]] = {name: [] for name in predictions}
+    for video in videos:
+        for name, predict in predictions.items():
+            begun = time.perf_counter()
+            predict(video)
+            seconds[name].append(time.perf_counter() - begun)
+    return {name: statistics.median(of_one) for name, of_one in seconds.items()}
 
 
 def stored_clip(

@@ -27,10 +27,15 @@ from stfnet.training.preemption import Preempted, StopSignals
 from stfnet.training.schedule import Progress, learning_rate
 from stfnet.training.steps import DistributedSteps
 
-NOT_FINITE_ADVICE = (
-    "A lower learning rate, training.clip_norm or precision=float32 may help; the last checkpoint "
-    "is untouched"
-)
+
+class NotFinite(UserError):
+    """The loss, the gradients or the weights of a run are no longer finite numbers."""
+
+    def __init__(self, found: str):
+        super().__init__(
+            f"{found}. A lower learning rate, training.clip_norm or precision=float32 may help; "
+            "the last checkpoint is untouched"
+        )
 
 
 def train(
@@ -62,8 +67,8 @@ def train(
 
     Raises:
         Preempted: SIGTERM or Ctrl-C came; the run is saved.
-        UserError: the folder or the records are not those of the run, the loss is no longer finite,
-            or another worker was lost.
+        NotFinite: the loss, the gradients or the weights.
+        UserError: the folder or the records are not those of the run, or another worker was lost.
     """
     strategy = strategy or tf.distribute.get_strategy()
     training = _Training(
@@ -346,10 +351,8 @@ def _check_finite(
     for name in names:
         if not math.isfinite(sums[name]):
             ids = ", ".join(record_set.videos[k].id for k in positions)
-            raise UserError(
-                f"the {name.replace('_', ' ')} of step {step} is {sums[name]}; its videos: {ids}. "
-                f"{NOT_FINITE_ADVICE}"
-            )
+            what = name.replace("_", " ")
+            raise NotFinite(f"the {what} of step {step} is {sums[name]}; its videos: {ids}")
 
 
 def _validate(
@@ -368,10 +371,7 @@ def _validate(
         "val_accuracy": float(sums["correct"] / sums["count"]),
     }
     if not math.isfinite(figures["val_loss"]):
-        raise UserError(
-            f"the validation loss after step {step - 1} is {figures['val_loss']}. "
-            f"{NOT_FINITE_ADVICE}"
-        )
+        raise NotFinite(f"the validation loss after step {step - 1} is {figures['val_loss']}")
     return figures, np.rint(sums["confusion"]).astype(int)
 
 
@@ -380,8 +380,6 @@ def _save(
 ) -> None:
     arrays = variables.to_arrays(model, optimizer)
     if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise UserError(
-            f"the weights after step {progress.step - 1} are not finite. {NOT_FINITE_ADVICE}"
-        )
+        raise NotFinite(f"the weights after step {progress.step - 1} are not finite")
     folder = workdir / run.CHECKPOINTS_FOLDER
     checkpoints.save(folder, progress.step, arrays, dataclasses.asdict(progress))

@@ -44,17 +44,21 @@ def test_rivals_are_trained_and_compared_and_the_same_command_does_nothing_twice
         "compare",
         *STUDY,
         *(f"--records={tiny_records.folder}", f"--output={tmp_path}"),
-        *("--seeds=2", "--rivals=tsn,c3d", "--rate_factors=1,2", "--cache=features"),
+        *("--seeds=2", "--rivals=tsn,c3d", "--rate_factors=0.1,1", "--cache=features"),
         "--config.training.frozen_blocks=(5,5)",
     )
     done = run_program(*arguments)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("training: ") == 3 * (2 + 1)  # networks, rates and a second seed
     assert done.stdout.count(": learning rate ") == 3
     assert (tmp_path / "rivals.md").read_text().strip() in done.stdout
     figures = json.loads((tmp_path / "rivals.json").read_text())
     values = {one["value"]: one for one in figures["values"]}
     assert list(values) == ["stfnet", "tsn", "c3d"]
+    tried = [len(one["validation_of_learning_rates"]) for one in values.values()]
+    assert min(tried) > 2  # of two the best is at an edge
+    assert done.stdout.count("training: ") == sum(tried) + 3  # rates, and a second seed
+    times = json.loads((tmp_path / "prediction_times.json").read_text())
+    assert list(times["seconds"]) == list(values) and times["rounds"] == 5
     for one in values.values():
         assert one["seeds"] == [0, 1] and one["prediction"] > 0 and one["training"] > 0
     assert {one.get("stfnet") for one in values.values()} <= {
@@ -63,8 +67,10 @@ def test_rivals_are_trained_and_compared_and_the_same_command_does_nothing_twice
     with (tmp_path / "rivals.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 6
     assert (tmp_path / "rivals.png").stat().st_size > 10_000
+    table = (tmp_path / "rivals.md").read_text()
     again = run_program(*arguments)
     assert again.returncode == 0 and "training: " not in again.stdout
+    assert (tmp_path / "rivals.md").read_text() == table  # the same rates, and the same times
     assert again.stdout.count("finished before: ") == 6
 
 

@@ -68,9 +68,12 @@ def test_every_figure_of_the_table_is_worked_by_hand(outcomes, tmp_path):
     assert rgb["minus reference"] == "-44.4"
     assert rgb["95 %, paired"] == "-55.6 to -33.3"
     assert (both["minus reference"], both["95 %, paired"]) == ("–", "–")
+    # Both groups agree: 2 of 4 signs, and one comparison.
+    assert (both["p"], rgb["p"], rgb["p (Holm)"]) == ("–", "0.5", "0.5")
     assert (both["validation"], rgb["validation"]) == ("90.0", "50.0")
     notes = " ".join(table.notes)
     assert "Chance 33.3 %" in notes and "bootstrap over 2 groups of test videos (few" in notes
+    assert "The least p of as many groups is 0.5, so nothing is decided here: that takes 6" in notes
     assert paths.table.read_text().count("\n| ") == 3
 
 
@@ -89,6 +92,7 @@ def test_the_files_have_every_run_and_every_figure(outcomes, tmp_path):
     figures = json.loads(paths.figures.read_text())
     assert figures["values"][1]["difference"] == pytest.approx(-8 / 18)
     assert figures["values"][1]["paired_interval"] == pytest.approx([-10 / 18, -6 / 18])
+    assert (figures["values"][1]["p"], figures["values"][1]["p_holm"]) == (0.5, 0.5)
     # As the report reads it.
     assert report._read_ablation(paths.figures) == pytest.approx({"both": 15 / 18, "rgb": 7 / 18})
 

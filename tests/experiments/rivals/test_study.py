@@ -114,39 +114,108 @@ def test_maps_are_refused_where_no_block_is_frozen(base):
         rivals.check(rivals.make(base), base, (1.0,), "features")
 
 
+def _figures(accuracies):
+    """Function of a factor to figures of a table; other factors are not to be asked for."""
+    asked = []
+
+    def figures_of(factor):
+        asked.append(factor)
+        accuracy = accuracies[round(factor, 6)]
+        return accuracy and {"val_accuracy": accuracy, "val_loss": 1 - accuracy}
+
+    return figures_of, asked
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"),
+    [
+        ({0.3: 0.5, 1: 0.6, 3: 0.4}, 1),
+        ({0.3: 0.5, 1: 0.6, 3: 0.7, 9: 0.8, 27: 0.7}, 9),
+        ({0.3: 0.5, 1: 0.6, 3: 0.7, 9: None}, 3),
+        ({0.3: 0.5, 1: None, 3: None, 0.09: 0.4}, 0.3),
+        # The bound: four on one side.
+        ({0.3: 0.5, 1: 0.6, 3: 0.7, 9: 0.75, 27: 0.8, 81: 0.85, 243: 0.9}, 243),
+        # Where nothing is finite lower ones are tried.
+        ({0.3: None, 1: None, 3: None, 0.09: None, 0.027: 0.2, 0.0081: 0.1}, 0.027),
+    ],
+)
+def test_the_grid_grows_until_the_best_is_inside(accuracies, best):
+    figures_of, asked = _figures(accuracies)
+    found, tried = rivals.search((0.3, 1, 3), figures_of)
+    assert found == pytest.approx(best) and len(asked) == len(tried) == len(accuracies)
+    assert asked[:3] == [0.3, 1, 3]
+
+
+def test_equal_rates_do_not_depend_on_their_order():
+    for factors in ((3, 0.3, 1), (1, 0.3, 3)):
+        figures_of, _ = _figures({0.09: 0.1, 0.3: 0.5, 1: 0.5, 3: 0.5})
+        assert rivals.search(factors, figures_of)[0] == 0.3
+
+
+def test_a_single_factor_is_no_search():
+    for value in (0.5, None):
+        figures_of, asked = _figures({2: value})
+        assert rivals.search((2, 2), figures_of)[0] == 2 and asked == [2]
+
+
+def test_a_search_says_what_was_tried_and_whether_it_ended_at_an_edge():
+    tried = {1e-3: 0.5, 3e-3: 0.75, 9e-3: None}
+    assert str(rivals.Search(tried, 3e-3)) == "0.001: 0.500, 0.003: 0.750, 0.009: not finite"
+    edges = [rivals.Search(tried, rate).at_edge for rate in tried]
+    assert edges == [True, False, True] and not rivals.Search({1e-3: 0.5}, 1e-3).at_edge
+
+
 @pytest.mark.slow
 def test_a_rate_is_chosen_on_validation_and_the_rest_is_not_evaluated(
     base, tiny_records, tmp_path, capsys
 ):
     study = rivals.make(base, ["tsn"])
-    factors = (1e-6, 30)  # the first learns nothing
+    factors = (1, 30, 1e41)  # with the last no loss stays finite
 
-    def outcomes():
+    def trained():
         return rivals.run_network(
             *(study, base, "tsn", factors, 1, tiny_records, tmp_path),
             features_folder=tmp_path / "features",
         )
 
-    (first,) = outcomes()
+    found = trained()
     printed = capsys.readouterr().out
-    candidates = [rivals.with_rates(study, base, "tsn", factor) for factor in factors]
-    folders = [runs.folder_of(variant, 5, tmp_path) for variant in candidates]
-    best = [runs.train_variant(v, 5, tiny_records, tmp_path) for v in candidates]
-    figures = [(one["val_accuracy"], -one["val_loss"]) for one in best]
-    assert figures[0] != figures[1]
-    chosen = figures.index(max(figures))
-    assert first.folder == folders[chosen] and run.is_finished(folders[1 - chosen])
-    evaluated = [result_files.paths_in(folder).results.exists() for folder in folders]
-    assert evaluated[chosen] and not evaluated[1 - chosen]
-    rate = candidates[chosen].config.training.learning_rates[0]
-    assert f"tsn: learning rate {rate:g} (validation accuracy of 1e-09: " in printed
+    (first,), search = found
+    assert search.tried[1e38] is None and "given up: " in printed and "of step " in printed
+    rates = list(search.tried)
+    assert rates == sorted(rates) and {1e-3, 3e-2, 1e38} <= set(rates) and not search.at_edge
+    candidates = {
+        rate: rivals.with_rates(study, base, "tsn", rate / 1e-3) for rate in rates if rate != 1e38
+    }
+    folders = {rate: runs.folder_of(one, 5, tmp_path) for rate, one in candidates.items()}
+    best = {
+        rate: runs.train_variant(one, 5, tiny_records, tmp_path)
+        for rate, one in candidates.items()
+        if search.tried[rate] is not None
+    }
+    assert {rate: one["val_accuracy"] for rate, one in best.items()} == {
+        rate: accuracy for rate, accuracy in search.tried.items() if accuracy is not None
+    }
+    chosen = max(best, key=lambda rate: (best[rate]["val_accuracy"], -best[rate]["val_loss"]))
+    assert search.chosen == chosen and first.folder == folders[chosen]
+    for rate, folder in folders.items():
+        assert result_files.paths_in(folder).results.exists() == (rate == chosen)
+    assert f"tsn: learning rate {chosen:g} (validation: {search})" in printed
     assert run.read_config(first.folder).model.architecture == "tsn"
 
-    cost = tables.cost_of(first.folder)
+    cost = tables.cost_of(first.folder, 0.5)
     model, _ = prediction.load_run(first.folder)
     assert cost.parameters == sum(weight.numpy().size for weight in model.weights)
-    assert cost.learning_rate == rate and cost.prediction > 0 and cost.training > 0
-    timed = (first.folder / result_files.TIMING_FILE).stat().st_mtime_ns
-    assert outcomes() == [first]  # nothing is trained, evaluated or timed again
-    assert "training:" not in capsys.readouterr().out
-    assert (first.folder / result_files.TIMING_FILE).stat().st_mtime_ns == timed
+    assert cost.prediction == 2 and cost.training > 0
+    assert trained() == found  # nothing is trained or evaluated again, nor tried that was given up
+    printed = capsys.readouterr().out
+    assert "training:" not in printed and "given up" not in printed
+
+
+@pytest.mark.slow
+def test_a_network_whose_loss_is_never_finite_is_named(base, tiny_records, tmp_path):
+    study = rivals.make(base, ["tsn"])
+    with pytest.raises(
+        UserError, match=r"^tsn: the loss became not finite at every .* \(1e\+38\):"
+    ):
+        rivals.run_network(study, base, "tsn", (1e41,), 1, tiny_records, tmp_path)

@@ -56,14 +56,3 @@ def test_an_interval_is_the_same_every_time():
     values = np.repeat([1, 0], [7, 4])
     first, second = (bootstrap.intervals(_mean_of(values), range(11)) for _ in range(2))
     assert first == second
-
-
-@pytest.mark.parametrize(("groups", "wanted"), [(2, 1 / 2), (3, 1 / 4), (1000, 0.05)])
-def test_few_groups_leave_zero_out_whenever_all_of_them_agree(groups, wanted):
-    # Of 2 or 3 groups a resample has one alone more often than in 2.5 % of the drawings, so the
-    # ends are the least and the greatest group: 2 of 2^n signs agree. Many groups: 1 in 20.
-    assert bootstrap.false_rate(groups) == pytest.approx(wanted, abs=0.025)
-
-
-def test_the_fewest_groups_that_decide_agree_by_chance_in_less_than_one_of_20():
-    assert 2 / 2**bootstrap.DECIDING < 0.05 < 2 / 2 ** (bootstrap.DECIDING - 1)

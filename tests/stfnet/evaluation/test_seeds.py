@@ -41,6 +41,17 @@ def test_means_and_differences_are_worked_by_hand():
     assert (figures["both"].difference, figures["both"].paired) == (0, [0, 0])
 
 
+def test_p_is_adjusted_for_all_networks_but_the_reference():
+    right = {
+        "both": np.ones((2, 8)),
+        "rgb": np.zeros((2, 8)),  # all eight groups agree: 2 of 2^8 signs
+        "flow": np.array([[0, 1, 1, 1, 1, 1, 1, 1]]),
+    }
+    figures = seeds.compare(right, "both", range(8))
+    assert [one.p for one in figures.values()] == [1, 2 / 2**8, 1]
+    assert [one.adjusted for one in figures.values()] == [1, 2 * 2 / 2**8, 1]
+
+
 def test_intervals_are_quantiles_over_all_resamples_of_the_groups():
     figures = seeds.compare(RIGHT, "both", GROUPS)
     draws = list(itertools.product("abc", repeat=3))

@@ -12,6 +12,7 @@ from stfnet.clips import plans
 from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
 from stfnet.evaluation import timing
 from stfnet.inference.clip import read_clip
+from stfnet.inference.prediction import predict_clip
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
@@ -104,6 +105,40 @@ def test_a_run_is_timed_and_its_file_is_written(tiny_records, tmp_path):
     figures, path = timing.time_run(tmp_path, tiny_records)
     assert path == tmp_path / "timing.json" and json.loads(path.read_text()) == figures
     assert 0 < figures["with_flow_stored"] < 60 and figures["device"]
+
+
+def test_networks_are_timed_in_turns_and_once(tiny_records, tmp_path, monkeypatch):
+    order = []
+
+    def predict(model, inputs):
+        order.append((len(model.weights), inputs["rgb"].tobytes()))
+        return predict_clip(model, inputs)
+
+    monkeypatch.setattr(timing, "predict_clip", predict)
+    folders = {}
+    for name, changes in {"both": {}, "rgb": {"streams": "rgb"}}.items():
+        config = _config(tiny_records, lstm_units=4, fc6_units=8, width_divisor=32, **changes)
+        folders[name] = tmp_path / name
+        with run.writing(folders[name], config, run.draw_videos(tiny_records, config)):
+            build_stfnet(config.model).save(folders[name] / run.BEST_FILE)
+    path = tmp_path / "times.json"
+    figures = timing.time_in_turns(folders, tiny_records, path)
+    assert json.loads(path.read_text()) == figures and list(figures["seconds"]) == list(folders)
+    assert all(0 < seconds < 60 for seconds in figures["seconds"].values())
+    assert figures["rounds"] == 5 and len(order) == 2 * (1 + 5)  # the first call is not timed
+    rounds = [order[k : k + 2] for k in range(2, 12, 2)]
+    assert all(first[0] > second[0] and first[1] == second[1] for first, second in rounds)
+    # What was timed in one run stands; with another network all are timed again.
+    assert timing.time_in_turns({"rgb": folders["rgb"]}, tiny_records, path) == figures
+    assert len(order) == 12
+    timing.time_in_turns({**folders, "again": folders["both"]}, tiny_records, path)
+    assert len(order) == 12 + 3 * (1 + 5)
+    build_stfnet(config.model).save(folders["rgb"] / run.BEST_FILE)  # trained anew
+    timing.time_in_turns(folders, tiny_records, path)
+    assert len(order) == 30 + 2 * (1 + 5)
+    path.write_text(path.read_text()[:-9])
+    timing.time_in_turns(folders, tiny_records, path)  # a damaged file is made again
+    assert len(order) == 42 + 2 * (1 + 5)
 
 
 def test_clips_of_a_runs_test_videos_are_those_of_its_records(tiny_records, tmp_path):

@@ -1,0 +1,58 @@
+"""The tables of docs/results.md have the figures of the CSV files that they name."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "results.md").read_text(encoding="utf-8")
+FILES = sorted((DOCS / "results").glob("*.csv"))
+
+
+def _rows(name):
+    with (DOCS / "results" / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _table(heading):
+    """The rows of the table of the page that begins with a heading."""
+    _, _, below = PAGE.partition(f"\n| {heading} |")
+    lines = below.partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_file_is_named_and_its_means_and_differences_are_of_its_seeds(path):
+    assert f"(results/{path.name})" in PAGE
+    rows = _rows(path.stem)
+    for row in rows:
+        seeds = [float(row[f"seed_{k}"]) for k in range(3)]
+        assert sum(seeds) / 3 == pytest.approx(float(row["top1"]), abs=0.1)
+        of_study = [one for one in rows if one.get("study") == row.get("study")]
+        (reference,) = [one for one in of_study if not one["difference"]]
+        wanted = float(row["top1"]) - float(reference["top1"])
+        assert float(row["difference"] or 0) == pytest.approx(wanted, abs=0.11)
+
+
+def test_the_table_of_rivals_is_that_of_the_files():
+    names = ("rendered", "strokes", "strokes_conv5", "surveillance", "surveillance_conv5")
+    files = [{row["network"]: row for row in _rows(f"rivals_{name}")} for name in names]
+    *table, chance = _table("network | rendered")
+    assert chance[0] == "chance" and {row[0] for row in table} == set(files[0])
+    for network, *cells in table:
+        for cell, file in zip(cells, files, strict=True):
+            row = file.get(network)
+            assert cell == (row["top1"] + "*" * (row["rate_at_edge"] == "yes") if row else "–"), (
+                network
+            )
+
+
+def test_the_table_of_claims_is_that_of_the_files():
+    files = [_rows("ablation_rendered"), _rows("ablation_strokes")]
+    studies = ("streams", "normalize", "fusion", "branches", "flow_length")
+    for study, row in zip(studies, _table("the paper's claim")[:-1], strict=True):
+        for cell, rows in zip(row[1:3], files, strict=True):
+            found = {one["value"]: one["top1"] for one in rows if one["study"] == study}
+            assert dict(re.findall(r"(\w+) (\d+\.\d)", cell)) == found, study

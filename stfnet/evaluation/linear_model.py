@@ -78,7 +78,7 @@ def clip_features(
     Args:
         record_set: of the records.
         positions: of V videos in `record_set.videos`.
-        config: whose clip and scale of flow is used.
+        config: whose clip, scale of flow and precision are used.
         weights: file of VGG-16's weights.
         features_folder: of maps, which a run with these weights and LEVELS shares; missing ones
             are computed. None computes all, and keeps none.
@@ -96,11 +96,12 @@ def clip_features(
         map_levels=LEVELS,
         flow_input=config.model.flow_input,
     )
-    network = vgg16_streams(clip, weights, of_vgg16.flow_input, levels=LEVELS)
+    precision = config.training.precision
+    network = vgg16_streams(clip, weights, of_vgg16.flow_input, levels=LEVELS, dtype=precision)
     plan = plans.plan_evaluation(record_set, np.asarray(positions), clip, 1)
     reader: RecordReader | stream_maps.Features
     if features_folder:
-        training = TrainingConfig(frame_grid=config.training.frame_grid)
+        training = TrainingConfig(frame_grid=config.training.frame_grid, precision=precision)
         whole = dataclasses.replace(config, model=of_vgg16, training=training)
         reader = stream_maps.Features(
             features_folder, network, record_set, whole, WHOLE_STREAM, test_clips=True

@@ -37,6 +37,7 @@ def vgg16_streams(
     flow_input: str = FLOW_INPUT,
     fc6: bool = False,
     levels: tuple[int, ...] = (5,),
+    dtype: str | None = None,
 ) -> keras.Model:
     """VGG-16 over frames and over flow stacks, each of one frame at a time.
 
@@ -49,6 +50,7 @@ def vgg16_streams(
         flow_input: as in `ModelConfig`.
         fc6: whether to add VGG-16's fc1 after the RGB stream, as the layer `fc6`.
         levels: of `VGGStream`.
+        dtype: name of the dtype policy; None for the global one.
 
     Returns:
         keras.Model with the layers `NAME_normalization` and `NAME_stream` of STFNet. Inputs uint8
@@ -59,8 +61,10 @@ def vgg16_streams(
     """
     size = clip.image_size
     normalizations: dict[str, keras.Layer] = {
-        "rgb": RGBNormalization(RGB_INPUT, name="rgb_normalization"),
-        "flow": FlowNormalization(flow_input, clip.flow_bound, name="flow_normalization"),
+        "rgb": RGBNormalization(RGB_INPUT, dtype=dtype, name="rgb_normalization"),
+        "flow": FlowNormalization(
+            flow_input, clip.flow_bound, dtype=dtype, name="flow_normalization"
+        ),
     }
     channels = {"rgb": 3, "flow": 2 * clip.flow_length}
     inputs = {
@@ -68,7 +72,9 @@ def vgg16_streams(
         for name in normalizations
     }
     outputs = {
-        name: VGGStream(levels=levels, name=f"{name}_stream")(normalization(inputs[name]))
+        name: VGGStream(levels=levels, dtype=dtype, name=f"{name}_stream")(
+            normalization(inputs[name])
+        )
         for name, normalization in normalizations.items()
     }
     if fc6:

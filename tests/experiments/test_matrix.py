@@ -78,6 +78,12 @@ PROGRAMS = {
             "{output}/results.json",
             ("synthetic", "real_videos", "flow"),
         ),
+        "maps": (
+            f"{RESULTS} --baselines --baseline_weights={{vgg16}} --cache=features"
+            " --output={output}",
+            "{output}/results.json {run}/features",
+            ("real_videos",),
+        ),
         "clips": (
             f"{RESULTS} --num_clips=2 --flip",
             "{run}/results-2clips-flip.json",

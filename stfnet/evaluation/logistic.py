@@ -1,5 +1,6 @@
-"""Logistic regression for few videos of many features, its penalty chosen by cross-validation."""
+"""Logistic regression for few videos of many features, chosen by cross-validation over groups."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 # Inverse strengths of the penalty among which cross-validation chooses.
 STRENGTHS = tuple(10.0**k for k in range(-5, 2))
 FOLDS = 5  # of the cross-validation, at most
+_LEAST = 1e-4  # probability below which a wrong answer costs no more
 
 
 class Fit(NamedTuple):
@@ -15,19 +17,24 @@ class Fit(NamedTuple):
     Attributes:
         pipeline: of scikit-learn: standardisation, rotation, LogisticRegression.
         strength: C, the inverse strength of the penalty.
-        accuracy: mean over the folds of the cross-validation with it; None without one.
+        accuracy: of the cross-validation with it; None without one.
+        losses: (V,), of each video in the cross-validation the negative logarithm of the
+            probability of its class; None without one.
     """
 
     pipeline: Any
     strength: float
     accuracy: float | None
+    losses: np.ndarray | None
 
 
 def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
     """Fits standardised features; the folds that choose the penalty are whole groups.
 
-    Where no fold leaves two classes to learn from (videos of a single group, or of one group for
-    each of two classes), the penalty is scikit-learn's own.
+    The penalty with the least mean loss is taken: a loss hears how sure an answer is, so that it
+    decides where few videos give equal accuracies, and its choice is calibrated. Where no fold
+    leaves two classes to learn from (videos of a single group, or of one group for each of two
+    classes), the penalty is scikit-learn's own.
 
     Args:
         features: float (V, F).
@@ -40,23 +47,61 @@ def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
     folds = min(FOLDS, len(np.unique(groups)))
     divisions = GroupKFold(folds).split(features, labels, groups) if folds > 1 else ()
     usable = [fold for fold in divisions if len(np.unique(labels[fold[0]])) > 1]
-    strength, accuracy = 1.0, None
-    if usable:
-        scores = np.mean([_scores(features, labels, *fold) for fold in usable], axis=0)
-        best = int(np.argmax(scores))  # the first of equals: the strongest penalty
-        strength, accuracy = STRENGTHS[best], float(scores[best])
-    return Fit(_pipeline(strength).fit(features, labels), strength, accuracy)
+    if not usable:
+        return Fit(_pipeline(1.0).fit(features, labels), 1.0, None, None)
+    tested = np.concatenate([fold[1] for fold in usable])
+    losses, right = (
+        np.concatenate(of_folds, axis=1)
+        for of_folds in zip(*(_scores(features, labels, *fold) for fold in usable), strict=True)
+    )
+    best = int(np.argmin(losses.mean(1)))  # the first of equals: the strongest penalty
+    of_videos = np.full(len(labels), np.nan)
+    of_videos[tested] = losses[best]
+    fitted = _pipeline(STRENGTHS[best]).fit(features, labels)
+    return Fit(fitted, STRENGTHS[best], float(right[best].mean()), of_videos)
+
+
+def choose(
+    candidates: Mapping[str, np.ndarray], labels: np.ndarray, groups: np.ndarray
+) -> tuple[str, Fit]:
+    """Fits several features of the same videos, and takes the plainest that is not shown worse.
+
+    Args:
+        candidates: name -> float (V, F), from the plainest on.
+        labels, groups: as for `fit`.
+
+    Returns:
+        Name and fit of the first one whose loss in cross-validation is within a standard error of
+        the least, over groups and paired (the rule of Breiman et al. 1984); the first where
+        nothing could be validated.
+    """
+    fits = {name: fit(features, labels, groups) for name, features in candidates.items()}
+    validated = {name: one.losses for name, one in fits.items() if one.losses is not None}
+    if not validated:
+        return next(iter(fits.items()))
+    least = min(validated.values(), key=np.nanmean)
+    numbers = np.unique(groups, return_inverse=True)[1]
+    for name, losses in validated.items():
+        sums = np.bincount(numbers, weights=np.nan_to_num(losses - least))
+        if sums.sum() <= np.sqrt(len(sums)) * sums.std():
+            return name, fits[name]
+    raise AssertionError("the least loss is within a standard error of itself")
 
 
 def _scores(features, labels, learned, tested):
-    """Accuracy on one fold with each of `STRENGTHS`."""
+    """(losses, whether right) of one fold's tested videos, (strengths, tested)."""
     pipeline = _pipeline(1.0)
     x = pipeline[:-1].fit_transform(features[learned])
     y = pipeline[:-1].transform(features[tested])
-    return [
-        pipeline[-1].set_params(C=strength).fit(x, labels[learned]).score(y, labels[tested])
-        for strength in STRENGTHS
-    ]
+    losses, right = [], []
+    for strength in STRENGTHS:
+        classifier = pipeline[-1].set_params(C=strength, warm_start=True).fit(x, labels[learned])
+        probabilities = classifier.predict_proba(y)
+        of_class = labels[tested][:, None] == classifier.classes_
+        own = (probabilities * of_class).sum(1)  # 0 for a class that the fold did not learn
+        losses.append(-np.log(np.maximum(own, _LEAST)))
+        right.append(of_class[np.arange(len(y)), probabilities.argmax(1)])
+    return np.array(losses), np.array(right)
 
 
 def _pipeline(strength):

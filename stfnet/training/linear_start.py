@@ -16,6 +16,7 @@ from preprocessing.records import RecordSet
 from stfnet.clips.input_pipeline import network_inputs
 from stfnet.evaluation import logistic
 from stfnet.frame_features import stream_maps
+from stfnet.layers.vgg_stream import VGG16_BLOCKS
 from stfnet.model import STFNet, linear_parts
 from stfnet.training.preemption import Preempted
 
@@ -47,12 +48,14 @@ def start(
             yield batch
 
     clips = moments(model, block, until_stopped())
-    fitted = fit(model, clips, np.array([record_set.videos[k].group for k in clips.videos]))
-    if not fitted:
+    chosen = fit(model, clips, np.array([record_set.videos[k].group for k in clips.videos]))
+    if not chosen:
         print("linear start: one class to learn, so the linear path starts from zero", flush=True)
         return
+    name, fitted = chosen
     line = (
-        f"linear start: logistic regression on {len(clips.labels)} clips, C = {fitted.strength:g}"
+        f"linear start: logistic regression on {len(clips.labels)} clips, {name}, "
+        f"C = {fitted.strength:g}"
     )
     if fitted.accuracy is not None:
         line += f", {fitted.accuracy:.3f} right in cross-validation over whole groups"
@@ -104,8 +107,13 @@ def moments(model: STFNet, block: int, batches: Iterable) -> Moments:
     return Moments(means.astype(np.float64), squares.mean(0, dtype=np.float64), labels, videos)
 
 
-def fit(model: STFNet, of: Moments, groups: np.ndarray) -> logistic.Fit | None:
+def fit(model: STFNet, of: Moments, groups: np.ndarray) -> tuple[str, logistic.Fit] | None:
     """Gives the linear path a logistic regression, and the normalisations their statistics.
+
+    How much of the clip the regression looks at is chosen too (`logistic.choose`): the last block
+    alone or with earlier ones of `model.map_levels`, the whole clip or its `model.linear_parts`.
+    What it does not look at has the weight zero, and parts that it does not tell apart have equal
+    ones.
 
     Args:
         model: the network, with a linear path.
@@ -113,8 +121,8 @@ def fit(model: STFNet, of: Moments, groups: np.ndarray) -> logistic.Fit | None:
         groups: (V,), the group of each clip; the folds of the cross-validation are whole groups.
 
     Returns:
-        The logistic regression; None where the clips have a single class, and the path stays as
-        it is.
+        What it looks at, and the logistic regression; None where the clips have a single class, and
+        the path stays as it is.
     """
     if len(np.unique(of.labels)) == 1:
         return None
@@ -124,15 +132,47 @@ def fit(model: STFNet, of: Moments, groups: np.ndarray) -> logistic.Fit | None:
     norm.moving_mean.assign(mean)
     norm.moving_variance.assign(variance)
     normalized = (means - mean) / np.sqrt(variance + norm.epsilon)
-    inputs = keras.ops.convert_to_numpy(linear_parts(normalized, model.config.linear_parts))
-    fitted = logistic.fit(inputs, of.labels, groups)
+    views = _views(model)
+    candidates = {
+        name: keras.ops.convert_to_numpy(linear_parts(normalized[..., channels], parts))
+        for name, (channels, parts) in views.items()
+    }
+    name, fitted = logistic.choose(candidates, of.labels, groups)
     kernel, bias = _affine(fitted.pipeline, model.config.num_classes)
-    model.get_layer("linear_logits").kernel.assign(kernel)
+    channels, parts = views[name]
+    whole = np.zeros((model.config.linear_parts, len(mean), model.config.num_classes))
+    shares = [1.0] * parts if parts > 1 else _shares(model)
+    whole[:, channels] = kernel.reshape(parts, -1, kernel.shape[-1])
+    whole *= np.array(shares)[:, None, None]
+    model.get_layer("linear_logits").kernel.assign(whole.reshape(-1, kernel.shape[-1]))
     # From zero: the network starts as the regression, and the LSTMs learn what it lacks.
     recurrent = model.get_layer("lstm_logits")
     recurrent.kernel.assign(np.zeros(recurrent.kernel.shape))
     recurrent.bias.assign(bias)
-    return fitted
+    return name, fitted
+
+
+def _views(model):
+    """What a regression may look at, from the plainest on: name -> (channels, parts)."""
+    config = model.config
+    widths = [VGG16_BLOCKS[level - 1][-1] // config.width_divisor for level in config.map_levels]
+    level_of = np.tile(np.repeat(config.map_levels, widths), len(model.input))
+    views = {}
+    for parts in dict.fromkeys([1, config.linear_parts]):
+        for k, first in reversed(list(enumerate(config.map_levels))):
+            blocks = ", ".join(map(str, config.map_levels[k:]))
+            name = f"{'block' if first == config.map_levels[-1] else 'blocks'} {blocks}"
+            views[f"{name}, {parts} part{'s' * (parts > 1)}"] = (
+                np.flatnonzero(level_of >= first),
+                parts,
+            )
+    return views
+
+
+def _shares(model):
+    """What each part has of a clip, all together 1."""
+    frames, count = model.config.clip.num_frames, model.config.linear_parts
+    return np.diff([round(k * frames / count) for k in range(count + 1)]) / frames
 
 
 def _normalize_maps(model, of):

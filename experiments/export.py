@@ -72,6 +72,7 @@ def main(_):
             print("the flow solver needs XLA: give the server --xla_cpu_compilation_enabled=true")
         output /= str(tf_serving.versions(output)[-1])
     elif FLAGS.format == "head":
+        head.check_streams(config)
         results = result_files.read_results(FLAGS.workdir)
         head.export_head(model, config, output, results, certificate)
     else:

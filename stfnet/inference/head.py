@@ -116,7 +116,7 @@ def export_head(
         UserError: the streams have other weights than ImageNet's, there is no room, or the folder
             holds something else than an export.
     """
-    _check_streams(config)
+    check_streams(config)
     arrays = {name: _stored(variable) for name, variable in _variables(model).items()}
     export.check_room(folder, sum(array.nbytes for array in arrays.values()))
     # Folders of the machine that trained it are nobody else's.
@@ -128,7 +128,9 @@ def export_head(
         with (temporary / export.HEAD_FILE).open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # names are no arguments
         export.write_facts(temporary, kept, certificate, **{_STREAMS: streams_sha256(model)})
-        card = _card(Path(folder).resolve().name, model, arrays, config, results)
+        size = (temporary / export.HEAD_FILE).stat().st_size / 1e6
+        here = f"{sum(array.size for array in arrays.values()):,} ({size:.1f} MB, half precision)"
+        card = _card(Path(folder).resolve().name, model, here, config, results)
         files.write_text(temporary / export.CARD_FILE, card)
 
 
@@ -161,7 +163,7 @@ def _stored(variable: keras.Variable) -> np.ndarray:
     return values.astype(np.float16) if half else values
 
 
-def _check_streams(config: RunConfig) -> None:
+def check_streams(config: RunConfig) -> None:
     """Checks that a run's streams kept ImageNet's weights, in both of the two.
 
     Raises:
@@ -187,7 +189,7 @@ def _check_streams(config: RunConfig) -> None:
 def _card(
     name: str,
     model: keras.Model,
-    arrays: Mapping[str, np.ndarray],
+    here: str,
     config: RunConfig,
     results: Mapping[str, Any],
 ) -> str:
@@ -197,12 +199,9 @@ def _card(
     drawn = results["bootstrap"]
     leak = splits.leak_text(results["leak"], results.get("ungrouped", 0), results["num_test"])
     held = "; validation videos are among them" if training.train_on_validation else ""
-    count = sum(array.size for array in arrays.values())
-    size = sum(array.nbytes for array in arrays.values())
     rows = {
         "network": f"{config.model.architecture}, streams: {config.model.streams}; "
-        f"{model.count_params():,} parameters, of which {count:,} are here ({size / 1e6:.1f} MB, "
-        "half precision)",
+        f"{model.count_params():,} parameters, of which here {here}",
         "streams": "VGG-16's convolutions with ImageNet's weights, not trained; not in this folder",
         "data": f"{results['dataset']}: {results['num_train']} videos for training{held}, "
         f"{results['num_test']} for the test",

@@ -68,7 +68,10 @@ def load_head(folder: str | Path, weights: str | Path = "imagenet") -> tuple[STF
     export.check_sums(folder, export.HEAD_FILE)
     facts = folder / export.CONFIG_FILE
     config = read_json(RunConfig, facts, beside=("certificate", _STREAMS))
-    weights = vgg16_file(weights)
+    try:
+        weights = vgg16_file(weights)
+    except UserError as error:
+        raise UserError(f"{error} (--model=NAME:FILE.h5)") from error
     with undrawn_weights():
         model = STFNet(config.model, dtype=config.training.precision)
     load_vgg16_weights(model, weights, temporal_conv1="cross_modality")
@@ -198,12 +201,12 @@ def _card(
     low, high = results["intervals"]["top1"]
     drawn = results["bootstrap"]
     leak = splits.leak_text(results["leak"], results.get("ungrouped", 0), results["num_test"])
-    held = "; validation videos are among them" if training.train_on_validation else ""
+    held = ", those of validation among them," if training.train_on_validation else ""
     rows = {
         "network": f"{config.model.architecture}, streams: {config.model.streams}; "
         f"{model.count_params():,} parameters, of which here {here}",
         "streams": "VGG-16's convolutions with ImageNet's weights, not trained; not in this folder",
-        "data": f"{results['dataset']}: {results['num_train']} videos for training{held}, "
+        "data": f"{results['dataset']}: {results['num_train']} videos for training{held} and "
         f"{results['num_test']} for the test",
         "protocol": f"{results['protocol']}, fold {results['fold']}; test videos with a sibling in "
         f"training: {leak}; the epoch was chosen on {results['validated_on']}",

@@ -116,10 +116,12 @@ def export_head(
         certificate: of the run's videos (`stfnet.run.RunVideos.certificate`).
 
     Raises:
-        UserError: the streams have other weights than ImageNet's, there is no room, or the folder
+        UserError: the streams have other weights than ImageNet's, the results no interval, there is no room, or the folder
             holds something else than an export.
     """
     check_streams(config)
+    if "intervals" not in results:
+        raise UserError("the run's results lack an interval: evaluate the run again")
     arrays = {name: _stored(variable) for name, variable in _variables(model).items()}
     export.check_room(folder, sum(array.nbytes for array in arrays.values()))
     # Folders of the machine that trained it are nobody else's.

@@ -1,6 +1,7 @@
 """Heads of networks whose streams keep ImageNet's weights, and the networks that ship."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -164,6 +165,12 @@ def test_a_run_whose_streams_have_other_weights_is_refused(original, tmp_path, c
     assert "\n" not in str(refused.value) and not (tmp_path / "new").exists()
 
 
+def test_results_of_an_earlier_version_without_intervals_are_refused(original, tmp_path):
+    with pytest.raises(UserError, match="results lack an interval: evaluate the run again"):
+        head.export_head(*original, tmp_path / "new", {"top1": 0.5}, {})
+    assert not (tmp_path / "new").exists()
+
+
 def test_no_weight_is_drawn_that_a_file_replaces(squares_head, notop, monkeypatch):
     def draw(self, shape, dtype=None, **_):
         raise AssertionError(f"drew {shape}")
@@ -189,6 +196,19 @@ def test_a_folder_comes_before_a_network_that_ships(squares_head, tmp_path, monk
     shutil.rmtree(tmp_path / "squares")
     (tmp_path / "squares").mkdir()  # of whatever else
     assert head.find("squares") is None
+
+
+def test_without_network_the_file_that_keras_keeps_is_taken(
+    squares_head, notop, loaded, tmp_path, monkeypatch
+):
+    (tmp_path / "models").mkdir()
+    shutil.copy(notop, tmp_path / "models")
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
+    monkeypatch.setattr(weights, "_URL", "http://127.0.0.1:9/")  # where nobody listens
+    md5 = hashlib.md5(notop.read_bytes()).hexdigest()
+    monkeypatch.setattr(weights, "_NOTOP", (notop.name, md5))
+    model, _ = prediction.load_model(squares_head)
+    assert head.streams_sha256(model) == head.streams_sha256(loaded[0])
 
 
 def test_without_network_the_line_names_address_file_and_place(squares_head, tmp_path, monkeypatch):

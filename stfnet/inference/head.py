@@ -116,8 +116,8 @@ def export_head(
         certificate: of the run's videos (`stfnet.run.RunVideos.certificate`).
 
     Raises:
-        UserError: the streams have other weights than ImageNet's, the results no interval, there is no room, or the folder
-            holds something else than an export.
+        UserError: the streams have other weights than ImageNet's, the results have no interval,
+            there is no room, or the folder holds something else than an export.
     """
     check_streams(config)
     if "intervals" not in results:

@@ -39,6 +39,7 @@ setup(
     ],
     packages=find_packages(include=["stfnet*", "preprocessing*", "experiments*"]),
     package_data={
+        "stfnet": ["networks/*/*"],
         "stfnet.evaluation": ["report.css", "report.html.jinja", "report.js"],
         "stfnet.serving": ["page.html"],
         "experiments": ["*.html.jinja", "launch/*.sh"],

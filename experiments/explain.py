@@ -14,7 +14,12 @@ from experiments import program
 from preprocessing import flow
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "Folder of a run (--workdir of experiments.train).")
+flags.DEFINE_string(
+    "model",
+    None,
+    "Folder of a run (--workdir of experiments.train), or a network that ships: ucf101-13, or"
+    " ucf101-13:FILE.h5 with VGG-16's weights from a file.",
+)
 flags.DEFINE_string("video", None, "Video file, or folder of images.")
 flags.DEFINE_string("output", None, "Folder for pictures, video and figures.")
 flags.DEFINE_string("class_name", None, "Class to explain; the most probable by default.")

@@ -9,6 +9,8 @@ serving: the same as TensorFlow Serving wants it, with its configuration and war
 folder that has versions of it, the next version beside them.
 onnx, litert: the network of serving_default for ONNX Runtime, and for LiteRT in float and with
 weights of 8 bits. Each file is compared with Keras before DIR appears.
+head: for this project's programs, of a run that was evaluated and whose streams kept ImageNet's
+weights: what follows the streams, in half precision, with a card.
 
 All return probabilities; classes.txt names them. How each is used: docs/export.md.
 """
@@ -19,7 +21,7 @@ from absl import flags
 
 from experiments import program
 
-FORMATS = ("saved_model", "serving", "onnx", "litert")
+FORMATS = ("saved_model", "serving", "onnx", "litert", "head")
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of the run.")
@@ -45,11 +47,13 @@ flags.mark_flags_as_required(["workdir", "output"])
 def main(_):
     output = program.output_folder("output")
     compared = FLAGS.format in ("onnx", "litert")
-    without_effect = ["jit_compile"] if compared else ["records", "clips"]
+    without_effect = ["jit_compile"] if compared or FLAGS.format == "head" else []
+    without_effect += [] if compared else ["records", "clips"]
     program.refuse_without_effect(without_effect, f"with --format={FLAGS.format}")
     program.start_tensorflow()
     from stfnet import run
-    from stfnet.inference import export, prediction, runtimes, tf_serving
+    from stfnet.evaluation import result_files
+    from stfnet.inference import export, head, prediction, runtimes, tf_serving
     from stfnet.inference.clip import selection
 
     if compared:
@@ -58,7 +62,8 @@ def main(_):
     certificate = run.read_videos(FLAGS.workdir).certificate()
     if config.model.streams == "rgb":
         program.refuse_without_effect(["jit_compile"], "on a network that reads no flow")
-    check_room(4 * model.count_params(), output)
+    if FLAGS.format != "head":
+        check_room(4 * model.count_params(), output)
     if compared:
         write = {"onnx": runtimes.export_onnx, "litert": runtimes.export_litert}[FLAGS.format]
         _print_agreement(write(model, config, output, _clips(config), certificate))
@@ -66,6 +71,10 @@ def main(_):
         if tf_serving.export_serving(model, config, output, FLAGS.jit_compile, certificate):
             print("the flow solver needs XLA: give the server --xla_cpu_compilation_enabled=true")
         output /= str(tf_serving.versions(output)[-1])
+    elif FLAGS.format == "head":
+        head.check_streams(config)
+        results = result_files.read_results(FLAGS.workdir)
+        head.export_head(model, config, output, results, certificate)
     else:
         export.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
     if FLAGS.format in ("saved_model", "serving") and selection(config.model.clip).takes_some:

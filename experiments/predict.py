@@ -5,8 +5,9 @@
     python -m experiments.predict --model=RUN --video=LONG --timeline --output=DIR
     python -m experiments.predict --model=RUN --live=0
 
---model is the folder of a run or of an export. Prints the most probable classes and writes
-prediction.json and annotated.mp4 (or annotated.webm) to the output folder.
+--model is the folder of a run or of an export, or ucf101-13, a network that ships. Prints the most
+probable classes and writes prediction.json and annotated.mp4 (or annotated.webm) to the output
+folder.
 
 Of many videos it writes predictions.csv alone: file, class, probability, and those of all classes.
 --video then names a folder with videos, a text file with a path a line, or a pattern in quotes, or
@@ -31,7 +32,12 @@ from preprocessing import flow
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "Folder of a run (--workdir of experiments.train) or an export.")
+flags.DEFINE_string(
+    "model",
+    None,
+    "Folder of a run (--workdir of experiments.train) or an export, or a network that ships:"
+    " ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file.",
+)
 flags.DEFINE_multi_string(
     "video", None, "Video file or folder of images; of many, a folder, a list, a pattern, or each."
 )

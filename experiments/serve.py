@@ -3,9 +3,10 @@
     python -m experiments.serve --model=RUN
     curl -F video=@FILE http://127.0.0.1:7860/api/predict
 
---model is the folder of a run or of an export; only a run is explained. Prints where it listens,
-and serves until SIGTERM or Ctrl-C. Needs the extra packages of pip install 'stfnet[serve]'. Whoever
-reaches the address may use it: docs/serving.md says what to put before it.
+--model is the folder of a run or of an export, or ucf101-13, a network that ships. Exports are not
+explained, but for heads. Prints where it listens, and serves until SIGTERM or Ctrl-C. Needs the
+extra packages of pip install 'stfnet[serve]'. Whoever reaches the address may use it:
+docs/serving.md says what to put before it.
 """
 
 from absl import flags
@@ -15,7 +16,12 @@ from preprocessing import flow
 from stfnet import serving
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "Folder of a run (--workdir of experiments.train) or an export.")
+flags.DEFINE_string(
+    "model",
+    None,
+    "Folder of a run (--workdir of experiments.train) or an export, or a network that ships:"
+    " ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file.",
+)
 flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 for every network.")
 flags.DEFINE_integer("port", 7860, "Port to listen at; 0: any that is free.", 0, 65535)
 flags.DEFINE_integer("max_megabytes", 100, "Largest file, in millions of bytes.", lower_bound=1)

@@ -1,5 +1,6 @@
 """Weights to start from: VGG-16's in both streams (and, if asked, fc6), or those of another run."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -170,9 +171,11 @@ def _download(file_name: str, md5: str) -> str:
             file_name, _URL + file_name, cache_subdir="models", file_hash=md5
         )
     except Exception as error:  # get_file raises bare Exceptions for anything the network does
+        reason = str(error).removeprefix(f"URL fetch failure on {_URL}{file_name}: ")
+        place = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / file_name
         raise UserError(
-            f"could not download {_URL}{file_name} ({error}); fetch it by other means and give "
-            "its path instead of 'imagenet'"
+            f"could not download {_URL}{file_name} ({reason}); fetch it by other means and put it "
+            f"at {place}, or give its path instead of 'imagenet'"
         ) from error
 
 

@@ -158,6 +158,48 @@ def notop(vgg16, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def frozen_run(tiny_records, notop, tmp_path_factory):
+    """Folder of a run that was trained on frozen VGG-16s and evaluated."""
+    from stfnet import ClipConfig, ModelConfig
+    from stfnet.config import RecordsConfig, RunConfig, TrainingConfig
+    from stfnet.evaluation import evaluate
+    from stfnet.training import loop
+
+    model = ModelConfig(
+        num_classes=3,
+        clip=ClipConfig(num_frames=3, flow_length=4, image_size=32),
+        **{"lstm_units": 4, "fc6_units": 8, "normalize": "all", "fusion_filters": 16},
+        **{"map_levels": (3, 4, 5), "map_norm": True, "conv_pool": True, "linear_parts": 2},
+    )
+    training = TrainingConfig(
+        **{"learning_rates": (1e-3,), "max_epochs": (1,), "frozen_blocks": (5,), "batch_size": 8},
+        **{"weights": str(notop), "temporal_conv1": "cross_modality", "tau_range": (1, 2)},
+        **{"linear_start": True, "keep": "last", "optimizer": "sgd"},
+    )
+    of_records = RecordsConfig.of(tiny_records)
+    config = RunConfig("squares", tiny_records.classes, model, training, records=of_records)
+    folder = tmp_path_factory.mktemp("frozen")
+    maps = tmp_path_factory.mktemp("maps")
+    loop.train(config, tiny_records, folder, features_folder=maps)
+    evaluate.evaluate_run(folder, tiny_records)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def squares_head(frozen_run, tmp_path_factory):
+    """The head of `frozen_run`, in a folder `squares`."""
+    from stfnet import run
+    from stfnet.evaluation import result_files
+    from stfnet.inference import head, prediction
+
+    folder = tmp_path_factory.mktemp("heads") / "squares"
+    certificate = run.read_videos(frozen_run).certificate()
+    results = result_files.read_results(frozen_run)
+    head.export_head(*prediction.load_run(frozen_run), folder, results, certificate)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def interlaced_video(tmp_path_factory):
     """Six interlaced frames of 64 x 48 pixels, as camcorders write them."""
     import av

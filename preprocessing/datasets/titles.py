@@ -10,6 +10,10 @@ PUBLISHED = {
     "hmdb51": (51, 6_766),
 }
 
+# What whoever uses a network that learned from a collection is bound by.
+_RESEARCH = "videos of others, collected for research; it names no licence: for research"
+TERMS = {name: _RESEARCH for name in ("ucf101", "ucf11", "ucf_sports")}
+
 
 def title(name: str, class_names: Iterable[str]) -> str:
     """What figures of a data set are headed with: its name, and which part of a collection it is.

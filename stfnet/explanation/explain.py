@@ -19,25 +19,25 @@ from stfnet.explanation.attribution import Explanation, explain_clip
 from stfnet.explanation.film import write_film
 from stfnet.inference.annotation import color_fields
 from stfnet.inference.clip import read_clip
-from stfnet.inference.export import is_export
-from stfnet.inference.prediction import load_run, rank
+from stfnet.inference.export import is_export, is_foreign
+from stfnet.inference.prediction import load_model, rank
 
 MAPS_FILE, CLIP_FILE, FILM_FILE = "feature_maps.png", "explanation.png", "explanation.mp4"
 FRAMES_FILE, JSON_FILE = "frame_importance.csv", "explanation.json"
 
 
 def load_network(folder: Path | str) -> tuple[keras.Model, RunConfig]:
-    """Loads the best network of a run, as `prediction.load_run`.
+    """Loads the best network of a run, or a head, as `prediction.load_model`.
 
     Raises:
-        UserError: also where the folder is an export, which has no layers to look into.
+        UserError: also where the folder is another export, which has no layers to look into.
     """
-    if is_export(folder):
+    if is_export(folder) or is_foreign(folder):
         raise UserError(
             f"{folder} is an export, which gives probabilities alone: name the folder of the run "
             "that it was made from"
         )
-    return load_run(folder)
+    return load_model(folder)
 
 
 def class_position(config: RunConfig, name: str | None) -> int | None:

@@ -22,13 +22,14 @@ SUMS_FILE = "SHA256SUMS"  # of all other files, as `sha256sum --check` reads it
 SAVED_MODEL, ONNX_FILE, LITERT_FILE = "saved_model.pb", "network.onnx", "network.tflite"
 QUANTISED_FILE = "network_quantised.tflite"
 EXAMPLE_FILE, AGREEMENT_FILE = "example.npz", "agreement.json"  # beside either of the two
+HEAD_FILE, CARD_FILE = "head.npz", "README.md"
 VERSION = "1"  # folder of the SavedModel in TensorFlow Serving's layout
 MODELS_FILE, BATCHING_FILE = "models.config", "batching.config"  # beside that folder
 _FULL = 1 << 20  # bytes free on a disk that is called full
 _OF_SAVED_MODEL = {SAVED_MODEL, "fingerprint.pb", "variables", "assets", "assets.extra"}
 _OF_VERSION = {CONFIG_FILE, CLASSES_FILE, SUMS_FILE, *_OF_SAVED_MODEL}
 _OF_EXPORT = {ONNX_FILE, LITERT_FILE, QUANTISED_FILE, EXAMPLE_FILE, AGREEMENT_FILE} | _OF_VERSION
-_OF_EXPORT |= {VERSION, MODELS_FILE, BATCHING_FILE}
+_OF_EXPORT |= {VERSION, MODELS_FILE, BATCHING_FILE, HEAD_FILE, CARD_FILE}
 
 
 class ExportedModel:
@@ -59,6 +60,11 @@ def is_foreign(folder) -> bool:
     return any((Path(folder) / name).is_file() for name in markers)
 
 
+def is_head(folder) -> bool:
+    """Whether the folder holds a head, see `stfnet.inference.head`."""
+    return (Path(folder) / HEAD_FILE).is_file()
+
+
 def load_export(folder):
     """Loads what `export_saved_model` wrote.
 
@@ -68,7 +74,7 @@ def load_export(folder):
     Raises:
         UserError: the folder is damaged or was not written by this program.
     """
-    _check_sums(Path(folder))
+    check_sums(Path(folder), SAVED_MODEL)
     config = read_json(RunConfig, Path(folder) / CONFIG_FILE, beside=("certificate",))
     try:
         return ExportedModel(folder), config
@@ -88,15 +94,23 @@ def _sums(folder) -> dict:
     return sums
 
 
-def _check_sums(folder):
-    """Compares an export with the checksums in it; those of older versions have none."""
+def check_sums(folder, network):
+    """Compares an export with the checksums in it; those of older versions have none.
+
+    Args:
+        folder: of the export.
+        network: name of its main file.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
     path = folder / SUMS_FILE
     if not path.is_file():
         return
     sums = _sums(folder)
     lines = path.read_text(errors="replace").splitlines()
     wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    for name in [*wanted, CONFIG_FILE, CLASSES_FILE, SAVED_MODEL]:
+    for name in [*wanted, CONFIG_FILE, CLASSES_FILE, network]:
         if name not in wanted or sums.get(name) != wanted[name]:
             state = "is missing" if name not in sums else "is damaged, or its checksum is"
             raise UserError(f"{folder / name} {state}: copy the export again, or export the run")
@@ -159,22 +173,24 @@ def writing(folder):
             f"{folder} holds {strange[0]}, which no export has, and would be replaced as a whole:"
             " give another --output, or move that away"
         )
-    if there and not (is_export(folder) or is_foreign(folder)):
+    if there and not (is_export(folder) or is_foreign(folder) or is_head(folder)):
         raise UserError(f"{folder} holds something else than an export; give another --output")
     with files.writing_folder(folder) as temporary:
         yield temporary
 
 
-def write_facts(folder, config: RunConfig, certificate=None):
+def write_facts(folder, config: RunConfig, certificate=None, **others):
     """Writes what a user of the exported network needs to know, and the checksums of all files.
 
     Args:
         folder: of the network, in which nothing is written afterwards.
         config: RunConfig, written to config.json; its class names to classes.txt, one a line.
         certificate: of the run's videos (`stfnet.run.RunVideos.certificate`), kept in config.json.
+        others: JSON values that config.json has beside it.
     """
     (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in config.classes))
-    files.write_json(folder / CONFIG_FILE, {**to_dict(config), "certificate": certificate})
+    facts = {**to_dict(config), "certificate": certificate, **others}
+    files.write_json(folder / CONFIG_FILE, facts)
     sums = "".join(f"{digest}  {name}\n" for name, digest in _sums(folder).items())
     (folder / SUMS_FILE).write_text(sums)
 

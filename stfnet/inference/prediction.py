@@ -1,18 +1,18 @@
 """From a video file and a trained run to the probability of each class."""
 
-import contextlib
 from pathlib import Path
 
 import keras
 import numpy as np
 
-import stfnet.model  # noqa: F401 - registers the layers that a saved network is made of
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import RunConfig, to_dict
+from stfnet.inference import head
 from stfnet.inference.clip import read_clip
 from stfnet.inference.export import VERSION, is_export, is_foreign, load_export
+from stfnet.model import undrawn_weights  # its module also registers the layers of saved networks
 from stfnet.run import checkpoints
 
 
@@ -43,7 +43,7 @@ def load_run(folder):
         )
     try:
         checkpoints.check_members(path)
-        with _undrawn_weights():
+        with undrawn_weights():
             model = keras.saving.load_model(path, compile=False)
     except checkpoints.DAMAGED as error:
         reason = str(error).strip().splitlines()[0]
@@ -56,31 +56,27 @@ def load_run(folder):
     return model, config
 
 
-@contextlib.contextmanager
-def _undrawn_weights():
-    """Networks that are built meanwhile begin with zeros, because a file's weights come next.
-
-    Drawing 188 million numbers takes a quarter of the time in which the full network loads.
-    """
-    initializer = keras.initializers.VarianceScaling  # of convolutions and dense layers
-    draw = initializer.__call__
-    initializer.__call__ = lambda self, shape, dtype=None, **_: keras.ops.zeros(shape, dtype)
-    try:
-        yield
-    finally:
-        initializer.__call__ = draw
-
-
 def load_model(folder):
-    """Loads a run's best network or an exported one, whichever the folder holds.
+    """Loads a run's best network, an exported one or a head, whichever is named.
+
+    Args:
+        folder: of any of them, or what else `stfnet.inference.head.find` takes: the name of a
+            network that ships, and the file of its VGG-16 weights after a colon.
 
     Returns:
         (keras.Model or ExportedModel, RunConfig): both have `predict_on_batch`.
 
     Raises:
-        UserError: as `load_run` and `stfnet.inference.export.load_export`, or the export is for
-            another runtime.
+        UserError: as `load_run`, `stfnet.inference.export.load_export` and
+            `stfnet.inference.head.load_head`, or the export is for another runtime.
     """
+    if found := head.find(folder):
+        return head.load_head(*found)
+    if not Path(folder).exists() and (shipped := head.shipped()):
+        raise UserError(
+            f"{folder} does not exist; a run's folder (--workdir of experiments.train), an export "
+            f"or the name of a network that ships ({', '.join(shipped)}) is needed"
+        )
     if is_foreign(folder):
         raise UserError(
             f"{folder} is an export for another runtime: give the run, a SavedModel export of it, "

@@ -1,5 +1,6 @@
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -44,6 +45,24 @@ def test_another_runtime_is_compared_on_clips_of_the_records(run_program, tiny_r
     assert keras.startswith("Keras  ") and onnx.startswith("network.onnx  ")
     assert onnx.endswith(" 2 of 2")
     assert written.startswith(f"written: {output} (")
+
+
+@pytest.mark.slow
+def test_a_head_is_small_and_of_an_evaluated_run_on_frozen_streams(
+    run_often, frozen_run, make_run, tmp_path
+):
+    never = tmp_path / "never"  # evaluated
+    shutil.copytree(frozen_run, never)
+    (never / "results.json").unlink()
+    folders = frozen_run, make_run(), never
+    flags = [(f"--workdir={one}", f"--output={tmp_path / 'head'}") for one in folders]
+    done, *refused = run_often("export", [(*one, "--format=head") for one in flags])
+    size = sum(path.stat().st_size for path in (tmp_path / "head").iterdir()) / 1e6
+    assert 0.1 < size < 4
+    assert done == [0, f"written: {tmp_path / 'head'} ({size:.1f} MB, 3 classes)\n", ""]
+    messages = "training.weights is empty, not imagenet", "results.json is missing: run experiments"
+    for (status, printed, errors), message in zip(refused, messages, strict=True):
+        assert (status, printed, errors.count("\n")) == (1, "", 1) and message in errors, errors
 
 
 def test_a_mistake_is_one_line(check_mistakes):

@@ -33,6 +33,7 @@ PRINTED_BY = {
     "stfnet/inference/batch.py": ["predict"],
     "stfnet/inference/capture.py": ["predict"],
     "stfnet/inference/export.py": ["export"],
+    "stfnet/inference/head.py": ["export", "predict", "explain", "serve"],
     "stfnet/serving/server.py": ["serve"],
     "stfnet/inference/runtimes.py": ["export"],
     "stfnet/inference/tf_serving.py": ["export"],

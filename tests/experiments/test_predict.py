@@ -40,6 +40,22 @@ def test_an_exported_run_names_the_action_of_a_video(
     assert cv2.VideoCapture(str(output / "annotated.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 11
 
 
+@pytest.mark.slow
+def test_a_head_names_the_action_of_a_video(
+    run_program, frozen_run, squares_head, notop, moving_square, tmp_path
+):
+    flags = f"--model={squares_head}:{notop}", f"--video={moving_square}"
+    done = run_program("predict", *flags, f"--output={tmp_path / 'output'}")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "output" / "prediction.json").read_text())
+    model, config = prediction.load_run(frozen_run)
+    probabilities, _ = prediction.predict_video(model, config, moving_square)
+    want = prediction.rank(probabilities, config.classes, 3)
+    assert [row["class"] for row in result["top"]] == [name for name, _ in want]
+    found = [row["probability"] for row in result["top"]]
+    np.testing.assert_allclose(found, [probability for _, probability in want], atol=1e-3)
+
+
 def test_a_timeline_is_three_files_and_the_rows_cover_the_video(
     run_program, tiny_run, moving_square, tmp_path
 ):

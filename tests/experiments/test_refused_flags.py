@@ -87,6 +87,8 @@ CASES = {
         ((*EXPORT, "--format=serving", "--records=r"), "--records has no effect with --format=s"),
         ((*EXPORT, "--clips=9"), "--clips has no effect with --format=saved_model: leave it out"),
         ((*EXPORT, "--format=onnx", "--jit_compile"), "--jit_compile has no effect with --format"),
+        ((*EXPORT, "--format=head", "--jit_compile"), "--jit_compile has no effect with --format"),
+        ((*EXPORT, "--format=head", "--clips=9"), "--clips has no effect with --format=head"),
         ((*EXPORT, "--format=serving", "--jit_compile"), "/nowhere does not exist; a run's folder"),
     ],
     "predict": [

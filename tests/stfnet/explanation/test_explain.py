@@ -91,3 +91,13 @@ def test_an_export_is_refused_with_what_to_name_instead(tmp_path):
     (tmp_path / "saved_model.pb").touch()
     with pytest.raises(UserError, match=r"is an export, .* name the folder of the run"):
         explain.load_network(tmp_path)
+    (tmp_path / "saved_model.pb").rename(tmp_path / "network.onnx")
+    with pytest.raises(UserError, match=r"is an export, .* name the folder of the run"):
+        explain.load_network(tmp_path)
+
+
+def test_a_head_is_explained(squares_head, notop, moving_square):
+    model, config = explain.load_network(f"{squares_head}:{notop}")
+    explanation, _ = explain.explain_video(model, config, moving_square)
+    probabilities, _ = prediction.predict_video(model, config, moving_square)
+    np.testing.assert_allclose(explanation.probabilities, probabilities, atol=1e-5)

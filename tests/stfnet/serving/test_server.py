@@ -72,3 +72,22 @@ def test_sigterm_while_it_computes_ends_it_soon_and_leaves_nothing(
     assert "Traceback" not in running.log.read_text()
     statuses = [answer.status_code for answer in answers]
     assert len(statuses) == 20 and set(statuses) <= {200, 503} and 503 in statuses
+
+
+def test_a_server_of_a_head_answers_as_the_run_and_explains(
+    start_server, frozen_run, squares_head, notop, moving_square, tmp_path
+):
+    from stfnet.inference import prediction
+
+    httpx = pytest.importorskip("httpx", reason="needs pip install -e '.[serve,dev]'")
+    model, config = prediction.load_run(frozen_run)
+    expected, _ = prediction.predict_video(model, config, moving_square)
+    with start_server(tmp_path / "tmp", model=f"{squares_head}:{notop}") as running:
+        assert "without explanation" not in running.log.read_text()
+        answer = httpx.post(
+            f"{running.url}/api/predict?picture=true",
+            files={"video": moving_square.read_bytes()},
+            timeout=120,
+        ).json()
+    want = dict(zip(config.classes, expected.tolist(), strict=True))
+    assert answer["probabilities"] == pytest.approx(want, abs=1e-3) and answer["picture"]

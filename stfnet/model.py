@@ -248,5 +248,5 @@ def _linear_path(config, maps, dtype):
 def linear_parts(means, count):
     """Means over `count` parts of a clip, one after the other: (B, T, C) to (B, count * C)."""
     edges = [round(k * means.shape[1] / count) for k in range(1, count)]
-    parts = ops.split(means, edges, axis=1)
+    parts = ops.split(means, edges, axis=1) if edges else [means]  # TensorFlow splits by no edge
     return ops.concatenate([ops.mean(part, axis=1) for part in parts], axis=-1)

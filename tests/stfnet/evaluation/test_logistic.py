@@ -16,18 +16,47 @@ def test_the_strength_is_chosen_over_whole_groups():
     x = np.repeat(rng.normal(size=(16, 30)), 5, axis=0) + 0.01 * rng.normal(size=(80, 30))
     x[:, 0] += 2 * labels
     fitted = logistic.fit(x, labels, groups)
-    want, strength = 0.0, 0.0
+    least, want, strength = np.inf, None, 0.0
     for one in logistic.STRENGTHS:
-        scores = []
+        losses, right = np.zeros(80), np.zeros(80)
         for a, b in GroupKFold(5).split(x, labels, groups):
             mean, deviation = x[a].mean(0), x[a].std(0)
             model = LogisticRegression(C=one, max_iter=2000)
             model.fit((x[a] - mean) / deviation, labels[a])
-            scores.append(model.score((x[b] - mean) / deviation, labels[b]))
-        if np.mean(scores) > want:
-            want, strength = np.mean(scores), one
-    assert fitted.strength == strength and want < 1
-    assert fitted.accuracy == pytest.approx(want)
+            own = model.predict_proba((x[b] - mean) / deviation)[np.arange(len(b)), labels[b]]
+            losses[b], right[b] = -np.log(np.maximum(own, 1e-4)), own > 0.5
+        if losses.mean() < least:
+            least, want, strength = losses.mean(), (losses, right.mean()), one
+    assert fitted.strength == strength and want[1] < 1
+    assert fitted.accuracy == pytest.approx(want[1])
+    np.testing.assert_allclose(fitted.losses, want[0], rtol=1e-2)
+
+
+def _groups_of_two_classes(noise):
+    """(labels, groups, a feature that tells the class, features that say nothing)."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(24), 3)
+    labels = groups % 2
+    told = labels[:, None] + noise * rng.normal(size=(72, 1))
+    return labels, groups, told, rng.normal(size=(72, 40))
+
+
+def test_the_plainer_is_chosen_where_nothing_is_gained_and_the_better_where_it_is():
+    labels, groups, told, nothing = _groups_of_two_classes(noise=0.5)
+    more = np.concatenate([told, nothing], 1)
+    name, fitted = logistic.choose({"plain": told, "more": more}, labels, groups)
+    assert name == "plain" and fitted.accuracy > 0.75
+    name, fitted = logistic.choose({"plain": nothing, "more": more}, labels, groups)
+    assert name == "more" and fitted.accuracy > 0.6
+    # Equal features are not told apart: the first is taken.
+    name, _ = logistic.choose({"plain": more[:, ::-1], "more": more}, labels, groups)
+    assert name == "plain"
+
+
+def test_without_folds_the_plainest_is_chosen():
+    labels, x = np.array([0, 0, 1, 1]), np.array([[0.0], [0.1], [1.0], [1.1]])
+    name, fitted = logistic.choose({"plain": x, "more": -x}, labels, np.zeros(4))
+    assert name == "plain" and fitted.losses is None
 
 
 @pytest.mark.parametrize("groups", ["aaaaaa", "aaabbb"])

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, build_stfnet, run
 from stfnet.config import RunConfig, TrainingConfig
+from stfnet.evaluation import logistic
 from stfnet.training import linear_start, loop
 from stfnet.training.preemption import Preempted
 
@@ -65,12 +66,14 @@ def _inputs(clips):
     return {"rgb": clips["rgb"], "flow": flow}
 
 
-def _regression(model, clips, strength):
-    """Logits of a regression on the maps' means over two frames and over the third, by hand."""
+def _regression(model, clips, strength, levels, parts):
+    """Logits of a regression on the means of some levels over one or two parts, by hand."""
     maps = keras.Model(model.input, [model.get_layer(f"{s}_stream").output for s in model.input])
     means = [np.float64(x).mean((2, 3)) for x in maps(_inputs(clips))]
-    means = np.concatenate(means, -1)
-    x = np.concatenate([means[:, :2].mean(1), means[:, 2]], -1)
+    of_level = {4: slice(0, 32), 5: slice(32, 64)}
+    means = np.concatenate([x[..., of_level[k]] for x in means for k in levels], -1)
+    halves = [means[:, :2], means[:, 2:]] if parts == 2 else [means]
+    x = np.concatenate([half.mean(1) for half in halves], -1)
     x = StandardScaler().fit_transform(x)
     fitted = LogisticRegression(C=strength, max_iter=10000, tol=1e-8).fit(x, clips["label"])
     return fitted.predict_log_proba(x)
@@ -78,16 +81,23 @@ def _regression(model, clips, strength):
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("map_norm", [False, True])
-def test_the_network_starts_as_the_regression(classes, map_norm):
+@pytest.mark.parametrize("levels", [(5,), (4, 5)])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_network_starts_as_the_regression(monkeypatch, classes, map_norm, levels, parts):
     keras.utils.set_random_seed(1)
     model = build_stfnet(dataclasses.replace(MODEL, num_classes=classes, map_norm=map_norm))
     clips = _clips(24, classes)
     groups = np.arange(24) // classes % 4
     moments = linear_start.moments(model, 0, _batches(clips))
-    fitted = linear_start.fit(model, moments, groups)
-    assert fitted.strength in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10)
+    blocks = "block 5" if levels == (5,) else "blocks 4, 5"
+    name = f"{blocks}, {parts} part{'s' * (parts > 1)}"
+    choose = logistic.choose
+    monkeypatch.setattr(logistic, "choose", lambda views, *rest: choose({name: views[name]}, *rest))
+    chosen, fitted = linear_start.fit(model, moments, groups)
+    assert chosen == name
+    assert fitted.strength in logistic.STRENGTHS
     assert 0.5 < fitted.accuracy <= 1
-    want = _regression(model, clips, fitted.strength)
+    want = _regression(model, clips, fitted.strength, levels, parts)
     # The normalisations' epsilons, and the tolerance of the fit.
     got = np.log(np.asarray(model(_inputs(clips))))
     np.testing.assert_allclose(got, want, atol=0.02 * np.ptp(want))

@@ -11,7 +11,6 @@ the command line, such as --config.training.batch_size=4 or --config.model.strea
 
 import contextlib
 import dataclasses
-import functools
 import sys
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def train(config, record_set, workdir, strategy):
     """Trains one run to its end; returns the exit status."""
     from experiments.run_config import chooses_streams
     from stfnet import run
-    from stfnet.training import loop, selection, strategies, watched
+    from stfnet.training import selection, strategies, watched
     from stfnet.training.preemption import Preempted
 
     maps_folder = Path(FLAGS.cache_dir or Path(FLAGS.workdir) / run.FEATURES_FOLDER)
@@ -130,9 +129,10 @@ def train(config, record_set, workdir, strategy):
     }
     try:
         if chooses_streams(FLAGS.config):
-            selection.check(strategies.num_workers(strategy))
-            fit = functools.partial(loop.train, **settings)
-            config = selection.choose_streams(config, record_set, workdir, fit)
+            selection.check(config, strategies.num_workers(strategy))
+            config = selection.choose_streams(
+                config, record_set, workdir, settings["features_folder"]
+            )
         progress = watched.train(config, workdir=workdir, **settings)
     except Preempted as stop:
         print(stop, file=sys.stderr)

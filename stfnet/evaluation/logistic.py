@@ -49,59 +49,71 @@ def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
     usable = [fold for fold in divisions if len(np.unique(labels[fold[0]])) > 1]
     if not usable:
         return Fit(_pipeline(1.0).fit(features, labels), 1.0, None, None)
-    tested = np.concatenate([fold[1] for fold in usable])
-    losses, right = (
-        np.concatenate(of_folds, axis=1)
-        for of_folds in zip(*(_scores(features, labels, *fold) for fold in usable), strict=True)
-    )
-    best = int(np.argmin(losses.mean(1)))  # the first of equals: the strongest penalty
+    rotated = [_rotated(features, *fold) for fold in usable]
+    best, losses, right = -1, np.array([np.inf]), np.array([])
+    for k, strength in enumerate(STRENGTHS):
+        scores = [
+            _scores(labels, fold, x, strength) for fold, x in zip(usable, rotated, strict=True)
+        ]
+        found, found_right = (np.concatenate(of_folds) for of_folds in zip(*scores, strict=True))
+        if found.mean() < losses.mean():
+            best, losses, right = k, found, found_right
+        elif k > best + 1:  # worse twice: weaker penalties only take longer to fit
+            break
+    strength = STRENGTHS[best]
     of_videos = np.full(len(labels), np.nan)
-    of_videos[tested] = losses[best]
-    fitted = _pipeline(STRENGTHS[best]).fit(features, labels)
-    return Fit(fitted, STRENGTHS[best], float(right[best].mean()), of_videos)
+    of_videos[np.concatenate([fold[1] for fold in usable])] = losses
+    fitted = _pipeline(strength).fit(features, labels)
+    return Fit(fitted, strength, float(right.mean()), of_videos)
 
 
-def choose(
+def fits(
     candidates: Mapping[str, np.ndarray], labels: np.ndarray, groups: np.ndarray
-) -> tuple[str, Fit]:
-    """Fits several features of the same videos, and takes the plainest that is not shown worse.
+) -> dict[str, Fit]:
+    """`fit` of several features, float (V, F), of the same videos, by their names."""
+    return {name: fit(features, labels, groups) for name, features in candidates.items()}
+
+
+def plainest(fits_of: Mapping[str, Fit], groups: np.ndarray) -> str:
+    """The plainest features that are not shown to be worse than others.
 
     Args:
-        candidates: name -> float (V, F), from the plainest on.
-        labels, groups: as for `fit`.
+        fits_of: name -> fit, from the plainest features on.
+        groups: (V,).
 
     Returns:
-        Name and fit of the first one whose loss in cross-validation is within a standard error of
+        The name of the first fit whose loss in cross-validation is within a standard error of
         the least, over groups and paired (the rule of Breiman et al. 1984); the first where
         nothing could be validated.
     """
-    fits = {name: fit(features, labels, groups) for name, features in candidates.items()}
-    validated = {name: one.losses for name, one in fits.items() if one.losses is not None}
+    validated = {name: one.losses for name, one in fits_of.items() if one.losses is not None}
     if not validated:
-        return next(iter(fits.items()))
+        return next(iter(fits_of))
     least = min(validated.values(), key=np.nanmean)
     numbers = np.unique(groups, return_inverse=True)[1]
-    for name, losses in validated.items():
+
+    def is_as_good(losses):
         sums = np.bincount(numbers, weights=np.nan_to_num(losses - least))
-        if sums.sum() <= np.sqrt(len(sums)) * sums.std():
-            return name, fits[name]
-    raise AssertionError("the least loss is within a standard error of itself")
+        return sums.sum() <= np.sqrt(len(sums)) * sums.std()
+
+    return next(name for name, losses in validated.items() if is_as_good(losses))
 
 
-def _scores(features, labels, learned, tested):
-    """(losses, whether right) of one fold's tested videos, (strengths, tested)."""
-    pipeline = _pipeline(1.0)
-    x = pipeline[:-1].fit_transform(features[learned])
-    y = pipeline[:-1].transform(features[tested])
-    losses, right = [], []
-    for strength in STRENGTHS:
-        classifier = pipeline[-1].set_params(C=strength, warm_start=True).fit(x, labels[learned])
-        probabilities = classifier.predict_proba(y)
-        of_class = labels[tested][:, None] == classifier.classes_
-        own = (probabilities * of_class).sum(1)  # 0 for a class that the fold did not learn
-        losses.append(-np.log(np.maximum(own, _LEAST)))
-        right.append(of_class[np.arange(len(y)), probabilities.argmax(1)])
-    return np.array(losses), np.array(right)
+def _rotated(features, learned, tested):
+    """A fold's features as the classifier reads them: those to learn from, and those to test."""
+    transform = _pipeline(1.0)[:-1].fit(features[learned])
+    return transform.transform(features[learned]), transform.transform(features[tested])
+
+
+def _scores(labels, fold, rotated, strength):
+    """(losses, whether right) of one fold's tested videos."""
+    (learned, tested), (x, y) = fold, rotated
+    classifier = _pipeline(strength)[-1].fit(x, labels[learned])
+    probabilities = classifier.predict_proba(y)
+    of_class = labels[tested][:, None] == classifier.classes_
+    own = (probabilities * of_class).sum(1)  # 0 for a class that the fold did not learn
+    right = of_class[np.arange(len(y)), probabilities.argmax(1)]
+    return -np.log(np.maximum(own, _LEAST)), right
 
 
 def _pipeline(strength):

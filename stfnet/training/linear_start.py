@@ -110,7 +110,7 @@ def moments(model: STFNet, block: int, batches: Iterable) -> Moments:
 def fit(model: STFNet, of: Moments, groups: np.ndarray) -> tuple[str, logistic.Fit] | None:
     """Gives the linear path a logistic regression, and the normalisations their statistics.
 
-    How much of the clip the regression looks at is chosen too (`logistic.choose`): the last block
+    How much of the clip the regression looks at is chosen too (`logistic.plainest`): the last block
     alone or with earlier ones of `model.map_levels`, the whole clip or its `model.linear_parts`.
     What it does not look at has the weight zero, and parts that it does not tell apart have equal
     ones.
@@ -137,7 +137,9 @@ def fit(model: STFNet, of: Moments, groups: np.ndarray) -> tuple[str, logistic.F
         name: keras.ops.convert_to_numpy(linear_parts(normalized[..., channels], parts))
         for name, (channels, parts) in views.items()
     }
-    name, fitted = logistic.choose(candidates, of.labels, groups)
+    fits = logistic.fits(candidates, of.labels, groups)
+    name = logistic.plainest(fits, groups)
+    fitted = fits[name]
     kernel, bias = _affine(fitted.pipeline, model.config.num_classes)
     channels, parts = views[name]
     whole = np.zeros((model.config.linear_parts, len(mean), model.config.num_classes))

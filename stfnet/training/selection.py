@@ -1,35 +1,40 @@
-"""Choosing the streams of a run by cross-validation over its training videos."""
+"""Choosing the streams of a run by cross-validation over the videos that it learns from."""
 
 import dataclasses
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
+import numpy as np
 
-from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
+from preprocessing.records.reader import RecordReader
 from stfnet import run
-from stfnet.config import STREAMS, RunConfig, from_dict, to_dict
-from stfnet.training.schedule import Progress
+from stfnet.clips import input_pipeline, plans
+from stfnet.config import WHOLE_STREAM, RunConfig
+from stfnet.evaluation import logistic
+from stfnet.frame_features import stream_maps
+from stfnet.training import linear_start, stages
+from stfnet.training.preemption import Preempted, StopSignals
 
-FOLDS = 3
-FOLDER, RESULTS_FILE = "cross_validation", "streams.json"
 
-
-def check(workers: int) -> None:
+def check(config: RunConfig, workers: int) -> None:
     """Checks that streams can be chosen.
 
     Raises:
-        UserError: several workers train together.
+        UserError: several workers train together, or the streams change while they are trained.
     """
     if workers > 1:
         raise UserError(
             f"model.streams=auto works in one process, and there are {workers} workers: choose the "
             "streams in one process first, and give them here"
+        )
+    if config.training.unchanged_blocks(0) != WHOLE_STREAM:
+        raise UserError(
+            "model.streams=auto compares the streams as they are at the start, and "
+            f"training.frozen_blocks={config.training.frozen_blocks} trains them: give "
+            "--config.model.streams=both, rgb or flow"
         )
 
 
@@ -37,62 +42,79 @@ def choose_streams(
     config: RunConfig,
     record_set: RecordSet,
     workdir: Path,
-    train: Callable[..., Progress],
+    features_folder: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> RunConfig:
-    """Trains a run of each choice of streams on each fold, and takes the most accurate choice.
+    """Fits a regression to both streams and to each alone, and takes what recognises more.
 
-    The folds divide the training videos by whole groups; the test videos have no say. The figures
-    are kept in `WORKDIR/cross_validation/streams.json` after each run, so the same call resumes.
+    The regressions are those of `linear_start`, on the means of the streams' maps over the test
+    clips of the videos to learn from; the folds are whole groups, and the test videos have no say.
+    A stream is left out where both together are shown to be worse (`logistic.plainest`).
 
     Args:
-        config: of the run, with any streams.
+        config: of the run, with both streams.
         record_set: of the records.
-        workdir: folder of the run.
-        train: `loop.train` with everything but its `config` and `workdir`.
-        report: is given a line for each choice and one for the outcome.
+        workdir: folder of the run; one that began before keeps its streams.
+        features_folder: of maps, as of `loop.train`.
+        report: is given a line for the outcome.
 
     Returns:
-        The configuration with the chosen streams; at equal accuracy `both`, as in the paper.
+        The configuration with the chosen streams.
 
     Raises:
-        UserError: the folds cannot be made, or the figures are of another configuration.
-        Preempted: as `train`.
+        Preempted: SIGTERM or Ctrl-C came.
+        UserError: as training.
     """
-    folder = Path(workdir) / FOLDER
-    results = _read(folder / RESULTS_FILE, record_set, config)
-    for streams in STREAMS:
-        for fold in range(1, FOLDS + 1):
-            name = f"{streams}-{fold}"
-            if name not in results["runs"]:
-                results["runs"][name] = _run(config, streams, fold, folder / name, train)
-                files.write_json(folder / RESULTS_FILE, results)
-            shutil.rmtree(folder / name, ignore_errors=True)
-        correct, count = _sums(results, streams)
-        report(
-            f"streams={streams}: {correct} of {count} training videos right in {FOLDS}-fold "
-            f"cross-validation ({correct / count:.3f})"
-        )
-    # max takes the first of equals: `both`.
-    chosen = max(STREAMS, key=lambda streams: _sums(results, streams)[0])
-    report(f"chosen: model.streams={chosen}")
+    if (Path(workdir) / run.CONFIG_FILE).exists():
+        return _with_streams(config, run.read_config(workdir).model.streams)
+    with StopSignals() as signals:
+
+        def go_on(batches):
+            for batch in batches:
+                if signals.received:
+                    raise Preempted("stopped before the first step; the same command starts again")
+                yield batch
+
+        of, edges = _moments(config, record_set, workdir, features_folder, signals, go_on)
+    if len(np.unique(of.labels)) == 1:
+        return config
+    means = of.means.mean(1)
+    groups = np.array([record_set.videos[k].group for k in of.videos])
+    streams = dict(zip(config.model.input_channels, np.split(means, edges, axis=1), strict=True))
+    fits = logistic.fits({"both": means} | dict(reversed(streams.items())), of.labels, groups)
+    chosen = logistic.plainest(fits, groups)
+    shown = ", ".join(
+        f"{name} {one.accuracy:.3f}" for name, one in fits.items() if one.accuracy is not None
+    )
+    report(f"chosen: model.streams={chosen} (right in cross-validation over groups: {shown})")
+    keras.backend.clear_session()
     return _with_streams(config, chosen)
 
 
-def _run(config, streams, fold, folder, train):
-    """Number of right validation videos of one run, and of all."""
-    training = dataclasses.replace(
-        config.training,
-        validation_fold=f"{fold}/{FOLDS}",
-        keep="last",
-        validation_clips=1,
-        train_on_validation=False,
+def _moments(config, record_set, workdir, features_folder, signals, go_on):
+    """`linear_start.moments` of the videos to learn from, and where the streams' channels end."""
+    located = run.locate(run.open_videos(workdir, config, record_set), record_set)
+    learned = located.learned(config.training.train_on_validation)
+    model, size = stages.make_model(config), config.training.batch_size
+    plan = plans.plan_evaluation(
+        record_set, learned, config.model.clip, size, 1, config.training.frame_grid
     )
-    one = dataclasses.replace(_with_streams(config, streams), training=training)
-    keras.backend.clear_session()  # of the run before
-    accuracy = train(one, workdir=folder).history[-1]["val_accuracy"]
-    count = len(run.read_videos(folder).val)
-    return {"correct": round(accuracy * count), "count": count}
+    source: RecordReader | stream_maps.Features
+    if features_folder:
+        source = stream_maps.Features(features_folder, model, record_set, config, WHOLE_STREAM)
+        if not source.compute([*located.train, *located.val], lambda: signals.received):
+            raise Preempted("stopped among the maps; the same command goes on with them")
+        batches = stream_maps.map_dataset(source, record_set, plan, config, size)
+    else:
+        source = RecordReader(record_set)
+        batches = input_pipeline.clip_dataset(
+            record_set, plan, config.model.clip, size, reader=source
+        )
+    block = WHOLE_STREAM if features_folder else 0
+    with input_pipeline.naming_damage(source):
+        of = linear_start.moments(model, block, go_on(batches))
+    widths = [model.get_layer(f"{name}_stream").output.shape[-1] for name in model.input]
+    return of, np.cumsum(widths)[:-1]
 
 
 def _with_streams(config: RunConfig, streams: str) -> RunConfig:
@@ -100,45 +122,3 @@ def _with_streams(config: RunConfig, streams: str) -> RunConfig:
     if streams != "both":
         model = dataclasses.replace(model, stream_dropout=0.0)
     return dataclasses.replace(config, model=dataclasses.replace(model, streams=streams))
-
-
-def _sums(results, streams):
-    runs = [results["runs"][f"{streams}-{fold}"] for fold in range(1, FOLDS + 1)]
-    return sum(one["correct"] for one in runs), sum(one["count"] for one in runs)
-
-
-def _read(path: Path, record_set: RecordSet, config: RunConfig):
-    """What an earlier call measured, or nothing yet."""
-    config = _with_streams(config, "both")
-    if not path.is_file():
-        of = {"records_sha256": record_set.sha256, "config": to_dict(config)}
-        results: dict[str, Any] = {"of": of, "runs": {}}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.remove_partial(path.parent)
-        if any(path.parent.iterdir()):
-            raise UserError(
-                f"{path.parent} holds no {path.name}, so it is not of a choice of streams, which "
-                "would delete what it makes there: move it away, or name another --workdir"
-            )
-        files.write_json(path, results)  # from now on its folders are this choice's
-        return results
-    try:
-        results = json.loads(path.read_text())
-        there = from_dict(RunConfig, results["of"]["config"])
-        same = results["of"]["records_sha256"] == record_set.sha256
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): delete {path.parent}, and "
-            "the streams are chosen again"
-        ) from error
-    chosen, epochs = len(results["runs"]) == len(STREAMS) * FOLDS, there.training.max_epochs
-    if chosen and len(epochs) == len(config.training.max_epochs):
-        # Other epochs are for the run itself, which says whether it can have them.
-        training = dataclasses.replace(config.training, max_epochs=epochs)
-        config = dataclasses.replace(config, training=training)
-    if not same or run.differences(there, config):
-        raise UserError(
-            f"{path} has the figures of another configuration or of other records: name another "
-            f"--workdir, or delete {path.parent}, and the streams are chosen again"
-        )
-    return results

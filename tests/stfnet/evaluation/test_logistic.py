@@ -32,6 +32,12 @@ def test_the_strength_is_chosen_over_whole_groups():
     np.testing.assert_allclose(fitted.losses, want[0], rtol=1e-2)
 
 
+def _chosen(candidates, labels, groups):
+    fits = logistic.fits(candidates, labels, groups)
+    name = logistic.plainest(fits, groups)
+    return name, fits[name]
+
+
 def _groups_of_two_classes(noise):
     """(labels, groups, a feature that tells the class, features that say nothing)."""
     rng = np.random.default_rng(0)
@@ -44,18 +50,18 @@ def _groups_of_two_classes(noise):
 def test_the_plainer_is_chosen_where_nothing_is_gained_and_the_better_where_it_is():
     labels, groups, told, nothing = _groups_of_two_classes(noise=0.5)
     more = np.concatenate([told, nothing], 1)
-    name, fitted = logistic.choose({"plain": told, "more": more}, labels, groups)
+    name, fitted = _chosen({"plain": told, "more": more}, labels, groups)
     assert name == "plain" and fitted.accuracy > 0.75
-    name, fitted = logistic.choose({"plain": nothing, "more": more}, labels, groups)
+    name, fitted = _chosen({"plain": nothing, "more": more}, labels, groups)
     assert name == "more" and fitted.accuracy > 0.6
     # Equal features are not told apart: the first is taken.
-    name, _ = logistic.choose({"plain": more[:, ::-1], "more": more}, labels, groups)
+    name, _ = _chosen({"plain": more[:, ::-1], "more": more}, labels, groups)
     assert name == "plain"
 
 
 def test_without_folds_the_plainest_is_chosen():
     labels, x = np.array([0, 0, 1, 1]), np.array([[0.0], [0.1], [1.0], [1.1]])
-    name, fitted = logistic.choose({"plain": x, "more": -x}, labels, np.zeros(4))
+    name, fitted = _chosen({"plain": x, "more": -x}, labels, np.zeros(4))
     assert name == "plain" and fitted.losses is None
 
 

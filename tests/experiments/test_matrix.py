@@ -3,7 +3,7 @@
 A process runs all cells of a program, since its start takes longer than most of them. Left out:
 
 - prepare and demo, which have no run yet; test_prepare.py and test_demo.py run them.
-- model.streams=auto, which trains nine networks; test_selection.py does.
+- model.streams=auto, which test_selection.py tries;
 - ablate and compare --study where they train what train does; their own tests train more.
 - the second and later cells of a program (TensorFlow Serving, ONNX, LiteRT, several clips, timing),
   serve and benchmark on networks that differ in numbers alone.

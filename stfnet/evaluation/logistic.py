@@ -67,13 +67,6 @@ def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
     return Fit(fitted, strength, float(right.mean()), of_videos)
 
 
-def fits(
-    candidates: Mapping[str, np.ndarray], labels: np.ndarray, groups: np.ndarray
-) -> dict[str, Fit]:
-    """`fit` of several features, float (V, F), of the same videos, by their names."""
-    return {name: fit(features, labels, groups) for name, features in candidates.items()}
-
-
 def plainest(fits_of: Mapping[str, Fit], groups: np.ndarray) -> str:
     """The plainest features that are not shown to be worse than others.
 

@@ -5,7 +5,7 @@ there: the path of `model.linear_parts` gets the weights of a logistic regressio
 features, and the LSTMs learn from what it leaves.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import keras
@@ -41,14 +41,9 @@ def start(
         Preempted: it had to stop.
     """
 
-    def until_stopped():
-        for batch in batches:
-            if must_stop():
-                raise Preempted("stopped before the first step; the same command starts again")
-            yield batch
-
-    clips = moments(model, block, until_stopped())
-    chosen = fit(model, clips, np.array([record_set.videos[k].group for k in clips.videos]))
+    clips = moments(model, block, until(must_stop, batches))
+    groups = np.array([record_set.videos[k].group for k in clips.videos])
+    chosen = fit(model, clips, groups, must_stop)
     if not chosen:
         print("linear start: one class to learn, so the linear path starts from zero", flush=True)
         return
@@ -107,7 +102,21 @@ def moments(model: STFNet, block: int, batches: Iterable) -> Moments:
     return Moments(means.astype(np.float64), squares.mean(0, dtype=np.float64), labels, videos)
 
 
-def fit(model: STFNet, of: Moments, groups: np.ndarray) -> tuple[str, logistic.Fit] | None:
+def until(must_stop: Callable[[], bool], items: Iterable) -> Iterator:
+    """The items, one after the other.
+
+    Raises:
+        Preempted: training had to stop.
+    """
+    for item in items:
+        if must_stop():
+            raise Preempted("stopped before the first step; the same command starts again")
+        yield item
+
+
+def fit(
+    model: STFNet, of: Moments, groups: np.ndarray, must_stop: Callable[[], bool] = lambda: False
+) -> tuple[str, logistic.Fit] | None:
     """Gives the linear path a logistic regression, and the normalisations their statistics.
 
     How much of the clip the regression looks at is chosen too (`logistic.plainest`): the last block
@@ -119,6 +128,7 @@ def fit(model: STFNet, of: Moments, groups: np.ndarray) -> tuple[str, logistic.F
         model: the network, with a linear path.
         of: the clips to learn from.
         groups: (V,), the group of each clip; the folds of the cross-validation are whole groups.
+        must_stop: asked before each regression.
 
     Returns:
         What it looks at, and the logistic regression; None where the clips have a single class, and
@@ -133,11 +143,14 @@ def fit(model: STFNet, of: Moments, groups: np.ndarray) -> tuple[str, logistic.F
     norm.moving_variance.assign(variance)
     normalized = (means - mean) / np.sqrt(variance + norm.epsilon)
     views = _views(model)
-    candidates = {
-        name: keras.ops.convert_to_numpy(linear_parts(normalized[..., channels], parts))
-        for name, (channels, parts) in views.items()
+    fits = {
+        name: logistic.fit(
+            keras.ops.convert_to_numpy(linear_parts(normalized[..., channels], parts)),
+            of.labels,
+            groups,
+        )
+        for name, (channels, parts) in until(must_stop, views.items())
     }
-    fits = logistic.fits(candidates, of.labels, groups)
     name = logistic.plainest(fits, groups)
     fitted = fits[name]
     kernel, bias = _affine(fitted.pipeline, model.config.num_classes)

@@ -69,19 +69,21 @@ def choose_streams(
         return _with_streams(config, run.read_config(workdir).model.streams)
     with StopSignals() as signals:
 
-        def go_on(batches):
-            for batch in batches:
-                if signals.received:
-                    raise Preempted("stopped before the first step; the same command starts again")
-                yield batch
+        def must_stop():
+            return signals.received
 
-        of, edges = _moments(config, record_set, workdir, features_folder, signals, go_on)
-    if len(np.unique(of.labels)) == 1:
-        return config
-    means = of.means.mean(1)
-    groups = np.array([record_set.videos[k].group for k in of.videos])
-    streams = dict(zip(config.model.input_channels, np.split(means, edges, axis=1), strict=True))
-    fits = logistic.fits({"both": means} | dict(reversed(streams.items())), of.labels, groups)
+        of, edges = _moments(config, record_set, workdir, features_folder, must_stop)
+        if len(np.unique(of.labels)) == 1:
+            return config
+        means = of.means.mean(1)
+        groups = np.array([record_set.videos[k].group for k in of.videos])
+        rgb, flow = np.split(means, edges, axis=1)
+        fits = {
+            name: logistic.fit(features, of.labels, groups)
+            for name, features in linear_start.until(
+                must_stop, {"both": means, "flow": flow, "rgb": rgb}.items()
+            )
+        }
     chosen = logistic.plainest(fits, groups)
     shown = ", ".join(
         f"{name} {one.accuracy:.3f}" for name, one in fits.items() if one.accuracy is not None
@@ -91,7 +93,7 @@ def choose_streams(
     return _with_streams(config, chosen)
 
 
-def _moments(config, record_set, workdir, features_folder, signals, go_on):
+def _moments(config, record_set, workdir, features_folder, must_stop):
     """`linear_start.moments` of the videos to learn from, and where the streams' channels end."""
     located = run.locate(run.open_videos(workdir, config, record_set), record_set)
     learned = located.learned(config.training.train_on_validation)
@@ -102,7 +104,7 @@ def _moments(config, record_set, workdir, features_folder, signals, go_on):
     source: RecordReader | stream_maps.Features
     if features_folder:
         source = stream_maps.Features(features_folder, model, record_set, config, WHOLE_STREAM)
-        if not source.compute([*located.train, *located.val], lambda: signals.received):
+        if not source.compute([*located.train, *located.val], must_stop):
             raise Preempted("stopped among the maps; the same command goes on with them")
         batches = stream_maps.map_dataset(source, record_set, plan, config, size)
     else:
@@ -112,7 +114,7 @@ def _moments(config, record_set, workdir, features_folder, signals, go_on):
         )
     block = WHOLE_STREAM if features_folder else 0
     with input_pipeline.naming_damage(source):
-        of = linear_start.moments(model, block, go_on(batches))
+        of = linear_start.moments(model, block, linear_start.until(must_stop, batches))
     widths = [model.get_layer(f"{name}_stream").output.shape[-1] for name in model.input]
     return of, np.cumsum(widths)[:-1]
 

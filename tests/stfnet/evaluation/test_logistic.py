@@ -33,7 +33,7 @@ def test_the_strength_is_chosen_over_whole_groups():
 
 
 def _chosen(candidates, labels, groups):
-    fits = logistic.fits(candidates, labels, groups)
+    fits = {name: logistic.fit(x, labels, groups) for name, x in candidates.items()}
     name = logistic.plainest(fits, groups)
     return name, fits[name]
 

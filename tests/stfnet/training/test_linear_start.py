@@ -159,3 +159,6 @@ def test_a_fit_that_is_stopped_says_how_to_go_on(tiny_records):
     clips = _batches(_clips(8, 2))
     with pytest.raises(Preempted, match="the same command starts again"):
         linear_start.start(build_stfnet(MODEL), 0, clips, tiny_records, lambda: True)
+    answers = iter([False, False, True])  # two batches, and among the regressions
+    with pytest.raises(Preempted, match="the same command starts again"):
+        linear_start.start(build_stfnet(MODEL), 0, clips, tiny_records, lambda: next(answers))

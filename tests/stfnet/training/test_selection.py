@@ -59,7 +59,8 @@ def test_the_streams_are_chosen_that_a_regression_on_their_maps_prefers(
     ).model
     of, labels, groups = _features(config, tiny_records)
     together = np.concatenate([of["rgb"], of["flow"]], axis=1)
-    fits = logistic.fits({"both": together, "flow": of["flow"], "rgb": of["rgb"]}, labels, groups)
+    candidates = {"both": together, "flow": of["flow"], "rgb": of["rgb"]}
+    fits = {name: logistic.fit(x, labels, groups) for name, x in candidates.items()}
     assert chosen.streams == logistic.plainest(fits, groups)
     assert chosen.stream_dropout == (0.2 if chosen.streams == "both" else 0.0)
     (line,) = lines

@@ -213,7 +213,8 @@ def _affine(pipeline, num_classes):
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         at_zero = np.concatenate([-at_zero, at_zero], axis=1) / 2
     kernel = np.zeros((scale.n_features_in_, num_classes))
-    kernel[:, classifier.classes_] = (coefficients @ rotation.components_ / scale.scale_).T
+    directions = rotation.X_fit_.T @ (rotation.eigenvectors_ / np.sqrt(rotation.eigenvalues_))
+    kernel[:, classifier.classes_] = directions @ coefficients.T / scale.scale_[:, None]
     bias = np.zeros(num_classes)
     bias[classifier.classes_] = at_zero[0]
     return kernel, bias

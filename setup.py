@@ -67,6 +67,7 @@ setup(
         "scipy>=1.13",
         "tensorboard>=2.20",
         "tensorflow-datasets>=4.9.10",
+        "threadpoolctl>=3.1",
         "tqdm>=4.66",
     ],
     extras_require={

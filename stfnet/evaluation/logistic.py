@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import threadpoolctl
 
 # Inverse strengths of the penalty among which cross-validation chooses.
 STRENGTHS = tuple(10.0**k for k in range(-5, 2))
@@ -41,9 +42,14 @@ def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
         labels: integers (V,), of two classes at least.
         groups: (V,).
     """
+    # Its steps are many and small: two threads that wait for each other take ten times as long.
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        return _fit(np.asarray(features, np.float64), labels, groups)
+
+
+def _fit(features, labels, groups):
     from sklearn.model_selection import GroupKFold
 
-    features = np.asarray(features, np.float64)
     folds = min(FOLDS, len(np.unique(groups)))
     divisions = GroupKFold(folds).split(features, labels, groups) if folds > 1 else ()
     usable = [fold for fold in divisions if len(np.unique(labels[fold[0]])) > 1]

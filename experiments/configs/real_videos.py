@@ -46,7 +46,7 @@ def _imagenet():
             normalize="all",
         ),
         training=dict(
-            learning_rates=(1e-3,),
+            learning_rates=(1e-4,),
             max_epochs=(12,),
             frozen_blocks=(5,),
             batch_size=8,

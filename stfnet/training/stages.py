@@ -38,6 +38,11 @@ def make_model(config: RunConfig) -> keras.Model:
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True  # one device needs none of its sums, which round more
+    if training.linear_start:
+        # It gives them the statistics of all clips; those of a few batches would say less.
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
     if training.weights.endswith(".keras"):
         if unfit := load_run_weights(model, training.weights):
             logging.warning("%s: does not fit %s", training.weights, ", ".join(unfit))

@@ -1,5 +1,6 @@
 """What a stage trains."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -52,6 +53,19 @@ def test_best_weights_that_are_missing_or_damaged_are_named(tmp_path):
     (tmp_path / run.BEST_FILE).write_bytes(content)
     with pytest.raises(UserError, match="is missing or damaged"):
         stages.load_best(tmp_path, network, stage=1)
+
+
+@pytest.mark.parametrize("linear_start", [False, True])
+def test_normalisations_keep_the_statistics_that_a_linear_start_gives(linear_start):
+    model = dataclasses.replace(MODEL, linear_parts=2, map_norm=True)
+    config = dataclasses.replace(_config(linear_start=linear_start), model=model)
+    network = stages.make_model(config)
+    clips = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3), np.uint8)
+    for name in ("rgb_map_norm", "linear_norm"):
+        before = np.array(network.get_layer(name).moving_mean)
+        network({"rgb": clips}, training=True)
+        kept = (np.array(network.get_layer(name).moving_mean) == before).all()
+        assert kept == linear_start, name
 
 
 def test_a_networks_precision_is_the_runs_alone():

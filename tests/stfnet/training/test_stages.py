@@ -58,7 +58,9 @@ def test_best_weights_that_are_missing_or_damaged_are_named(tmp_path):
 @pytest.mark.parametrize("linear_start", [False, True])
 def test_normalisations_keep_the_statistics_that_a_linear_start_gives(linear_start):
     model = dataclasses.replace(MODEL, linear_parts=2, map_norm=True)
-    config = dataclasses.replace(_config(linear_start=linear_start), model=model)
+    config = RunConfig(
+        "squares", ("Left", "Right", "Still"), model, TrainingConfig(linear_start=linear_start)
+    )
     network = stages.make_model(config)
     clips = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3), np.uint8)
     for name in ("rgb_map_norm", "linear_norm"):

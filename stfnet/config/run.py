@@ -48,7 +48,8 @@ def partial_statistics(model: ModelConfig, training: TrainingConfig, devices: in
     """
     parts = devices * microbatches_per_device(training, devices)
     synchronized = parts == devices and model.lstm_statistics != "batch"
-    if not model.batch_statistics or parts == 1 or synchronized:
+    kept = training.linear_start and model.lstm_statistics != "batch"  # those of all clips
+    if not model.batch_statistics or parts == 1 or synchronized or kept:
         return ""
     return (
         f"the network normalises with statistics over the {training.batch_size // parts} clips "

@@ -89,3 +89,9 @@ def test_statistics_of_a_part_of_a_batch_are_told(model, steps, devices, clips):
         f"over the {clips} clips that a device computes at once, not over all 8" in text
         or not clips
     )
+
+
+def test_statistics_that_a_linear_start_gave_are_of_no_batch():
+    training = TrainingConfig(batch_size=8, accumulation_steps=4, linear_start=True)
+    assert not partial_statistics(ModelConfig(3, linear_parts=2), training, 1)
+    assert partial_statistics(ModelConfig(3, linear_parts=2, lstm_statistics="batch"), training, 1)

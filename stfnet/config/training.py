@@ -74,8 +74,9 @@ class TrainingConfig:
     # of another run (its best.keras) or, empty, nothing.
     weights: str = ""
     # Fit the linear path of `model.linear_parts` to the test clips of the training videos before
-    # the first step: training begins at a logistic regression, whose penalty is chosen by
-    # cross-validation over their groups.
+    # the first step: training begins at a logistic regression, whose blocks, parts and penalty are
+    # chosen by cross-validation over their groups. Batch normalisations keep those clips'
+    # statistics.
     linear_start: bool = False
     # First convolution of the flow stream: the paper's, or the mean of the RGB filters.
     temporal_conv1: str = setting("random", TEMPORAL_CONV1)

@@ -120,13 +120,10 @@ def clip_features(
         batches = map(of_frames, clips)
     with input_pipeline.naming_damage(reader):
         rows = [
-            {name: np.asarray(maps[name], np.float32) for name in network.input}
+            {name: np.asarray(maps[name], np.float32).mean((0, 1, 2, 3)) for name in network.input}
             for maps in tqdm(batches, "linear model", len(plan), unit="video", leave=False)
         ]
-    return {
-        name: np.stack([row[name].reshape(-1, row[name].shape[-1]).mean(0) for row in rows])
-        for name in network.input
-    }
+    return {name: np.stack([row[name] for row in rows]) for name in network.input}
 
 
 def choose_and_test(

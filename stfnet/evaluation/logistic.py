@@ -1,5 +1,6 @@
 """Logistic regression for few videos of many features, chosen by cross-validation over groups."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,13 +19,16 @@ class Fit(NamedTuple):
     Attributes:
         pipeline: of scikit-learn: standardisation, rotation, LogisticRegression.
         strength: C, the inverse strength of the penalty.
-        accuracy: of the cross-validation with it; None without one.
+        temperature: by which its logits are divided to be as sure as the cross-validation was
+            right (Guo et al. 2017); 1 without one.
+        accuracy: of the cross-validation; None without one.
         losses: (V,), of each video in the cross-validation the negative logarithm of the
-            probability of its class; None without one.
+            probability of its class, at the temperature; None without one.
     """
 
     pipeline: Any
     strength: float
+    temperature: float
     accuracy: float | None
     losses: np.ndarray | None
 
@@ -32,10 +36,11 @@ class Fit(NamedTuple):
 def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
     """Fits standardised features; the folds that choose the penalty are whole groups.
 
-    The penalty with the least mean loss is taken: a loss hears how sure an answer is, so that it
-    decides where few videos give equal accuracies, and its choice is calibrated. Where no fold
-    leaves two classes to learn from (videos of a single group, or of one group for each of two
-    classes), the penalty is scikit-learn's own.
+    The penalty with the least mean loss at its own temperature is taken: a loss hears how far an
+    answer is from right, so that it decides where few videos give equal accuracies, and the
+    temperature keeps it from choosing for modesty alone. Where no fold leaves two classes to learn
+    from (videos of a single group, or of one group for each of two classes), the penalty is
+    scikit-learn's own.
 
     Args:
         features: float (V, F).
@@ -48,29 +53,26 @@ def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
 
 
 def _fit(features, labels, groups):
-    from sklearn.model_selection import GroupKFold
-
-    folds = min(FOLDS, len(np.unique(groups)))
-    divisions = GroupKFold(folds).split(features, labels, groups) if folds > 1 else ()
-    usable = [fold for fold in divisions if len(np.unique(labels[fold[0]])) > 1]
-    if not usable:
-        return Fit(_pipeline(1.0).fit(features, labels), 1.0, None, None)
-    rotated = [_rotated(features, *fold) for fold in usable]
-    best, losses, right = -1, np.array([np.inf]), np.array([])
-    for k, strength in enumerate(STRENGTHS):
-        scores = [
-            _scores(labels, fold, x, strength) for fold, x in zip(usable, rotated, strict=True)
-        ]
-        found, found_right = (np.concatenate(of_folds) for of_folds in zip(*scores, strict=True))
-        if found.mean() < losses.mean():
-            best, losses, right = k, found, found_right
-        elif k > best + 1:  # worse twice: weaker penalties only take longer to fit
+    folds = _folds(labels, groups)
+    if all(len(np.unique(labels[learned])) == 1 for learned, _ in folds):
+        return Fit(_pipeline(1.0).fit(features, labels), 1.0, 1.0, None, None)
+    rotated = [_rotated(features, *fold) for fold in folds]
+    best, least, worse = Fit(None, 1.0, 1.0, None, None), np.inf, 0
+    for strength in STRENGTHS:
+        logits = np.full((len(labels), labels.max() + 1), np.log(_LEAST))
+        for (learned, tested), (x, y) in zip(folds, rotated, strict=True):
+            classes, found = np.unique(labels[learned]), np.zeros((len(y), 1))
+            if len(classes) > 1:
+                found = _pipeline(strength)[-1].fit(x, labels[learned]).predict_log_proba(y)
+            logits[np.ix_(tested, classes)] = np.maximum(found, np.log(_LEAST))
+        temperature, losses = _tempered(logits, labels)
+        if losses.mean() < least:
+            accuracy = float(np.mean(logits.argmax(1) == labels))
+            best = Fit(None, strength, temperature, accuracy, losses)
+            least, worse = losses.mean(), 0
+        elif (worse := worse + 1) == 2:  # weaker penalties only take longer to fit
             break
-    strength = STRENGTHS[best]
-    of_videos = np.full(len(labels), np.nan)
-    of_videos[np.concatenate([fold[1] for fold in usable])] = losses
-    fitted = _pipeline(strength).fit(features, labels)
-    return Fit(fitted, strength, float(right.mean()), of_videos)
+    return best._replace(pipeline=_pipeline(best.strength).fit(features, labels))
 
 
 def plainest(fits_of: Mapping[str, Fit], groups: np.ndarray) -> str:
@@ -88,31 +90,46 @@ def plainest(fits_of: Mapping[str, Fit], groups: np.ndarray) -> str:
     validated = {name: one.losses for name, one in fits_of.items() if one.losses is not None}
     if not validated:
         return next(iter(fits_of))
-    least = min(validated.values(), key=np.nanmean)
+    least = min(validated.values(), key=np.mean)
     numbers = np.unique(groups, return_inverse=True)[1]
 
     def is_as_good(losses):
-        sums = np.bincount(numbers, weights=np.nan_to_num(losses - least))
+        sums = np.bincount(numbers, weights=losses - least)
         return sums.sum() <= np.sqrt(len(sums)) * sums.std()
 
     return next(name for name, losses in validated.items() if is_as_good(losses))
+
+
+def _folds(labels, groups):
+    """[(learned, tested)]: whole groups, the classes as even as they allow; each video once."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    count = min(FOLDS, len(np.unique(groups)), np.bincount(labels).max())
+    if count < 2:
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes with fewer videos than folds
+        division = StratifiedGroupKFold(count, shuffle=True, random_state=0)
+        folds = list(division.split(labels, labels, groups))
+    return [fold for fold in folds if len(fold[1])]  # few groups leave some without a video
+
+
+def _tempered(logits, labels):
+    """(temperature of the least mean loss, losses (V,) at it)."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    def losses(logarithm):
+        return -log_softmax(logits / np.exp(logarithm), 1)[np.arange(len(labels)), labels]
+
+    found = minimize_scalar(lambda one: losses(one).mean(), bounds=(-4, 4), method="bounded")
+    return float(np.exp(found.x)), losses(found.x)
 
 
 def _rotated(features, learned, tested):
     """A fold's features as the classifier reads them: those to learn from, and those to test."""
     transform = _pipeline(1.0)[:-1].fit(features[learned])
     return transform.transform(features[learned]), transform.transform(features[tested])
-
-
-def _scores(labels, fold, rotated, strength):
-    """(losses, whether right) of one fold's tested videos."""
-    (learned, tested), (x, y) = fold, rotated
-    classifier = _pipeline(strength)[-1].fit(x, labels[learned])
-    probabilities = classifier.predict_proba(y)
-    of_class = labels[tested][:, None] == classifier.classes_
-    own = (probabilities * of_class).sum(1)  # 0 for a class that the fold did not learn
-    right = of_class[np.arange(len(y)), probabilities.argmax(1)]
-    return -np.log(np.maximum(own, _LEAST)), right
 
 
 def _pipeline(strength):

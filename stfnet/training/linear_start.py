@@ -153,7 +153,9 @@ def fit(
     }
     name = logistic.plainest(fits, groups)
     fitted = fits[name]
-    kernel, bias = _affine(fitted.pipeline, model.config.num_classes)
+    kernel, bias = (
+        x / fitted.temperature for x in _affine(fitted.pipeline, model.config.num_classes)
+    )
     channels, parts = views[name]
     whole = np.zeros((model.config.linear_parts, len(mean), model.config.num_classes))
     shares = [1.0] * parts if parts > 1 else _shares(model)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 
 from stfnet.evaluation import logistic
 
@@ -16,20 +16,24 @@ def test_the_strength_is_chosen_over_whole_groups():
     x = np.repeat(rng.normal(size=(16, 30)), 5, axis=0) + 0.01 * rng.normal(size=(80, 30))
     x[:, 0] += 2 * labels
     fitted = logistic.fit(x, labels, groups)
-    least, want, strength = np.inf, None, 0.0
+    by_hand = {}
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
     for one in logistic.STRENGTHS:
-        losses, right = np.zeros(80), np.zeros(80)
-        for a, b in GroupKFold(5).split(x, labels, groups):
+        odds = np.zeros(80)  # of the second class, logarithms
+        for a, b in folds.split(x, labels, groups):
             mean, deviation = x[a].mean(0), x[a].std(0)
             model = LogisticRegression(C=one, max_iter=2000)
             model.fit((x[a] - mean) / deviation, labels[a])
-            own = model.predict_proba((x[b] - mean) / deviation)[np.arange(len(b)), labels[b]]
-            losses[b], right[b] = -np.log(np.maximum(own, 1e-4)), own > 0.5
-        if losses.mean() < least:
-            least, want, strength = losses.mean(), (losses, right.mean()), one
-    assert fitted.strength == strength and want[1] < 1
-    assert fitted.accuracy == pytest.approx(want[1])
-    np.testing.assert_allclose(fitted.losses, want[0], rtol=1e-2)
+            odds[b] = model.decision_function((x[b] - mean) / deviation)
+        signed = odds * (2 * labels - 1)
+        losses = {t: np.logaddexp(0, -signed / t).mean() for t in np.geomspace(0.1, 20, 400)}
+        temperature = min(losses, key=losses.get)
+        by_hand[one] = losses[temperature], temperature, np.mean(signed > 0)
+    loss, temperature, accuracy = by_hand[fitted.strength]
+    assert loss < 1.01 * min(by_hand.values())[0] and loss < 0.9 * by_hand[1e-5][0]
+    assert fitted.losses.mean() == pytest.approx(loss, rel=1e-2)
+    assert fitted.temperature == pytest.approx(temperature, rel=0.02)
+    assert fitted.accuracy == pytest.approx(accuracy) and accuracy < 1
 
 
 def _chosen(candidates, labels, groups):

@@ -221,7 +221,9 @@ def _card(
         f"pixels, resize {clip.resize}, fps {clip.fps:g} (0: all), repeats {clip.repeats}",
         "records": f"{records.image_format}, quality {records.jpeg_quality}; median length "
         f"{records.num_frames} frames",
-        "terms of the data": titles.TERMS.get(config.name, "those of its videos"),
+        "terms of the data": titles.TERMS.get(
+            config.name.partition(" (")[0], "those of its videos"
+        ),
         "terms of the streams": "VGG-16: CC BY 4.0 (Oxford); ImageNet's pictures: for research",
     }
     table = "".join(f"| {key} | {value} |\n" for key, value in rows.items())

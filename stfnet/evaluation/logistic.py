@@ -70,7 +70,8 @@ def _fit(features, labels, groups):
             accuracy = float(np.mean(logits.argmax(1) == labels))
             best = Fit(None, strength, temperature, accuracy, losses)
             least, worse = losses.mean(), 0
-        elif (worse := worse + 1) == 2:  # weaker penalties only take longer to fit
+        worse += bool(losses.mean() > 1.01 * least)  # and not as blind as the strongest ones
+        if worse == 2:  # weaker penalties only take longer to fit
             break
     return best._replace(pipeline=_pipeline(best.strength).fit(features, labels))
 

@@ -51,6 +51,17 @@ def _groups_of_two_classes(noise):
     return labels, groups, told, rng.normal(size=(72, 40))
 
 
+def test_penalties_that_are_too_strong_to_see_anything_do_not_end_the_search():
+    # Scenes count for more than the seven classes: with strong penalties the loss is that of chance.
+    rng = np.random.default_rng(14)
+    groups = np.repeat(np.arange(28), 4)
+    labels = groups % 7
+    x = np.repeat(rng.normal(size=(28, 400)), 4, axis=0) + 0.3 * rng.normal(size=(112, 400))
+    x[:, :7] += 2.5 * np.eye(7)[labels]
+    fitted = logistic.fit(x, labels, groups)
+    assert fitted.strength > 1e-3 and fitted.accuracy > 0.1  # it stopped at 1e-3, with 0.04
+
+
 def test_the_plainer_is_chosen_where_nothing_is_gained_and_the_better_where_it_is():
     labels, groups, told, nothing = _groups_of_two_classes(noise=0.5)
     more = np.concatenate([told, nothing], 1)

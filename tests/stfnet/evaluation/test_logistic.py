@@ -52,7 +52,7 @@ def _groups_of_two_classes(noise):
 
 
 def test_penalties_that_are_too_strong_to_see_anything_do_not_end_the_search():
-    # Scenes count for more than the seven classes: with strong penalties the loss is that of chance.
+    # Scenes count for more than the seven classes: strong penalties have the loss of chance.
     rng = np.random.default_rng(14)
     groups = np.repeat(np.arange(28), 4)
     labels = groups % 7

@@ -123,6 +123,8 @@ def check_flags():
         program.refuse_without_effect(["cache_dir"], "without --cache=features")
     elif FLAGS.cache_dir:
         program.output_folder("cache_dir")
+    if (FLAGS.num_clips > 1 or FLAGS.flip) and not FLAGS.baselines:
+        program.refuse_without_effect(["cache", "cache_dir"], "with --num_clips or --flip")
     if not FLAGS.baselines:
         program.refuse_without_effect(["baseline_weights"], "without --baselines")
     if FLAGS.output:

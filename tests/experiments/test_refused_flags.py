@@ -62,6 +62,14 @@ CASES = {
             ("--records=r", "--workdir=w", "--baseline_weights=imagenet"),
             "--baseline_weights has no effect without --baselines",
         ),
+        (
+            ("--records=r", "--workdir=w", "--cache_dir=there"),
+            "--cache_dir has no effect without --cache=features",
+        ),
+        (
+            ("--records=r", "--workdir=w", "--cache=features", "--flip"),
+            "--cache has no effect with --num_clips or --flip",
+        ),
     ],
     "ablate": [
         (("--list", "--seeds=2"), "--seeds has no effect with --list: leave it out"),

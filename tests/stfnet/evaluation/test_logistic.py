@@ -69,7 +69,7 @@ def test_the_plainer_is_chosen_where_nothing_is_gained_and_the_better_where_it_i
     assert name == "plain" and fitted.accuracy > 0.75
     name, fitted = _chosen({"plain": nothing, "more": more}, labels, groups)
     assert name == "more" and fitted.accuracy > 0.6
-    # Equal features are not told apart: the first is taken.
+    # Of equal features the first is taken.
     name, _ = _chosen({"plain": more[:, ::-1], "more": more}, labels, groups)
     assert name == "plain"
 

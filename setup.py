@@ -40,7 +40,7 @@ setup(
     packages=find_packages(include=["stfnet*", "preprocessing*", "experiments*"]),
     package_data={
         "stfnet": ["networks/*/*"],
-        "stfnet.evaluation": ["report.css", "report.html.jinja", "report.js"],
+        "stfnet.report": ["report.css", "report.html.jinja", "report.js"],
         "stfnet.serving": ["page.html"],
         "experiments": ["*.html.jinja", "launch/*.sh"],
     },

@@ -13,7 +13,8 @@ from experiments.program import counted
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import complexity, run
-from stfnet.evaluation import plots, printing, result_files, tables
+from stfnet.drawing import plots
+from stfnet.evaluation import printing, result_files, tables
 from stfnet.evaluation.tables import MISSING, Table
 
 OTHER, UNKNOWN = "†", "‡"  # marks of a figure's protocol

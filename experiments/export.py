@@ -53,7 +53,8 @@ def main(_):
     program.start_tensorflow()
     from stfnet import run
     from stfnet.evaluation import result_files
-    from stfnet.inference import export, head, prediction, runtimes, tf_serving
+    from stfnet.export import head, runtimes, saved_model, tf_serving
+    from stfnet.inference import prediction
     from stfnet.inference.clip import selection
 
     if compared:
@@ -76,7 +77,7 @@ def main(_):
         results = result_files.read_results(FLAGS.workdir)
         head.export_head(model, config, output, results, certificate)
     else:
-        export.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
+        saved_model.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
     if FLAGS.format in ("saved_model", "serving") and selection(config.model.clip).takes_some:
         clip = config.model.clip
         print(
@@ -91,19 +92,19 @@ def main(_):
 
 def check_room(weights, output):
     """Checks that there is room for files with so many bytes of weights, before the work."""
-    from stfnet.inference import export
+    from stfnet.export import saved_model
 
     if FLAGS.format == "litert":  # the SavedModel that is converted, then floats and bytes
-        export.check_room(tempfile.gettempdir(), weights, "let TMPDIR name a folder elsewhere")
+        saved_model.check_room(tempfile.gettempdir(), weights, "let TMPDIR name a folder elsewhere")
         weights *= 1.25
-    export.check_room(output, weights)
+    saved_model.check_room(output, weights)
 
 
 def _clips(config):
     from preprocessing import records
     from stfnet import run
     from stfnet.evaluation import timing
-    from stfnet.inference import runtimes
+    from stfnet.export import runtimes
 
     if not FLAGS.records:
         print("compared on random bytes: --records=DIR compares on clips of the test videos")

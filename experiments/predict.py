@@ -137,7 +137,8 @@ def predict_many(model, config, paths):
 
 
 def predict(model, config, path):
-    from stfnet.inference import annotation, prediction
+    from stfnet.drawing import annotation
+    from stfnet.inference import prediction
 
     probabilities, clip = prediction.predict_video(model, config, path, FLAGS.flow_quality)
     for note in clip["notes"]:
@@ -156,14 +157,14 @@ def predict(model, config, path):
 
 
 def follow(model, config, path):
-    from stfnet.evaluation import plots
+    from stfnet.drawing import plots
     from stfnet.inference import timeline
 
     how = FLAGS.interval, FLAGS.stride, FLAGS.flow_quality
     times = timeline.recognise(model, config, path, *how, show=show)
     paths = timeline.write(program.output_folder("output"), times)
     picture = paths[0].with_suffix(".png")
-    plots.draw_timeline(times, picture)
+    plots.draw_timeline(times.classes, times.edges, times.probabilities, times.rows(), picture)
     print(f"written: {', '.join(map(str, (*paths, picture)))}")
     return 0
 

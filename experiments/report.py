@@ -29,7 +29,8 @@ def main(_):
     from experiments.configs.paper import get_config
     from preprocessing import records
     from stfnet import run
-    from stfnet.evaluation import report, result_files
+    from stfnet.evaluation import result_files
+    from stfnet.report import report
 
     run_config.check_one_run(FLAGS.workdir)
     record_set = (

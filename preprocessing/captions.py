@@ -1,4 +1,4 @@
-"""Names of classes and videos, which are any text, as one line of a picture or a table."""
+"""Names of classes and videos, which are any text, as one line of a picture or a table; times."""
 
 import unicodedata
 
@@ -19,6 +19,13 @@ def one_line(text: str, length: int = 200) -> str:
     characters = (" " if unicodedata.category(c) in unwritable else c for c in text[:_READ])
     line = " ".join("".join(characters).split())
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def clock(seconds: float) -> str:
+    """A time such as 1:02:03, or 02:03 below an hour."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 def draw_text(

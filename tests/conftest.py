@@ -190,7 +190,8 @@ def squares_head(frozen_run, tmp_path_factory):
     """The head of `frozen_run`, in a folder `squares`."""
     from stfnet import run
     from stfnet.evaluation import result_files
-    from stfnet.inference import head, prediction
+    from stfnet.export import head
+    from stfnet.inference import prediction
 
     folder = tmp_path_factory.mktemp("heads") / "squares"
     certificate = run.read_videos(frozen_run).certificate()

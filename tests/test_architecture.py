@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 # A package imports itself and those before it, never one behind it.
 PACKAGES = ("preprocessing", "stfnet", "experiments")
 LARGEST_FILE = 400  # lines
-MOST_ROOMS = {"preprocessing": 12, "stfnet": 16}  # modules and packages at the top
+MOST_ROOMS = {"preprocessing": 12, "stfnet": 19}  # modules and packages at the top
 TESTED_ELSEWHERE = {
     "preprocessing.errors",  # an exception without code
     "experiments.benchmarks.network_measurements",  # by test_network, in a process of its own

@@ -14,7 +14,8 @@ from experiments.program import counted
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
-from stfnet.evaluation import bootstrap, plots, printing, seeds, significance, tables
+from stfnet.drawing import plots
+from stfnet.evaluation import bootstrap, printing, seeds, significance, tables
 
 COLUMNS = (
     "value",

@@ -66,10 +66,10 @@ def probabilities_of_records(model, config, catalogue, folder, **settings):
 def probabilities_of_frames(model, config, catalogue, folder):
     """Exports the network: video id -> (probabilities, seconds) of `classify_frames`."""
     from preprocessing import video
-    from stfnet.inference import export
+    from stfnet.export import saved_model
 
-    export.export_saved_model(model, config, folder, jit_compile=True)
-    classify = export.load_export(folder)[0].signatures["classify_frames"]
+    saved_model.export_saved_model(model, config, folder, jit_compile=True)
+    classify = saved_model.load_export(folder)[0].signatures["classify_frames"]
     answers = {}
     for entry in catalogue.videos:
         frames = np.stack(list(video.read_frames(entry.path)))[None]

@@ -125,7 +125,8 @@ def use(begun: float, folder: Path) -> dict[str, Any]:
     from stfnet import ClipConfig, ModelConfig, build_stfnet, run
     from stfnet.clips import input_pipeline, plans
     from stfnet.config import RunConfig, TrainingConfig
-    from stfnet.evaluation import evaluate, report
+    from stfnet.evaluation import evaluate
+    from stfnet.report import report
 
     workdir = folder / "run"
     parts = Parts(begun)

@@ -125,7 +125,8 @@ def prediction(begun: float, folder: Path, video: Path, drawn: Path) -> dict[str
     from experiments import program
 
     program.start_tensorflow()
-    from stfnet.inference import annotation, clip, prediction
+    from stfnet.drawing import annotation
+    from stfnet.inference import clip, prediction
 
     parts.end("start")
     model, config = prediction.load_model(folder)

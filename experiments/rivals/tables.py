@@ -13,7 +13,8 @@ from experiments.rivals.study import EXTENSIONS, REFERENCE, Search, Trained
 from preprocessing import files
 from preprocessing.records import RecordSet
 from stfnet import complexity
-from stfnet.evaluation import bootstrap, plots, printing, significance, tables
+from stfnet.drawing import plots
+from stfnet.evaluation import bootstrap, printing, significance, tables
 from stfnet.evaluation.seeds import Compared
 from stfnet.inference import prediction
 

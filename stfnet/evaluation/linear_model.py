@@ -16,10 +16,9 @@ from tqdm import tqdm
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet import run
+from stfnet import logistic, run
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import WHOLE_STREAM, ModelConfig, RunConfig, TrainingConfig
-from stfnet.evaluation import logistic
 from stfnet.frame_features import stream_maps
 from stfnet.frame_features.networks import vgg16_streams
 from stfnet.weights import vgg16_file

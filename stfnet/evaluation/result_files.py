@@ -18,7 +18,7 @@ import numpy as np
 from preprocessing import files, records
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.evaluation import plots
+from stfnet.drawing import plots
 from stfnet.evaluation.views import ONE_CLIP, Views
 
 TIMING_FILE = "timing.json"  # how long a prediction takes

@@ -14,12 +14,12 @@ from preprocessing import files, video
 from preprocessing.errors import UserError
 from stfnet import sampling
 from stfnet.config import ClipConfig, RunConfig
+from stfnet.drawing.annotation import color_fields
 from stfnet.explanation import pictures
 from stfnet.explanation.attribution import Explanation, explain_clip
 from stfnet.explanation.film import write_film
-from stfnet.inference.annotation import color_fields
+from stfnet.export.saved_model import is_export, is_foreign
 from stfnet.inference.clip import read_clip
-from stfnet.inference.export import is_export, is_foreign
 from stfnet.inference.prediction import load_model, rank
 
 MAPS_FILE, CLIP_FILE, FILM_FILE = "feature_maps.png", "explanation.png", "explanation.mp4"

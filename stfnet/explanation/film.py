@@ -7,10 +7,10 @@ import numpy as np
 
 from preprocessing import files, video
 from preprocessing.captions import draw_text
+from stfnet.drawing import annotation
+from stfnet.drawing.annotation import BACKGROUND, CAPTION, MARGIN, MUTED, TEXT, TRACK
 from stfnet.explanation.attribution import Explanation
 from stfnet.explanation.pictures import ShownClip, draw_bars, limit, overlay, scale, title
-from stfnet.inference import annotation
-from stfnet.inference.annotation import BACKGROUND, CAPTION, MARGIN, MUTED, TEXT, TRACK
 from stfnet.inference.prediction import rank
 
 STRIP, NAMES, COUNTER = 48, 110, 110  # pixels: height of a branch's strip, room at its two ends

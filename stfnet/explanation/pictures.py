@@ -13,8 +13,8 @@ import numpy as np
 
 from preprocessing import video
 from preprocessing.captions import draw_text
+from stfnet.drawing.annotation import ACCENT, BACKGROUND, MARGIN, MUTED, TEXT, TRACK, enlarge
 from stfnet.explanation.attribution import LINEAR, MAPS, Explanation, FrameImportance
-from stfnet.inference.annotation import ACCENT, BACKGROUND, MARGIN, MUTED, TEXT, TRACK, enlarge
 
 CHANNELS = 6  # shown of each layer, the first (Fig. 7)
 WIDTH = 1500  # pixels that frames side by side take at most

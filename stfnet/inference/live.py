@@ -11,7 +11,8 @@ from preprocessing.errors import UserError
 from preprocessing.flow.colors import flow_to_color, scale_of
 from stfnet import sampling
 from stfnet.config import ClipConfig, RecordsConfig, RunConfig
-from stfnet.inference import annotation, prediction
+from stfnet.drawing import annotation
+from stfnet.inference import prediction
 from stfnet.inference.clip import FieldEncoder, stack, stored_frame
 
 # Frames of a training video where a run does not say how many it had: ten seconds.

@@ -9,9 +9,9 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import RunConfig, to_dict
-from stfnet.inference import head
+from stfnet.export import head
+from stfnet.export.saved_model import VERSION, is_export, is_foreign, load_export
 from stfnet.inference.clip import read_clip
-from stfnet.inference.export import VERSION, is_export, is_foreign, load_export
 from stfnet.model import undrawn_weights  # its module also registers the layers of saved networks
 from stfnet.run import checkpoints
 
@@ -60,15 +60,15 @@ def load_model(folder):
     """Loads a run's best network, an exported one or a head, whichever is named.
 
     Args:
-        folder: of any of them, or what else `stfnet.inference.head.find` takes: the name of a
+        folder: of any of them, or what else `stfnet.export.head.find` takes: the name of a
             network that ships, and the file of its VGG-16 weights after a colon.
 
     Returns:
         (keras.Model or ExportedModel, RunConfig): both have `predict_on_batch`.
 
     Raises:
-        UserError: as `load_run`, `stfnet.inference.export.load_export` and
-            `stfnet.inference.head.load_head`, or the export is for another runtime.
+        UserError: as `load_run`, `stfnet.export.saved_model.load_export` and
+            `stfnet.export.head.load_head`, or the export is for another runtime.
     """
     if found := head.find(folder):
         return head.load_head(*found)

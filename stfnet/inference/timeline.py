@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from preprocessing import files, video
-from preprocessing.captions import one_line
+from preprocessing.captions import clock, one_line
 from preprocessing.errors import UserError
 from stfnet.config import RunConfig
 from stfnet.inference import live, prediction
@@ -71,13 +71,6 @@ class Timeline:
             )
             for first, end in zip(firsts, ends, strict=True)
         ]
-
-
-def clock(seconds: float) -> str:
-    """A time such as 1:02:03, or 02:03 below an hour."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 def edges_between(centers: Sequence[float], end: float) -> np.ndarray:

@@ -162,8 +162,8 @@ def _open(folder: str, quality: str) -> _Opened:
 
         tf.config.list_physical_devices()
     from stfnet.explanation import attribution
+    from stfnet.export.saved_model import is_export
     from stfnet.inference import prediction
-    from stfnet.inference.export import is_export
 
     model, config = prediction.load_model(folder)
     clip, streams = config.model.clip, config.model.streams
@@ -231,7 +231,7 @@ def _explain(opened: _Opened, path: str, film: str | None):
 
 def _draw_clip(clip_inputs, clip) -> np.ndarray | None:
     """The sampled frames above their flow, as far as a network reads both."""
-    from stfnet.inference import annotation
+    from stfnet.drawing import annotation
 
     if not {"rgb", "flow"} <= set(clip_inputs):
         return None

@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from preprocessing.records import RecordSet
+from stfnet import logistic
 from stfnet.clips.input_pipeline import network_inputs
-from stfnet.evaluation import logistic
 from stfnet.frame_features import stream_maps
 from stfnet.layers.vgg_stream import VGG16_BLOCKS
 from stfnet.model import STFNet, linear_parts

@@ -10,10 +10,9 @@ import numpy as np
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet import run
+from stfnet import logistic, run
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import WHOLE_STREAM, RunConfig
-from stfnet.evaluation import logistic
 from stfnet.frame_features import stream_maps
 from stfnet.training import linear_start, stages
 from stfnet.training.preemption import Preempted, StopSignals

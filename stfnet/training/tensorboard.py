@@ -14,8 +14,8 @@ from preprocessing import records
 from preprocessing.captions import draw_text
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig
-from stfnet.evaluation import plots
-from stfnet.inference.annotation import MARGIN, draw_clip
+from stfnet.drawing import plots
+from stfnet.drawing.annotation import MARGIN, draw_clip
 
 SHOWN_CLIPS = 4
 CAPTION = 36
@@ -113,7 +113,7 @@ def captioned_clip(
     """Draws a clip below a line with its true class and its predicted one.
 
     Args:
-        rgb, fields: see `stfnet.inference.annotation.draw_clip`.
+        rgb, fields: see `stfnet.drawing.annotation.draw_clip`.
         label: true class.
         probabilities: float (C,).
         config: of the run.

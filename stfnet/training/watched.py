@@ -8,7 +8,7 @@ import keras
 from preprocessing.records import RecordSet
 from stfnet import run
 from stfnet.config import RunConfig
-from stfnet.evaluation import plots
+from stfnet.drawing import plots
 from stfnet.training import loop, strategies
 from stfnet.training.schedule import Progress
 from stfnet.training.tensorboard import TensorBoard

@@ -12,7 +12,7 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import RecordsConfig, to_dict
-from stfnet.evaluation import report
+from stfnet.report import report
 from stfnet.run import checkpoints
 
 RECORDS = types.SimpleNamespace(

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from preprocessing.captions import draw_text, one_line
+from preprocessing.captions import clock, draw_text, one_line
 
 WHITE = (255, 255, 255)
 
@@ -62,3 +62,10 @@ def test_text_is_drawn_in_its_colour():
 def test_one_line_needs_no_opencv():
     code = "import sys; import preprocessing.captions; sys.exit('cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "00:00"), (59.9, "00:59"), (61, "01:01"), (3723.5, "1:02:03")]
+)
+def test_times_are_written_as_on_a_player(seconds, text):
+    assert clock(seconds) == text

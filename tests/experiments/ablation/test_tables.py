@@ -14,7 +14,7 @@ from experiments.ablation.runs import Outcome
 from experiments.ablation.studies import STUDIES
 from preprocessing.errors import UserError
 from preprocessing.records import RecordedVideo, RecordSet
-from stfnet.evaluation import report
+from stfnet.report import report
 
 STREAMS = STUDIES["streams"]
 # Right videos of each seed, of the 6 test videos: two groups of three.

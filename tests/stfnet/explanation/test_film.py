@@ -1,9 +1,9 @@
 import cv2
 import numpy as np
 
+from stfnet.drawing.annotation import TEXT
 from stfnet.explanation import film
 from stfnet.explanation.pictures import LEFT_OUT
-from stfnet.inference.annotation import TEXT
 
 
 def _read(path):

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from stfnet.drawing.annotation import BACKGROUND, MUTED, TRACK
 from stfnet.explanation import pictures
 from stfnet.explanation.attribution import FrameImportance
-from stfnet.inference.annotation import BACKGROUND, MUTED, TRACK
 
 BRIGHTEST = (252, 255, 164)  # the end of matplotlib's scale "inferno"
 

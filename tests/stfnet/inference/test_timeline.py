@@ -231,10 +231,3 @@ def test_the_files_are_what_csv_and_ffmpeg_read(tmp_path):
             if packet.pts is not None
         ]
     assert shown == [(0, 2.5, "Bow 70%"), (2.5, 1.5, "Jump, high 90%"), (4, 3596.4, "Bow 70%")]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "00:00"), (59.9, "00:59"), (61, "01:01"), (3723.5, "1:02:03")]
-)
-def test_times_are_written_as_on_a_player(seconds, text):
-    assert timeline.clock(seconds) == text

@@ -7,7 +7,8 @@ import pytest
 
 from stfnet import ClipConfig, run
 from stfnet.explanation import explain
-from stfnet.inference import export, prediction
+from stfnet.export import saved_model
+from stfnet.inference import prediction
 
 # 48 pixels: more than one cell behind the last pooling, which soft attention chooses from.
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=48)
@@ -33,7 +34,7 @@ def test_a_run_predicts_and_its_export_agrees(
     probabilities, clip = prediction.predict_video(model, config, moving_square)
     assert probabilities.shape == (3,) and probabilities.sum() == pytest.approx(1, rel=1e-5)
     certificate = run.read_videos(workdir).certificate()
-    export.export_saved_model(model, config, tmp_path / "export", certificate=certificate)
+    saved_model.export_saved_model(model, config, tmp_path / "export", certificate=certificate)
     exported, of_export = prediction.load_model(tmp_path / "export")
     assert of_export == config
     np.testing.assert_allclose(prediction.predict_clip(exported, clip), probabilities, atol=1e-5)

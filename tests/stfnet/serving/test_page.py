@@ -123,9 +123,10 @@ def test_the_documentation_needs_no_other_host(chromium, server):
 def test_the_page_of_an_export_says_what_it_cannot_do(
     chromium, start_server, tiny_run, tmp_path, films_of_all_kinds
 ):
-    from stfnet.inference import export, prediction
+    from stfnet.export import saved_model
+    from stfnet.inference import prediction
 
-    export.export_saved_model(*prediction.load_run(tiny_run), tmp_path / "export")
+    saved_model.export_saved_model(*prediction.load_run(tiny_run), tmp_path / "export")
     with start_server(tmp_path / "tmp", model=tmp_path / "export") as of_export:
         _open(chromium, of_export)
         assert chromium.evaluate(SHOWN.format(selector="#not-explained"))

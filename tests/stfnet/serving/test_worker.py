@@ -42,7 +42,7 @@ def test_a_run_predicts_as_the_program_does_and_explains(of_run, moving_square, 
 def test_an_export_predicts_and_shows_frames_and_flow(
     opened, of_run, moving_square, tmp_path, monkeypatch
 ):
-    from stfnet.inference.export import export_saved_model
+    from stfnet.export.saved_model import export_saved_model
 
     export_saved_model(opened.model, opened.config, tmp_path / "export")
     of_export = worker._open(str(tmp_path / "export"), "fast")

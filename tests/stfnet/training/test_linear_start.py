@@ -11,9 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, build_stfnet, run
+from stfnet import ClipConfig, ModelConfig, build_stfnet, logistic, run
 from stfnet.config import RunConfig, TrainingConfig
-from stfnet.evaluation import logistic
 from stfnet.training import linear_start, loop
 from stfnet.training.preemption import Preempted
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, run
+from stfnet import ClipConfig, ModelConfig, logistic, run
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
-from stfnet.evaluation import logistic
 from stfnet.training import selection, stages
 from stfnet.training.preemption import Preempted
 

@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import RunConfig, TrainingConfig
-from stfnet.inference import annotation
+from stfnet.drawing import annotation
 from stfnet.training import loop, tensorboard
 
 

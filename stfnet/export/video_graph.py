@@ -10,7 +10,7 @@ import tensorflow as tf
 from preprocessing.flow import tvl1_keras
 from preprocessing.flow.constants import GRAPH_BATCH
 from stfnet.config import ClipConfig, RecordsConfig
-from stfnet.inference.image_graph import grayscale, motion_window, resize
+from stfnet.export.image_graph import grayscale, motion_window, resize
 
 
 def sample(num_frames, clip: ClipConfig):

@@ -17,7 +17,7 @@ from preprocessing import files, splits
 from preprocessing.datasets import titles
 from preprocessing.errors import UserError
 from stfnet.config import WHOLE_STREAM, RunConfig, read_json
-from stfnet.inference import export
+from stfnet.export import saved_model
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.model import STFNet, undrawn_weights
 from stfnet.weights import load_vgg16_weights, vgg16_file
@@ -29,7 +29,7 @@ _HALF = np.finfo(np.float16)
 
 def shipped() -> list[str]:
     """Names of the networks that ship with the package."""
-    return sorted(path.parent.name for path in NETWORKS.glob(f"*/{export.HEAD_FILE}"))
+    return sorted(path.parent.name for path in NETWORKS.glob(f"*/{saved_model.HEAD_FILE}"))
 
 
 def find(name: str | Path) -> tuple[Path, str] | None:
@@ -46,7 +46,7 @@ def find(name: str | Path) -> tuple[Path, str] | None:
     folder = Path(named)
     if named in shipped() and not folder.exists():
         folder = NETWORKS / named
-    return (folder, weights or "imagenet") if export.is_head(folder) else None
+    return (folder, weights or "imagenet") if saved_model.is_head(folder) else None
 
 
 def load_head(folder: str | Path, weights: str | Path = "imagenet") -> tuple[STFNet, RunConfig]:
@@ -64,8 +64,8 @@ def load_head(folder: str | Path, weights: str | Path = "imagenet") -> tuple[STF
             they are others than those that the head was trained on.
     """
     folder = Path(folder)
-    export.check_sums(folder, export.HEAD_FILE)
-    facts = folder / export.CONFIG_FILE
+    saved_model.check_sums(folder, saved_model.HEAD_FILE)
+    facts = folder / saved_model.CONFIG_FILE
     config = read_json(RunConfig, facts, beside=("certificate", _STREAMS))
     try:
         weights = vgg16_file(weights)
@@ -82,13 +82,13 @@ def load_head(folder: str | Path, weights: str | Path = "imagenet") -> tuple[STF
             "ImageNet's own, as keras.applications has them"
         )
     variables = _variables(model)
-    with np.load(folder / export.HEAD_FILE, allow_pickle=False) as arrays:
+    with np.load(folder / saved_model.HEAD_FILE, allow_pickle=False) as arrays:
         if {name: array.shape for name, array in arrays.items()} != {
             name: tuple(variable.shape) for name, variable in variables.items()
         }:
             raise UserError(
-                f"{folder / export.HEAD_FILE} has other variables than this version's network: "
-                "export the run again"
+                f"{folder / saved_model.HEAD_FILE} has other variables than this version's "
+                "network: export the run again"
             )
         for name, array in arrays.items():
             variables[name].assign(array.astype(np.float32))
@@ -122,20 +122,20 @@ def export_head(
     if "intervals" not in results:
         raise UserError("the run's results lack an interval: evaluate the run again")
     arrays = {name: _stored(variable) for name, variable in _variables(model).items()}
-    export.check_room(folder, sum(array.nbytes for array in arrays.values()))
+    saved_model.check_room(folder, sum(array.nbytes for array in arrays.values()))
     # Folders of the machine that trained it are nobody else's.
     start, other_run = Path(config.training.weights).name, Path(config.split_from).name
     training = dataclasses.replace(config.training, weights=start)
     kept = dataclasses.replace(config, training=training, split_from=other_run)
     certificate = {**certificate, "starting_weights": start}
-    with export.writing(folder) as temporary:
-        with (temporary / export.HEAD_FILE).open("wb") as file:
+    with saved_model.writing(folder) as temporary:
+        with (temporary / saved_model.HEAD_FILE).open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # names are no arguments
-        export.write_facts(temporary, kept, certificate, **{_STREAMS: streams_norms(model)})
-        size = (temporary / export.HEAD_FILE).stat().st_size / 1e6
+        saved_model.write_facts(temporary, kept, certificate, **{_STREAMS: streams_norms(model)})
+        size = (temporary / saved_model.HEAD_FILE).stat().st_size / 1e6
         here = f"{sum(array.size for array in arrays.values()):,} ({size:.1f} MB, half precision)"
         card = _card(Path(folder).resolve().name, model, here, config, results)
-        files.write_text(temporary / export.CARD_FILE, card)
+        files.write_text(temporary / saved_model.CARD_FILE, card)
 
 
 def streams_norms(model: keras.Model) -> list[float]:

@@ -5,7 +5,7 @@ import pytest
 from preprocessing.errors import UserError
 from preprocessing.video import Window
 from stfnet.config import ClipConfig
-from stfnet.inference import annotation
+from stfnet.drawing import annotation
 from stfnet.inference.clip import read_clip
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-from stfnet.evaluation import logistic
+from stfnet import logistic
 
 
 def test_the_strength_is_chosen_over_whole_groups():

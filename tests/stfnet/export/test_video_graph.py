@@ -11,7 +11,7 @@ from preprocessing.flow import tvl1_keras
 from preprocessing.preparation import conversion
 from stfnet import sampling
 from stfnet.config import ClipConfig, RecordsConfig
-from stfnet.inference import video_graph
+from stfnet.export import video_graph
 from stfnet.inference.clip import read_clip
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=20)

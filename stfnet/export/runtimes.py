@@ -15,7 +15,7 @@ import tensorflow as tf
 from preprocessing import files, worker_pool
 from preprocessing.errors import UserError
 from stfnet.config import RunConfig
-from stfnet.inference import export
+from stfnet.export import saved_model
 from stfnet.model import STFNet
 
 ALLOWED_DIFFERENCE = 1e-5  # of a probability, where nothing was quantised
@@ -119,7 +119,7 @@ def export_onnx(model, config: RunConfig, folder, clips, certificate=None):
     """
 
     def convert(network):
-        return {export.ONNX_FILE: _to_onnx(network)}
+        return {saved_model.ONNX_FILE: _to_onnx(network)}
 
     return _export(model, config, folder, clips, certificate, convert, OnnxNetwork)
 
@@ -151,8 +151,8 @@ def export_litert(model, config: RunConfig, folder, clips, certificate=None):
 
     def convert(network):
         return {
-            export.LITERT_FILE: _to_litert(network, []),
-            export.QUANTISED_FILE: _to_litert(network, [tf.lite.Optimize.DEFAULT]),
+            saved_model.LITERT_FILE: _to_litert(network, []),
+            saved_model.QUANTISED_FILE: _to_litert(network, [tf.lite.Optimize.DEFAULT]),
         }
 
     return _export(model, config, folder, clips, certificate, convert, LiteRTNetwork)
@@ -166,7 +166,7 @@ def _export(model, config, folder, clips, certificate, convert, runtime):
             f"the network has {size / 1e9:.1f} GB of weights and its file can have 2.1 GB: "
             "give --format=saved_model"
         )
-    with export.writing(folder) as temporary:
+    with saved_model.writing(folder) as temporary:
         expected, seconds = _answers(network, clips)
         rows = [Agreement("Keras", size, seconds, 0.0, len(expected), len(expected))]
         for name, content in _converting(convert, network).items():
@@ -174,11 +174,11 @@ def _export(model, config, folder, clips, certificate, convert, runtime):
             with files.writing(temporary / name) as file:
                 file.write(content)
         example = {name: clip[:1] for name, clip in clips.items()}
-        with files.writing(temporary / export.EXAMPLE_FILE) as file:
+        with files.writing(temporary / saved_model.EXAMPLE_FILE) as file:
             np.savez_compressed(file, **example, probabilities=expected[:1])
         agreement = [dataclasses.asdict(row) for row in rows]
-        files.write_json(temporary / export.AGREEMENT_FILE, agreement)
-        export.write_facts(temporary, config, certificate)
+        files.write_json(temporary / saved_model.AGREEMENT_FILE, agreement)
+        saved_model.write_facts(temporary, config, certificate)
     return rows
 
 
@@ -213,7 +213,7 @@ def _to_onnx(network):
     import onnx
     import tf2onnx
 
-    _, specs = export.clip_function(network)
+    _, specs = saved_model.clip_function(network)
     trained = len(network.trainable_variables)
     variables = [*network.trainable_variables, *network.non_trainable_variables]
     weights = {f"weight_{k}": variable.numpy() for k, variable in enumerate(variables)}
@@ -270,14 +270,14 @@ def _refusing(clips, shape):
 def _to_litert(network, optimizations):
     archive = keras.export.ExportArchive()
     archive.track(network)
-    classify, specs = export.clip_function(network)
+    classify, specs = saved_model.clip_function(network)
 
     def refuse_or_classify(clips):
         return classify({name: _refusing(clips[name], spec.shape) for name, spec in specs.items()})
 
     archive.add_endpoint("serving_default", refuse_or_classify, input_signature=[specs])
     with tempfile.TemporaryDirectory(prefix="stfnet-export-") as folder:
-        with export.naming_full_disk(folder):
+        with saved_model.naming_full_disk(folder):
             archive.write_out(folder, verbose=False)
         with worker_pool.silenced_stderr():
             converter = tf.lite.TFLiteConverter.from_saved_model(
@@ -309,7 +309,7 @@ def _compare(name, content, network, clips, expected):
     answers, seconds = _answers(network, clips)
     difference = float(np.abs(answers - expected).max())
     # Nor where it is NaN.
-    if name != export.QUANTISED_FILE and not difference <= ALLOWED_DIFFERENCE:
+    if name != saved_model.QUANTISED_FILE and not difference <= ALLOWED_DIFFERENCE:
         raise UserError(
             f"{name} differs from Keras by up to {difference:.2g} in a probability of "
             f"{len(expected)} clips, where {ALLOWED_DIFFERENCE:g} is allowed: "

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from stfnet.config import ClipConfig
-from stfnet.inference import export, prediction, tf_serving
+from stfnet.export import saved_model, tf_serving
+from stfnet.inference import prediction
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "export.md"
 
@@ -54,7 +55,7 @@ def _document_program(word):
 
 
 def test_a_signature_refuses_what_it_does_not_declare(exported, clips):
-    signatures = export.load_export(exported[2] / "1")[0].signatures
+    signatures = saved_model.load_export(exported[2] / "1")[0].signatures
     for name, clip in clips.items():
         longer = {key: tf.constant(value) for key, value in clips.items()}
         longer[name] = tf.repeat(clip, 2, axis=1)
@@ -70,9 +71,9 @@ def test_a_server_finds_versions_and_configuration(exported):
     assert sorted(path.name for path in folder.iterdir()) == [
         *("1", "batching.config", "models.config")
     ]
-    loaded, config = export.load_export(folder / "1")
+    loaded, config = saved_model.load_export(folder / "1")
     assert config == exported[1] and set(loaded.signatures) >= {"serving_default"}
-    assert tf_serving.WARMUP_FILE in (folder / "1" / export.SUMS_FILE).read_text()
+    assert tf_serving.WARMUP_FILE in (folder / "1" / saved_model.SUMS_FILE).read_text()
     assert json.loads((folder / "1" / "config.json").read_text())["certificate"] == {
         "protocol": "group"
     }
@@ -82,11 +83,11 @@ def test_the_configuration_is_the_servers_text_format(exported):
     from google.protobuf import text_format
 
     *_, configs = _messages()
-    text = (exported[2] / export.MODELS_FILE).read_text()
+    text = (exported[2] / saved_model.MODELS_FILE).read_text()
     parsed = text_format.Parse(text, configs.ModelServerConfig())
     (model,) = parsed.model_config_list.config
     assert (model.name, model.base_path) == ("stfnet", "/models/stfnet")
-    batching = (exported[2] / export.BATCHING_FILE).read_text()
+    batching = (exported[2] / saved_model.BATCHING_FILE).read_text()
     largest = re.search(r"max_batch_size \{ value: (\d+) \}", batching)[1]
     # The server refuses to start where the last allowed size is not the largest.
     assert re.findall(r"allowed_batch_sizes: (\d+)", batching)[-1] == largest
@@ -149,7 +150,7 @@ def test_an_operation_that_a_server_lacks_leaves_nothing(exported, tmp_path, mon
         )
         tf.saved_model.save(module, str(folder))
 
-    monkeypatch.setattr(export, "write_saved_model", write)
+    monkeypatch.setattr(saved_model, "write_saved_model", write)
     with pytest.raises(UserError, match=r"a stock server has not \(PyFunc\): give --format"):
         tf_serving.export_serving(model, config, tmp_path / "export")
     assert not list(tmp_path.iterdir())
@@ -241,7 +242,7 @@ def test_another_export_is_the_next_version_beside_the_others(exported, tmp_path
         *("7", "8", "batching.config", "models.config")
     ]
     assert {path: path.read_bytes() for path in tree} == tree
-    assert export.load_export(there / "8")[1] == config
+    assert saved_model.load_export(there / "8")[1] == config
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "8/thesis.tex", "old/saved_model.pb"])

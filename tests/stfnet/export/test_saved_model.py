@@ -12,7 +12,8 @@ from preprocessing import records, video
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import ClipConfig
-from stfnet.inference import export, prediction
+from stfnet.export import saved_model
+from stfnet.inference import prediction
 
 # What a server does: TensorFlow, NumPy and the folder, no line of this project.
 SERVER = """
@@ -59,13 +60,13 @@ def exported(make_run, tmp_path_factory):
     workdir = make_run(clip=clip)
     model, config = prediction.load_run(workdir)
     certificate = run.read_videos(workdir).certificate()
-    export.export_saved_model(model, config, folder, certificate=certificate)
+    saved_model.export_saved_model(model, config, folder, certificate=certificate)
     return model, config, folder
 
 
 @pytest.fixture(scope="module")
 def loaded(exported):
-    return export.load_export(exported[2])[0]
+    return saved_model.load_export(exported[2])[0]
 
 
 def test_plain_tensorflow_gives_the_probabilities_of_keras(exported, moving_square, tmp_path):
@@ -113,9 +114,9 @@ def test_a_keras_layer_takes_what_the_page_shows(exported, make_run, tmp_path, s
     inputs = _random_clips(2, config)
     if streams == "rgb":
         model, config = prediction.load_run(make_run(clip=config.model.clip, streams="rgb"))
-        export.export_saved_model(model, config, folder := tmp_path / "export")
+        saved_model.export_saved_model(model, config, folder := tmp_path / "export")
         inputs.pop("flow")
-    loaded, _ = export.load_export(folder)
+    loaded, _ = saved_model.load_export(folder)
     layer = keras.layers.TFSMLayer(folder, call_endpoint="serving_default")
     answer = layer({name: tf.constant(value) for name, value in inputs.items()})
     np.testing.assert_allclose(answer["probabilities"], loaded.predict_on_batch(inputs), atol=1e-6)
@@ -139,13 +140,13 @@ def test_an_export_says_which_videos_its_run_knew(exported):
     certificate = json.loads((folder / "config.json").read_text())["certificate"]
     assert certificate["protocol"] == "group" and len(certificate["parts_sha256"]) == 64
     assert certificate["seen_by_starting_weights"] == []
-    assert export.load_export(folder)[1] == config
+    assert saved_model.load_export(folder)[1] == config
 
 
 @pytest.mark.slow
 def test_one_stream_takes_one_input(make_run, tmp_path):
     model, config = prediction.load_run(make_run(streams="rgb"))
-    export.export_saved_model(model, config, tmp_path / "export")
+    saved_model.export_saved_model(model, config, tmp_path / "export")
     inputs = {"rgb": _random_clips(1, config)["rgb"]}
     loaded, _ = prediction.load_model(tmp_path / "export")
     frames = np.stack([inputs["rgb"][0]] * 2)  # T frames of the network's size are the clip
@@ -172,7 +173,7 @@ def test_a_folder_of_something_else_is_left_alone(exported, tmp_path, marker, na
         path.touch()
     wrong = rf"holds {name.split('/')[0]}, which no export has"
     with pytest.raises(UserError, match=wrong):
-        export.export_saved_model(model, config, tmp_path)
+        saved_model.export_saved_model(model, config, tmp_path)
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == theirs
 
 
@@ -210,6 +211,6 @@ def test_the_checksums_are_those_of_sha256sum(exported):
 def test_an_export_may_be_replaced_and_stays_where_that_fails(exported):
     folder = exported[2]
     names = {path.name for path in folder.rglob("*")}
-    with pytest.raises(InterruptedError), export.writing(folder):
+    with pytest.raises(InterruptedError), saved_model.writing(folder):
         raise InterruptedError
     assert {path.name for path in folder.rglob("*")} == names

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from stfnet.evaluation import report, result_files
+from stfnet.evaluation import result_files
+from stfnet.report import report
 
 # What a page must not have: pictures that do not load, films that do not play, text that runs out.
 BROKEN_PICTURES = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"

@@ -10,7 +10,8 @@ import pytest
 from preprocessing import splits
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.evaluation import report, report_examples, result_files
+from stfnet.evaluation import result_files
+from stfnet.report import report, report_examples
 
 
 class Page(html.parser.HTMLParser):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stfnet.evaluation import plots
+from stfnet.drawing import plots
 from stfnet.inference.timeline import Timeline
 
 NAMES = (
@@ -160,6 +160,10 @@ def _timeline(num_classes, windows, end):
     return Timeline(names, np.linspace(0, end, windows + 1), probabilities)
 
 
+def _draw_timeline(times, path):
+    plots.draw_timeline(times.classes, times.edges, times.probabilities, times.rows(), path)
+
+
 @pytest.mark.parametrize(
     ("num_classes", "windows", "end"), [(2, 1, 0.4), (3, 30, 75), (101, 3000, 3600), (5, 9, 1e6)]
 )
@@ -167,7 +171,7 @@ def test_timelines_of_any_length_and_number_of_classes_are_drawn(
     tmp_path, num_classes, windows, end
 ):
     path = tmp_path / "timeline.png"
-    plots.draw_timeline(_timeline(num_classes, windows, end), path)
+    _draw_timeline(_timeline(num_classes, windows, end), path)
     image = cv2.imread(str(path))
     assert image.shape[1] == 12 * plots.DPI
     assert image.shape[0] <= (1.5 + 0.45 * plots.LANES) * plots.DPI and image.std() > 10
@@ -176,7 +180,7 @@ def test_timelines_of_any_length_and_number_of_classes_are_drawn(
 def test_a_timeline_is_blue_where_its_class_is_probable(tmp_path):
     # The first class in the first half, the other in the second.
     times = Timeline(("A", "B"), np.array([0.0, 10, 20]), np.array([[1, 0], [0, 1]], np.float32))
-    plots.draw_timeline(times, tmp_path / "timeline.png")
+    _draw_timeline(times, tmp_path / "timeline.png")
     image = cv2.imread(str(tmp_path / "timeline.png")).astype(int)
     full = np.abs(image - (107, 48, 8)).max(2) < 8  # BGR of probability 1
     columns = full.sum(0)

@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from preprocessing import files
-from preprocessing.captions import one_line
-from stfnet.inference.timeline import Timeline, clock
+from preprocessing.captions import clock, one_line
 
 DPI = 120
 LARGEST_SIDE = 15.0  # of a matrix, in inches, for any number of classes
@@ -214,30 +213,35 @@ def draw_rates(title: str, bars: Sequence[Bar], path: Path | BinaryIO) -> None:
             axes.spines[side].set_visible(False)
 
 
-def draw_timeline(timeline: Timeline, path: Path | BinaryIO) -> None:
+def draw_timeline(
+    classes: Sequence[str],
+    edges: np.ndarray,
+    probabilities: np.ndarray,
+    rows: Sequence[Any],
+    path: Path | BinaryIO,
+) -> None:
     """Draws a lane for each class over the time of a video: its probability, and where it is best.
 
     The lanes are the LANES classes that are best for the longest time, in the order in which they
     first are; the others are counted.
 
     Args:
-        timeline: of the video.
+        classes, edges, probabilities, rows: of a `stfnet.inference.timeline.Timeline`.
         path: PNG file, or a binary file to write to.
     """
-    rows = timeline.rows()
     durations: dict[str, float] = {}  # in the order of the video
     for row in rows:
         durations[row.class_name] = durations.get(row.class_name, 0) + row.end - row.start
     longest = sorted(durations, key=lambda name: -durations[name])[:LANES]
     lanes = [name for name in durations if name in longest]
-    columns = [timeline.classes.index(name) for name in lanes]
-    end = float(timeline.edges[-1])
+    columns = [list(classes).index(name) for name in lanes]
+    end = float(edges[-1])
     with new_figure(12, 1.5 + 0.45 * len(lanes), path) as figure:
         axes = figure.add_subplot()
         mesh = axes.pcolormesh(
-            timeline.edges,
+            edges,
             np.arange(len(lanes) + 1),
-            timeline.probabilities[:, columns].T,
+            probabilities[:, columns].T,
             cmap="Blues",
             vmin=0,
             vmax=1,

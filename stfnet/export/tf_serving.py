@@ -9,7 +9,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet.config import RunConfig
-from stfnet.inference import export
+from stfnet.export import saved_model
 
 NAME = "stfnet"  # by which a client asks for the model
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
@@ -62,17 +62,17 @@ def export_serving(model, config: RunConfig, folder, jit_compile=False, certific
         _check_versions(folder, there)
         with files.writing_folder(folder / str(max(there) + 1)) as version:
             return _write_version(model, config, version, jit_compile, certificate)
-    with export.writing(folder) as temporary:
-        version = temporary / export.VERSION
+    with saved_model.writing(folder) as temporary:
+        version = temporary / saved_model.VERSION
         xla = _write_version(model, config, version, jit_compile, certificate)
-        (temporary / export.MODELS_FILE).write_text(MODELS)
-        (temporary / export.BATCHING_FILE).write_text(BATCHING)
+        (temporary / saved_model.MODELS_FILE).write_text(MODELS)
+        (temporary / saved_model.BATCHING_FILE).write_text(BATCHING)
         return xla
 
 
 def versions(folder):
     """The versions in a folder that `export_serving` made, as rising numbers."""
-    names = [path.parent.name for path in folder.glob(f"*/{export.SAVED_MODEL}")]
+    names = [path.parent.name for path in folder.glob(f"*/{saved_model.SAVED_MODEL}")]
     return sorted(int(name) for name in names if name.isdecimal())
 
 
@@ -82,10 +82,12 @@ def _check_versions(folder, numbers):
     Raises:
         UserError: it holds something else.
     """
-    known = {*map(str, numbers), export.MODELS_FILE, export.BATCHING_FILE}
+    known = {*map(str, numbers), saved_model.MODELS_FILE, saved_model.BATCHING_FILE}
     strange = sorted(path.name for path in folder.glob("*") if path.name not in known)
     for version in map(str, numbers):
-        strange += [f"{version}/{name}" for name in export.strange_in_version(folder / version)]
+        strange += [
+            f"{version}/{name}" for name in saved_model.strange_in_version(folder / version)
+        ]
     if strange:
         raise UserError(
             f"{folder} holds {strange[0]}, which no export has: give another --output, or move "
@@ -95,7 +97,7 @@ def _check_versions(folder, numbers):
 
 def _write_version(model, config, version, jit_compile, certificate):
     """Writes the folder of a version; whether the server needs XLA."""
-    export.write_saved_model(model, config, version, jit_compile, by_video=True)
+    saved_model.write_saved_model(model, config, version, jit_compile, by_video=True)
     if missing := missing_ops(version):
         raise UserError(
             f"the network has operations that a stock server has not ({', '.join(missing)}): "
@@ -103,10 +105,10 @@ def _write_version(model, config, version, jit_compile, certificate):
         )
     warmup = version / WARMUP_FILE
     warmup.parent.mkdir()
-    with export.naming_full_disk(version), tf.io.TFRecordWriter(str(warmup)) as writer:
+    with saved_model.naming_full_disk(version), tf.io.TFRecordWriter(str(warmup)) as writer:
         for signature, inputs in warmup_inputs(model, config).items():
             writer.write(prediction_log(signature, inputs))
-    export.write_facts(version, config, certificate)
+    saved_model.write_facts(version, config, certificate)
     return needs_xla(version)
 
 
@@ -173,7 +175,7 @@ def prediction_log(signature, inputs):
 
 def _graph(folder):
     """The graph of a SavedModel, and its nodes with those of its functions."""
-    content = (Path(folder) / export.SAVED_MODEL).read_bytes()
+    content = (Path(folder) / saved_model.SAVED_MODEL).read_bytes()
     graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
     return graph, [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
 

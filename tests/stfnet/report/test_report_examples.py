@@ -4,7 +4,7 @@ import pytest
 
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.evaluation import report_examples
+from stfnet.report import report_examples
 
 
 def _rows(*answers):

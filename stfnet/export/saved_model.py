@@ -15,7 +15,7 @@ from preprocessing.errors import UserError
 from preprocessing.flow import tvl1_keras
 from preprocessing.flow.constants import GRAPH_BATCH
 from stfnet.config import RunConfig, read_json, to_dict
-from stfnet.inference import video_graph
+from stfnet.export import video_graph
 
 CONFIG_FILE, CLASSES_FILE = "config.json", "classes.txt"
 SUMS_FILE = "SHA256SUMS"  # of all other files, as `sha256sum --check` reads it
@@ -61,7 +61,7 @@ def is_foreign(folder) -> bool:
 
 
 def is_head(folder) -> bool:
-    """Whether the folder holds a head, see `stfnet.inference.head`."""
+    """Whether the folder holds a head, see `stfnet.export.head`."""
     return (Path(folder) / HEAD_FILE).is_file()
 
 

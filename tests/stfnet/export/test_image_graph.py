@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from preprocessing import video
-from stfnet.inference import image_graph
+from stfnet.export import image_graph
 
 SIZES = [
     (96, 128),  # by area, fractions of pixels

@@ -8,9 +8,9 @@ from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, build_stfnet
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import RunConfig, TrainingConfig
-from stfnet.evaluation import report_clips
-from stfnet.evaluation.report_clips import FOOT, HEAD, SIDE, Recognised
 from stfnet.explanation import attribution, pictures
+from stfnet.report import report_clips
+from stfnet.report.report_clips import FOOT, HEAD, SIDE, Recognised
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 WRONG = Recognised("Left", "Right", 0.75)

@@ -25,6 +25,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 
 if TYPE_CHECKING:
     from stfnet import layers
+    from stfnet.clips.keras_dataset import datasets
     from stfnet.model import STFNet, build_stfnet
     from stfnet.weights import load_vgg16_weights
 
@@ -33,6 +34,7 @@ __all__ = [
     "ModelConfig",
     "STFNet",
     "build_stfnet",
+    "datasets",
     "layers",
     "load_vgg16_weights",
     "sampling",
@@ -42,6 +44,7 @@ __all__ = [
 _MODULE_OF = {
     "STFNet": "stfnet.model",
     "build_stfnet": "stfnet.model",
+    "datasets": "stfnet.clips.keras_dataset",
     "load_vgg16_weights": "stfnet.weights",
 }
 

@@ -156,16 +156,25 @@ def test_preprocessing_starts_without_tensorflow(name):
     assert "tensorflow" not in {full.split(".")[0] for full in _imports(name, deferred=False)}
 
 
-def test_the_network_imports_nothing_that_only_some_programs_need():
-    # Not by what is loaded afterwards: Keras itself imports OpenCV and Matplotlib where they are.
-    needed, waiting = set(), ["stfnet", "stfnet.model", "stfnet.weights", "stfnet.layers"]
+def _needed(*names):
+    """What importing modules imports in turn: of the project, and the other packages."""
+    needed, waiting = set(), list(names)
     while waiting:
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
             waiting += [full for full in _imports(name, deferred=False) if full in MODULES]
-    others = {full.split(".")[0] for name in needed for full in _imports(name, deferred=False)}
+    return {full.split(".")[0] for name in needed for full in _imports(name, deferred=False)}
+
+
+def test_the_network_imports_nothing_that_only_some_programs_need():
+    # Not by what is loaded afterwards: Keras itself imports OpenCV and Matplotlib where they are.
+    others = _needed("stfnet", "stfnet.model", "stfnet.weights", "stfnet.layers")
     assert not others & {"cv2", "matplotlib", *ONLY_FOR_SOME_PROGRAMS}
+
+
+def test_fit_needs_no_tensorflow():
+    assert "tensorflow" not in _needed("stfnet.model", "stfnet.clips.keras_dataset")
 
 
 def test_every_module_has_a_test_file_of_its_own():

@@ -1,0 +1,129 @@
+"""Data sets for `fit` against the clips of the training loop."""
+
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+import stfnet
+from preprocessing.errors import UserError
+from stfnet.clips import input_pipeline, plans
+from stfnet.clips.keras_dataset import ClipDataset, datasets
+from stfnet.config import ClipConfig, TrainingConfig
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+
+
+def _of_the_loop(record_set, plan, size):
+    for batch in input_pipeline.clip_dataset(record_set, plan, CLIP, size):
+        inputs = input_pipeline.network_inputs(batch)
+        yield {name: x.numpy() for name, x in inputs.items()}, batch["label"].numpy()
+
+
+@pytest.mark.parametrize("augmentation", ["none", "flip_crop"])
+def test_the_clips_of_an_epoch_are_those_of_the_training_loop(tiny_records, augmentation):
+    positions = np.arange(len(tiny_records.videos))
+    training = TrainingConfig(batch_size=4, seed=3, augmentation=augmentation)
+    dataset = ClipDataset(tiny_records, positions, CLIP, training, shuffled=True)
+    for epoch in range(2):
+        plan = plans.plan_training(tiny_records, positions, CLIP, training, 0, epoch)
+        assert len(dataset) == len(plan) // 4
+        for k, (inputs, labels) in enumerate(_of_the_loop(tiny_records, plan, 4)):
+            own, own_labels, weights = dataset[k]
+            np.testing.assert_array_equal(own_labels, labels)
+            assert weights.tolist() == [1] * 4
+            for name, value in inputs.items():
+                assert own[name].dtype == np.uint8
+                difference = np.abs(own[name].astype(int) - value)
+                assert difference.max() <= (0 if augmentation == "none" else 1)
+        dataset.on_epoch_end()
+
+
+def test_validation_reads_the_test_clip_of_each_video_once(tiny_records):
+    positions = np.arange(5)
+    dataset = ClipDataset(tiny_records, positions, CLIP, TrainingConfig(batch_size=2), False)
+    assert [len(dataset[k][1]) for k in range(len(dataset))] == [2, 2, 1]
+    plan = plans.plan_evaluation(tiny_records, positions, CLIP, 1)
+    expected = [inputs["rgb"][0] for inputs, _ in _of_the_loop(tiny_records, plan, 1)]
+    shown = np.concatenate([dataset[k][0]["rgb"] for k in range(len(dataset))])
+    np.testing.assert_array_equal(shown, expected)
+    dataset.on_epoch_end()
+    np.testing.assert_array_equal(dataset[0][0]["rgb"], shown[:2])
+
+
+def test_no_group_is_in_two_parts(tiny_records):
+    parts = datasets(tiny_records.folder, CLIP, batch_size=2)
+    groups = [{tiny_records.videos[k].group for k in part.positions} for part in parts]
+    assert all(groups)
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+
+
+def test_one_stream_gets_one_input(tiny_records):
+    train, _, _ = datasets(tiny_records.folder, CLIP, batch_size=2, streams="flow")
+    assert set(train[0][0]) == {"flow"} and train[0][0]["flow"].shape == (2, 3, 32, 32, 8)
+
+
+def test_records_of_other_clips_are_refused(tiny_records):
+    with pytest.raises(UserError, match="image_size=32"):
+        datasets(tiny_records.folder, ClipConfig(num_frames=3, image_size=64))
+
+
+def test_fit_learns_and_evaluate_reads(tiny_records, tmp_path):
+    train, validation, test = stfnet.datasets(
+        tiny_records.folder, CLIP, batch_size=4, validation_fraction=0.3, tau_range=(1, 3)
+    )
+    keras.utils.set_random_seed(0)
+    model = stfnet.build_stfnet(
+        stfnet.ModelConfig(
+            3, CLIP, width_divisor=16, fc6_units=8, lstm_units=4, normalize="all", fc6_dropout=0.0
+        )
+    )
+    model.compile(
+        keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    saved = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")
+    history = model.fit(
+        train, validation_data=validation, epochs=4, verbose=0, callbacks=[saved]
+    ).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert len(history["val_accuracy"]) == 4
+    figures = model.evaluate(test, verbose=0, return_dict=True)
+    again = keras.saving.load_model(tmp_path / "4.keras").evaluate(
+        test, verbose=0, return_dict=True
+    )
+    assert again == pytest.approx(figures)
+
+
+@pytest.mark.slow
+def test_processes_read_the_same_clips(tiny_records):
+    positions = np.arange(8)
+    training = TrainingConfig(batch_size=4)
+    alone = ClipDataset(tiny_records, positions, CLIP, training, True)
+    code = f"""
+        import numpy as np
+        from preprocessing import records
+        from stfnet.clips.keras_dataset import ClipDataset
+        from stfnet.config import ClipConfig, TrainingConfig
+        from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+        if __name__ == "__main__":
+            record_set = records.load_record_set({str(tiny_records.folder)!r})
+            dataset = ClipDataset(
+                record_set, np.arange(8), ClipConfig(3, 4, 32), TrainingConfig(batch_size=4), True,
+                workers=2, use_multiprocessing=True,
+            )
+            adapter = PyDatasetAdapter(dataset, shuffle=False)
+            adapter.on_epoch_begin()
+            batches = [inputs["rgb"].sum() for inputs, *_ in adapter.get_numpy_iterator()]
+            adapter.on_epoch_end()
+            print(*batches)
+    """
+    path = tiny_records.folder.parent / "read_in_processes.py"
+    path.write_text(textwrap.dedent(code))
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    sums = [int(alone[k][0]["rgb"].sum()) for k in range(2)]
+    assert [int(word) for word in done.stdout.split()] == sums

@@ -181,7 +181,8 @@ def _recognise(
 ) -> Prediction:
     from stfnet.inference import prediction
 
-    model, config, notes = opened.model, opened.config, []
+    model, config = opened.model, opened.config
+    notes: list[str] = []
     times = frame_times(path, max_seconds, config.model.clip, notes)
     drawn = filmed = None
     if (picture or film) and opened.network.explains:

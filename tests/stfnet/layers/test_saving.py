@@ -16,13 +16,13 @@ CASES = {
     layers.GateNormalization: ({"statistics": "batch", "epsilon": 1e-2}, [(3, 5)], False),
     layers.InterleaveChannels: ({}, [(2, 3), (2, 3)], False),
     layers.LayerNormLSTM: (
-        {"units": 4, "normalize": "all", "statistics": "batch", "epsilon": 1e-2},
+        {"units": 4, "normalize": "all", "statistics": "batch", "forget_bias": 2.0},
         [(3, 5)],
         False,
     ),
-    layers.ScoreAverage: ({"weights": [1, 3]}, [(2, 5)], False),
+    layers.ScoreAverage: ({"weights": [0.25, 0.75]}, [(2, 5)], False),
     layers.StreamDropout: ({"rate": 0.5, "seed": 3}, [(2, 3), (2, 3)], False),
-    layers.VGGStream: ({"width_divisor": 32, "levels": (4, 5)}, [(2, 32, 32, 3)], False),
+    layers.VGGStream: ({"width_divisor": 32, "levels": [4, 5]}, [(2, 32, 32, 3)], False),
     AttentionLSTM: ({"units": 4}, [(3, 4, 5)], False),
 }
 PRECISIONS = ["float32", "float64", "mixed_bfloat16"]
@@ -99,7 +99,8 @@ def test_a_layer_is_a_layer_of_keras(tmp_path, kind, precision):
         assert tuple(one.shape) == (2, *symbolic.shape[1:])
         assert keras.backend.standardize_dtype(one.dtype) == policy.compute_dtype
     config = layer.get_config()
-    assert arguments.keys() <= config.keys() and kind.from_config(config).get_config() == config
+    assert {name: config[name] for name in arguments} == arguments
+    assert kind.from_config(config).get_config() == config
     _check_saved_cloned_loaded(model, values, tmp_path)
     model.compile(optimizer=keras.optimizers.SGD(1e-3), loss="mse")
     before = [weight.numpy() for weight in layer.trainable_variables]

@@ -1,12 +1,13 @@
 # The programs of STFNet: `docker run IMAGE prepare --source=...` is stfnet-prepare --source=...
 #
-#   docker build --target=cpu -t stfnet:cpu .
-#   docker build --target=gpu -t stfnet:gpu .       CUDA comes with the wheels
+#   docker build -t stfnet:cpu .                                 libraries of requirements-cpu.txt
+#   docker build --build-arg=DEVICE=gpu -t stfnet:gpu .          CUDA comes with the wheels
 #   docker run --rm --user="$(id -u):$(id -g)" -v "$PWD/data:/data" -v "$PWD/runs:/runs" stfnet:cpu \
 #       prepare --source=folder:/data/videos --output=/data/records
 # hadolint global ignore=DL3013
 # (the versions of libraries stand in setup.py)
 ARG PYTHON=3.11
+ARG DEVICE=cpu
 
 FROM python:${PYTHON}-slim AS wheel
 WORKDIR /source
@@ -24,27 +25,23 @@ ENV HOME=/home/stfnet USER=stfnet LOGNAME=stfnet \
 RUN mkdir -p /home/stfnet /data /runs && chmod 1777 /home/stfnet /data /runs
 COPY docker/entrypoint.sh /usr/local/bin/stfnet
 WORKDIR /requirements
-COPY setup.py pyproject.toml README.md LICENSE ./
 
 # First what the programs need, without TensorFlow's C++ headers (0.3 GB), then the programs: new code
 # replaces the small layer alone.
 FROM base AS gpu
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY setup.py pyproject.toml README.md LICENSE ./
 RUN pip install ".[gpu,serve]" && \
     rm -r "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tensorflow/include"
-COPY --from=wheel /wheels /wheels
-RUN pip install --no-deps --force-reinstall /wheels/*.whl
-WORKDIR /runs
-VOLUME ["/data", "/runs"]
-EXPOSE 6006 8000
-USER 1000:1000
-ENTRYPOINT ["sh", "/usr/local/bin/stfnet"]
 
 FROM base AS cpu
-RUN pip install ".[cpu,serve]" && \
+COPY requirements-cpu.txt ./
+RUN pip install --require-hashes -r requirements-cpu.txt && \
     rm -r "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tensorflow/include"
+
+FROM ${DEVICE} AS image
 COPY --from=wheel /wheels /wheels
-RUN pip install --no-deps --force-reinstall /wheels/*.whl
+RUN pip install --no-cache-dir --no-deps --force-reinstall /wheels/*.whl
 WORKDIR /runs
 VOLUME ["/data", "/runs"]
 EXPOSE 6006 8000

@@ -87,7 +87,7 @@ docs: $(VENV)-docs/installed
 	$(VENV)-docs/bin/mkdocs build --strict
 
 lock: $(VENV)-lowest/installed
-	$(VENV)-lowest/bin/uv pip compile --quiet --upgrade setup.py --extra cpu --generate-hashes \
+	$(VENV)-lowest/bin/uv pip compile --quiet --upgrade setup.py --extra cpu --extra serve --generate-hashes \
 		--python-version 3.11 --no-annotate --no-header --output-file requirements-cpu.txt
 
 wheel: $(INSTALLED)-dev

@@ -43,7 +43,7 @@ def main(_):
     serving.check_packages()
     program.use_tensorflow()
     from stfnet.serving import server
-    from stfnet.serving.limits import Limits
+    from stfnet.serving.jobs import Limits
 
     limits = Limits(FLAGS.max_megabytes, FLAGS.max_seconds, FLAGS.queue, FLAGS.time_limit)
     server.serve(

@@ -4,7 +4,6 @@ Its rivals (`model.architecture`) have its inputs, its streams and its output, a
 and output what `stfnet.rivals` builds.
 """
 
-import contextlib
 import math
 
 import keras
@@ -32,7 +31,7 @@ class STFNet(keras.Model):
     Inputs are a dictionary of bytes, `rgb` (B, T, H, W, 3) and `flow` (B, T, H, W, 2L), both uint8;
     with `streams="rgb"` or `"flow"` only that one. Outputs are class probabilities (B, classes),
     in float32 under any dtype policy. It saves to and loads from `.keras` files with no more than
-    `import stfnet`. With another `architecture` than `stfnet` it is that rival of the paper's
+    `import stfnet.model`. With another `architecture` than `stfnet` it is that rival of the paper's
     network.
 
     Example:
@@ -92,19 +91,13 @@ def build_stfnet(model_config):
     return STFNet(model_config)
 
 
-@contextlib.contextmanager
 def undrawn_weights():
-    """Networks that are built meanwhile begin with zeros, because a file's weights come next.
+    """Scope in which networks begin with zeros, because a file's weights come next.
 
     Drawing 188 million numbers takes a quarter of the time in which the full network loads.
     """
-    initializer = keras.initializers.VarianceScaling  # of convolutions and dense layers
-    draw = initializer.__call__
-    initializer.__call__ = lambda self, shape, dtype=None, **_: keras.ops.zeros(shape, dtype)
-    try:
-        yield
-    finally:
-        initializer.__call__ = draw
+    zeros = keras.initializers.Zeros
+    return keras.saving.custom_object_scope({"glorot_uniform": zeros, "he_normal": zeros})
 
 
 def _inputs(config):

@@ -6,10 +6,10 @@ import os
 import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import pytest
 
-import stfnet  # noqa: F401  # its settings of TensorFlow, before a test imports that
 from experiments.benchmarks import films
 
 

@@ -1,7 +1,5 @@
 """The layers of STFNet, one a file, in Keras 3 alone: they run on every Keras backend."""
 
-import keras  # noqa: F401 - before any layer: what follows it imports them all (see stfnet/__init__)
-
 from stfnet.layers.fusion import IdentitySum, InterleaveChannels, StreamDropout, interleave_channels
 from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization
 from stfnet.layers.layer_norm_lstm import GateNormalization, LayerNormLSTM, LayerNormLSTMCell

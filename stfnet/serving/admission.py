@@ -1,4 +1,4 @@
-"""What stands before the application: headers of every answer, and how many uploads at once.
+"""What stands before the application: headers of every answer, and which uploads are let in.
 
 A client that sends its whole upload before it reads would lose the answer of a server that hangs
 up. So what it still sends after a refusal is read and dropped, within bounds.
@@ -8,16 +8,16 @@ import asyncio
 import contextlib
 import time
 
+from prometheus_client import Counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stfnet.serving.jobs import RETRY_SECONDS, Jobs
-from stfnet.serving.limits import FORM_BYTES, RefusedError
-from stfnet.serving.metrics import Metrics
+from stfnet.serving.jobs import Jobs
 
 PREDICT = "/api/predict"
+REQUESTS = Counter("stfnet_requests", "Videos sent, by the status of the answer.", ["status"])
 # Nothing that the page or the documentation holds may ask another host.
 HEADERS = {
     "content-security-policy": "default-src 'self' 'unsafe-inline' data: blob:; "
@@ -25,8 +25,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-
-
+FORM_BYTES = 10_000  # what a form adds to the file in it: boundaries, headers, name
 # Answers after which the connection is closed, since the upload may go on.
 CUT_OFF = (408, 413, 503)
 # After 413 and 503, what is still sent is dropped for so long, with pauses of so long, and up to
@@ -34,96 +33,61 @@ CUT_OFF = (408, 413, 503)
 LAST_SECONDS, LAST_PAUSE, LAST_BODIES = 30, 5, 4
 
 
-class Guard:
-    """ASGI middleware around all others: adds `HEADERS` to every answer, takes the rest of uploads
-    that were refused before it hangs up, and counts the answers of the REST endpoint.
+class Admission:
+    """ASGI middleware around all others: adds `HEADERS` to every answer and counts those of the
+    REST endpoint; refuses uploads when too many requests are in hand (503), and uploads that are
+    too large (413) or take too long (408).
 
     Args:
         app: what it stands before.
-        metrics: of the server.
-        max_bytes: of the body of a request.
+        jobs: counts the requests, and has the limits.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_bytes: int):
-        self._app, self._metrics, self._max_bytes = app, metrics, max_bytes
+    def __init__(self, app: ASGIApp, jobs: Jobs):
+        self._app, self._jobs, self._limits = app, jobs, jobs.limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on."""
-        refused, end = False, None
+        """Answers a request, or passes it on."""
+        predicts = scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", PREDICT)
+        status, end = 0, None
 
         async def send_guarded(message: Message) -> None:
-            nonlocal refused, end
+            nonlocal status, end
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                if message["status"] in CUT_OFF:
+                if status in CUT_OFF:
                     headers["connection"] = "close"
-                    refused = message["status"] != 408
-                if _is_prediction(scope):
-                    self._metrics.count(message["status"])
-            elif refused and not message.get("more_body", False):
+                if predicts:
+                    REQUESTS.labels(str(status)).inc()
+            elif status in (413, 503) and not message.get("more_body", False):
                 end, message = {**message, "body": b""}, {**message, "more_body": True}
             await send(message)
 
-        await self._app(scope, receive, send_guarded)
+        await (self._admit if predicts else self._app)(scope, receive, send_guarded)
         if end:
             await self._drop(receive)
             await send(end)
 
-    async def _drop(self, receive: Receive) -> None:
-        """Receives the rest of a body, within bounds."""
-        left = LAST_BODIES * self._max_bytes
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_SECONDS):
-                while left > 0:
-                    async with asyncio.timeout(LAST_PAUSE):
-                        message = await receive()
-                    if not message.get("more_body", False):
-                        return
-                    left -= len(message["body"])
-
-
-class Admission:
-    """ASGI middleware: refuses uploads when too many requests are in hand (503), and uploads that
-    are too large (413) or take too long (408).
-
-    Args:
-        app: what it stands before.
-        jobs: counts the requests.
-    """
-
-    def __init__(self, app: ASGIApp, jobs: Jobs):
-        self._app, self._jobs = app, jobs
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, or passes it on."""
-        if _is_prediction(scope):
-            await self._admit(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Only what `admitted` itself raises is answered here; the application answers its own.
-        admitted = self._jobs.admitted()
-        try:
-            self._check_size(int(Headers(scope=scope).get("content-length", 0)))
-            admitted.__enter__()
-        except RefusedError as error:
-            await refusal(error)(scope, receive, send)
-            return
-        try:
-            await self._app(scope, self._within_limits(receive), send)
-        finally:
-            admitted.__exit__(None, None, None)
+        with contextlib.ExitStack() as admitted:
+            try:
+                self._check_size(int(Headers(scope=scope).get("content-length", 0)))
+                admitted.enter_context(self._jobs.admitted())
+            except HTTPException as error:
+                refusal = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+                await refusal(scope, receive, send)
+            else:
+                await self._app(scope, self._within_limits(receive), send)
 
     def _check_size(self, size: int) -> None:
-        limits = self._jobs.limits
-        if size > limits.max_bytes + FORM_BYTES:
-            raise limits.too_large()
+        if size > self._limits.max_bytes + FORM_BYTES:
+            raise self._limits.too_large()
 
     def _within_limits(self, receive: Receive) -> Receive:
         """Receives the body of a request before its time is over, and no more than is allowed."""
-        limit = self._jobs.limits.time_limit
+        limit = self._limits.time_limit
         end, whole, size = time.monotonic() + limit, False, 0
 
         async def receive_within_limits() -> Message:
@@ -137,20 +101,19 @@ class Admission:
                 raise HTTPException(408, f"the upload took longer than {limit:g} s") from error
             whole = not message.get("more_body", False)
             size += len(message.get("body", b""))
-            try:
-                self._check_size(size)
-            except RefusedError as error:
-                raise HTTPException(error.status, str(error)) from error
+            self._check_size(size)
             return message
 
         return receive_within_limits
 
-
-def _is_prediction(scope: Scope) -> bool:
-    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == PREDICT
-
-
-def refusal(error: RefusedError) -> JSONResponse:
-    """The answer to a request that is refused."""
-    headers = {"Retry-After": str(RETRY_SECONDS)} if error.status == 503 else None
-    return JSONResponse({"detail": str(error)}, error.status, headers)
+    async def _drop(self, receive: Receive) -> None:
+        """Receives the rest of a body, within bounds."""
+        left = LAST_BODIES * self._limits.max_bytes
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                while left > 0:
+                    async with asyncio.timeout(LAST_PAUSE):
+                        message = await receive()
+                    if not message.get("more_body", False):
+                        return
+                    left -= len(message["body"])

@@ -2,20 +2,46 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import multiprocessing
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
 import pebble
+from starlette.exceptions import HTTPException
 
 from preprocessing.errors import UserError
 from stfnet.serving import worker
-from stfnet.serving.limits import Limits, RefusedError
-from stfnet.serving.worker import Answer, Network
+from stfnet.serving.worker import Network, Prediction
 
 RETRY_SECONDS = 5  # after which a client may come again
 GONE = 499  # what web servers log of a client that went; nobody gets it
-ENDING = "the server ends: try again later"
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a server takes.
+
+    Attributes:
+        max_megabytes: size of a video file, in millions of bytes.
+        max_seconds: length of a video.
+        queue: requests in hand at once: being uploaded, waiting or computed.
+        time_limit: seconds for an upload, and again for the computation of one request.
+    """
+
+    max_megabytes: int = 100
+    max_seconds: float = 60.0
+    queue: int = 8
+    time_limit: float = 120.0
+
+    @property
+    def max_bytes(self) -> int:
+        """Size of a video file, in bytes."""
+        return self.max_megabytes * 1_000_000
+
+    def too_large(self) -> HTTPException:
+        """The refusal of a file above `max_bytes`."""
+        return HTTPException(413, f"the video is larger than {self.max_megabytes} MB")
 
 
 class Jobs:
@@ -44,7 +70,8 @@ class Jobs:
         return self
 
     def __exit__(self, *_):
-        self._stop()
+        self._pool.stop()
+        self._pool.join()
 
     @property
     def network(self) -> Network:
@@ -60,12 +87,12 @@ class Jobs:
         """Counts the block as a request in hand.
 
         Raises:
-            RefusedError: (503) there are as many as the limits allow, or the server ends.
+            HTTPException: (503) there are as many as the limits allow, or the server ends.
         """
         if self._ending:
-            raise RefusedError(503, ENDING)
+            raise _later("the server ends")
         if self.in_hand >= self.limits.queue:
-            raise RefusedError(503, f"{self.in_hand} requests are in hand: try again later")
+            raise _later(f"{self.in_hand} requests are in hand")
         self.in_hand += 1
         try:
             yield
@@ -75,23 +102,23 @@ class Jobs:
     async def recognise(
         self,
         path: str,
-        draw: bool = False,
-        film: str | None = None,
+        picture: bool = False,
+        film: bool = False,
         gone: Callable[[], Awaitable[object]] | None = None,
-    ) -> Answer:
+    ) -> Prediction:
         """Recognises a video file, when the requests before it are done.
 
         Args:
-            path, draw, film: as of `worker.recognise`.
+            path, picture, film: as of `worker.recognise`.
             gone: ends when nobody wants the answer any more; None for never. What is computed by
                 then is computed to its end, since to stop it is to load the network again.
 
         Raises:
-            RefusedError: (422) the file is no video that can be recognised; (504) it took longer
+            HTTPException: (422) the file is no video that can be recognised; (504) it took longer
                 than the limit; (500) the process died of it; (503) the server ended before; (499)
                 nobody wanted the answer before its turn came.
         """
-        scheduled = self._schedule((path, self.limits.max_seconds, draw, film))
+        scheduled = self._schedule((path, self.limits.max_seconds, picture, film))
         future = asyncio.wrap_future(scheduled)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
@@ -101,21 +128,21 @@ class Jobs:
                 # Not cancelled: pebble would end the process when its turn comes. By then the file
                 # is away, and the process goes on at once.
                 future.add_done_callback(lambda done: done.cancelled() or done.exception())
-                raise RefusedError(GONE, "the client has gone")
+                raise HTTPException(GONE, "the client has gone")
         try:
             return await future
         except asyncio.CancelledError:
             if self._ending:
-                raise RefusedError(503, ENDING) from None
+                raise _later("the server ends") from None
             raise
         except TimeoutError as error:
             limit = f"{self.limits.time_limit:g} s"
             reason = f"no answer within {limit}: send a shorter or smaller video"
-            raise RefusedError(504, reason) from error
+            raise HTTPException(504, reason) from error
         except (pebble.ProcessExpired, BrokenProcessPool) as error:
-            raise RefusedError(500, "the process that decoded the video died") from error
+            raise HTTPException(500, "the process that decoded the video died") from error
         except UserError as error:
-            raise RefusedError(422, " ".join(str(error).split())) from error
+            raise HTTPException(422, " ".join(str(error).split())) from error
 
     async def end(self, grace: float) -> None:
         """Lets nothing in any more, and after some seconds gives up what is still in hand."""
@@ -143,10 +170,6 @@ class Jobs:
             context=multiprocessing.get_context("spawn"),
         )
 
-    def _stop(self):
-        self._pool.stop()
-        self._pool.join()
-
 
 async def _first(future: asyncio.Future, gone: Callable[[], Awaitable[object]]) -> None:
     """Waits for a future or for the end of `gone`, and leaves the future as it is."""
@@ -155,3 +178,7 @@ async def _first(future: asyncio.Future, gone: Callable[[], Awaitable[object]]) 
         await asyncio.wait((future, left), return_when=asyncio.FIRST_COMPLETED)
     finally:
         left.cancel()
+
+
+def _later(reason: str) -> HTTPException:
+    return HTTPException(503, f"{reason}: try again later", {"Retry-After": str(RETRY_SECONDS)})

@@ -14,10 +14,9 @@ import uvicorn
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet.serving.admission import Guard
+from stfnet.serving.admission import Admission
 from stfnet.serving.app import make_app
-from stfnet.serving.jobs import Jobs
-from stfnet.serving.limits import Limits
+from stfnet.serving.jobs import Jobs, Limits
 
 FOLDER = "stfnet-serve"
 LAST_SECONDS = 3  # for the answers to requests that were given up
@@ -59,9 +58,8 @@ def serve(
         with contextlib.suppress(AttributeError):  # of Linux alone
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
         network = jobs.network
-        app = make_app(jobs)
         config = uvicorn.Config(
-            Guard(app, app.state.metrics, limits.max_bytes),
+            Admission(make_app(jobs), jobs),
             log_level="warning",
             access_log=False,
             server_header=False,

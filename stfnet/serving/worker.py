@@ -3,13 +3,16 @@
 The server imports this module for its functions' names, so TensorFlow is imported inside them.
 """
 
+import base64
 import dataclasses
 import signal
 import threading
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from pydantic import BaseModel, Field
 
 from preprocessing import flow, video, worker_pool
 from preprocessing.errors import UserError
@@ -20,47 +23,34 @@ LARGEST_PICTURE = 8192 * 4320  # pixels of a frame: 8K; a header may claim any s
 VIDEO = "the video"  # what a message calls the file, whose name here is nobody's business
 
 
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """What a server says of its network.
+class Network(BaseModel):
+    """What a server says of its network."""
 
-    Attributes:
-        dataset: name of the data that it was trained on.
-        classes: names of its classes.
-        streams: `both`, `rgb` or `flow`.
-        num_frames: sampled of a video.
-        explains: whether it can be explained; an export and C3D give probabilities alone.
-    """
-
-    dataset: str
-    classes: tuple[str, ...]
-    streams: str
-    num_frames: int
-    explains: bool
+    dataset: str = Field(description="name of the data that it was trained on")
+    classes: list[str]
+    explains: bool = Field(description="whether it gives more than probabilities")
 
 
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a network says of a video.
+class Frame(BaseModel):
+    """A sampled frame."""
 
-    Attributes:
-        ranking: (class name, probability), best first, of all classes.
-        num_frames: of the video.
-        fps: frames a second of the video.
-        seconds: length of the video.
-        frames: (number from 0, seconds since the beginning) of each sampled frame.
-        picture: uint8 (H, W, 3), RGB: the explanation, or the sampled frames above their flow
-            where the network cannot be explained; None where nobody asked, or there is no flow.
-        notes: a line for whatever of the video was repaired or is damaged.
-    """
+    number: int = Field(description="in the video, from 0")
+    seconds: float = Field(description="since the beginning of the video")
 
-    ranking: tuple[tuple[str, float], ...]
-    num_frames: int
-    fps: float
-    seconds: float
-    frames: tuple[tuple[int, float], ...]
-    picture: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
+
+class Prediction(BaseModel):
+    """What the network says of a video."""
+
+    label: str = Field(description="the most probable class")
+    probabilities: dict[str, float] = Field(description="of every class, the largest first")
+    num_frames: int = Field(description="of the video")
+    fps: float = Field(description="frames a second of the video")
+    seconds: float = Field(description="length of the video")
+    frames: list[Frame] = Field(description="those that the network read")
+    notes: list[str] = Field(description="what of the video was repaired or is damaged")
+    took: float = Field(description="seconds from the whole upload to the answer")
+    picture: str | None = Field(description="PNG in base64; null without `picture`")
+    film: str | None = Field(description="WebM in base64; null without `film`, and of an export")
 
 
 @dataclasses.dataclass
@@ -99,22 +89,27 @@ def describe() -> Network:
     return _ready().network
 
 
-def recognise(path: str, max_seconds: float, draw: bool = False, film: str | None = None) -> Answer:
+def recognise(
+    path: str, max_seconds: float, picture: bool = False, film: bool = False
+) -> Prediction:
     """Recognises what happens in a video file.
 
     Args:
-        path: of the file.
+        path: of the file, in a folder that the film is written to.
         max_seconds: length that it may have.
-        draw: whether the answer has a picture.
-        film: file to write the explanation as a video to, `.webm`; None for none. Only of a
-            network that can be explained.
+        picture: whether the answer has the explanation as a picture, or the sampled frames above
+            their flow where the network cannot be explained but has flow.
+        film: whether it has the explanation as a film, if the network can be explained.
+
+    Returns:
+        `took` is 0.
 
     Raises:
         UserError: the file is no video, does not decode, is too long or too short, or its frames
             are too large. The message does not name the file.
     """
     try:
-        return _recognise(_ready(), path, max_seconds, draw, film)
+        return _recognise(_ready(), path, max_seconds, picture, film)
     except UserError as error:
         # One argument, so that it survives the way to the server.
         raise UserError(str(error).replace(path, VIDEO)) from None
@@ -167,13 +162,6 @@ def _open(folder: str, quality: str) -> _Opened:
 
     model, config = prediction.load_model(folder)
     clip, streams = config.model.clip, config.model.streams
-    network = Network(
-        dataset=config.name,
-        classes=tuple(config.classes),
-        streams=streams,
-        num_frames=clip.num_frames,
-        explains=not is_export(folder) and attribution.has_maps(model),
-    )
     # The first of everything is slow, and a prediction shows weights that are not finite.
     if streams != "rgb":
         grey = np.zeros((clip.image_size, clip.image_size), np.uint8)
@@ -183,58 +171,62 @@ def _open(folder: str, quality: str) -> _Opened:
     read = channels if streams == "both" else [streams]
     blank = {name: np.full((*shape, channels[name]), 128, np.uint8) for name in read}
     prediction.predict_clip(model, blank)
+    explains = not is_export(folder) and attribution.has_maps(model)
+    network = Network(dataset=config.name, classes=config.classes, explains=explains)
     return _Opened(model, config, network, quality)
 
 
 def _recognise(
-    opened: _Opened, path: str, max_seconds: float, draw: bool, film: str | None
-) -> Answer:
+    opened: _Opened, path: str, max_seconds: float, picture: bool, film: bool
+) -> Prediction:
     from stfnet.inference import prediction
 
+    model, config = opened.model, opened.config
     notes: list[str] = []
-    times = frame_times(path, max_seconds, opened.config.model.clip, notes)
-    picture = None
-    if draw and opened.network.explains:
-        probabilities, numbers, fps, picture = _explain(opened, path, film)
+    times = frame_times(path, max_seconds, config.model.clip, notes)
+    drawn = filmed = None
+    if (picture or film) and opened.network.explains:
+        from stfnet.explanation import explain, pictures
+        from stfnet.explanation.film import write_film
+
+        explained, clip = explain.explain_video(model, config, path, quality=opened.quality)
+        probabilities, numbers, fps = explained.probabilities, clip.numbers, clip.fps
+        if picture:
+            drawn = pictures.draw_clip(explained, clip)
+        if film:
+            file = Path(path).with_name("film.webm")
+            write_film(file, Path(path), explained, clip)
+            filmed = base64.b64encode(file.read_bytes()).decode()
     else:
-        probabilities, clip = prediction.predict_video(
-            opened.model, opened.config, path, opened.quality
-        )
-        numbers, fps = clip["frame_numbers"].tolist(), clip["fps"]
-        if draw:
-            picture = _draw_clip(clip, opened.config.model.clip)
-    classes = opened.network.classes
-    return Answer(
-        ranking=tuple(prediction.rank(probabilities, classes, len(classes))),
+        probabilities, inputs = prediction.predict_video(model, config, path, opened.quality)
+        numbers, fps = inputs["frame_numbers"].tolist(), inputs["fps"]
+        if picture and {"rgb", "flow"} <= set(inputs):
+            drawn = _draw_clip(inputs, config.model.clip)
+    ranking = prediction.rank(probabilities, opened.network.classes, len(probabilities))
+    seen = [(number, times[min(number, len(times) - 1)]) for number in numbers]
+    return Prediction(
+        label=ranking[0][0],
+        probabilities=dict(ranking),
         num_frames=len(times),
-        notes=tuple(notes),
         fps=fps,
         seconds=times[-1] + 1 / fps,
-        frames=tuple((number, times[min(number, len(times) - 1)]) for number in numbers),
-        picture=picture,
+        frames=[Frame(number=number, seconds=seconds) for number, seconds in seen],
+        notes=notes,
+        took=0,
+        picture=None if drawn is None else _png(drawn),
+        film=filmed,
     )
 
 
-def _explain(opened: _Opened, path: str, film: str | None):
-    """(probabilities, frame numbers, frames a second, picture) of `stfnet.explanation`."""
-    from stfnet.explanation import explain, pictures
-    from stfnet.explanation.film import write_film
-
-    explanation, clip = explain.explain_video(
-        opened.model, opened.config, path, quality=opened.quality
-    )
-    if film:
-        write_film(Path(film), Path(path), explanation, clip)
-    picture = pictures.draw_clip(explanation, clip)
-    return explanation.probabilities, clip.numbers, clip.fps, picture
-
-
-def _draw_clip(clip_inputs, clip) -> np.ndarray | None:
-    """The sampled frames above their flow, as far as a network reads both."""
+def _draw_clip(inputs, clip) -> np.ndarray:
+    """The sampled frames above their flow, of a network that reads both."""
     from stfnet.drawing import annotation
 
-    if not {"rgb", "flow"} <= set(clip_inputs):
-        return None
-    frames, height, width, _ = clip_inputs["flow"].shape
-    planes = clip_inputs["flow"].reshape(frames, height, width, clip.flow_length, 2)  # t h w l xy
-    return annotation.draw_clip(clip_inputs["rgb"], planes.transpose(0, 3, 4, 1, 2), clip)
+    frames, height, width, _ = inputs["flow"].shape
+    planes = inputs["flow"].reshape(frames, height, width, clip.flow_length, 2)  # t h w l xy
+    return annotation.draw_clip(inputs["rgb"], planes.transpose(0, 3, 4, 1, 2), clip)
+
+
+def _png(picture: np.ndarray) -> str:
+    content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    return base64.b64encode(content.tobytes()).decode()

@@ -5,8 +5,6 @@ import dataclasses
 import re
 from pathlib import Path
 
-import pytest
-
 from stfnet import complexity
 from stfnet.config import ARCHITECTURES, ClipConfig, ModelConfig, TrainingConfig
 
@@ -64,21 +62,16 @@ def test_the_defaults_of_a_server_are_those_of_its_flags():
             assert shown == flags[name].removesuffix(".0"), name
 
 
-@pytest.mark.parametrize("package", ["preprocessing", "stfnet", "experiments"])
-def test_every_room_is_named(package):
+def test_every_room_is_named_and_every_module_of_rooms_whose_modules_are_listed():
     page = _page("architecture.md")
-    rooms = [path for path in (ROOT / package).iterdir() if not path.name.startswith("_")]
-    for path in rooms:
-        if path.suffix == ".py" or path.is_dir():
+    for package in ("preprocessing", "stfnet", "experiments"):
+        for path in (ROOT / package).glob("[!_]*"):
             forms = (f"{path.stem}.py`", f"`{path.stem}`", f"`{path.name}/")
-            assert any(form in page for form in forms), path
-
-
-@pytest.mark.parametrize("room", ["clips", "evaluation", "explanation", "serving", "training"])
-def test_a_room_whose_modules_are_listed_has_no_other(room):
-    page = _page("architecture.md")
-    for path in (ROOT / "stfnet" / room).glob("[!_]*.py"):
-        assert f"`{path.stem}`" in page, path
+            code = path.suffix == ".py" or path.is_dir()
+            assert not code or any(form in page for form in forms), path
+    for room in ("clips", "evaluation", "explanation", "serving", "training"):
+        for path in (ROOT / "stfnet" / room).glob("[!_]*.py"):
+            assert f"`{path.stem}`" in page, path
 
 
 def test_the_multiply_adds_of_the_rivals_are_those_that_are_counted():

@@ -169,10 +169,8 @@ def test_pictures_are_drawn(tmp_path):
     paths = comparison.write(tmp_path, [_result(tmp_path / "own")])
     pictures = [path for path in paths if path.suffix == ".png"]
     assert [path.stem for path in pictures] == list(NAMES)
-    for path in pictures:
-        assert cv2.imread(str(path)).std() > 10
-    blue = (cv2.imread(str(pictures[0])) == (180, 119, 31)).all(2)
-    assert blue.any() and not (cv2.imread(str(pictures[1])) == (180, 119, 31)).all(2).any()
+    blue = [(cv2.imread(str(path)) == (180, 119, 31)).all(2).any() for path in pictures]
+    assert blue[:2] == [True, False]
 
 
 def _timed(tiny_run, folder):

@@ -4,8 +4,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 from experiments.configs import defaults
 
 ROOT = Path(__file__).parents[2]
@@ -94,37 +92,52 @@ PAGES += [ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "docker/entrypoint.
 COMMAND = re.compile(r"(?:experiments\.|stfnet[- ])([a-z_]+)((?: +(?:[a-z]+|\.\.\.|[-\[]\S+))*)")
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_command_has_the_flags_and_settings_that_it_gives(path):
-    text = re.sub(r" *\\\n[ #]*", " ", path.read_text(encoding="utf-8"))
+def _wrong_flags(text):
+    """What the commands in a text give and their programs do not have."""
     for name, rest in COMMAND.findall(text):
         program = f"benchmarks.{rest.split()[0]}" if name == "benchmark" and rest else name
-        if program not in PROGRAMS:
-            continue
-        for flag in re.findall(r"--(?:no)?(\w+)", rest):
-            known = PROGRAMS[program] | OTHER_TOOLS
-            assert flag in known or f"no{flag}" in known, f"{program} has no --{flag}: {rest}"
-    settings = defaults.get_config()
+        known = PROGRAMS.get(program, set()) | OTHER_TOOLS
+        for flag in re.findall(r"--(?:no)?(\w+)", rest) if program in PROGRAMS else ():
+            if flag not in known and f"no{flag}" not in known:
+                yield f"{program} has no --{flag}: {rest}"
+
+
+def _wrong_settings(text):
     for setting in re.findall(r"--config\.([a-z_]\w*(?:\.\w+)*)", text):
-        value = settings
+        value = defaults.get_config()
         for part in setting.split("."):
-            assert part in value, f"no configuration has {setting}"
+            if part not in value:
+                yield f"no configuration has {setting}"
+                break
             value = value[part]
 
 
-def _modules():
-    for folder in ("preprocessing", "stfnet", "experiments"):
-        yield from sorted((ROOT / folder).rglob("*.py"))
+def test_a_command_has_the_flags_and_settings_that_it_gives():
+    wrong = []
+    for path in PAGES:
+        text = re.sub(r" *\\\n[ #]*", " ", path.read_text(encoding="utf-8"))
+        faults = (*_wrong_flags(text), *_wrong_settings(text))
+        wrong += [f"{path.relative_to(ROOT)}: {fault}" for fault in faults]
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", list(_modules()), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_message_names_flags_that_its_program_has(path):
-    name = str(path.relative_to(ROOT))
-    for text in _messages(path):
+def _unknown_flags(name):
+    """(message, flag) of a module whose flag none of the programs that print the message has."""
+    for text in _messages(ROOT / name):
         if "\n" in text or text.startswith("--"):  # of a child process, or its command line
             continue
-        named = re.findall(r"experiments\.(\w+)", text)
-        printed_by = [*named, *PRINTED_BY.get(name, [])]
+        printed_by = [*re.findall(r"experiments\.(\w+)", text), *PRINTED_BY.get(name, [])]
         known = {flag for program in printed_by for flag in PROGRAMS.get(program, ())}
         for flag in re.findall(r"--(\w+(?:=FlinkRunner)?)", text):
-            assert flag in known | OTHER_TOOLS, f"{text!r}: no program of {printed_by} has --{flag}"
+            if flag not in known | OTHER_TOOLS:
+                yield text, flag
+
+
+def test_a_message_names_flags_that_its_program_has():
+    wrong = [
+        f"{name}: {text!r}: no program that prints it has --{flag}"
+        for folder in ("preprocessing", "stfnet", "experiments")
+        for name in sorted(str(p.relative_to(ROOT)) for p in (ROOT / folder).rglob("*.py"))
+        for text, flag in _unknown_flags(name)
+    ]
+    assert not wrong, "\n".join(wrong)

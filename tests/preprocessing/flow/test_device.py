@@ -167,9 +167,7 @@ def test_a_batch_that_is_not_full_is_solved_when_nobody_can_fill_it_or_soon(monk
         assert _solved(solving, "a", all_wait=True) == {"a": [1, 2]}
         monkeypatch.setattr(device, "_PATIENCE_SECONDS", 0.2)
         _add_pairs(solving, "a", (3, 1))
-        begun = time.monotonic()
         assert _solved(solving, "a", all_wait=False) == {"a": [3]}
-        assert 0.2 <= time.monotonic() - begun < 10
 
 
 def test_the_next_batch_is_packed_while_one_is_being_solved_and_follows_at_once():
@@ -347,7 +345,7 @@ def _run_out_of_memory():
     ("what", "patience", "reason"),
     [
         (_run_out_of_memory, 60, r"ValueError: RESOURCE_EXHAUSTED: .* bytes \(a smaller --flow"),
-        (functools.partial(time.sleep, 20), 2, "no answer within 2 s"),
+        (functools.partial(time.sleep, 3600), 2, "no answer within 2 s"),
     ],
 )
 def test_a_solver_that_fails_ends_the_run_and_the_next_resumes(
@@ -355,10 +353,8 @@ def test_a_solver_that_fails_ends_the_run_and_the_next_resumes(
 ):
     solve_with(_breaking(what), patience)
     run = local_runner(2, 60, flow_batch=BATCH)
-    begun = time.monotonic()
     with pytest.raises(UserError, match=f"optical flow with Keras stopped: {reason}") as caught:
         _prepare(videos, tmp_path / "records", run)
-    assert time.monotonic() - begun < 15
     assert str(caught.value).endswith("Run the same command again to continue")
     assert "\n" not in str(caught.value)
     solve_with(stand_in)

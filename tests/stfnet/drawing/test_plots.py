@@ -26,9 +26,9 @@ NAMES = (
 # What drawing adds to the peak of its own memory: ru_maxrss would count the process that started it
 # as well, and what imports take depends on the libraries at hand.
 _DRAW = """
-import sys, time
+import sys
 import numpy as np
-from stfnet.evaluation import plots
+from stfnet.drawing import plots
 from stfnet.inference.timeline import Timeline
 count = int(sys.argv[1])
 rng = np.random.default_rng(0)
@@ -39,10 +39,14 @@ def peak():
     return int(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]) << 10
 
 before = peak()
-begun = time.process_time()
 plots.draw_confusion(confusion, [f"ClassOfAction{k}" for k in range(count)], sys.argv[2])
-print(time.process_time() - begun, peak() - before)
+print(peak() - before)
 """
+
+
+def _full(image):
+    """Where a picture has the colour of probability 1, bool (H, W)."""
+    return np.abs(image.astype(int) - (107, 48, 8)).max(2) < 8  # BGR
 
 
 def _drawn(confusion, classes):
@@ -53,14 +57,12 @@ def _drawn(confusion, classes):
 
 
 @pytest.mark.slow
-def test_two_thousand_classes_are_drawn_in_bounded_memory_and_time(tmp_path):
+def test_two_thousand_classes_are_drawn_in_bounded_memory(tmp_path):
     path = tmp_path / "confusion.png"
     command = [sys.executable, "-c", _DRAW, "2000", path]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    seconds, added = map(float, done.stdout.split())
-    assert added < 5e8
-    assert seconds < 5  # of the processor
+    assert float(done.stdout) < 5e8
     assert cv2.imread(str(path)).shape == (1800, 1800, 3)
 
 
@@ -79,7 +81,8 @@ def test_the_diagonal_is_dark_where_every_clip_is_right():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_text_whatever_it_holds(name):
-    assert _drawn([[2, 1], [0, 3]], [name, "Other"]).std() > 10
+    # The one full cell of four keeps its colour, whatever room the name takes.
+    assert _full(_drawn([[2, 1], [0, 3]], [name, "Other"])).sum() > 100
 
 
 def test_dollar_signs_are_drawn_as_they_are():
@@ -114,7 +117,8 @@ def test_curves_are_drawn_as_a_whole_file(tmp_path):
     plots.draw_curves(history, tmp_path / "curves.png")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
     plain = cv2.imread(str(tmp_path / "curves.png"))
-    assert plain.std() > 10
+    training, validation = (180, 119, 31), (14, 127, 255)  # BGR of tab:blue and tab:orange
+    assert all((plain == color).all(2).sum() > 100 for color in (training, validation))
     plots.draw_curves(history, tmp_path / "curves.png", "validation (trained on too)")
     assert (cv2.imread(str(tmp_path / "curves.png")) != plain).any()
 
@@ -174,15 +178,16 @@ def test_timelines_of_any_length_and_number_of_classes_are_drawn(
     _draw_timeline(_timeline(num_classes, windows, end), path)
     image = cv2.imread(str(path))
     assert image.shape[1] == 12 * plots.DPI
-    assert image.shape[0] <= (1.5 + 0.45 * plots.LANES) * plots.DPI and image.std() > 10
+    assert image.shape[0] <= (1.5 + 0.45 * plots.LANES) * plots.DPI
+    assert _full(image).any()
 
 
 def test_a_timeline_is_blue_where_its_class_is_probable(tmp_path):
     # The first class in the first half, the other in the second.
     times = Timeline(("A", "B"), np.array([0.0, 10, 20]), np.array([[1, 0], [0, 1]], np.float32))
     _draw_timeline(times, tmp_path / "timeline.png")
-    image = cv2.imread(str(tmp_path / "timeline.png")).astype(int)
-    full = np.abs(image - (107, 48, 8)).max(2) < 8  # BGR of probability 1
+    image = cv2.imread(str(tmp_path / "timeline.png"))
+    full = _full(image)
     columns = full.sum(0)
     full[:, columns < columns.max() / 2] = False  # the end of the colour bar
     rows, columns = np.nonzero(full)

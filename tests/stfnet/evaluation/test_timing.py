@@ -1,7 +1,7 @@
 """The time of a prediction: what is timed, and that it is the time that passes."""
 
 import json
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,15 +17,15 @@ from stfnet.inference.prediction import predict_clip
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
 
-class _Sleeper:
-    """Stands in for a network whose prediction takes a known time."""
+class _Network:
+    """Stands in for a network; its prediction takes some seconds of a clock that it has."""
 
-    def __init__(self, seconds):
-        self.seconds, self.inputs = seconds, []
+    def __init__(self, seconds=0.0):
+        self.now, self.seconds, self.inputs = 0.0, seconds, []
 
     def predict_on_batch(self, inputs):
         self.inputs.append(inputs)
-        time.sleep(self.seconds)
+        self.now += self.seconds
         return np.array([[1.0, 0.0, 0.0]])
 
 
@@ -35,11 +35,18 @@ def _config(record_set, **model):
     )
 
 
-def test_the_time_is_that_of_the_network_and_of_reading(tiny_records):
-    config, network = _config(tiny_records), _Sleeper(0.3)
+def test_the_time_is_that_of_the_network_and_of_reading(tiny_records, monkeypatch):
+    config, network = _config(tiny_records), _Network(0.25)
+    stored_clip = timing.stored_clip
+
+    def slow_clip(*arguments):
+        network.now += 0.5
+        return stored_clip(*arguments)
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: network.now))
+    monkeypatch.setattr(timing, "stored_clip", slow_clip)
     figures = timing.measure(network, tiny_records, config, np.arange(4), repeats=3)
-    assert 0.3 <= figures["with_flow_stored"] < 3
-    assert 0.3 <= figures["with_flow_computed"] < 3
+    assert (figures["with_flow_stored"], figures["with_flow_computed"]) == (0.75, 0.25)
     assert (figures["videos"], figures["num_frames"], figures["image_size"]) == (3, 3, 32)
     assert len(network.inputs) == 2 * (1 + 3)  # the first call of each is not timed
     assert {len(inputs["rgb"]) for inputs in network.inputs} == {1}  # one video at a time
@@ -47,7 +54,7 @@ def test_the_time_is_that_of_the_network_and_of_reading(tiny_records):
 
 
 def test_a_network_of_frames_alone_has_no_time_with_flow(tiny_records):
-    network = _Sleeper(0)
+    network = _Network()
     config = _config(tiny_records, streams="rgb")
     figures = timing.measure(network, tiny_records, config, np.arange(2), repeats=1)
     assert figures["with_flow_computed"] is None
@@ -59,7 +66,7 @@ def test_records_of_a_grid_lack_the_frames_of_which_flow_is_computed(grid_record
     config = RunConfig(
         "tiny", grid_records.classes, ModelConfig(3, clip), TrainingConfig(frame_grid=3)
     )
-    figures = timing.measure(_Sleeper(0.01), grid_records, config, np.arange(2), repeats=1)
+    figures = timing.measure(_Network(), grid_records, config, np.arange(2), repeats=1)
     assert figures["with_flow_stored"] > 0 and figures["with_flow_computed"] is None
 
 
@@ -164,7 +171,7 @@ def test_the_device_has_a_name():
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_any_number_of_test_videos_will_do(tiny_records, count):
-    network = _Sleeper(0)
+    network = _Network()
     config = _config(tiny_records, streams="rgb")
     timing.measure(network, tiny_records, config, np.arange(count), repeats=5)
     assert len(network.inputs) == 1 + 5

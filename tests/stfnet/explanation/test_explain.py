@@ -7,7 +7,7 @@ import pytest
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, sampling
-from stfnet.explanation import explain
+from stfnet.explanation import explain, pictures
 from stfnet.inference import prediction
 from stfnet.inference.clip import read_clip
 
@@ -39,9 +39,13 @@ def test_every_file_can_be_read(explained, moving_square, tmp_path):
         path.name for path in (tmp_path / "new" / "output").iterdir()
     )
     by_name = {path.name: path for path in written}
-    for name in ("explanation.png", "feature_maps.png"):
-        picture = cv2.imread(str(by_name[name]))
-        assert min(picture.shape[:2]) > 500 and picture.std() > 10
+    drawn = {
+        "explanation.png": pictures.draw_clip(explanation, clip),
+        "feature_maps.png": pictures.draw_feature_maps(explanation, clip),
+    }
+    for name, picture in drawn.items():
+        shown = cv2.cvtColor(cv2.imread(str(by_name[name])), cv2.COLOR_BGR2RGB)
+        np.testing.assert_array_equal(shown, picture)
     film = cv2.VideoCapture(str(by_name["explanation.mp4"]))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 11
     with by_name["frame_importance.csv"].open() as file:

@@ -116,19 +116,6 @@ def test_constant_sums_train_without_nan(normalize, statistics):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-@pytest.mark.parametrize("layer", [LayerNormLSTMCell, LayerNormLSTM])
-def test_settings_come_back_from_the_configuration(layer):
-    settings = {
-        "units": 3,
-        "normalize": "all",
-        "statistics": "batch",
-        "epsilon": 1e-2,
-        "forget_bias": 2.0,
-    }
-    config = layer.from_config(layer(**settings).get_config()).get_config()
-    assert {name: config[name] for name in settings} == settings
-
-
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="normalize='some'"):
         LayerNormLSTM(3, normalize="some")

@@ -27,12 +27,6 @@ def test_weights_must_be_above_zero(weights):
         ScoreAverage(weights)
 
 
-def test_the_configuration_is_kept():
-    layer = ScoreAverage.from_config(ScoreAverage([1, 3]).get_config())
-    assert layer.score_weights == (0.25, 0.75)
-    assert layer.compute_output_shape((None, 2, 7)) == (None, 7)
-
-
 def test_the_loss_is_taken_of_every_score():
     inputs = keras.Input((2, 5))
     model = keras.Model(inputs, ScoreAverage([1, 3], name="logits")(inputs))

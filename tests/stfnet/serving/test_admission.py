@@ -1,18 +1,18 @@
 import asyncio
 import contextlib
-from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip("starlette", reason="needs pip install -e '.[serve]'")
+pytest.importorskip("fastapi", reason="needs pip install -e '.[serve]'")
 pytest.importorskip("pebble", reason="needs pip install -e '.[serve]'")
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from stfnet.serving.admission import HEADERS, PREDICT, Admission, Guard
-from stfnet.serving.limits import Limits, RefusedError
+from stfnet.serving.admission import HEADERS, PREDICT, REQUESTS, Admission
+from stfnet.serving.jobs import Limits
 
 pytestmark = pytest.mark.slow  # only because make test does not install what it needs
 
@@ -26,7 +26,7 @@ class _Jobs:
     @contextlib.contextmanager
     def admitted(self):
         if self.in_hand >= self.limits.queue:
-            raise RefusedError(503, "busy")
+            raise HTTPException(503, "busy", {"Retry-After": "5"})
         self.in_hand += 1
         try:
             yield
@@ -34,12 +34,23 @@ class _Jobs:
             self.in_hand -= 1
 
 
-def _app(jobs, counted):
+@pytest.fixture(autouse=True)
+def nothing_counted():
+    REQUESTS.clear()
+
+
+def _counted():
+    """Answers of the endpoint since the test began, by their status."""
+    samples = next(iter(REQUESTS.collect())).samples
+    return {s.labels["status"]: s.value for s in samples if s.name.endswith("_total")}
+
+
+def _app(jobs):
     async def body(request):
         return PlainTextResponse(f"{len(await request.body())} bytes")
 
     app = Starlette(routes=[Route("/{path:path}", body, methods=["GET", "POST"])])
-    return Guard(Admission(app, jobs), SimpleNamespace(count=counted.append), jobs.limits.max_bytes)
+    return Admission(app, jobs)
 
 
 async def _ask(app, path, method="POST", pieces=(b"abc",), pause=0.0):
@@ -62,11 +73,11 @@ async def _ask(app, path, method="POST", pieces=(b"abc",), pause=0.0):
 
 
 def test_an_upload_is_let_in_and_counted():
-    counted, jobs = [], _Jobs()
-    status, headers, text = asyncio.run(_ask(_app(jobs, counted), PREDICT, pieces=[b"ab", b"c"]))
+    jobs = _Jobs()
+    status, headers, text = asyncio.run(_ask(_app(jobs), PREDICT, pieces=[b"ab", b"c"]))
     assert (status, text) == (200, b"3 bytes")
     assert HEADERS.items() <= headers.items()
-    assert counted == [200] and jobs.in_hand == 0
+    assert _counted() == {"200": 1} and jobs.in_hand == 0
 
 
 def test_one_more_than_the_limit_is_told_to_come_again():
@@ -74,7 +85,7 @@ def test_one_more_than_the_limit_is_told_to_come_again():
         return await asyncio.gather(*(_ask(app, PREDICT, pause=0.1) for _ in range(3)))
 
     jobs = _Jobs(queue=2)
-    app = _app(jobs, [])
+    app = _app(jobs)
     answers = asyncio.run(three())
     assert [status for status, _, _ in answers] == [200, 200, 503]
     assert answers[2][1]["retry-after"] == "5" and answers[2][1]["connection"] == "close"
@@ -84,16 +95,15 @@ def test_one_more_than_the_limit_is_told_to_come_again():
 
 @pytest.mark.parametrize(("path", "method"), [("/", "GET"), (PREDICT, "GET"), ("/other", "POST")])
 def test_other_requests_take_no_place(path, method):
-    counted = []
-    status, headers, _ = asyncio.run(_ask(_app(_Jobs(queue=0), counted), path, method))
-    assert status == 200 and counted == [] and HEADERS.items() <= headers.items()
+    status, headers, _ = asyncio.run(_ask(_app(_Jobs(queue=0)), path, method))
+    assert status == 200 and _counted() == {} and HEADERS.items() <= headers.items()
 
 
 def test_an_upload_that_never_ends_loses_its_place():
-    counted, jobs = [], _Jobs(time_limit=0.3)
+    jobs = _Jobs(time_limit=0.3)
     pieces = [b"x"] * 1000
-    status, _, _ = asyncio.run(_ask(_app(jobs, counted), PREDICT, pieces=pieces, pause=0.05))
-    assert status == 408 and counted == [408] and jobs.in_hand == 0
+    status, _, _ = asyncio.run(_ask(_app(jobs), PREDICT, pieces=pieces, pause=0.05))
+    assert status == 408 and _counted() == {"408": 1} and jobs.in_hand == 0
 
 
 @pytest.mark.parametrize("status", [413, 503])
@@ -110,7 +120,7 @@ def test_what_a_refused_client_still_sends_is_dropped_up_to_a_bound(status):
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": [], "query_string": b""}
-    asyncio.run(_app(jobs, [])(scope, receive, send))
+    asyncio.run(_app(jobs)(scope, receive, send))
     assert sent[0]["status"] == status and sent[1]["body"] and not sent[2]["body"]
     assert [message.get("more_body", False) for message in sent[1:]] == [True, False]
     assert len(received) == {413: 3 + 10, 503: 10}[status]
@@ -130,7 +140,7 @@ def test_a_declared_size_is_refused_before_the_upload():
     async def ask(size):
         sent.clear()
         headers = [(b"content-length", str(size).encode())]
-        await _app(_Jobs(), [])({**scope, "headers": headers}, receive, send)
+        await _app(_Jobs())({**scope, "headers": headers}, receive, send)
         return sent[0]["status"], sent[1]["body"]
 
     refusal = (413, b'{"detail":"the video is larger than 100 MB"}')

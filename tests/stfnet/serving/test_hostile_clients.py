@@ -33,11 +33,6 @@ SHOW_PATHS = (
     *("/static-offline-docs/{}", "/static-offline-docs/..%2f..%2f..%2f..%2f..%2f..%2f{}"),
     *("/docs/{}", "/api/predict?video={}", "/stfnet/serving/{}"),
 )
-BOUNDARY = {"Content-Type": "multipart/form-data; boundary=x"}
-FORM = (
-    b'--x\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n'
-    b"Content-Type: video/mp4\r\n\r\n"
-)
 
 
 @pytest.fixture(scope="module")
@@ -46,22 +41,6 @@ def hostile(start_server, tiny_run, tmp_path_factory):
     place = tmp_path_factory.mktemp("hostile") / "tmp"
     with start_server(place, model=tiny_run, max_megabytes=3, max_seconds=5, queue=3) as server:
         yield server
-
-
-def _send(server, content, name="a.mp4", **query):
-    files = {"video": (name, content)}
-    return httpx.post(f"{server.url}{PREDICT}", files=files, params=query, timeout=300)
-
-
-def _in_hand(server):
-    return httpx.get(f"{server.url}/health", timeout=60).json()["in_hand"]
-
-
-def _wait_for_in_hand(server, number):
-    end = time.monotonic() + 30
-    while (found := _in_hand(server)) != number:
-        assert time.monotonic() < end, f"{found} requests in hand"
-        time.sleep(0.05)
 
 
 def _open_files(server):
@@ -74,34 +53,8 @@ def _open_files(server):
 
 
 def _lives(server, film):
-    _wait_for_in_hand(server, 0)
-    answer = _send(server, film.read_bytes())
-    assert answer.status_code == 200, answer.text
-    _wait_for_in_hand(server, 0)
-    assert server.left() == [] and _open_files(server) == []
-
-
-def _connect(server):
-    host, port = server.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=60)
-
-
-def _head(length, path=PREDICT):
-    lines = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Length: {length}"]
-    return "\r\n".join([*lines, *(f"{k}: {v}" for k, v in BOUNDARY.items()), "\r\n"]).encode()
-
-
-def _worker(server):
-    """Number of the process that computes."""
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
-            if (
-                int(parent) == server.process.pid
-                and b"spawn_main" in (path / "cmdline").read_bytes()
-            ):
-                return int(path.name)
-    raise AssertionError("no process computes")
+    server.lives(film)
+    assert _open_files(server) == []
 
 
 # Files that a client names.
@@ -161,13 +114,13 @@ def test_no_file_that_a_client_names_is_read_before_and_after_a_restart(
             left = [str(other)]
             other.unlink()
             _lives(server, moving_square)
-            os.kill(_worker(server), signal.SIGKILL)  # with the server, whose end it would await
+            os.kill(server.worker(), signal.SIGKILL)  # with the server, whose end it would await
             server.process.kill()
             server.process.wait()
 
 
 def test_the_server_has_no_address_that_takes_a_path(hostile):
-    documented = httpx.get(f"{hostile.url}/openapi.json").json()["paths"]
+    documented = hostile.get("/openapi.json").json()["paths"]
     takes = {
         (p, m): set(how.get("requestBody", {}).get("content", {}))
         for p in documented
@@ -180,9 +133,9 @@ def test_the_server_has_no_address_that_takes_a_path(hostile):
 @pytest.mark.parametrize("name", ["../../../tmp/x.mp4", "/etc/passwd", "a\x00b.mp4", "x" * 3000])
 def test_the_name_of_an_upload_means_nothing(hostile, moving_square, name):
     content = moving_square.read_bytes()
-    answer = _send(hostile, content, name)
+    answer = hostile.send(content, name)
     assert answer.status_code == 200, answer.text
-    expected = _send(hostile, content).json()["probabilities"]
+    expected = hostile.send(content).json()["probabilities"]
     assert answer.json()["probabilities"] == expected
     assert hostile.left() == []
 
@@ -220,7 +173,7 @@ def test_a_playlist_opens_neither_a_file_nor_an_address(hostile, moving_square, 
         port = listener.getsockname()[1]
         text = _playlists(moving_square, f"http://127.0.0.1:{port}/film.ts")[kind]
         for name in ("film.mp4", "film.m3u8", "film.sdp"):
-            answer = _send(hostile, text.encode(), name)
+            answer = hostile.send(text.encode(), name)
             assert answer.status_code == 422, (name, answer.text)
             assert "Traceback" not in answer.text
         listener.settimeout(0.5)
@@ -236,8 +189,8 @@ def test_a_playlist_opens_neither_a_file_nor_an_address(hostile, moving_square, 
 @pytest.mark.parametrize("address", [PREDICT, "/gradio_api/upload"])
 def test_fifty_uploads_that_break_off_take_no_place(hostile, moving_square, address, reset):
     for k in range(50):
-        with _connect(hostile) as connection, contextlib.suppress(ConnectionError):
-            connection.sendall(_head(2_900_000, address) + FORM)
+        with hostile.connect() as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(hostile.head("Content-Length: 2900000", path=address) + hostile.FORM)
             connection.sendall(bytes(0 if k % 5 == 0 else 2_000_000))
             if reset:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -248,7 +201,7 @@ def test_uploads_that_are_too_large_take_no_place(hostile, moving_square):
     for size in (3_000_001, 3_005_000, 3_100_000, 20_000_000):
         for _ in range(8):
             with contextlib.suppress(httpx.TransportError):  # it hangs up, as it may
-                answer = _send(hostile, bytes(size))
+                answer = hostile.send(bytes(size))
                 assert answer.status_code == 413, (size, answer.text)
                 assert "Traceback" not in answer.text
     _lives(hostile, moving_square)
@@ -257,22 +210,22 @@ def test_uploads_that_are_too_large_take_no_place(hostile, moving_square):
 def test_a_client_that_goes_while_it_waits_gives_its_place_back(hostile, moving_square):
     _lives(hostile, moving_square)
     content = moving_square.read_bytes()
-    body = FORM + content + b"\r\n--x--\r\n"
-    worker = _worker(hostile)
+    body = hostile.FORM + content + hostile.END
+    worker = hostile.worker()
     os.kill(worker, signal.SIGSTOP)
     try:
         with contextlib.ExitStack() as stack:
             for _ in range(3):
-                connection = stack.enter_context(_connect(hostile))
-                connection.sendall(_head(len(body)) + body)
-            _wait_for_in_hand(hostile, 3)
-            assert _send(hostile, content).status_code == 503
-        _wait_for_in_hand(hostile, 0)
+                connection = stack.enter_context(hostile.connect())
+                connection.sendall(hostile.head(f"Content-Length: {len(body)}") + body)
+            hostile.wait_for_in_hand(3)
+            assert hostile.send(content).status_code == 503
+        hostile.wait_for_in_hand(0)
         assert hostile.left() == []
     finally:
         os.kill(worker, signal.SIGCONT)
     _lives(hostile, moving_square)
-    assert _worker(hostile) == worker  # it need not load the network again
+    assert hostile.worker() == worker  # it need not load the network again
     assert "never retrieved" not in hostile.log.read_text()
 
 
@@ -281,13 +234,13 @@ def test_jobs_that_fail_and_a_process_that_is_killed_leave_nothing(
 ):
     for name in ("cut.mp4", "text.mp4", "empty.mp4", "long.mp4", "one.mp4") * 3:
         content = (films_of_all_kinds / name).read_bytes()
-        assert _send(hostile, content, picture=True, film=True).status_code == 422
-    worker = _worker(hostile)
+        assert hostile.send(content, picture=True, film=True).status_code == 422
+    worker = hostile.worker()
     os.kill(worker, signal.SIGSTOP)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         content = moving_square.read_bytes()
-        answers = [pool.submit(_send, hostile, content, film=True) for _ in range(3)]
-        _wait_for_in_hand(hostile, 3)
+        answers = [pool.submit(hostile.send, content, film=True) for _ in range(3)]
+        hostile.wait_for_in_hand(3)
         os.kill(worker, signal.SIGKILL)
         assert {answer.result().status_code for answer in answers} <= {200, 500}
     _lives(hostile, moving_square)
@@ -302,15 +255,15 @@ def impatient(start_server, tiny_run, tmp_path_factory):
 
 
 def test_a_client_that_does_not_read_its_answer_is_hung_up_on(impatient, films_of_all_kinds):
-    body = FORM + (films_of_all_kinds / "plays.webm").read_bytes() + b"\r\n--x--\r\n"
+    body = impatient.FORM + (films_of_all_kinds / "plays.webm").read_bytes() + impatient.END
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         host, port = impatient.url.removeprefix("http://").split(":")
         connection.connect((host, int(port)))
         address = f"{PREDICT}?picture=true&film=true"
-        connection.sendall(_head(len(body), address) + body)
-        _wait_for_in_hand(impatient, 1)
-        _wait_for_in_hand(impatient, 0)
+        connection.sendall(impatient.head(f"Content-Length: {len(body)}", path=address) + body)
+        impatient.wait_for_in_hand(1)
+        impatient.wait_for_in_hand(0)
         end = time.monotonic() + 60
         while _connections(impatient):
             assert time.monotonic() < end
@@ -318,9 +271,10 @@ def test_a_client_that_does_not_read_its_answer_is_hung_up_on(impatient, films_o
 
 
 def test_an_upload_that_stalls_is_given_up(impatient, moving_square):
-    with _connect(impatient) as connection:
-        connection.sendall(_head(2_000_000) + FORM + bytes(1_500_000))
-        _wait_for_in_hand(impatient, 1)
+    with impatient.connect() as connection:
+        begin = impatient.head("Content-Length: 2000000") + impatient.FORM
+        connection.sendall(begin + bytes(1_500_000))
+        impatient.wait_for_in_hand(1)
         answer = b"".join(iter(lambda: connection.recv(10_000), b""))
     assert answer.startswith(b"HTTP/1.1 408") and b"connection: close" in answer.lower()
     assert b"the upload took longer than 10 s" in answer
@@ -345,13 +299,13 @@ def test_what_a_killed_server_left_goes_when_the_next_starts(
     foreign += [f".partial-{host}-4194304-records", "stfnet-serve", "tmpabc"]
     with start_server(place, model=tiny_run) as server:
         (folder,) = place.iterdir()
-        worker = _worker(server)
+        worker = server.worker()
         os.kill(worker, signal.SIGSTOP)
-        with _connect(server) as whole, _connect(server) as half:
-            body = FORM + moving_square.read_bytes() + b"\r\n--x--\r\n"
-            whole.sendall(_head(len(body)) + body)
-            half.sendall(_head(2_000_000) + FORM + bytes(1_500_000))
-            _wait_for_in_hand(server, 2)
+        with server.connect() as whole, server.connect() as half:
+            body = server.FORM + moving_square.read_bytes() + server.END
+            whole.sendall(server.head(f"Content-Length: {len(body)}") + body)
+            half.sendall(server.head("Content-Length: 2000000") + server.FORM + bytes(1_500_000))
+            server.wait_for_in_hand(2)
             end = time.monotonic() + 30
             while not server.left() and time.monotonic() < end:
                 time.sleep(0.05)
@@ -366,5 +320,5 @@ def test_what_a_killed_server_left_goes_when_the_next_starts(
         assert not folder.exists()
         assert {path.name for path in place.iterdir()} > set(foreign)
         assert len(list(place.iterdir())) == len(foreign) + 1
-        assert httpx.get(f"{server.url}/health").json()["in_hand"] == 0
-        assert _send(server, moving_square.read_bytes()).status_code == 200
+        assert server.get("/health").json()["in_hand"] == 0
+        assert server.send(moving_square.read_bytes()).status_code == 200

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,10 +16,6 @@ pytest.importorskip("fastapi", reason="needs pip install -e '.[serve]'")
 pytestmark = pytest.mark.slow
 PREDICT = "/api/predict"
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
-FORM = (
-    b'--x\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n'
-    b"Content-Type: video/mp4\r\n\r\n"
-)
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +31,6 @@ def _post(server, files=None, **settings):
     return httpx.post(f"{server.url}{PREDICT}", files=files, timeout=300, **settings)
 
 
-def _connect(server):
-    host, port = server.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=60)
-
-
-def _head(*lines):
-    kind = f"Content-Type: {MULTIPART['Content-Type']}"
-    return "\r\n".join([f"POST {PREDICT} HTTP/1.1", "Host: a", *lines, kind, "\r\n"]).encode()
-
-
 def _answer(connection):
     """What a connection brings until its end, as an answer of httpx."""
     content = b"".join(iter(lambda: connection.recv(100_000), b""))
@@ -56,28 +40,11 @@ def _answer(connection):
     return httpx.Response(int(first.split()[1]), headers=headers, content=body)
 
 
-def _worker(server):
-    """Number of the process that computes."""
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
-            if int(parent) == server.process.pid and b"spawn" in (path / "cmdline").read_bytes():
-                return int(path.name)
-    raise AssertionError("no process computes")
-
-
-def _in_hand(server, number):
-    end = time.monotonic() + 60
-    while httpx.get(f"{server.url}/health", timeout=60).json()["in_hand"] != number:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @contextlib.contextmanager
 def _standing_still(server, film):
     """Stops the process that computes, which one request after a loss brings back."""
     assert _post(server, {"video": film}).status_code == 200
-    worker = _worker(server)
+    worker = server.worker()
     os.kill(worker, signal.SIGSTOP)
     try:
         yield worker
@@ -87,15 +54,15 @@ def _standing_still(server, film):
 
 
 def _stalled(server, film):
-    with _connect(server) as connection:
-        connection.sendall(_head("Content-Length: 900000") + FORM)
+    with server.connect() as connection:
+        connection.sendall(server.head("Content-Length: 900000") + server.FORM)
         return _answer(connection)
 
 
 def _killed(server, film):
     with ThreadPoolExecutor(1) as pool, _standing_still(server, film) as worker:
         answer = pool.submit(_post, server, {"video": film})
-        _in_hand(server, 1)
+        server.wait_for_in_hand(1)
         os.kill(worker, signal.SIGKILL)
         return answer.result()
 
@@ -104,14 +71,14 @@ def _crowded(server, film):
     with ThreadPoolExecutor(2) as pool, _standing_still(server, film):
         for _ in range(2):
             pool.submit(_post, server, {"video": film})
-        _in_hand(server, 2)
+        server.wait_for_in_hand(2)
         return _post(server, {"video": film})
 
 
 def _hung(server, film):
     """Stops the process while it reads the video: what it has not begun has no time limit."""
     assert _post(server, {"video": film}).status_code == 200
-    worker = _worker(server)
+    worker = server.worker()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(_post, server, {"video": film}, params={"film": "true"})
         while not _reads_an_upload(worker, server):
@@ -138,7 +105,7 @@ PROVOKED = {
         lambda server, film: _post(server, [("video", ("a", film)), ("video", ("b", film))]),
         lambda server, film: _post(server, {"video": film}, data=dict.fromkeys("abcde", "x")),
         lambda server, film: _post(
-            server, content=FORM, headers={"Content-Type": "multipart/form-data"}
+            server, content=server.FORM, headers={"Content-Type": "multipart/form-data"}
         ),
     ],
     (PREDICT, "post", 408): [_stalled],
@@ -150,7 +117,7 @@ PROVOKED = {
         lambda server, film: _post(server),
         lambda server, film: _post(server, json={"video": "a"}),
         lambda server, film: _post(server, data={"video": "a"}),
-        lambda server, film: _post(server, content=FORM[:40], headers=MULTIPART),
+        lambda server, film: _post(server, content=server.FORM[:40], headers=MULTIPART),
         lambda server, film: _post(server, {"video": film}, params={"picture": "maybe"}),
         lambda server, film: _post(server, {"video": film}, params={"film": ""}),
         lambda server, film: _post(server, {"video": b"no video"}),
@@ -158,14 +125,14 @@ PROVOKED = {
     (PREDICT, "post", 500): [_killed],
     (PREDICT, "post", 503): [_crowded],
     (PREDICT, "post", 504): [_hung],
-    ("/health", "get", 200): [lambda server, film: httpx.get(f"{server.url}/health")],
-    ("/metrics", "get", 200): [lambda server, film: httpx.get(f"{server.url}/metrics")],
+    ("/health", "get", 200): [lambda server, film: server.get("/health")],
+    ("/metrics", "get", 200): [lambda server, film: server.get("/metrics")],
 }
 
 
 @pytest.fixture(scope="module")
 def schema(small):
-    return httpx.get(f"{small.url}/openapi.json").json()
+    return small.get("/openapi.json").json()
 
 
 def test_every_answer_that_is_documented_is_provoked(schema):
@@ -185,7 +152,7 @@ def test_every_answer_that_is_documented_is_provoked(schema):
 )
 def test_an_answer_is_as_it_is_documented(small, schema, moving_square, case, provoke):
     path, method, status = case
-    _in_hand(small, 0)
+    small.wait_for_in_hand(0)
     answer = provoke(small, moving_square.read_bytes())
     assert answer.status_code == status, answer.text
     contents = schema["paths"][path][method]["responses"][str(status)]["content"]
@@ -217,13 +184,13 @@ def test_another_method_is_told_which_it_may_be(small, path, method):
 def test_a_client_that_sends_all_before_it_reads_gets_its_answer(
     small, moving_square, size, declared
 ):
-    body = FORM + bytes(size) + b"\r\n--x--\r\n"
-    with _connect(small) as connection:
+    body = small.FORM + bytes(size) + b"\r\n--x--\r\n"
+    with small.connect() as connection:
         if declared:
-            connection.sendall(_head(f"Content-Length: {len(body)}"))
+            connection.sendall(small.head(f"Content-Length: {len(body)}"))
             pieces = [body[k : k + 10_000] for k in range(0, len(body), 10_000)]
         else:
-            connection.sendall(_head("Transfer-Encoding: chunked"))
+            connection.sendall(small.head("Transfer-Encoding: chunked"))
             pieces = [body[k : k + 10_000] for k in range(0, len(body), 10_000)]
             pieces = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b"")]
         for piece in pieces:
@@ -231,19 +198,19 @@ def test_a_client_that_sends_all_before_it_reads_gets_its_answer(
         answer = _answer(connection)
     assert answer.status_code == 413
     assert json.loads(answer.text) == {"detail": "the video is larger than 1 MB"}
-    _in_hand(small, 0)
+    small.wait_for_in_hand(0)
     assert _post(small, {"video": moving_square.read_bytes()}).status_code == 200
 
 
 def test_a_client_that_is_told_to_come_again_may_send_all_before_it_reads(small, moving_square):
     film = moving_square.read_bytes()
-    body = FORM + film + bytes(900_000 - len(film)) + b"\r\n--x--\r\n"
+    body = small.FORM + film + bytes(900_000 - len(film)) + b"\r\n--x--\r\n"
     with ThreadPoolExecutor(2) as pool, _standing_still(small, film):
         for _ in range(2):
             pool.submit(_post, small, {"video": film})
-        _in_hand(small, 2)
-        with _connect(small) as connection:
-            connection.sendall(_head(f"Content-Length: {len(body)}"))
+        small.wait_for_in_hand(2)
+        with small.connect() as connection:
+            connection.sendall(small.head(f"Content-Length: {len(body)}"))
             for k in range(0, len(body), 10_000):
                 connection.sendall(body[k : k + 10_000])
             assert _answer(connection).status_code == 503

@@ -1,6 +1,10 @@
+import base64
+
 import cv2
 import numpy as np
 import pytest
+
+pytest.importorskip("pydantic", reason="needs pip install -e '.[serve]'")
 
 from preprocessing.errors import UserError
 from stfnet.config import ClipConfig
@@ -19,24 +23,32 @@ def of_run(opened, monkeypatch):
     monkeypatch.setattr(worker, "_opened", opened)
 
 
+def _shape(picture):
+    """Shape of a PNG in base64."""
+    content = np.frombuffer(base64.b64decode(picture), np.uint8)
+    return cv2.imdecode(content, cv2.IMREAD_COLOR).shape
+
+
 def test_a_run_predicts_as_the_program_does_and_explains(of_run, moving_square, tiny_run, tmp_path):
     from stfnet.inference import prediction
 
     model, config = prediction.load_run(tiny_run)
     expected, _ = prediction.predict_video(model, config, moving_square)
     network = worker.describe()
-    assert network == worker.Network("tiny", ("Bow", "Jump", "Wave"), "both", 3, True)
+    expected_network = {"dataset": "tiny", "classes": ["Bow", "Jump", "Wave"], "explains": True}
+    assert network.model_dump() == expected_network
     answer = worker.recognise(str(moving_square), 5)
     assert answer.picture is None and (answer.num_frames, answer.fps) == (11, 20)
     assert answer.seconds == pytest.approx(0.55)
-    assert answer.frames == ((0, 0), (3, pytest.approx(0.15)), (6, pytest.approx(0.3)))
-    probabilities = dict(answer.ranking)
+    assert [frame.number for frame in answer.frames] == [0, 3, 6]
+    assert [frame.seconds for frame in answer.frames] == pytest.approx([0, 0.15, 0.3])
+    probabilities = answer.probabilities
     np.testing.assert_allclose([probabilities[c] for c in network.classes], expected, atol=1e-6)
-    film = tmp_path / "film.webm"
-    drawn = worker.recognise(str(moving_square), 5, draw=True, film=str(film))
-    assert drawn.picture.dtype == np.uint8 and min(drawn.picture.shape[:2]) > 300
-    assert film.stat().st_size > 1000
-    assert dict(drawn.ranking) == pytest.approx(probabilities, abs=1e-4)
+    (tmp_path / "video").write_bytes(moving_square.read_bytes())
+    drawn = worker.recognise(str(tmp_path / "video"), 5, picture=True, film=True)
+    assert min(_shape(drawn.picture)[:2]) > 300
+    assert base64.b64decode(drawn.film) == (tmp_path / "film.webm").read_bytes()
+    assert drawn.probabilities == pytest.approx(probabilities, abs=1e-4)
 
 
 def test_an_export_predicts_and_shows_frames_and_flow(
@@ -49,9 +61,9 @@ def test_an_export_predicts_and_shows_frames_and_flow(
     assert not of_export.network.explains
     before = worker.recognise(str(moving_square), 5)
     monkeypatch.setattr(worker, "_opened", of_export)
-    answer = worker.recognise(str(moving_square), 5, draw=True)
-    assert dict(answer.ranking) == pytest.approx(dict(before.ranking), abs=1e-4)
-    assert answer.picture.shape == (264, 3 * 132, 3)
+    answer = worker.recognise(str(moving_square), 5, picture=True, film=True)
+    assert answer.probabilities == pytest.approx(before.probabilities, abs=1e-4)
+    assert _shape(answer.picture) == (264, 3 * 132, 3) and answer.film is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +105,7 @@ def test_a_playlist_that_ffmpeg_would_follow_is_no_video(
 
 def test_what_of_a_video_was_repaired_is_said_without_its_name(of_run, interlaced_video):
     answer = worker.recognise(str(interlaced_video), 5)
-    assert answer.notes == ("the video is interlaced: its frames were deinterlaced",)
+    assert answer.notes == ["the video is interlaced: its frames were deinterlaced"]
 
 
 def test_a_folder_without_a_network_is_said_later(monkeypatch, tmp_path):

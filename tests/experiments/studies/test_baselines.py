@@ -87,7 +87,7 @@ def test_the_configurations_of_the_documents_fit(tiny_records):
     changes = {"linear_start": False, "train_on_validation": False, "keep": "best"}
     real.training.update(optimizer="adam", weights="", temporal_conv1="random", **changes)
     for config, cache in ((synthetic.get_config(), "none"), (real, "features")):
-        config.model.clip.image_size = 32  # of the records
+        config.model.clip.update(image_size=32, resize="stretch")  # as the records
         base = make_run_config(config, tiny_records)
         runs.check(baselines.make(base), base, tiny_records, cache, baselines.FACTORS)
 

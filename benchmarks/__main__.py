@@ -16,6 +16,7 @@ Each prints Markdown tables, row by row as it is measured; --output writes the f
 
 import functools
 import importlib
+import json
 import sys
 
 from absl import flags
@@ -45,7 +46,7 @@ def run(measure):
     path = program.output_file("output") if FLAGS.output else None
     measured = tables.show(measure())
     if path:
-        tables.write(path, measured)
+        path.write_text(json.dumps(measured, indent=1) + "\n")
 
 
 def name_missing(_):

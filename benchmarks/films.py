@@ -32,13 +32,15 @@ def moving_textures(count: int, width: int, height: int) -> Iterator[np.ndarray]
         yield frame
 
 
-def played(path: Path, count: int) -> Iterator[np.ndarray]:
-    """The first `count` BGR frames of a video, forwards and backwards as often as it takes.
+def film(path: str | None, count: int) -> Iterator[np.ndarray]:
+    """`count` BGR frames: of a video, forwards and backwards as often as it takes, or textures.
 
     Raises:
         UserError: it has fewer than two frames.
     """
-    frames = [cv2.cvtColor(f, cv2.COLOR_RGB2BGR) for f in video.read_frames(path)][:count]
+    if not path:
+        return moving_textures(count, *SMALL)
+    frames = [cv2.cvtColor(f, cv2.COLOR_RGB2BGR) for f in video.read_frames(Path(path))][:count]
     if len(frames) < 2:
         raise UserError(f"{path} has {counted(len(frames), 'frame')}: flow needs two")
     return itertools.islice(there_and_back(frames), count)

@@ -118,10 +118,10 @@ def solver_speeds(
             "bound, pairs/s": bound,
         }
 
-    base = _opencv_seconds(frames, 1, repeats)
+    base = opencv_seconds(frames, 1, repeats)
     yield row("OpenCV", "cpu, 1 core", 1, base)
     all_cores = f"cpu, {program.counted(cores, 'core')}"
-    yield row("OpenCV", all_cores, cores, _opencv_seconds(frames, cores, repeats))
+    yield row("OpenCV", all_cores, cores, opencv_seconds(frames, cores, repeats))
     optical_flow.tvl1(frames[:2], quality="fast")  # compiles
     fast = _best(lambda: optical_flow.tvl1(frames, quality="fast"), repeats)
     yield row("fast (Numba)", "cpu, 1 core", 1, fast)
@@ -141,7 +141,7 @@ def _best(work: timing.Work, repeats: int) -> float:
     return min(timing.seconds(work) for _ in range(repeats))
 
 
-def _opencv_seconds(frames: np.ndarray, cores: int, repeats: int) -> float:
+def opencv_seconds(frames: np.ndarray, cores: int, repeats: int = 1) -> float:
     """Seconds of OpenCV, `cores` stretches of the video at a time, each on one core."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -192,10 +192,7 @@ def device_statistics(workers: int) -> tuple[Statistics, float]:
     Raises:
         UserError: a clip could not be prepared.
     """
-    if FLAGS.video:
-        film = films.played(Path(FLAGS.video), FLAGS.clip_pairs + 1)
-    else:
-        film = films.moving_textures(FLAGS.clip_pairs + 1, *films.SMALL)
+    film = list(films.film(FLAGS.video, FLAGS.clip_pairs + 1))
     lengths = itertools.islice(itertools.cycle(LENGTHS), FLAGS.clips)
     pairs = [max(1, round(length * FLAGS.clip_pairs)) for length in lengths]
     measured: list[Statistics] = []
@@ -205,7 +202,7 @@ def device_statistics(workers: int) -> tuple[Statistics, float]:
     )
     with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as temporary:
         root = Path(temporary)
-        films.write_clips(root / "videos" / "clips", films.there_and_back(list(film)), pairs)
+        films.write_clips(root / "videos" / "clips", films.there_and_back(film), pairs)
         catalogue = class_folders.load(root / "videos")
         begun = time.perf_counter()
         prepared = prepare.prepare(catalogue, root / "records", settings, runner)

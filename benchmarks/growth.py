@@ -24,7 +24,6 @@ with --class_videos.
 import contextlib
 import resource
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +32,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import films, tables
-from benchmarks.timing import Parts, in_new_process
+from benchmarks.timing import in_new_process
 from preprocessing.datasets.catalogue import Catalogue, Video
 
 FLAGS = flags.FLAGS
@@ -60,7 +59,7 @@ def measure() -> Iterator[tuple[str, tables.Row]]:
             folder = Path(temporary)
             seconds, memory = in_new_process(preparation, folder, videos, classes)
             small = videos <= MOST_USED
-            used, memory_used = in_new_process(use, time.time(), folder) if small else ({}, None)
+            used, memory_used = in_new_process(use, folder) if small else ({}, None)
         row = {"videos": videos, "classes": classes}
         for name in (*PREPARING, *USING):
             value = (seconds | used).get(name)
@@ -96,10 +95,18 @@ def _peak_megabytes(who=resource.RUSAGE_SELF):
     return round(resource.getrusage(who).ru_maxrss / 1e3)
 
 
-def _used() -> float:
-    """Processor seconds of this process and of those that it has seen end."""
-    both = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Notes the processor seconds of the block, its children's too, which Ctrl-C may end."""
+
+    def used():
+        both = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+    before = used()
+    with contextlib.suppress(KeyboardInterrupt):
+        yield
+    seconds[name] = used() - before
 
 
 def preparation(folder: Path, videos: int, classes: int) -> tuple[dict[str, float], int]:
@@ -131,32 +138,24 @@ def preparation(folder: Path, videos: int, classes: int) -> tuple[dict[str, floa
         settings = Settings(image_size=SIZE)
         return prepare.prepare(catalogue, folder / "records", settings, run)
 
-    seconds = {}
-
-    @contextlib.contextmanager
-    def timed(name):
-        before = _used()
-        with contextlib.suppress(KeyboardInterrupt):
-            yield
-        seconds[name] = _used() - before
-
-    with timed("prepare"):
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "prepare"):
         prepared(fewer, stopped)
-    with timed("resume"):
+    with _timed(seconds, "resume"):
         assert len(prepared(fewer, run).failures) == 1
     broken.write_bytes(whole)
-    with timed("repaired"):
+    with _timed(seconds, "repaired"):
         assert prepared(fewer, run).converted == 1
-    with timed("added"):
+    with _timed(seconds, "added"):
         assert prepared(catalogue, run).converted == 1
-    with timed("again"):
+    with _timed(seconds, "again"):
         assert prepared(catalogue, run).converted == 0
-    with timed("verify"):
+    with _timed(seconds, "verify"):
         assert not verification.verify(records.read_record_set(folder / "records"), WORKERS)
     return seconds, max(_peak_megabytes(), _peak_megabytes(resource.RUSAGE_CHILDREN))
 
 
-def use(begun: float, folder: Path) -> tuple[dict[str, float], int]:
+def use(folder: Path) -> tuple[dict[str, float], int]:
     """What follows on the records of `preparation`, with the smallest network that there is.
 
     Returns:
@@ -173,7 +172,6 @@ def use(begun: float, folder: Path) -> tuple[dict[str, float], int]:
     from stfnet.report import report
 
     workdir = folder / "run"
-    parts = Parts(begun)
     classes = records.read_record_set(folder / "records").classes
     clip = ClipConfig(num_frames=2, flow_length=2, image_size=SIZE)
     model = ModelConfig(
@@ -182,19 +180,18 @@ def use(begun: float, folder: Path) -> tuple[dict[str, float], int]:
     training = TrainingConfig(tau_range=(1, 1), batch_size=4, validation_fraction=0.2)
     config = RunConfig("folder:tiny", classes, model, training)
     network = build_stfnet(model)
-    parts.end("imports and network")
-    record_set = records.load_record_set(folder / "records")
-    parts.end("metadata")
-    videos = run.open_videos(workdir, config, record_set)
-    located = run.locate(videos, record_set)
-    plan = plans.plan_training(record_set, located.train, clip, training, 0, 0)
-    next(iter(input_pipeline.clip_dataset(record_set, plan, clip, 4)))
-    parts.end("start")
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "metadata"):
+        record_set = records.load_record_set(folder / "records")
+    with _timed(seconds, "start"):
+        videos = run.open_videos(workdir, config, record_set)
+        located = run.locate(videos, record_set)
+        plan = plans.plan_training(record_set, located.train, clip, training, 0, 0)
+        next(iter(input_pipeline.clip_dataset(record_set, plan, clip, 4)))
     with run.writing(workdir, config, videos):
         network.save(workdir / run.BEST_FILE)
-    parts.end("saving")
-    evaluate.evaluate_run(workdir, record_set)
-    parts.end("evaluation")
-    report.write_report(workdir, folder / "report", record_set, clips=2)
-    parts.end("report")
-    return {name: parts.figures[name]["processor"] for name in USING}, _peak_megabytes()
+    with _timed(seconds, "evaluation"):
+        evaluate.evaluate_run(workdir, record_set)
+    with _timed(seconds, "report"):
+        report.write_report(workdir, folder / "report", record_set, clips=2)
+    return seconds, _peak_megabytes()

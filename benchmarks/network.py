@@ -61,45 +61,24 @@ def define_flags():
 
 
 def measure() -> Iterator[tuple[str, tables.Row]]:
+    backends, xla = tables.chosen("backends", BACKENDS), tables.chosen("xla", XLA)
+    precisions = tables.chosen("precisions", PRECISIONS)
+    sizes, streams = tables.numbers("batch_sizes"), tables.chosen("streams", list(STREAMS))
     settings = Settings(*(FLAGS[name].value for name in Settings._fields))
-    rows = wanted_rows(
-        tables.chosen("backends", BACKENDS),
-        tables.chosen("precisions", PRECISIONS),
-        tables.chosen("xla", XLA),
-        tables.numbers("batch_sizes"),
-        tables.chosen("streams", list(STREAMS)),
-        FLAGS.peer,
-    )
     table = []
-    for row in rows:
-        for measured in _grown(row, settings):
-            table.append(measured)
-            yield "network", measured
+    for backend in (*backends, *[PEER] * FLAGS.peer):
+        if importlib.util.find_spec("torch" if backend == PEER else backend) is None:
+            print(f"{backend}: not installed")
+            continue
+        kinds = (xla, sizes, streams) if backend == "tensorflow" else (["off"], sizes)
+        for precision, *kind in itertools.product(precisions, *kinds):
+            for measured in _grown(Row(backend, precision, *kind), settings):
+                table.append(measured)
+                yield "network", measured
     for compared in ratios(table):
         yield "clips/s, to the peer's of the same precision and batch", compared
     if all(row["failed"] for row in table):
         raise UserError("no row could be measured")
-
-
-def wanted_rows(
-    backends: Sequence[str],
-    precisions: Sequence[str],
-    xla: Sequence[str],
-    sizes: Sequence[int],
-    streams: Sequence[str],
-    peer: bool,
-) -> list[Row]:
-    """What to measure, of what is installed; prints what is not."""
-    rows = []
-    for backend in (*backends, *[PEER] * peer):
-        if importlib.util.find_spec("torch" if backend == PEER else backend) is None:
-            print(f"{backend}: not installed")
-            continue
-        of_backend = itertools.product([backend], precisions, XLA[:1], sizes, ["trained"])
-        if backend == "tensorflow":
-            of_backend = itertools.product([backend], precisions, xla, sizes, streams)
-        rows += [Row(*values) for values in of_backend]
-    return rows
 
 
 def _grown(row: Row, settings: Settings) -> Iterator[tables.Row]:
@@ -139,12 +118,8 @@ def figures_of(row: Row, settings: Settings, limit: float) -> tables.Row:
             gflops = 2 * measured["multiply_adds"][step] * row.batch / 1e9 / seconds
             values = (seconds, row.batch / seconds, gflops, gflops / peak)
             figures |= {f"{step} {unit}": x for unit, x in zip(units, values, strict=True)}
-    parameters = measured["parameters"]
-    return figures | {
-        "peak GFLOP/s": peak,
-        "GB": measured["memory"] / 1e9,
-        "parameters": parameters,
-    }
+    figures |= {"GB": measured["memory"] / 1e9, "parameters": measured["parameters"]}
+    return figures | {"peak GFLOP/s": peak}
 
 
 def ratios(table: Sequence[tables.Row]) -> Iterator[tables.Row]:

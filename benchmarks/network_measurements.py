@@ -47,21 +47,12 @@ class Settings(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a row times: functions that return when their result is there.
+    """What a row times: functions that return when their result is there."""
 
-    Attributes:
-        multiply: two square matrices of `peak_size` rows.
-        forward: a forward pass.
-        start_training: builds what trains, and returns the function of a training step.
-        parameters: of the network.
-        memory: bytes that the device held at most; None where it does not tell.
-    """
-
-    multiply: timing.Work
+    multiply: timing.Work  # two square matrices of `peak_size` rows
     forward: timing.Work
-    start_training: Callable[[], timing.Work]
-    parameters: int
-    memory: Callable[[], int | None]
+    start_training: Callable[[], timing.Work]  # returns the function of a training step
+    parameters: int  # of the network
 
 
 def measured_row(row: Row, settings: Settings) -> dict[str, Any]:
@@ -90,7 +81,7 @@ def measured_row(row: Row, settings: Settings) -> dict[str, Any]:
             "forward": streams + head,
             "training": 3 * (trained + head) + (0 if on_maps else streams - trained),
         },
-        "memory": work.memory() or resident,
+        "memory": _device_memory(row.backend) or resident,
         "parameters": work.parameters,
     }
 
@@ -160,17 +151,11 @@ def _tensorflow_work(row: Row, settings: Settings) -> Work:
         batch |= {"label": tf.zeros(row.batch, tf.int64), "weight": tf.ones(row.batch)}
         return lambda: float(steps.train(batch)["loss"])
 
-    def memory():
-        if tf.config.list_physical_devices("GPU"):
-            return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-        return None
-
     return Work(
         lambda: multiply().numpy(),
         lambda: forward().numpy(),
         start_training,
         model.count_params(),
-        memory,
     )
 
 
@@ -201,7 +186,6 @@ def _keras_work(row: Row, settings: Settings) -> Work:
         lambda: model.predict_on_batch(inputs),
         start_training,
         model.count_params(),
-        _torch_memory if row.backend == "torch" else _jax_memory,
     )
 
 
@@ -250,7 +234,6 @@ def _peer_work(row: Row, settings: Settings) -> Work:
         forward,
         start_training,
         sum(p.numel() for p in model.parameters()),
-        _torch_memory,
     )
 
 
@@ -269,13 +252,17 @@ def _set_tf32(row: Row, tf32: bool):
         torch.backends.cudnn.allow_tf32 = tf32
 
 
-def _torch_memory() -> int | None:
+def _device_memory(backend: str) -> int | None:
+    """The most bytes that the backend held on a GPU; None where it does not tell."""
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] if gpus else None
+    if backend == "jax":
+        import jax
+
+        return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     import torch
 
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-
-
-def _jax_memory() -> int | None:
-    import jax
-
-    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")

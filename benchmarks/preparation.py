@@ -27,6 +27,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import films, tables
+from benchmarks.flow import opencv_seconds
 from experiments import program
 from preprocessing import flow, records, worker_pool
 from preprocessing.datasets import class_folders
@@ -62,19 +63,15 @@ def measure() -> Iterator[tuple[str, tables.Row]]:
     def row(figure, value, unit="", target=None):
         return caption, {"figure": figure, "value": value, "": unit, "target": target}
 
-    if FLAGS.video:
-        frames = films.played(Path(FLAGS.video), pairs + 1)
-    else:
-        frames = films.moving_textures(pairs + 1, *films.SMALL)
     with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as temporary:
         root = Path(temporary)
         clips = root / "videos" / "clips"
         cuts = np.linspace(0, pairs, CLIPS_PER_WORKER * workers + 1).astype(int)
-        films.write_clips(clips, frames, np.diff(cuts).tolist())
+        films.write_clips(clips, films.film(FLAGS.video, pairs + 1), np.diff(cuts).tolist())
         grey = decoded(clips, FLAGS.size)
         bare, bare_processor, reference = bare_loop(grey)
         yield row("bare OpenCV TV-L1 loop, one core", pairs / bare, "pairs/s")
-        together = bare_loops(grey, cores, root)
+        together = opencv_seconds(grey, cores)
         yield row("bare loops on all cores at once", pairs / together, "pairs/s")
         for quality in ("reference", "fast"):
             seconds, processor, ending = preparation_seconds(root, quality, workers)
@@ -126,30 +123,6 @@ def bare_loop(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
     ended = time.perf_counter(), time.process_time()
     cv2.setNumThreads(threads)
     return ended[0] - begun[0], ended[1] - begun[1], np.stack(fields)
-
-
-def bare_loops(grey: np.ndarray, workers: int, folder: Path) -> float:
-    """Seconds of bare loops in several processes at once, each over its part of the pairs.
-
-    Cores that share caches, memory or an arithmetic unit are slower together than one is alone:
-    no division of the work can be faster than this.
-    """
-    path = folder / "grey.npy"
-    np.save(path, grey)
-    tasks = [(path, number, workers) for number in range(workers)]
-    spans = [span for _, span in worker_pool.run(_bare_part, tasks, workers, TIME_LIMIT)]
-    begun, ended = zip(*spans, strict=True)
-    return max(ended) - min(begun)
-
-
-def _bare_part(task, _):
-    """Begin and end of one process's loop, on the clock that all processes share."""
-    path, number, workers = task
-    grey = np.load(path)
-    pairs = np.array_split(np.arange(len(grey) - 1), workers)[number]
-    begun = time.monotonic()
-    bare_loop(grey[pairs[0] : pairs[-1] + 2])
-    return begun, time.monotonic()
 
 
 def agreement(fields: np.ndarray, reference: np.ndarray) -> float:

@@ -1,8 +1,6 @@
 """What a benchmark is given and gives: flags that are lists, and its tables."""
 
-import json
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -64,8 +62,3 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
     return "" if value is None else str(value)
-
-
-def write(path: Path, measured: dict[str, list[Row]]) -> None:
-    """Writes the tables of `show` as JSON."""
-    path.write_text(json.dumps(measured, indent=1) + "\n")

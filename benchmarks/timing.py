@@ -98,17 +98,11 @@ def _answer(sender, backend, function, arguments):
 
 
 class Parts:
-    """Seconds of the parts of a work that follow each other: wall time and processor time.
-
-    Args:
-        begun: `time.time()` at which the first part began, in a process that began then too.
-
-    Attributes:
-        figures: name of a part -> dict of `seconds` and `processor`.
-    """
+    """Seconds of the parts of a work that follow each other: wall time and processor time."""
 
     def __init__(self, begun: float):
-        self.figures: dict[str, dict[str, float]] = {}
+        """`begun` is the `time.time()` at which the first part and the process began."""
+        self.figures: dict[str, dict[str, float]] = {}  # part -> `seconds` and `processor`
         self._wall, self._processor = begun, 0.0
 
     def end(self, name: str) -> None:

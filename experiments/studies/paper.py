@@ -14,19 +14,13 @@ UNKNOWN = "unknown"  # a protocol that neither the paper nor the method's usual 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """A row of Table 1 or 2.
-
-    Attributes:
-        method: its name.
-        rate: recognition rate in percent.
-        citation: the paper that Ou & Sun take it from.
-        protocol: of `preprocessing.splits`, or UNKNOWN. The paper gives none for the figures of
-            others; those marked `official` are published as means over UCF101's three splits.
-    """
+    """A row of Table 1 or 2."""
 
     method: str
-    rate: float
-    citation: str
+    rate: float  # of recognition, in percent
+    citation: str  # the paper that Ou & Sun take it from
+    # Of `preprocessing.splits`. The paper gives none for the figures of others; those marked
+    # `official` are published as means over UCF101's three splits.
     protocol: str = UNKNOWN
 
 
@@ -102,19 +96,12 @@ def comparison(results: Mapping) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """What the paper's training time would need.
+    """What the paper's training time would need."""
 
-    Attributes:
-        multiply_adds: of the network for one clip.
-        flops: floating-point operations a second, of the first stage.
-        milliseconds: a clip of training, of the first stage.
-        lines: the arithmetic in words.
-    """
-
-    multiply_adds: int
-    flops: float
-    milliseconds: float
-    lines: tuple[str, ...]
+    multiply_adds: int  # of the network for one clip
+    flops: float  # floating-point operations a second, of the first stage
+    milliseconds: float  # a clip of training, of the first stage
+    lines: tuple[str, ...]  # the arithmetic in words
 
 
 def claim() -> Claim:

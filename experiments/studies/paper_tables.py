@@ -40,21 +40,13 @@ _COLUMNS = ("method", "top-1 (%)", "95 % interval", "protocol", "source")
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """An evaluated run.
+    """An evaluated run."""
 
-    Attributes:
-        folder: of the run, of several folds or of fused results.
-        figures: of its results.json.
-        timing: of its timing.json; None where there is none.
-        clips_per_second: the median over the epochs of its training; None where not known.
-        multiply_adds: of the network for one clip; None where it is not one network.
-    """
-
-    folder: Path
-    figures: Mapping[str, Any]
-    timing: Mapping[str, Any] | None = None
-    clips_per_second: float | None = None
-    multiply_adds: int | None = None
+    folder: Path  # of the run, of several folds or of fused results
+    figures: Mapping[str, Any]  # of its results.json
+    timing: Mapping[str, Any] | None = None  # of its timing.json
+    clips_per_second: float | None = None  # the median over the epochs of its training
+    multiply_adds: int | None = None  # for one clip; None where it is not one network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,12 +127,7 @@ def _clips_per_second(path: Path) -> float | None:
 
 
 def rows_of(data_set: str, results: Sequence[Result]) -> list[Row]:
-    """The rows of one of the paper's tables: the published figures, then ours.
-
-    Args:
-        data_set: key of `paper.PUBLISHED`, or another data set, whose rows are ours alone.
-        results: of any data sets.
-    """
+    """The rows of a data set's table: the paper's figures, where it has some, then ours."""
     published = [
         Row(
             one.method,
@@ -215,11 +202,7 @@ def _missing_row(data_set: str, protocol: str, flag: str) -> Row:
 def accuracy_tables(results: Sequence[Result]) -> list[tuple[Table, list[Row]]]:
     """A table for each data set of the paper, and for each other one that was evaluated.
 
-    Args:
-        results: of any data sets, by any protocols.
-
-    Returns:
-        The tables, each with the rows that it was made of.
+    Each stands with the rows that it was made of.
     """
     others = sorted({str(one.figures["dataset"]) for one in results} - set(_TITLES))
     made = []

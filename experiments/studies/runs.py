@@ -37,35 +37,21 @@ _RECORDS = "records_sha256"  # key of BASE_FILE, beside the configuration
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a run reached.
-
-    Attributes:
-        folder: of the run.
-        seed: `training.seed`.
-        results: of its results.json, on the test part.
-        right: id of each test video -> whether the network recognises it.
-        validation: accuracy on the validation part of the epoch that was kept; None where the run
-            was trained on that part too.
-        epochs: trained, over all stages.
-    """
+    """What a run reached."""
 
     folder: Path
     seed: int
-    results: Mapping[str, Any]
-    right: Mapping[str, bool]
+    results: Mapping[str, Any]  # of its results.json, on the test part
+    right: Mapping[str, bool]  # id of each test video -> whether the network recognises it
+    # Accuracy on the validation part of the epoch that was kept; None where it was trained on too.
     validation: float | None
-    epochs: int
+    epochs: int  # trained, over all stages
 
 
 class Search(NamedTuple):
-    """The learning rates, of the first stage, that were tried for a network.
+    """The learning rates, of the first stage, that were tried for a network, ascending."""
 
-    Attributes:
-        tried: rate -> accuracy on validation, None where the loss became not finite; ascending.
-        chosen: one of them.
-    """
-
-    tried: Mapping[float, float | None]
+    tried: Mapping[float, float | None]  # -> accuracy on validation; None: the loss not finite
     chosen: float
 
     @property
@@ -88,21 +74,13 @@ class Trained(NamedTuple):
 
 
 class Runner(NamedTuple):
-    """What all runs of a folder share.
-
-    Attributes:
-        record_set: of the records.
-        output: folder of the studies.
-        seeds: how many, from the configuration's on.
-        features_folder: of maps of frozen streams; a network without VGG-16 reads images.
-        settings: other arguments of `loop.train`.
-    """
+    """What all runs of a folder share."""
 
     record_set: RecordSet
-    output: Path
-    seeds: int
-    features_folder: Path | None = None
-    settings: Mapping[str, Any] = {}
+    output: Path  # folder of the studies
+    seeds: int  # how many, from the configuration's on
+    features_folder: Path | None = None  # of maps; a network without VGG-16 reads images
+    settings: Mapping[str, Any] = {}  # other arguments of `loop.train`
 
     def run_study(
         self, study: Study, base: RunConfig, factors: Sequence[float] = ()
@@ -133,14 +111,14 @@ class Runner(NamedTuple):
             return self._try(variants(study, base, factor)[name], base.training.seed)
 
         best, tried = search(factors, figures_of)
-        first_rate = base.training.learning_rates[0]
-        found = Search(
-            {
-                float(f"{factor * first_rate:.6g}"): figures["val_accuracy"] if figures else None
-                for factor, figures in sorted(tried.items())
-            },
-            float(f"{best * first_rate:.6g}"),
-        )
+        rate_of = {
+            factor: float(f"{factor * base.training.learning_rates[0]:.6g}") for factor in tried
+        }
+        accuracies = {
+            rate_of[factor]: figures["val_accuracy"] if figures else None
+            for factor, figures in sorted(tried.items())
+        }
+        found = Search(accuracies, rate_of[best])
         if tried[best] is None:
             raise UserError(
                 f"{name}: the loss became not finite at every learning rate that was tried "

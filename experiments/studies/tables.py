@@ -28,40 +28,23 @@ _KEPT = ("dataset", "protocol", "fold", "num_test", "num_train", "chance", "majo
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a network costs.
-
-    Attributes:
-        parameters: of the network.
-        multiply_adds: of one clip's forward pass, the streams included.
-        training: clips a second, median over epochs; None where not known. On maps of frozen
-            streams that of what follows them.
-        prediction: clips a second from a record, one at a time, the streams included.
-    """
+    """What a network costs, the streams included, but in training on their maps."""
 
     parameters: int
-    multiply_adds: int
-    training: float | None
-    prediction: float
+    multiply_adds: int  # of one clip's forward pass
+    training: float | None  # clips a second, median over epochs; None where not known
+    prediction: float  # clips a second from a record, one at a time
 
 
 class Row(NamedTuple):
-    """A variant in a table; rates and differences are fractions.
-
-    Attributes:
-        name: of the value.
-        outcomes: of its runs, one a seed.
-        over_seeds: interval of the mean over seeds, None with one seed.
-        compared: mean, difference from the reference and their intervals over test groups.
-        validation: mean accuracy on the validation part; None where runs were trained on it too.
-        search, cost: of a network.
-    """
+    """A variant in a table; rates and differences are fractions."""
 
     name: str
-    outcomes: Sequence[Outcome]
-    over_seeds: list[float] | None
-    compared: seeds.Compared
-    validation: float | None
-    search: Search | None = None
+    outcomes: Sequence[Outcome]  # one a seed
+    over_seeds: list[float] | None  # interval of the mean, None with one seed
+    compared: seeds.Compared  # mean and difference from the reference, over test groups
+    validation: float | None  # mean accuracy; None where runs were trained on that part too
+    search: Search | None = None  # these two: of a network
     cost: Cost | None = None
 
     @property

@@ -19,7 +19,7 @@ def test_the_textures_move_and_can_be_drawn_again():
 
 def test_a_film_is_played_there_and_back(moving_square):
     film = [frame[..., ::-1] for frame in video.read_frames(moving_square)]
-    played = list(films.played(moving_square, 25))
+    played = list(films.film(str(moving_square), 25))
     order = [*range(11), *range(9, -1, -1), 1, 2, 3, 4]
     assert all((frame == film[k]).all() for frame, k in zip(played, order, strict=True))
 
@@ -27,7 +27,7 @@ def test_a_film_is_played_there_and_back(moving_square):
 def test_a_film_of_one_frame_has_no_flow(tmp_path):
     films.write_video(tmp_path / "one.avi", films.moving_textures(1, 32, 32), films.MOTION_JPEG)
     with pytest.raises(UserError, match=r"one.avi has 1 frame: flow needs two"):
-        films.played(tmp_path / "one.avi", 5)
+        films.film(str(tmp_path / "one.avi"), 5)
 
 
 def test_grey_frames_are_those_of_opencv(moving_square):

@@ -15,6 +15,7 @@ TESTED_ELSEWHERE = {
     # All by tests/benchmarks/test_benchmarks.py, which runs each benchmark.
     *(f"benchmarks.{name}" for name in ("export", "flow", "growth", "input", "network")),
     *(f"benchmarks.{name}" for name in ("network_measurements", "preparation", "start", "tables")),
+    "experiments.studies.study_program",  # by test_ablate and test_compare
     # All by tests/experiments/configs/test_configs.py.
     *(f"experiments.configs.{name}" for name in ("defaults", "modern", "paper", "real_videos")),
     "experiments.configs.synthetic",

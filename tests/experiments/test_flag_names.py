@@ -66,9 +66,10 @@ PRINTED_BY = {
     "experiments/run_config.py": ["train"],
     **{f"experiments/{name.replace('.', '/')}.py": [name] for name in PROGRAMS},
     **{f"{name.replace('.', '/')}.py": [name] for name in PROGRAMS if "." in name},
-    # Names of rows in their tables.
+    # Names of tables and rows.
     "benchmarks/input.py": ["benchmarks.input", "train"],
     "benchmarks/preparation.py": ["benchmarks.preparation", "prepare"],
+    "benchmarks/start.py": ["benchmarks.start", "predict"],
 }
 
 

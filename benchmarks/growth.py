@@ -60,7 +60,7 @@ def measure() -> Iterator[tuple[str, tables.Row]]:
             seconds, memory = in_new_process(preparation, folder, videos, classes)
             small = videos <= MOST_USED
             used, memory_used = in_new_process(use, folder) if small else ({}, None)
-        row = {"videos": videos, "classes": classes}
+        row: tables.Row = {"videos": videos, "classes": classes}
         for name in (*PREPARING, *USING):
             value = (seconds | used).get(name)
             row[name] = None if value is None else 1e3 * value / videos

@@ -160,10 +160,8 @@ def _own_row(result: Result, marked: bool) -> Row:
         method += " (training not finished)"
     protocol = _PROTOCOLS.get(figures["protocol"], figures["protocol"])
     if figures["protocol"] == "official":
-        several = "folds" in figures
-        protocol += f", {'mean of ' if several else ''}{figures['fold']}"
-    videos = counted(figures["num_test"], "test video")
-    protocol += f" (leak {printing.leak(figures)}, {videos}"
+        protocol += f", {'mean of ' * ('folds' in figures)}{figures['fold']}"
+    protocol += f" (leak {printing.leak(figures)}, {counted(figures['num_test'], 'test video')}"
     drawn = figures.get("bootstrap", {})
     if drawn.get("drawn") == "groups":
         protocol += f" of {counted(drawn['count'], 'group')}"
@@ -234,14 +232,14 @@ def time_table(results: Sequence[Result]) -> Table:
     """Prediction and training time of the paper and of each run, with what the claim would need."""
     published = paper.claim()
     rows = [
-        (
-            paper.OWN,
-            f"{published.multiply_adds / 1e9:.0f}",
-            f"{paper.PREDICTION_SECONDS:.3f}",
-            "not reported",
-            f"{published.milliseconds:.0f} (claimed)",
-            paper.GPU,
-        )
+        {
+            "run": paper.OWN,
+            "G multiply-adds a clip": f"{published.multiply_adds / 1e9:.0f}",
+            "prediction, flow made beforehand (s a video)": f"{paper.PREDICTION_SECONDS:.3f}",
+            "with flow (s a video)": "not reported",
+            "training (ms a clip)": f"{published.milliseconds:.0f} (claimed)",
+            "device of the prediction": paper.GPU,
+        }
     ]
     for one in results:
         if one.multiply_adds is None:
@@ -250,31 +248,22 @@ def time_table(results: Sequence[Result]) -> Table:
             f"python -m experiments.evaluate --timing --workdir={one.folder} --records=RECORDS"
         )
         timing = one.timing or {}
-        same = _is_stfnet(one.figures) and (
-            abs(one.multiply_adds / published.multiply_adds - 1) < SAME_NETWORK
-        )
+        ratio = one.multiply_adds / published.multiply_adds
+        same = _is_stfnet(one.figures) and abs(ratio - 1) < SAME_NETWORK
         mark = "" if same else f" {OTHER}"
         computed, speed = timing.get("with_flow_computed"), one.clips_per_second
-        rows.append(
-            (
-                str(one.folder),
-                f"{one.multiply_adds / 1e9:.3g}",
-                f"{timing['with_flow_stored']:.3f}{mark}" if timing else f"{MISSING} (`{command}`)",
-                MISSING if computed is None else f"{computed:.3f}{mark}",
-                MISSING if not speed else f"{1000 / speed:.0f}{mark}",
-                str(timing.get("device", MISSING)),
-            )
+        cells = (
+            str(one.folder),
+            f"{one.multiply_adds / 1e9:.3g}",
+            f"{timing['with_flow_stored']:.3f}{mark}" if timing else f"{MISSING} (`{command}`)",
+            MISSING if computed is None else f"{computed:.3f}{mark}",
+            MISSING if not speed else f"{1000 / speed:.0f}{mark}",
+            str(timing.get("device", MISSING)),
         )
-    columns = (
-        "run",
-        "G multiply-adds a clip",
-        "prediction, flow made beforehand (s a video)",
-        "with flow (s a video)",
-        "training (ms a clip)",
-        "device of the prediction",
-    )
+        rows.append(dict(zip(rows[0], cells, strict=True)))
     notes = (f"{OTHER} of another network or clip than the paper's.", *published.lines)
-    return Table("times", "Time of prediction and training", columns, rows, notes)
+    every = [tuple(row.values()) for row in rows]
+    return Table("times", "Time of prediction and training", tuple(rows[0]), every, notes)
 
 
 def tables_of(results: Sequence[Result]) -> list[Table]:
@@ -283,16 +272,7 @@ def tables_of(results: Sequence[Result]) -> list[Table]:
 
 
 def write(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """Writes every table in every form.
-
-    Args:
-        folder: made where it is missing.
-        results: of any data sets, by any protocols.
-
-    Returns:
-        Paths of the files: `comparison.md`, and a CSV, LaTeX and PNG file a table (no PNG of the
-        times).
-    """
+    """Writes `comparison.md`, and a CSV, LaTeX and PNG file a table; of the times no PNG."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {"comparison.md": "\n".join(map(tables.to_markdown, tables_of(results)))}

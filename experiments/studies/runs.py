@@ -100,26 +100,21 @@ class Runner(NamedTuple):
         for name, variant in variants(study, base).items():
             found = None
             if factors:
-                factor, found = self._search(study, base, name, factors)
-                variant = variants(study, base, factor)[name]
+                found, variant = self._search(study, base, name, factors)
             outcomes = [self.run(variant, first + k) for k in range(self.seeds)]
             trained[name] = Trained(outcomes, found)
         return trained
 
-    def _search(self, study, base, name, factors):
-        def figures_of(factor):
-            return self._try(variants(study, base, factor)[name], base.training.seed)
-
-        best, tried = search(factors, figures_of)
-        rate_of = {
-            factor: float(f"{factor * base.training.learning_rates[0]:.6g}") for factor in tried
-        }
-        accuracies = {
-            rate_of[factor]: figures["val_accuracy"] if figures else None
-            for factor, figures in sorted(tried.items())
-        }
-        found = Search(accuracies, rate_of[best])
-        if tried[best] is None:
+    def _search(
+        self, study: Study, base: RunConfig, name: str, factors: Sequence[float]
+    ) -> tuple[Search, Variant]:
+        """The search of a variant's learning rate, and the variant with the best one."""
+        first = base.training.learning_rates[0]
+        found = search(
+            [factor * first for factor in factors],
+            lambda rate: self._try(variants(study, base, rate / first)[name], base.training.seed),
+        )
+        if found.tried[found.chosen] is None:
             raise UserError(
                 f"{name}: the loss became not finite at every learning rate that was tried "
                 f"({', '.join(f'{rate:g}' for rate in found.tried)}): give lower --rate_factors, "
@@ -127,7 +122,7 @@ class Runner(NamedTuple):
             )
         edge = ", at the edge of the rates tried" if found.at_edge else ""
         print(f"{name}: learning rate {found.chosen:g}{edge} (validation: {found})", flush=True)
-        return best, found
+        return found, variants(study, base, found.chosen / first)[name]
 
     def _try(self, variant: Variant, seed: int) -> Mapping[str, float] | None:
         """As `train`; None, and noted for the next time, where a run is not finite."""
@@ -259,43 +254,50 @@ def writing(output: Path, base: RunConfig, record_set: RecordSet) -> Iterator[No
 
 
 def search(
-    factors: Sequence[float], figures_of: Callable[[float], Mapping[str, float] | None]
-) -> tuple[float, dict[float, Mapping[str, float] | None]]:
-    """Finds the factor that is best on validation, and goes on where the best is the outermost.
+    rates: Sequence[float], figures_of: Callable[[float], Mapping[str, float] | None]
+) -> Search:
+    """Finds the rate that is best on validation, and goes on where the best is the outermost.
 
-    The best has the greatest accuracy; of equals the least loss; of equals it is the least factor.
+    The best has the greatest accuracy; of equals the least loss; of equals it is the least rate.
     While it is the least or the greatest that was tried, the next one on that side is tried too, as
     far from it as the two outermost given ones are apart, at most `EXTENSIONS` on each side. A
-    single factor is taken as it is.
+    single rate is taken as it is.
 
     Args:
-        factors: that are tried in any case.
-        figures_of: function of a factor to its `val_accuracy` and `val_loss`; None where the loss
+        rates: that are tried in any case.
+        figures_of: function of a rate to its `val_accuracy` and `val_loss`; None where the loss
             became not finite, which is worse than any figure.
-
-    Returns:
-        (the best factor, each factor -> its figures).
     """
-    tried = {factor: figures_of(factor) for factor in dict.fromkeys(factors)}
-    given = sorted(tried)
+    tried: dict[float, Mapping[str, float] | None] = {}
 
-    def quality(factor: float) -> tuple[float, ...]:
-        figures = tried[factor]
+    def attempt(rate: float) -> None:
+        rate = float(f"{rate:.6g}")
+        if rate not in tried:
+            tried[rate] = figures_of(rate)
+
+    def quality(rate: float) -> tuple[float, ...]:
+        figures = tried[rate]
         if figures is None:
-            return float("-inf"), 0.0, -factor
-        return figures["val_accuracy"], -figures["val_loss"], -factor
+            return float("-inf"), 0.0, -rate
+        return figures["val_accuracy"], -figures["val_loss"], -rate
 
+    for rate in rates:
+        attempt(rate)
+    given = sorted(tried)
     while True:
         best = max(tried, key=quality)
-        below = sum(factor < given[0] for factor in tried)
-        above = sum(factor > given[-1] for factor in tried)
+        below = sum(rate < given[0] for rate in tried)
+        above = sum(rate > given[-1] for rate in tried)
         if len(given) > 1 and best == min(tried) and below < EXTENSIONS:
-            following = best * given[0] / given[1]
+            attempt(best * given[0] / given[1])
         elif len(given) > 1 and best == max(tried) and above < EXTENSIONS:
-            following = best * given[-1] / given[-2]
+            attempt(best * given[-1] / given[-2])
         else:
-            return best, tried
-        tried[following] = figures_of(following)
+            accuracies = {
+                rate: figures["val_accuracy"] if figures else None
+                for rate, figures in sorted(tried.items())
+            }
+            return Search(accuracies, best)
 
 
 def read_outcome(folder: Path) -> Outcome:

@@ -148,21 +148,22 @@ def _figures(accuracies):
 )
 def test_the_grid_grows_until_the_best_is_inside(accuracies, best):
     figures_of, asked = _figures(accuracies)
-    found, tried = runs.search((0.3, 1, 3), figures_of)
-    assert found == pytest.approx(best) and len(asked) == len(tried) == len(accuracies)
+    found = runs.search((0.3, 1, 3), figures_of)
+    assert found.chosen == pytest.approx(best)
+    assert len(asked) == len(found.tried) == len(accuracies)
     assert asked[:3] == [0.3, 1, 3]
 
 
 def test_equal_rates_do_not_depend_on_their_order():
     for factors in ((3, 0.3, 1), (1, 0.3, 3)):
         figures_of, _ = _figures({0.09: 0.1, 0.3: 0.5, 1: 0.5, 3: 0.5})
-        assert runs.search(factors, figures_of)[0] == 0.3
+        assert runs.search(factors, figures_of).chosen == 0.3
 
 
 def test_a_single_factor_is_no_search():
     for value in (0.5, None):
         figures_of, asked = _figures({2: value})
-        assert runs.search((2, 2), figures_of)[0] == 2 and asked == [2]
+        assert runs.search((2, 2), figures_of).chosen == 2 and asked == [2]
 
 
 def test_a_search_says_what_was_tried_and_whether_it_ended_at_an_edge():

@@ -149,7 +149,8 @@ def prediction(begun: float, folder: Path, video: Path, drawn: Path) -> dict[str
     """From the start of a process to the label of a video, and to its annotated video."""
     parts = Parts(begun)
     program.start_tensorflow()
-    from stfnet.inference import annotation, clip, prediction
+    from stfnet.drawing import annotation
+    from stfnet.inference import clip, prediction
 
     parts.end("Python and TensorFlow")
     model, config = prediction.load_model(folder)

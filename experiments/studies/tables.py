@@ -17,7 +17,8 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import complexity
-from stfnet.evaluation import bootstrap, plots, printing, seeds, significance, tables
+from stfnet.drawing import plots
+from stfnet.evaluation import bootstrap, printing, seeds, significance, tables
 from stfnet.inference import prediction
 
 MISSING = tables.MISSING

@@ -16,8 +16,9 @@ from experiments.studies.tables import Cost
 from experiments.studies.variants import Study
 from preprocessing.errors import UserError
 from preprocessing.records import RecordedVideo, RecordSet
-from stfnet.evaluation import report, seeds
+from stfnet.evaluation import seeds
 from stfnet.evaluation.seeds import Compared
+from stfnet.report import report
 
 STREAMS = STUDIES["streams"]
 # Right videos of each seed, of the 6 test videos: two groups of three.

@@ -83,10 +83,9 @@ def write(
     """
     rows = rows_of(study, trained, record_set)
     if times:
-        seconds = times["seconds"]
-        rows = [
-            row._replace(cost=cost_of(row.outcomes[0].folder, seconds[row.name])) for row in rows
-        ]
+        for number, row in enumerate(rows):
+            cost = cost_of(row.outcomes[0].folder, times["seconds"][row.name])
+            rows[number] = row._replace(cost=cost)
     paths = Paths(*(output / f"{study.name}.{end}" for end in ("md", "csv", "json", "png")))
     group_of = {video.id: video.group for video in record_set.videos}
     groups = len({group_of[video] for video in rows[0].outcomes[0].right})
@@ -217,12 +216,7 @@ def _verdicts(study: Study, rows: Sequence[Row]) -> list[str]:
 
 
 def about_p(groups: int, comparisons: int) -> str:
-    """What p is and when it can decide, as sentences.
-
-    Args:
-        groups: of test videos.
-        comparisons: of the table.
-    """
+    """What p is and when it can decide, as sentences, for so many groups of test videos."""
     least, needed = significance.least_p(groups), significance.deciding_groups(comparisons)
     nothing = f", so nothing is decided here: that takes {needed} groups" if groups < needed else ""
     return (

@@ -23,10 +23,9 @@ that have converged are iterated along until those that have not fit into a quar
 the bound is not reached, except where a batch is so small that its planes stay in a cache. The
 bandwidth is measured with the same backend, by adding one to a large array again and again.
 
-Last comes a preparation with --flow_method=keras of several clips of different lengths: the
-fraction of the time, from the first batch to the last, in which its device was solving
-(transfers to and from the device counted in), and how full the batches were. A GPU should be busy
-at least 90 % of the time; few or short clips say little of one that solves them in seconds.
+Last comes a preparation with --flow_method=keras of clips of different lengths: the fraction of the
+time, from the first batch to the last, in which its device was solving (transfers included), and
+how full the batches were. A GPU should be busy at least 90 % of the time.
 """
 
 import concurrent.futures

@@ -3,6 +3,7 @@
 # make test-lowest: central tests with the oldest libraries that setup.py allows.
 # make wheel: dist/stfnet-VERSION-py3-none-any.whl.
 # make lock: requirements-cpu.txt, exact versions with digests.
+# make benchmarks: a short run of each but export, which needs a run.
 # make coverage: lines that the tests run.  make docs: the site of docs/, in site/.
 # Of setup.py's versions; make PYTHON=python3.12 names another.
 PYTHON ?= python3
@@ -26,7 +27,7 @@ TESTS ?= tests
 # Small networks lose a tenth of their time to threads that wait for each other.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 
-.PHONY: demo test test-slow test-lowest coverage docs wheel lock install clean
+.PHONY: demo test test-slow test-lowest benchmarks coverage docs wheel lock install clean
 
 install: $(INSTALLED)
 
@@ -74,6 +75,14 @@ test-slow: $(INSTALLED)-slow
 
 test-lowest: $(VENV)-lowest/installed
 	$(VENV)-lowest/bin/python -m pytest -q -n 2 -m "not slow" $(CENTRAL)
+
+benchmarks: install
+	$(BIN)/python -m benchmarks network --backends=tensorflow --precisions=float32 --xla=off --repeats=1
+	$(BIN)/python -m benchmarks flow --batches=8
+	$(BIN)/python -m benchmarks preparation
+	$(BIN)/python -m benchmarks input --rounds=5 --width_divisor=4
+	$(BIN)/python -m benchmarks start --jit=off
+	$(BIN)/python -m benchmarks growth --videos=10,100,1000 --classes=101 --class_videos=1000
 
 # All tests, slow ones too. TESTS names a part of them, which then need not reach the 90 % of
 # pyproject.toml.

@@ -13,7 +13,6 @@ PROGRAMS = (
     "report",
     "compare",
     "ablate",
-    "benchmark",
     "serve",
     "demo",
 )

@@ -13,14 +13,13 @@ The table is a report and no means of choosing: its figures are of the test part
 by the column `validation`, and then report its test figure once.
 """
 
-import sys
 from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
 
 from experiments import program
-from experiments.ablation import studies
+from experiments.studies import ablation
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -30,7 +29,7 @@ flags.DEFINE_string("output", None, "Folder of the ablation: tables, pictures an
 flags.DEFINE_multi_enum(
     "study",
     [],
-    [*studies.STUDIES, studies.ALL],
+    [*ablation.STUDIES, ablation.ALL],
     "Study to run, given once or several times; all: every one that fits the configuration.",
 )
 flags.DEFINE_integer("seeds", 3, "Trainings of each value.", lower_bound=1)
@@ -66,54 +65,20 @@ def check_flags():
 def main(_):
     check_flags()
     if FLAGS.list:
-        print(studies.described())
+        print(ablation.described())
         return 0
     program.start_tensorflow()
-    from experiments.ablation import runs, tables
-    from experiments.run_config import chooses_streams, make_run_config
-    from preprocessing import records
-    from stfnet import run
-    from stfnet.clips import plans
-    from stfnet.evaluation.tables import to_markdown
-    from stfnet.training import strategies
-    from stfnet.training.preemption import Preempted
+    from experiments.studies.study_program import run_studies
 
-    record_set = records.load_record_set(FLAGS.records)
-    if chooses_streams(FLAGS.config):
-        raise UserError(
-            "the configuration chooses its streams, and an ablation compares fixed settings: give "
-            "--config.model.streams=both, rgb or flow"
-        )
-    base = make_run_config(FLAGS.config, record_set)
-    plans.check_records(record_set, base)
-    chosen, left_out = studies.chosen(FLAGS.study, base)
-    for variants in chosen.values():
-        for variant in variants.values():
-            plans.check_records(record_set, variant.config)
-        runs.check(variants, FLAGS.cache)
-    for line in left_out:
-        print(line, flush=True)
-    strategy = strategies.make_strategy()  # after `check`: it would wait for other workers
-    output = Path(FLAGS.output)
-    maps_folder = Path(FLAGS.cache_dir or output / run.FEATURES_FOLDER)
-    with runs.writing(output, base, record_set):
-        for name, variants in chosen.items():
-            try:
-                outcomes = runs.run_study(
-                    variants,
-                    FLAGS.seeds,
-                    record_set,
-                    output,
-                    strategy=strategy,
-                    cache_in_memory=FLAGS.cache == "memory",
-                    features_folder=maps_folder if FLAGS.cache == "features" else None,
-                )
-            except Preempted as stop:
-                print(stop, file=sys.stderr)
-                return stop.status
-            table, paths = tables.write(output, studies.STUDIES[name], outcomes, record_set)
-            print(f"\n{to_markdown(table)}\nwritten: {', '.join(map(str, paths))}\n", flush=True)
-    return 0
+    return run_studies(
+        FLAGS.config,
+        FLAGS.records,
+        Path(FLAGS.output),
+        lambda base: ablation.chosen(FLAGS.study, base),
+        FLAGS.seeds,
+        FLAGS.cache,
+        maps_folder=Path(FLAGS.cache_dir) if FLAGS.cache_dir else None,
+    )
 
 
 def cli():

@@ -77,8 +77,8 @@ flags.mark_flags_as_required(["workdir", "records"])
 def main(_):
     check_flags()
     program.start_tensorflow()
-    from experiments import paper
     from experiments.run_config import folders_of_folds, run_of_fold
+    from experiments.studies import paper
     from preprocessing import files, records
     from stfnet import run
     from stfnet.evaluation import fusion, metrics, printing, result_files

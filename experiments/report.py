@@ -25,8 +25,9 @@ def main(_):
         program.refuse_without_effect(["grad_cam"], "without --records")
     program.output_folder("output")
     program.start_tensorflow()
-    from experiments import paper, run_config
+    from experiments import run_config
     from experiments.configs.paper import get_config
+    from experiments.studies import paper
     from preprocessing import records
     from stfnet import run
     from stfnet.evaluation import result_files

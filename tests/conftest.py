@@ -10,7 +10,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import pytest
 
-from experiments.benchmarks import films
+from benchmarks import films
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +19,56 @@ def warnings_are_logged():
     logging.getLogger().setLevel(logging.WARNING)
 
 
+def _textures(seed, count, height, width):
+    """`count` smooth textures, uint8 (height, width, 3)."""
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    return [
+        cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 2)
+        for _ in range(count)
+    ]
+
+
+def _moving_square(wall, square, corners):
+    """Copies of `wall` (H, W, 3), each with `square` at one of the corners (top, left)."""
+    height, width = square.shape[:2]
+    for top, left in corners:
+        frame = wall.copy()
+        frame[top : top + height, left : left + width] = square
+        yield frame
+
+
+@pytest.fixture(scope="session")
+def write_squares():
+    """Function of a folder and groups that writes videos in three classes, one each in a group.
+
+    A textured square moves right, moves left or stays, before a wall of its group: mp4 files of 8
+    to 10 frames of 64 x 48 pixels at 20 frames a second, in folders `Right`, `Left` and `Still`.
+    """
+
+    def write(folder, groups):
+        for group in groups:
+            wall, square = _textures(group, 2, 48, 64)
+            for name, speed in (("Right", 2), ("Left", -2), ("Still", 0)):
+                path = folder / name / f"v_{name}_g{group:02d}_c01.mp4"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                corners = [(12, 20 + speed * k) for k in range(8 + group % 3)]
+                frames = _moving_square(wall, square[:24, :24], corners)
+                films.write_video(path, frames, films.MPEG_4, 20)
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def moving_square(tmp_path_factory):
     """An mp4 of 11 frames of 64 x 48 at 20 frames/s: a textured square before a textured wall."""
     path = tmp_path_factory.mktemp("video") / "square.mp4"
-    wall, square = films.noise_textures(0, 2, 64, 64)
+    wall, square = _textures(0, 2, 64, 64)
     corners = [(10, 5 + 2 * k) for k in range(11)]
-    films.write_video(
-        path, films.moving_square(wall[:48], square[:24, :24], corners), films.MPEG_4, 20
-    )
+    frames = _moving_square(wall[:48], square[:24, :24], corners)
+    films.write_video(path, frames, films.MPEG_4, 20)
     return path
 
 
@@ -60,8 +101,8 @@ def tiny_run(make_run):
 
 
 @pytest.fixture(scope="session")
-def prepare_squares():
-    """Function of a folder and groups that makes records of `films.write_moving_squares`.
+def prepare_squares(write_squares):
+    """Function of a folder and groups that makes records of `write_squares`.
 
     They are prepared as a user prepares them: 32 x 32 pixels, or with other settings if given.
     """
@@ -72,7 +113,7 @@ def prepare_squares():
     from preprocessing.preparation.local import local_runner
 
     def prepare(folder, groups, **settings):
-        films.write_moving_squares(folder / "videos", groups)
+        write_squares(folder / "videos", groups)
         preparation.prepare(
             class_folders.load(folder / "videos"),
             folder / "records",

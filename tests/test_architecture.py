@@ -6,12 +6,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # A package imports itself and those before it, never one behind it.
-PACKAGES = ("preprocessing", "stfnet", "experiments")
+PACKAGES = ("preprocessing", "stfnet", "experiments", "benchmarks")
 LARGEST_FILE = 400  # lines
 MOST_ROOMS = {"preprocessing": 12, "stfnet": 19}  # modules and packages at the top
 TESTED_ELSEWHERE = {
     "preprocessing.errors",  # an exception without code
-    "experiments.benchmarks.network_measurements",  # by test_network, in a process of its own
+    # All by tests/benchmarks/test_benchmarks.py, which runs each benchmark.
+    *(f"benchmarks.{name}" for name in ("export", "flow", "growth", "input", "network")),
+    *(f"benchmarks.{name}" for name in ("network_measurements", "preparation", "start", "tables")),
+    "experiments.studies.study_program",  # by test_ablate and test_compare
     # All by tests/experiments/configs/test_configs.py.
     *(f"experiments.configs.{name}" for name in ("defaults", "modern", "paper", "real_videos")),
     "experiments.configs.synthetic",

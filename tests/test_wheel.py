@@ -28,7 +28,7 @@ def wheel(tmp_path_factory):
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in PACKAGES:
+    for name in (*PACKAGES, "benchmarks"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
     command = ["-m", "build", "--wheel", "--outdir", folder, source]
@@ -75,7 +75,7 @@ def test_every_module_template_and_script_is_in_the_wheel(wheel):
         if path.is_file() and "__pycache__" not in path.parts
     ]
     assert not set(tracked) - inside
-    assert not any(name.startswith(("tests/", "docs/", "docker/")) for name in inside)
+    assert not any(name.startswith(("benchmarks/", "tests/", "docs/")) for name in inside)
 
 
 @pytest.mark.slow

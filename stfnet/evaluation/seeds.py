@@ -32,9 +32,8 @@ def interval_of_mean(
     count = len(rates)
     if count < 2:
         return None
-    mean = float(np.mean(rates))
-    half = stats.t.ppf((1 + confidence) / 2, count - 1) * np.std(rates, ddof=1) / np.sqrt(count)
-    return [max(0.0, mean - float(half)), min(1.0, mean + float(half))]
+    standard = np.array(stats.t.interval(confidence, count - 1))
+    return np.clip(np.mean(rates) + stats.sem(rates) * standard, 0, 1).tolist()
 
 
 class Compared(NamedTuple):

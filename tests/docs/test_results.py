@@ -38,9 +38,9 @@ def test_each_file_is_named_and_its_means_and_differences_are_of_its_seeds():
             assert found == pytest.approx(wanted, abs=0.11), (path, row)
 
 
-def test_the_table_of_rivals_is_that_of_the_files():
+def test_the_table_of_baselines_is_that_of_the_files():
     names = ("rendered", "strokes", "strokes_conv5", "surveillance", "surveillance_conv5")
-    files = [{row["network"]: row for row in _rows(f"rivals_{name}")} for name in names]
+    files = [{row["network"]: row for row in _rows(f"baselines_{name}")} for name in names]
     *table, chance = _table("network | rendered")
     assert chance[0] == "chance" and {row[0] for row in table} == set(files[0])
     for network, *cells in table:

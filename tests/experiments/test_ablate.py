@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from experiments.ablation.studies import STUDIES
+from experiments.studies.ablation import STUDIES
 
 # Training takes long enough to be stopped in its middle.
 CONFIG = (

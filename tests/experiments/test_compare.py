@@ -7,7 +7,7 @@ import pytest
 
 # A network so small that a training takes seconds.
 STUDY = (
-    "--study=rivals",
+    "--study=baselines",
     "--config=experiments/configs/synthetic.py",
     "--config.model.clip.num_frames=3",
     "--config.model.clip.image_size=32",
@@ -37,21 +37,21 @@ def test_tables_are_printed_and_written(run_program, tmp_path):
 
 
 @pytest.mark.slow
-def test_rivals_are_trained_and_compared_and_the_same_command_does_nothing_twice(
+def test_baselines_are_trained_and_compared_and_the_same_command_does_nothing_twice(
     run_program, tiny_records, tmp_path
 ):
     arguments = (
         "compare",
         *STUDY,
         *(f"--records={tiny_records.folder}", f"--output={tmp_path}"),
-        *("--seeds=2", "--rivals=tsn,c3d", "--rate_factors=0.1,1", "--cache=features"),
+        *("--seeds=2", "--baselines=tsn,c3d", "--rate_factors=0.1,1", "--cache=features"),
         "--config.training.frozen_blocks=(5,5)",
     )
     done = run_program(*arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(": learning rate ") == 3
-    assert (tmp_path / "rivals.md").read_text().strip() in done.stdout
-    figures = json.loads((tmp_path / "rivals.json").read_text())
+    assert (tmp_path / "baselines.md").read_text().strip() in done.stdout
+    figures = json.loads((tmp_path / "baselines.json").read_text())
     values = {one["value"]: one for one in figures["values"]}
     assert list(values) == ["stfnet", "tsn", "c3d"]
     tried = [len(one["validation_of_learning_rates"]) for one in values.values()]
@@ -64,13 +64,13 @@ def test_rivals_are_trained_and_compared_and_the_same_command_does_nothing_twice
     assert {one.get("stfnet") for one in values.values()} <= {
         *(None, "wins", "loses", "cannot be distinguished"),
     }
-    with (tmp_path / "rivals.csv").open(newline="") as file:
+    with (tmp_path / "baselines.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 6
-    assert (tmp_path / "rivals.png").stat().st_size > 10_000
-    table = (tmp_path / "rivals.md").read_text()
+    assert (tmp_path / "baselines.png").stat().st_size > 10_000
+    table = (tmp_path / "baselines.md").read_text()
     again = run_program(*arguments)
     assert again.returncode == 0 and "training: " not in again.stdout
-    assert (tmp_path / "rivals.md").read_text() == table  # the same rates, and the same times
+    assert (tmp_path / "baselines.md").read_text() == table  # the same rates, and the same times
     assert again.stdout.count("finished before: ") == 6
 
 
@@ -79,13 +79,13 @@ def test_a_mistake_is_one_line_and_leaves_nothing(check_mistakes, tiny_records, 
     study = (*STUDY, f"--records={tiny_records.folder}", f"--output={output}")
     mistakes = [
         ((f"--results={tmp_path / 'none'}",), "results.json is missing"),
-        (("--study=rivals",), "--config is missing"),
-        (("--seeds=2",), "--seeds has no effect without --study=rivals: leave it out"),
+        (("--study=baselines",), "--config is missing"),
+        (("--seeds=2",), "--seeds has no effect without --study=baselines: leave it out"),
         ((*study, "--results=run"), "--results has no effect with --study"),
         ((*study, "--rate_factors=1,fast"), "--rate_factors=1,fast are not numbers above 0"),
-        ((*study, "--rivals=resnet"), "--rivals=resnet: give some of stfnet, two_stream"),
+        ((*study, "--baselines=resnet"), "--baselines=resnet: give some of stfnet, two_stream"),
         ((*study, "--config.model.streams=auto"), "the configuration chooses its streams"),
-        ((*study, "--config.model.streams=rgb"), "the study rivals needs model.streams=both"),
+        ((*study, "--config.model.streams=rgb"), "the study baselines needs model.streams=both"),
     ]
     check_mistakes("compare", mistakes)
     assert not output.exists()

@@ -15,6 +15,13 @@ PROGRAMS = {
     for path in EXPERIMENTS.rglob("*.py")
 }
 PROGRAMS = {name: names for name, names in PROGRAMS.items() if names}
+PROGRAMS |= {
+    f"benchmarks.{path.stem}": {
+        "output",  # of benchmarks/__main__.py
+        *re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", path.read_text()),
+    }
+    for path in (ROOT / "benchmarks").glob("*.py")
+}
 OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master", "xla_cpu_compilation_enabled"}
 # Who prints the messages of a library module, where that is not every program with the flag.
 PRINTED_BY = {
@@ -38,12 +45,14 @@ PRINTED_BY = {
     "stfnet/report/report.py": ["report"],
     "stfnet/evaluation/fusion.py": ["evaluate"],
     "stfnet/evaluation/views.py": ["evaluate"],
-    "experiments/comparison.py": ["compare"],
-    "experiments/ablation/studies.py": ["ablate"],
-    "experiments/ablation/runs.py": ["ablate"],
-    "experiments/ablation/tables.py": ["ablate"],
-    "experiments/rivals/study.py": ["compare"],
-    "experiments/rivals/tables.py": ["compare"],
+    "experiments/studies/ablation.py": ["ablate"],
+    "experiments/studies/baselines.py": ["compare"],
+    "experiments/studies/paper.py": ["evaluate"],
+    "experiments/studies/paper_tables.py": ["compare"],
+    "experiments/studies/runs.py": ["ablate", "compare"],
+    "experiments/studies/study_program.py": ["ablate", "compare"],
+    "experiments/studies/tables.py": ["ablate", "compare"],
+    "experiments/studies/variants.py": ["ablate", "compare"],
     "stfnet/run/division.py": ["train"],
     "stfnet/run/folder.py": ["train"],
     "preprocessing/preparation/preparation.py": ["prepare"],
@@ -53,12 +62,12 @@ PRINTED_BY = {
     "preprocessing/datasets/synthetic/dataset.py": ["prepare"],
     "experiments/preparation_report.py": ["prepare"],
     "experiments/run_config.py": ["train"],
-    "experiments/paper.py": ["evaluate"],
     **{f"experiments/{name.replace('.', '/')}.py": [name] for name in PROGRAMS},
-    "experiments/benchmarks/network_rows.py": ["benchmarks.network"],
-    # Names of rows in their tables.
-    "experiments/benchmarks/input_measurements.py": ["train"],
-    "experiments/benchmarks/preparation.py": ["benchmarks.preparation", "prepare"],
+    **{f"{name.replace('.', '/')}.py": [name] for name in PROGRAMS if "." in name},
+    # Names of tables and rows.
+    "benchmarks/input.py": ["benchmarks.input", "train"],
+    "benchmarks/preparation.py": ["benchmarks.preparation", "prepare"],
+    "benchmarks/start.py": ["benchmarks.start", "predict"],
 }
 
 
@@ -88,14 +97,17 @@ def _messages(path):
 
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *EXPERIMENTS.rglob("*.py")]
+PAGES += [*(ROOT / "benchmarks").glob("*.py"), ROOT / "Makefile"]
 PAGES += [ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "docker/entrypoint.sh"]
-COMMAND = re.compile(r"(?:experiments\.|stfnet[- ])([a-z_]+)((?: +(?:[a-z]+|\.\.\.|[-\[]\S+))*)")
+COMMAND = re.compile(
+    r"(?:experiments\.|stfnet[- ]|-m (?=benchmarks))([a-z_]+)((?: +(?:[a-z]+|\.\.\.|[-\[]\S+))*)"
+)
 
 
 def _wrong_flags(text):
     """What the commands in a text give and their programs do not have."""
     for name, rest in COMMAND.findall(text):
-        program = f"benchmarks.{rest.split()[0]}" if name == "benchmark" and rest else name
+        program = f"benchmarks.{rest.split()[0]}" if name == "benchmarks" and rest else name
         known = PROGRAMS.get(program, set()) | OTHER_TOOLS
         for flag in re.findall(r"--(?:no)?(\w+)", rest) if program in PROGRAMS else ():
             if flag not in known and f"no{flag}" not in known:

@@ -6,7 +6,7 @@ A process runs all cells of a program, since its start takes longer than most of
 - model.streams=auto, which test_selection.py tries;
 - ablate and compare --study where they train what train does; their own tests train more.
 - the second and later cells of a program (TensorFlow Serving, ONNX, LiteRT, several clips, timing),
-  serve and benchmark on networks that differ in numbers alone.
+  serve on networks that differ in numbers alone.
 """
 
 import contextlib
@@ -141,9 +141,9 @@ PROGRAMS = {
     },
     "compare": {
         "compare": ("--results={run} --output={output}", "{output}/comparison.md"),
-        "rivals": (
-            f"{STUDY} --study=rivals --rivals=tsn --rate_factors=1",
-            "{output}/rivals.md",
+        "baselines": (
+            f"{STUDY} --study=baselines --baselines=tsn --rate_factors=1",
+            "{output}/baselines.md",
             ("modern", "real_videos"),
         ),
     },
@@ -166,14 +166,6 @@ PROGRAMS = {
             ("synthetic", "real_videos"),
         ),
     },
-    "benchmark": {
-        "benchmark": (
-            "export --workdir={run} --source=folder:{videos} --limit_per_class=1"
-            " --output={run}/benchmark.json",
-            "{run}/benchmark.json",
-            ("real_videos",),
-        ),
-    },
 }
 NEEDED = {"report": ["evaluate"], "predict": ["export"], "compare": ["evaluate"]}
 PACKAGES = {"onnx": "tf2onnx", "litert": "ai_edge_litert"}
@@ -187,7 +179,7 @@ REFUSED = {
     ("features", "real_videos"): GRID,
     ("ablate", "tsn"): "the study fusion_init needs model.architecture=stfnet, not tsn",
     ("ablate_streams", "c3d"): f"{C3D} reads streams=rgb",
-    ("rivals", "real_videos"): "the study rivals needs model.linear_parts=0",
+    ("baselines", "real_videos"): "the study baselines needs model.linear_parts=0",
 }
 CELLS = [
     (program, cell, recipe)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import benchmark, configs, program
-from experiments.benchmarks import films
+from experiments import configs, program
 
 PROGRAM = '''"""Adds one.
 
@@ -140,12 +139,10 @@ EXPERIMENTS = Path(configs.__file__).parents[1]
 PROGRAMS = sorted(
     path.stem for path in EXPERIMENTS.glob("*.py") if "program.run(" in path.read_text()
 )
-BENCHMARKS = [f"benchmarks.{module.rpartition('.')[2]}" for module in benchmark.BENCHMARKS.values()]
 # Flags of text or lists that name no file or folder; every other is one of paths.
 NO_PATHS = {
-    *("fold", "folds", "mirror_pairs", "class_name", "host", "beam_options", "classes", "rivals"),
-    *("rate_factors", "only", "jit", "batches", "parts", "backends", "precisions", "xla"),
-    *("streams", "batch_sizes", "row"),
+    *("fold", "folds", "mirror_pairs", "class_name", "host", "beam_options", "classes"),
+    *("baselines", "rate_factors"),
 }
 SHOWN = """
 import importlib, json, sys
@@ -171,7 +168,7 @@ print(json.dumps({flag.name: flag.flag_type() for flag in own}))
 """
 
 
-@pytest.mark.parametrize("name", [*PROGRAMS, *BENCHMARKS])
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_a_home_is_found_in_every_flag_of_a_path(name, tmp_path):
     """A shell puts it in the place of ~ in `--workdir ~/run`, not in `--workdir=~/run`."""
     shutil.copy(EXPERIMENTS / "configs" / "paper.py", tmp_path / "mine.py")
@@ -202,15 +199,12 @@ def test_a_home_is_found_in_every_flag_of_a_path(name, tmp_path):
     if name in ("train", "ablate", "compare"):
         assert shown["config"]["training"]["weights"] == f"{tmp_path}/vgg16.h5"
     assert {flag: shown[flag] for flag in expected} == expected
-    assert expected or name == "benchmark"
+    assert expected
 
 
-@pytest.mark.parametrize("name", [*PROGRAMS, *BENCHMARKS])
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_help_into_a_pipe_that_closes_ends_without_a_word(name):
-    program = ["benchmark", name.partition(".")[2]] if "." in name else [name]
-    if program[-1] == "everything":
-        program[-1] = "all"
-    command = [sys.executable, "-m", f"experiments.{program[0]}", *program[1:], "--help"]
+    command = [sys.executable, "-m", f"experiments.{name}", "--help"]
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
@@ -250,8 +244,8 @@ def test_a_locale_of_ascii_starts_the_program_again_in_utf_8(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_with_letters_beyond_ascii_works_in_a_locale_of_ascii(tmp_path):
-    films.write_moving_squares(tmp_path / "videos", range(1, 6))
+def test_a_run_with_letters_beyond_ascii_works_in_a_locale_of_ascii(write_squares, tmp_path):
+    write_squares(tmp_path / "videos", range(1, 6))
     first, *_ = sorted((tmp_path / "videos").iterdir())
     first.rename(first.with_name("Bücken"))
     film = sorted((tmp_path / "videos" / "Bücken").iterdir())[0]

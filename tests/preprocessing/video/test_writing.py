@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from experiments.benchmarks import films
+from benchmarks import films
 from preprocessing import files, video
 from preprocessing.errors import UserError
 from preprocessing.video import writing

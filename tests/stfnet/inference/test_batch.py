@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.benchmarks import films
+from benchmarks import films
 from preprocessing.errors import UserError
 from stfnet.inference import batch, prediction
 

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from experiments.benchmarks import films
 from preprocessing import records
 from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
@@ -30,9 +29,9 @@ def test_a_run_comes_back_and_classifies(tiny_run, moving_square):
 
 
 @pytest.mark.parametrize("image_format", ["jpeg", "png"])
-def test_predictions_are_those_of_the_evaluation(image_format, tmp_path):
+def test_predictions_are_those_of_the_evaluation(image_format, write_squares, tmp_path):
     """Every test video of a run, read from its file and from its record."""
-    films.write_moving_squares(tmp_path / "videos", range(1, 9))
+    write_squares(tmp_path / "videos", range(1, 9))
     catalogue = class_folders.load(tmp_path / "videos")
     settings = conversion.Settings(image_size=32, image_format=image_format, jpeg_quality=50)
     runner = local_runner(workers=2, time_limit=60)

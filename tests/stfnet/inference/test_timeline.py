@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from experiments.benchmarks import films
+from benchmarks import films
 from preprocessing import flow, video
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, sampling

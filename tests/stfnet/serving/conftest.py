@@ -144,7 +144,7 @@ def jobs(tiny_run):
 @pytest.fixture(scope="session")
 def films_of_all_kinds(tmp_path_factory, moving_square):
     """Files by name: one that a browser plays, a long one, one cut off, a playlist, text, none."""
-    from experiments.benchmarks import films
+    from benchmarks import films
 
     folder = tmp_path_factory.mktemp("films")
     films.write_video(folder / "plays.webm", films.moving_textures(60, 160, 120), "VP80", 30)

@@ -1,0 +1,1 @@
+"""Speed and memory of the project, beside peers and bounds: `python -m benchmarks`."""

@@ -1,0 +1,116 @@
+"""How long work takes: repetitions, rounds in which works take turns, processes of their own.
+
+A shared machine changes its speed within a run, so what is compared takes turns.
+"""
+
+import multiprocessing
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from preprocessing.errors import UserError
+
+Work = Callable[[], object]
+
+
+def seconds(work: Work, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of one call of `work`: wall time, or with `time.process_time` all its threads'."""
+    begun = clock()
+    work()
+    return clock() - begun
+
+
+def repeated(work: Work, repeats: int) -> list[float]:
+    """Wall time of each of `repeats` calls, after one that compiles and is not timed."""
+    work()
+    return [seconds(work) for _ in range(repeats)]
+
+
+def median(work: Work, repeats: int) -> float:
+    """Median of `repeated`."""
+    return statistics.median(repeated(work, repeats))
+
+
+def in_turns(
+    works: Mapping[str, Work], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Seconds by name, one a round, in rounds in which each work is called once."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            times[name].append(seconds(work, clock))
+    return times
+
+
+def median_ratio(times: Mapping[str, list[float]], name: str, base: str) -> float:
+    """Median over the rounds of `in_turns` of a work's seconds to those of another."""
+    return statistics.median(a / b for a, b in zip(times[name], times[base], strict=True))
+
+
+def in_new_process(
+    function: Callable[..., Any],
+    *arguments: Any,
+    backend: str = "tensorflow",
+    limit: float | None = None,
+) -> Any:
+    """What `function(*arguments)` returns in a new interpreter.
+
+    Args:
+        function, arguments: picklable.
+        backend: of Keras in that process.
+        limit: seconds after which it is given up.
+
+    Raises:
+        UserError: it raised an exception, took too long or was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(sender, backend, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        if not receiver.poll(limit):
+            raise UserError(f"took longer than {limit} s")
+        answer, failure = receiver.recv()
+    except EOFError as error:
+        process.join()
+        code = process.exitcode or 0
+        cause = f"signal {-code} (9: out of memory)" if code < 0 else f"exit status {code}"
+        raise UserError(f"ended by {cause}") from error
+    finally:
+        process.kill()
+        process.join()
+    if failure:
+        raise UserError(failure)
+    return answer
+
+
+def _answer(sender, backend, function, arguments):
+    os.environ["KERAS_BACKEND"] = backend
+    try:
+        sender.send((function(*arguments), None))
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        sender.send((None, f"{type(error).__name__}: {lines[-1]}"))
+
+
+class Parts:
+    """Seconds of the parts of a work that follow each other: wall time and processor time."""
+
+    def __init__(self, begun: float):
+        """`begun` is the `time.time()` at which the first part and the process began."""
+        self.figures: dict[str, dict[str, float]] = {}  # part -> `seconds` and `processor`
+        self._wall, self._processor = begun, 0.0
+
+    def end(self, name: str) -> None:
+        """The part so far has this name, and the next begins."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        wall, processor = time.time(), used.ru_utime + used.ru_stime
+        self.figures[name] = {
+            "seconds": round(wall - self._wall, 2),
+            "processor": round(processor - self._processor, 2),
+        }
+        self._wall, self._processor = wall, processor

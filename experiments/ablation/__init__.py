@@ -1,1 +1,0 @@
-"""Ablations: named studies of one setting each, run over seeds and compared."""

@@ -1,0 +1,140 @@
+"""Every benchmark once, in miniature: it prints its tables, and their figures are finite."""
+
+import importlib
+import json
+import math
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import __main__ as benchmarks
+from benchmarks import export, network
+
+MINIATURES = {
+    "network": "--image_size=32 --backends=tensorflow --precisions=float32 --xla=off --repeats=1"
+    " --peak_size=256 --notraining --nopeer",
+    "flow": "--size=16 --batches=2 --backends=tensorflow --clips=2 --clip_pairs=4 --workers=1",
+    "preparation": "--pairs=8 --size=32 --workers=1 --memory_frames=8",
+    "input": "--num_frames=2 --image_size=16 --clips=8 --rounds=1 --width_divisor=64 --steps=1",
+    "start": "--jit=off --width_divisor=64 --image_size=32 --only=training,prediction",
+    "growth": "--videos=10 --classes=3 --class_videos=15",
+    "export": "",
+}
+# Captions of the tables of each begin so.
+TABLES = {
+    "network": ["network"],
+    "flow": ["TV-L1 at 16 x 16", "preparation"],
+    "preparation": ["8 pairs at 32 x 32"],
+    "input": ["reading 2 frames, 16 x 16", "augmentation", "two threads", "step"],
+    "start": ["train, JIT off", "predict"],
+    "growth": ["milliseconds"],
+    "export": ["classify_frames"],
+}
+
+
+def _run(root, *arguments):
+    command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=500)
+
+
+def _measured(root, output, name, *arguments):
+    """The tables that a miniature writes, all of whose figures are finite and were printed."""
+    ended = _run(root, name, *MINIATURES[name].split(), *arguments, f"--output={output}")
+    assert ended.returncode == 0, ended.stderr
+    tables = json.loads(output.read_text())
+    for caption, beginning in zip(tables, TABLES[name], strict=True):
+        assert caption.startswith(beginning) and f"**{caption}**\n\n| " in ended.stdout
+        for row in tables[caption]:
+            assert any(value is not None for value in row.values())
+            assert all(math.isfinite(x) for x in row.values() if isinstance(x, int | float))
+    rows = [line for line in ended.stdout.splitlines() if line.startswith("| ")]
+    assert len(rows) == sum(1 + len(table) for table in tables.values())
+    return tables
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in MINIATURES if name != "export"])
+def test_a_benchmark_prints_finite_figures(request, name, tmp_path):
+    tables = _measured(request.config.rootpath, tmp_path / "figures.json", name)
+    assert not any(row.get("failed") for table in tables.values() for row in table)
+
+
+@pytest.mark.slow
+def test_an_export_says_what_the_network_says_of_records(
+    request, make_run, moving_square, tmp_path
+):
+    from stfnet import ClipConfig
+
+    for name in ("Bow", "Jump"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        shutil.copy(moving_square, tmp_path / "videos" / name / f"{name}.mp4")
+    # Of 16 pixels, so that the flow solver has one scale to be compiled and not four.
+    run = make_run(clip=ClipConfig(num_frames=3, flow_length=4, image_size=16))
+    given = [f"--workdir={run}", f"--source=folder:{tmp_path / 'videos'}"]
+    tables = _measured(request.config.rootpath, tmp_path / "export.json", "export", *given)
+    (table,) = tables.values()
+    opencv, keras = table
+    assert (opencv["flow of the records"], keras["flow of the records"]) == ("OpenCV", "Keras")
+    assert opencv["videos"] == keras["videos"] == keras["same top-1"] == 2
+    assert keras["largest difference"] <= 1e-5
+    # Of a network that has learned nothing, so two classes may change places.
+    assert opencv["largest difference"] < 0.1
+
+
+def test_agreement_of_a_hand_worked_case():
+    import numpy as np
+
+    ours = {"a": np.array([0.7, 0.3]), "b": np.array([0.49, 0.51]), "c": np.array([1.0, 0.0])}
+    theirs = {"a": np.array([0.69, 0.31]), "b": np.array([0.54, 0.46]), "d": np.array([1.0, 0.0])}
+    found = export.agreement(ours, theirs)
+    assert (found["videos"], found["same top-1"], found["within 0.02"]) == (2, 1, 1)
+    assert found["largest difference"] == pytest.approx(0.05)
+    assert found["median difference"] == pytest.approx(0.03)
+
+
+def test_a_row_is_compared_with_the_peer_of_its_precision_and_batch():
+    def row(backend, forward, precision="float32", batch=1, training=None, **more):
+        names = {"backend": backend, "precision": precision, "batch": batch, "xla": "off"}
+        rates = {"forward clips/s": forward, "training clips/s": training}
+        return {**names, **rates, "streams": "trained", "failed": None, **more}
+
+    table = [
+        row("tensorflow", 0.5, training=0.125),
+        row("tensorflow", 1.0, "mixed_bfloat16", 4),
+        row("jax", 0.2),
+        row("jax", None, failed="out of memory"),
+        row("tensorflow", None, training=1.0, streams="frozen"),
+        row(network.PEER, 0.25, training=0.25),
+        row(network.PEER, None, "mixed_bfloat16", 4, failed="no memory"),
+    ]
+    compared = list(network.ratios(table))
+    assert [(one["backend"], one["forward"], one["training"]) for one in compared] == [
+        ("tensorflow", 2.0, 0.5),
+        ("jax", pytest.approx(0.8), None),
+    ]
+
+
+@pytest.mark.parametrize("name", benchmarks.BENCHMARKS)
+def test_a_benchmark_gives_its_command(name):
+    assert f"python -m benchmarks {name}" in importlib.import_module(f"benchmarks.{name}").__doc__
+    assert name in MINIATURES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "error: name what to measure, one of network, flow, "),
+        (["speed"], "error: 'speed' is not a flag"),
+        (["flow", "--batches=4,0"], "error: --batches=4,0: write whole numbers of at least 1"),
+        (["network", "--xla=yes"], "error: --xla=yes is not one of off, on"),
+        (["input", "--width_divisor=3"], "error: --width_divisor=3 does not divide 64"),
+        (["growth", "--output=."], "error: --output=.: . is a folder"),
+        (["export"], "error: --workdir is missing"),
+    ],
+)
+def test_a_mistake_is_one_line(request, arguments, line):
+    ended = _run(request.config.rootpath, *arguments)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(line) and ended.stderr.count("\n") == 1

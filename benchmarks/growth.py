@@ -167,9 +167,10 @@ def use(folder: Path) -> tuple[dict[str, float], int]:
     from preprocessing import records
     from stfnet import ClipConfig, ModelConfig, build_stfnet, run
     from stfnet.clips import input_pipeline, plans
-    from stfnet.config import RunConfig, TrainingConfig
+    from stfnet.config import TrainingConfig
     from stfnet.evaluation import evaluate
     from stfnet.report import report
+    from stfnet.run.config import RunConfig
 
     workdir = folder / "run"
     classes = records.read_record_set(folder / "records").classes

@@ -240,7 +240,8 @@ def _step(record_set, clip) -> Iterator[tables.Row]:
 
     from stfnet import ModelConfig
     from stfnet.clips import input_pipeline, plans
-    from stfnet.config import RunConfig, TrainingConfig
+    from stfnet.config import TrainingConfig
+    from stfnet.run.config import RunConfig
     from stfnet.training import stages
 
     divisor, size, steps = FLAGS.width_divisor, FLAGS.batch_size, FLAGS.steps

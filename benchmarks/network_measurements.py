@@ -109,10 +109,10 @@ def _maps(size, config, block):
     """Random maps of a block of the streams, for a batch."""
     import numpy as np
 
-    from stfnet.frame_features import stream_maps
+    from stfnet.networks import parts
 
     rng = np.random.default_rng(0)
-    shape = (size, config.clip.num_frames, *stream_maps.map_shape(config, block))
+    shape = (size, config.clip.num_frames, *parts.block_shape(config, block))
     return {name: rng.random(shape, np.float32).astype(np.float16) for name in ("rgb", "flow")}
 
 
@@ -121,7 +121,8 @@ def _tensorflow_work(row: Row, settings: Settings) -> Work:
     program.start_tensorflow()
     import tensorflow as tf
 
-    from stfnet.config import RunConfig, TrainingConfig
+    from stfnet.config import TrainingConfig
+    from stfnet.run.config import RunConfig
     from stfnet.training import stages
 
     frozen, on_maps = STREAMS[row.streams]

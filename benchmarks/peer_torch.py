@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from stfnet.config import ModelConfig
 from stfnet.layers.vgg_stream import VGG16_BLOCKS
+from stfnet.networks import ModelConfig
 
 
 def _vgg(channels):

@@ -93,7 +93,8 @@ MEASURES = {
 
 def _run_config(width_divisor, image_size, **training):
     from stfnet import ClipConfig, ModelConfig
-    from stfnet.config import RunConfig, TrainingConfig
+    from stfnet.config import TrainingConfig
+    from stfnet.run.config import RunConfig
 
     clip = ClipConfig(image_size=image_size)
     model = ModelConfig(CLASSES, clip, width_divisor=width_divisor, fc6_units=4096 // width_divisor)

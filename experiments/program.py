@@ -1,6 +1,7 @@
 """What every program shares: one line for each mistake of a user, and a readable --help."""
 
 import contextlib
+import dataclasses
 import errno
 import io
 import locale
@@ -23,6 +24,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 from experiments import configs
 from preprocessing import worker_pool
 from preprocessing.errors import UserError
+from stfnet.networks import NETWORKS
 
 # For pictures of data sets, for data frames and for use inside scikit-learn.
 _UNUSED_BY_KERAS = ("matplotlib", "pandas", "sklearn")
@@ -201,7 +203,7 @@ def _parse(argv):
         name, *hint = str(original.args[0]).splitlines()
         if not name.startswith("'"):  # of the file's own lines, or a name below a value
             sys.exit(_stop(f"the configuration does not load: {type(error).__name__}: {name}"))
-        place = "see experiments/configs/defaults.py"
+        place = _where(name.strip("'"))
         sys.exit(_stop(f"the configuration has no setting {name}: {'; '.join((place, *hint))}"))
     except OSError as error:  # of a configuration file, in which ml_collections writes many lines
         sys.exit(_stop(f"the configuration does not load: {str(error).strip().splitlines()[-1]}"))
@@ -226,6 +228,20 @@ def _parse(argv):
         if isinstance(flag.value, float) and not math.isfinite(flag.value):
             sys.exit(_stop(f"--{name}={flag.value} is not a finite number"))
     return rest
+
+
+def _where(setting):
+    """Where a setting is that a configuration lacks: each network has its own."""
+    if setting == "architecture":
+        return "give --config=experiments/configs/baselines.py:NAME for another network"
+    owners = [
+        name
+        for name, cls in NETWORKS.items()
+        if setting in {field.name for field in dataclasses.fields(cls)}
+    ]
+    if not owners:
+        return "see experiments/configs/defaults.py"
+    return f"the file of --config chooses the network, and those with it are {', '.join(owners)}"
 
 
 def _with_home(argv):

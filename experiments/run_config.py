@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from preprocessing.errors import UserError
-from stfnet import run
-from stfnet.config import ModelConfig, RecordsConfig, RunConfig, TrainingConfig, from_dict
+from stfnet import networks, run
+from stfnet.config import TrainingConfig, from_dict
 from stfnet.evaluation import result_files
+from stfnet.run.config import RecordsConfig, RunConfig, refuse_without_effect
 
 
 def run_of_fold(workdir: Path, fold: str) -> Path:
@@ -126,6 +127,8 @@ def make_run_config(config, record_set) -> RunConfig:
             f"training.weights={training.weights} is not a file: give an .h5 file of VGG-16, the "
             f"{run.BEST_FILE} of another run, or imagenet to download VGG-16's"
         )
+    network = networks.read(model)
+    refuse_without_effect(network, training)
     if any(training.frozen_blocks) and not training.weights:
         logging.warning(
             "training.frozen_blocks=%s keeps random filters, since training.weights is empty: "
@@ -135,7 +138,7 @@ def make_run_config(config, record_set) -> RunConfig:
     return RunConfig(
         name=record_set.title,
         classes=tuple(record_set.classes),
-        model=from_dict(ModelConfig, model),
+        model=network,
         training=training,
         records=RecordsConfig.of(record_set),
         **values,

@@ -1,20 +1,21 @@
 """STFNet: the spatiotemporal fusion network of Ou & Sun 2019 and what feeds it.
 
 What needs no network, such as a configuration file, loads without Keras: names that need it import
-it when they are first asked for. With `import stfnet.model` the layers are registered with Keras,
-so that `keras.saving.load_model` loads saved networks without custom objects.
+it when they are first asked for. With `import stfnet.networks.model` the layers are registered with
+Keras, so that `keras.saving.load_model` loads saved networks without custom objects.
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
 from stfnet import sampling
-from stfnet.config import ClipConfig, ModelConfig
+from stfnet.config import ClipConfig
+from stfnet.networks import ModelConfig
 
 if TYPE_CHECKING:
     from stfnet import layers
     from stfnet.clips.keras_dataset import datasets
-    from stfnet.model import STFNet, build_stfnet
+    from stfnet.networks.model import STFNet, build_stfnet
     from stfnet.weights import load_vgg16_weights
 
 __all__ = [
@@ -30,8 +31,8 @@ __all__ = [
 
 # The public names that need Keras, imported when they are first asked for.
 _MODULE_OF = {
-    "STFNet": "stfnet.model",
-    "build_stfnet": "stfnet.model",
+    "STFNet": "stfnet.networks.model",
+    "build_stfnet": "stfnet.networks.model",
     "datasets": "stfnet.clips.keras_dataset",
     "load_vgg16_weights": "stfnet.weights",
 }

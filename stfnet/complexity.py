@@ -1,12 +1,18 @@
-"""Arithmetic operations of the network for one clip, counted from the configuration alone."""
+"""Arithmetic operations of a network for one clip, counted from the shapes of its layers."""
 
-from stfnet.config import WITHOUT_VGG, ModelConfig
-from stfnet.layers.vgg_stream import VGG16_BLOCKS
-from stfnet.rivals import RIVALS
+import math
+
+import keras
+
+from stfnet.layers.attention_lstm import AttentionLSTM
+from stfnet.layers.layer_norm_lstm import LayerNormLSTM
+from stfnet.layers.vgg_stream import BLOCKS, VGGStream
+from stfnet.networks import NetworkConfig
+from stfnet.networks.model import build_stfnet
 
 
-def forward_multiply_adds(config: ModelConfig) -> int:
-    """Multiply-adds of one clip's forward pass: convolutions, fc6, LSTMs and classifier.
+def forward_multiply_adds(config: NetworkConfig) -> int:
+    """Multiply-adds of one clip's forward pass: convolutions, dense layers, LSTMs.
 
     Pooling, normalisation and activations are left out, as is usual. A training step is counted
     as three forward passes (forward, gradients of inputs, gradients of weights).
@@ -14,45 +20,48 @@ def forward_multiply_adds(config: ModelConfig) -> int:
     return stream_multiply_adds(config) + head_multiply_adds(config)
 
 
-def stream_multiply_adds(config: ModelConfig, first: int = 1) -> int:
-    """As `forward_multiply_adds`, of the streams alone, from their block `first` (1 to 5) on."""
-    if config.architecture in WITHOUT_VGG:
-        return 0
-    total = 0
-    for channels in config.input_channels.values():
-        side = config.clip.image_size
-        for block, widths in enumerate(VGG16_BLOCKS, 1):
-            for width in widths:
-                width //= config.width_divisor
-                if block >= first:
-                    total += side * side * 9 * channels * width
-                channels = width
-            side //= 2
-    return total * config.clip.num_frames
+def stream_multiply_adds(config: NetworkConfig, first: int = 1) -> int:
+    """As `forward_multiply_adds`, of VGG-16's streams alone, from their block `first` on."""
+    streams = [layer for layer in _layers(config) if isinstance(layer, VGGStream)]
+    return sum(_of_stream(stream, first) for stream in streams)
 
 
-def head_multiply_adds(config: ModelConfig) -> int:
+def head_multiply_adds(config: NetworkConfig) -> int:
     """As `forward_multiply_adds`, of what follows the streams, from the fusion on."""
-    if config.architecture in RIVALS:
-        return RIVALS[config.architecture].multiply_adds(config)
-    side = config.clip.image_size
-    for _ in VGG16_BLOCKS[1:]:
-        side //= 2
-    width = config.fused_channels
-    total = 0
-    if config.fusion in ("conv3d", "conv2d"):
-        window = 27 if config.fusion == "conv3d" else 9
-        inputs = config.map_channels * len(config.input_channels)
-        total += side * side * window * inputs * width
-    pooled = -(-side // 2)
-    units = config.lstm_units
-    read = {"conv": width if config.conv_pool else side * side * width, "fc": config.fc6_units}
-    if config.branches != "both":
-        read = {config.branches: read[config.branches]}
-    if "fc" in read:
-        total += pooled * pooled * width * config.fc6_units
-    merged = units * (len(read) if config.merge == "concat" else 1)
-    for features in (*read.values(), merged):
-        total += (features + units) * 4 * units
-    linear = config.linear_parts * config.map_channels * len(config.input_channels)
-    return total * config.clip.num_frames + (units + linear) * config.num_classes
+    return sum(_of_layer(layer) for layer in _layers(config))
+
+
+def _layers(config: NetworkConfig) -> list[keras.Layer]:
+    """The layers of the network, without memory for its weights."""
+    with keras.StatelessScope(initialize_variables=False):
+        return build_stfnet(config).layers
+
+
+def _of_stream(stream: VGGStream, first: int) -> int:
+    _, frames, *size, _ = stream.input.shape
+    total, cells = 0, frames * math.prod(size)
+    for block in range(1, BLOCKS + 1):
+        if block >= first:
+            kernels = [layer.kernel.shape for layer in stream.convolutions_of(block)]
+            total += cells * sum(map(math.prod, kernels))
+        size = [side // 2 for side in size]
+        cells = frames * math.prod(size)
+    return total
+
+
+def _of_layer(layer: keras.Layer) -> int:
+    if isinstance(layer, keras.layers.Dense | keras.layers.Conv3D):
+        return math.prod(layer.output.shape[1:]) * math.prod(layer.kernel.shape[:-1])
+    if isinstance(layer, LayerNormLSTM):
+        return layer.input.shape[1] * _of_step(layer.cell)
+    if isinstance(layer, AttentionLSTM):
+        _, frames, cells, channels = layer.input.shape
+        # The cells' weights from the last state, and their mean.
+        step = math.prod(layer.attention.shape) + cells * channels
+        first = sum(math.prod(dense.kernel.shape) for dense in layer.first.values())
+        return frames * (step + sum(map(_of_step, layer.cells))) + first
+    return 0
+
+
+def _of_step(cell: keras.Layer) -> int:
+    return math.prod(cell.kernel.shape) + math.prod(cell.recurrent_kernel.shape)

@@ -46,8 +46,8 @@ def load_vgg16_weights(
             have: `random` leaves it, bias included, as initialised (the paper); `cross_modality`
             repeats the mean of the RGB filters over their input channels (Wang et al. 2015).
         fc6_init: `random` leaves fc6 as initialised (the paper does not say); `imagenet` takes
-            VGG-16's fc1, which needs 224-pixel clips, 4096 fc6 units and a full file. A rival's fc6
-            and fc7 of every stream then take VGG-16's fc1 and fc2.
+            VGG-16's fc1, which needs 224-pixel clips, 4096 fc6 units and a full file. A baseline's
+            fc6 and fc7 of every stream then take VGG-16's fc1 and fc2.
 
     Raises:
         UserError: the file is missing, is not HDF5, or lacks a data set of the needed shape; or a
@@ -156,7 +156,7 @@ def load_run_weights(model: keras.Model, path: str | Path) -> list[str]:
 
 
 def _is_fc(layer: keras.Layer) -> bool:
-    """Whether a layer is fc6 or fc7, of STFNet or of a rival's stream such as `rgb_fc6`."""
+    """Whether a layer is fc6 or fc7, of STFNet or of a baseline's stream such as `rgb_fc6`."""
     return isinstance(layer, keras.layers.Dense) and layer.name[-3:] in _OWN
 
 

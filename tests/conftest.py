@@ -74,15 +74,20 @@ def moving_square(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make_run(tmp_path_factory):
-    """Function of ModelConfig settings that makes the folder of a run with random weights."""
-    from stfnet import ClipConfig, ModelConfig, build_stfnet, run
-    from stfnet.config import RunConfig, TrainingConfig
+    """Function of a network's settings that makes the folder of a run with random weights.
+
+    Its own sizes are given as far as the network has them.
+    """
+    from stfnet import ClipConfig, build_stfnet, networks, run
+    from stfnet.config import TrainingConfig
+    from stfnet.run.config import RunConfig
 
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
-    def make(**settings):
-        settings = {"clip": clip, "width_divisor": 16, "fc6_units": 8, "lstm_units": 4} | settings
-        model = ModelConfig(num_classes=3, **settings)
+    sizes = {"num_classes": 3, "clip": clip, "width_divisor": 16, "fc6_units": 8, "lstm_units": 4}
+
+    def make(network="stfnet", **settings):
+        model = networks.read({**networks.switched(sizes, network), **settings})
         config = RunConfig("tiny", ("Bow", "Jump", "Wave"), model, TrainingConfig())
         folder = tmp_path_factory.mktemp("run")
         parts = [{f"v_{k}": f"{k:064x}"} for k in range(3)]
@@ -201,12 +206,14 @@ def notop(vgg16, tmp_path_factory):
 @pytest.fixture(scope="session")
 def frozen_run(tiny_records, notop, tmp_path_factory):
     """Folder of a run that was trained on frozen VGG-16s and evaluated."""
-    from stfnet import ClipConfig, ModelConfig
-    from stfnet.config import RecordsConfig, RunConfig, TrainingConfig
+    from stfnet import ClipConfig
+    from stfnet.config import TrainingConfig
     from stfnet.evaluation import evaluate
+    from stfnet.networks import SmallDataConfig
+    from stfnet.run.config import RecordsConfig, RunConfig
     from stfnet.training import loop
 
-    model = ModelConfig(
+    model = SmallDataConfig(
         num_classes=3,
         clip=ClipConfig(num_frames=3, flow_length=4, image_size=32),
         **{"lstm_units": 4, "fc6_units": 8, "normalize": "all", "fusion_filters": 16},

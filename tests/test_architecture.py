@@ -16,15 +16,15 @@ TESTED_ELSEWHERE = {
     *(f"benchmarks.{name}" for name in ("network_measurements", "preparation", "start", "tables")),
     "experiments.studies.study_program",  # by test_ablate and test_compare
     # All by tests/experiments/configs/test_configs.py.
-    *(f"experiments.configs.{name}" for name in ("defaults", "modern", "paper", "real_videos")),
-    "experiments.configs.synthetic",
+    *(f"experiments.configs.{name}" for name in ("baselines", "defaults", "modern", "paper")),
+    *(f"experiments.configs.{name}" for name in ("real_videos", "synthetic")),
 }
 ONLY_FOR_SOME_PROGRAMS = {
     *("ai_edge_litert", "apache_beam", "onnx", "onnxruntime", "sklearn", "tensorflow_datasets"),
     "tf2onnx",
 }
 # One definition runs on TensorFlow, JAX and PyTorch.
-PURE_KERAS = ("stfnet.layers", "stfnet.model", "stfnet.rivals")
+PURE_KERAS = ("stfnet.layers", "stfnet.networks")
 
 
 def _name(path):
@@ -184,12 +184,12 @@ def _needed(*names):
 
 def test_the_network_imports_nothing_that_only_some_programs_need():
     # Not by what is loaded afterwards: Keras itself imports OpenCV and Matplotlib where they are.
-    others = _needed("stfnet", "stfnet.model", "stfnet.weights", "stfnet.layers")
+    others = _needed("stfnet", "stfnet.networks.model", "stfnet.weights", "stfnet.layers")
     assert not others & {"cv2", "matplotlib", *ONLY_FOR_SOME_PROGRAMS}
 
 
 def test_fit_needs_no_tensorflow():
-    assert "tensorflow" not in _needed("stfnet.model", "stfnet.clips.keras_dataset")
+    assert "tensorflow" not in _needed("stfnet.networks.model", "stfnet.clips.keras_dataset")
 
 
 def test_every_module_has_a_test_file_of_its_own():

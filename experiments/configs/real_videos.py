@@ -34,6 +34,7 @@ def _imagenet():
         protocol="official",
         model=dict(
             clip=dict(num_frames=16, flow_length=4, image_size=112, resize="motion"),
+            network="small_data",
             streams="auto",
             map_levels=(3, 4, 5),
             map_norm=True,

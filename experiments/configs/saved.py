@@ -12,7 +12,8 @@ from ml_collections import config_dict
 
 from experiments.configs import defaults
 from preprocessing.errors import UserError
-from stfnet.config import RunConfig, read_json, to_dict
+from stfnet.config import read_json, to_dict
+from stfnet.run.config import RunConfig
 
 
 def get_config(path: str = "") -> config_dict.ConfigDict:

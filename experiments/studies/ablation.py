@@ -9,7 +9,10 @@ from typing import Any
 
 from experiments.studies.variants import Study, text, variants
 from preprocessing.errors import UserError
-from stfnet.config import FUSIONS, NORMALIZE, STREAMS, RunConfig
+from stfnet.config import NORMALIZE
+from stfnet.networks.settings import STREAMS
+from stfnet.networks.stfnet import FUSIONS
+from stfnet.run.config import RunConfig
 
 ALL = "all"  # in place of the name of a study
 
@@ -23,17 +26,11 @@ def _dropout(fc6: float, lstm: float) -> dict[str, float]:
 
 
 # A baseline has none of these settings: networks that are compared would be the same.
-_STFNET = {"model.architecture": ("stfnet",)}
+_STFNET = {"model.network": ("stfnet", "small_data")}
 _STUDIES = (
     Study(
         "streams",
-        # A network of one stream has none to leave out.
-        {"both": {"model.streams": "both"}}
-        | {
-            streams: {"model.streams": streams, "model.stream_dropout": 0.0}
-            for streams in STREAMS
-            if streams != "both"
-        },
+        _one("model.streams", STREAMS),
         "both",
         "Flow tells how a hand moves, frames where it is, and only both together tell brushing "
         "teeth from combing hair (Sec. 3.2).",

@@ -5,7 +5,7 @@ from typing import Any
 
 from experiments.studies.variants import Study
 from preprocessing.errors import UserError
-from stfnet.config import WITHOUT_VGG, RunConfig
+from stfnet.run.config import RunConfig
 
 REFERENCE = "stfnet"
 FACTORS = (0.3, 1.0, 3.0)  # of the learning rates, that are tried in any case
@@ -13,17 +13,18 @@ _FRAMES = {"model.streams": "rgb", "model.stream_dropout": 0.0}  # a stream has 
 # Name of a network in the study -> its settings.
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
     REFERENCE: {},
-    "two_stream": {"model.architecture": "two_stream"},
-    "two_stream_fusion": {"model.architecture": "two_stream_fusion"},
-    "lrcn": {"model.architecture": "lrcn"},
-    "lrcn_frames": {"model.architecture": "lrcn", **_FRAMES},
-    "deep_lstm": {"model.architecture": "deep_lstm"},
-    "conv_pooling": {"model.architecture": "conv_pooling"},
-    "two_stream_lstm": {"model.architecture": "two_stream_lstm", **_FRAMES},
-    "soft_attention": {"model.architecture": "soft_attention", **_FRAMES},
-    "tsn": {"model.architecture": "tsn"},
-    "c3d": {"model.architecture": "c3d", **_FRAMES},
+    "two_stream": {"model.network": "two_stream"},
+    "two_stream_fusion": {"model.network": "two_stream_fusion"},
+    "lrcn": {"model.network": "lrcn"},
+    "lrcn_frames": {"model.network": "lrcn", **_FRAMES},
+    "deep_lstm": {"model.network": "deep_lstm"},
+    "conv_pooling": {"model.network": "conv_pooling"},
+    "two_stream_lstm": {"model.network": "two_stream_lstm"},
+    "soft_attention": {"model.network": "soft_attention"},
+    "tsn": {"model.network": "tsn"},
+    "c3d": {"model.network": "c3d"},
 }
+WITHOUT_VGG = ("c3d",)
 WITHOUT_FC6 = ("soft_attention", "tsn")  # networks that VGG-16's fc1 does not fit
 
 
@@ -43,12 +44,12 @@ def make(base: RunConfig, names: Iterable[str] = NETWORKS) -> Study:
         )
     return Study(
         "baselines",
-        {name: {"model.architecture": REFERENCE, **_settings(name, base)} for name in names},
+        {name: {"model.network": base.model.network, **_settings(name, base)} for name in names},
         REFERENCE,
         "The fusion of both streams, the fully connected layer as attention and the normalised "
         "LSTMs recognise more than the networks of Tables 1 and 2.",
         needs={
-            "model.architecture": (REFERENCE,),
+            "model.network": ("stfnet", "small_data"),
             "model.streams": ("both",),
             "model.linear_parts": (0,),
             "training.train_on_validation": (False,),
@@ -60,12 +61,13 @@ def make(base: RunConfig, names: Iterable[str] = NETWORKS) -> Study:
 def _settings(name: str, base: RunConfig) -> dict[str, Any]:
     """The settings of a network: of one without VGG-16 also those that need none."""
     settings = dict(NETWORKS[name])
-    if settings.get("model.architecture") in WITHOUT_VGG:
+    if name in WITHOUT_VGG:
         settings |= {
             "training.weights": "",
             "training.frozen_blocks": (0,) * len(base.training.learning_rates),
             "training.temporal_conv1": "random",
             "training.fc6_init": "random",
+            "training.remat": False,
         }
     elif name in WITHOUT_FC6:
         settings["training.fc6_init"] = "random"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from preprocessing import splits
 from preprocessing.datasets import titles
 from stfnet import complexity
-from stfnet.config import ModelConfig
+from stfnet.networks import ModelConfig
 
 OWN = "Ou & Sun 2019"
 UNKNOWN = "unknown"  # a protocol that neither the paper nor the method's usual figure tells

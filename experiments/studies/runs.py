@@ -22,10 +22,11 @@ from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import run
 from stfnet.clips import plans
-from stfnet.config import RunConfig, read_json, to_dict
+from stfnet.config import read_json, to_dict
 from stfnet.evaluation import evaluate, result_files
 from stfnet.frame_features import stream_maps
 from stfnet.run import checkpoints
+from stfnet.run.config import RunConfig
 from stfnet.training import strategies, watched
 from stfnet.training.loop import NotFinite
 

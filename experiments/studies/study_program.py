@@ -11,9 +11,9 @@ from preprocessing import records
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.clips import plans
-from stfnet.config import RunConfig
 from stfnet.evaluation import timing
 from stfnet.evaluation.tables import to_markdown
+from stfnet.run.config import RunConfig
 from stfnet.training import strategies
 from stfnet.training.preemption import Preempted
 

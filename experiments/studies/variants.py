@@ -1,11 +1,15 @@
 """A study: one question, its values as changed settings of one configuration."""
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
 from preprocessing.errors import UserError
-from stfnet.config import WITHOUT_VGG, RunConfig, from_dict, to_dict
+from stfnet import networks
+from stfnet.config import from_dict, to_dict
+from stfnet.run.config import RunConfig
 
 AS_CONFIGURED = "as-configured"  # folder of the variant without a changed setting
 RATES = "training.learning_rates"
@@ -62,7 +66,7 @@ class Variant:
     @property
     def has_maps(self) -> bool:
         """Whether it has VGG-16's streams, whose maps can be kept."""
-        return self.config.model.architecture not in WITHOUT_VGG
+        return self.config.model.vgg16
 
 
 def variants(study: Study, base: RunConfig, rate_factor: float = 1.0) -> dict[str, Variant]:
@@ -112,9 +116,11 @@ def changed_config(base: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
         UserError: a value does not fit the other settings.
     """
     values = to_dict(base)
+    if network := changes.get("model.network"):
+        values["model"] = networks.switched(values["model"], network)
     for path, value in changes.items():
-        group, name = _group(values, path)
-        group[name] = value
+        *groups, name = path.split(".")
+        functools.reduce(operator.getitem, groups, values)[name] = value
     try:
         return from_dict(RunConfig, values)
     except UserError as error:
@@ -128,12 +134,4 @@ def text(value: Any) -> str:
 
 
 def _value(config: RunConfig, path: str) -> Any:
-    group, name = _group(to_dict(config), path)
-    return group[name]
-
-
-def _group(values: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
-    *groups, name = path.split(".")
-    for group in groups:
-        values = values[group]
-    return values, name
+    return functools.reduce(getattr, path.split("."), config)

@@ -10,7 +10,9 @@ from preprocessing import records
 from preprocessing.records.reader import RecordReader
 from stfnet import run
 from stfnet.clips import plans
-from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
+from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.networks import ModelConfig
+from stfnet.run.config import RunConfig
 
 
 class ClipDataset(keras.utils.PyDataset):

@@ -14,7 +14,8 @@ import numpy as np
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import sampling
-from stfnet.config import ClipConfig, RunConfig, TrainingConfig
+from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.run.config import RunConfig
 
 MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of augmentation
 # Fields of `ClipConfig` that the records must have too.

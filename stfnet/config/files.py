@@ -1,6 +1,7 @@
 """Configurations as nested dictionaries and as JSON files."""
 
 import dataclasses
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,25 +21,38 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT", bound="DataclassInstance")
 
 
-def from_dict(cls: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+def from_dict(cls: type[ConfigT], values: Mapping[str, Any], title: str = "") -> ConfigT:
     """Builds the dataclass `cls` from nested mappings.
+
+    A field with `read` in its metadata is built by that function of its value.
+
+    Args:
+        cls: the dataclass.
+        values: its settings.
+        title: what messages call it; by default the name of the class.
 
     Raises:
         UserError: `values` is not a mapping, a key is unknown, or a required one is missing.
     """
+    title = title or cls.__name__
     if not isinstance(values, Mapping):
-        raise UserError(f"{cls.__name__} is a group of settings, not {values!r}")
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+        raise UserError(f"{title} is a group of settings, not {values!r}")
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     unknown = sorted(set(values) - set(fields))
     if unknown:
+        close = difflib.get_close_matches(unknown[0], fields, 1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
         raise UserError(
-            f"{cls.__name__} has no setting {', '.join(unknown)}; it has {', '.join(fields)}"
+            f"{title} has no setting {', '.join(unknown)}{hint}; it has {', '.join(fields)}"
         )
     settings = {}
     for name, value in values.items():
         kind: Any = fields[name].type
-        is_group = dataclasses.is_dataclass(kind) and isinstance(value, Mapping)
-        if is_group:
+        if "read" in fields[name].metadata:
+            value = fields[name].metadata["read"](value)
+        elif (
+            isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, Mapping)
+        ):
             value = from_dict(kind, value)
         elif isinstance(value, list):
             value = tuple(value)
@@ -46,7 +60,7 @@ def from_dict(cls: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
     try:
         return cls(**settings)
     except TypeError as error:
-        raise UserError(f"{cls.__name__}: {error}") from error
+        raise UserError(f"{title}: {error}") from error
 
 
 def read_json(cls: type[ConfigT], path: Path, beside: Iterable[str] = ()) -> ConfigT:

@@ -73,14 +73,14 @@ class TrainingConfig:
     # What to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`), the network
     # of another run (its best.keras) or, empty, nothing.
     weights: str = ""
-    # Fit the linear path of `model.linear_parts` to the test clips of the training videos before
-    # the first step: training begins at a logistic regression, whose blocks, parts and penalty are
-    # chosen by cross-validation over their groups. Batch normalisations keep those clips'
-    # statistics.
+    # Fit the linear path (`model.linear_parts` of the network `small_data`) to the test clips of
+    # the training videos before the first step: training begins at a logistic regression, whose
+    # blocks, parts and penalty are chosen by cross-validation over their groups. Batch
+    # normalisations keep those clips' statistics.
     linear_start: bool = False
     # First convolution of the flow stream: the paper's, or the mean of the RGB filters.
     temporal_conv1: str = setting("random", TEMPORAL_CONV1)
-    # `imagenet` is VGG-16's own fc1 (of a rival, also fc2 for its fc7).
+    # `imagenet` is VGG-16's own fc1 (of a baseline, also fc2 for its fc7).
     fc6_init: str = setting("random", FC6_INIT)
     # VGG blocks kept at their initial weights, for each stage: 0 none (the paper's), 5 the whole
     # streams.
@@ -121,8 +121,9 @@ class TrainingConfig:
 
     def _check_fold(self):
         part, _, parts = self.validation_fold.partition("/")
+        digits = f"{part}{parts}".isascii() and part.isdecimal() and parts.isdecimal()
         if self.validation_fold and not (
-            part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts) and int(parts) > 1
+            digits and 1 <= int(part) <= int(parts) and int(parts) > 1
         ):
             raise UserError(
                 f"training.validation_fold={self.validation_fold!r} is not K/N, such as 1/5: fold "
@@ -167,3 +168,31 @@ class TrainingConfig:
                 f"training.fc6_init={self.fc6_init} has no effect with training.weights="
                 f"{self.weights!r}: set weights=imagenet or fc6_init=random"
             )
+
+
+def microbatches_per_device(training: TrainingConfig, devices: int) -> int:
+    """Number of microbatches that each device computes, one after the other, for a batch.
+
+    A microbatch has `batch_size / accumulation_steps` clips, or fewer where that does not divide
+    the device's clips: what fits one device's memory fits each of several.
+
+    Args:
+        training: TrainingConfig.
+        devices: number of devices among which a batch is divided.
+
+    Raises:
+        UserError: the batch cannot be divided.
+    """
+    size, steps = training.batch_size, training.accumulation_steps
+    if size % devices:
+        raise UserError(
+            f"training.batch_size={size} cannot be shared by {devices} devices: it must be a "
+            "multiple of their number"
+        )
+    if size % steps:
+        raise UserError(
+            f"training.accumulation_steps={steps} does not divide training.batch_size={size}"
+        )
+    clips = size // devices
+    fewest = -(-clips * steps // size)
+    return next(count for count in range(fewest, clips + 1) if clips % count == 0)

@@ -14,14 +14,16 @@ from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
 from stfnet import run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import ClipConfig, RunConfig
+from stfnet.config import ClipConfig
 from stfnet.evaluation import baselines, linear_model, metrics, result_files
 from stfnet.evaluation import views as views_of_videos
 from stfnet.evaluation.details import details
 from stfnet.evaluation.views import ONE_CLIP, Views
 from stfnet.frame_features import stream_maps
 from stfnet.inference import prediction
-from stfnet.model import STFNet
+from stfnet.networks import parts
+from stfnet.networks.model import STFNet
+from stfnet.run.config import RunConfig
 
 
 def predict_clips(
@@ -93,7 +95,7 @@ def predict_from_maps(
     maps.compute(positions.tolist())
     size = _batch_size(config)
     plan = plans.plan_evaluation(record_set, positions, config.model.clip, size)
-    head = stream_maps.head(model, block)
+    head = parts.from_block(model, block)
     probabilities = []
     with input_pipeline.naming_damage(maps):
         for batch in stream_maps.map_dataset(maps, record_set, plan, config, size):
@@ -222,7 +224,7 @@ def evaluate(
         "protocol": protocol or config.protocol,
         "fold": fold or config.fold,
         "split": split,
-        "architecture": config.model.architecture,
+        "architecture": config.model.network,
         "streams": config.model.streams,
         "top1": metrics.top_k(probabilities, labels, 1),
         "top5": metrics.top_k(probabilities, labels, 5),

@@ -18,9 +18,11 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import logistic, run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import WHOLE_STREAM, ModelConfig, RunConfig, TrainingConfig
+from stfnet.config import WHOLE_STREAM, TrainingConfig
 from stfnet.frame_features import stream_maps
 from stfnet.frame_features.networks import vgg16_streams
+from stfnet.networks import SmallDataConfig
+from stfnet.run.config import RunConfig
 from stfnet.weights import vgg16_file
 
 LEVELS = (3, 4, 5)  # blocks of VGG-16, as real_videos.py reads them
@@ -89,7 +91,7 @@ def clip_features(
         UserError: the weights do not load, or a record is damaged.
     """
     clip = config.model.clip
-    of_vgg16 = ModelConfig(
+    of_vgg16 = SmallDataConfig(
         num_classes=config.model.num_classes,
         clip=clip,
         map_levels=LEVELS,

@@ -3,8 +3,8 @@
 Everything is measured on a logit y_c, the score of class c before the softmax, with dropout off.
 The fused maps X_conv are the output of the layer `fusion`. The branches' sequences x_conv and x_fc
 are the inputs of the layers `lstm_conv` and `lstm_fc`, so whatever lies between the fusion and the
-LSTMs counts as part of a branch. A rival without these branches has one in their place, `maps`: the
-streams' maps, which are the output of its layer `fusion`.
+LSTMs counts as part of a branch. A baseline without these branches has one in their place, `maps`:
+the streams' maps, which are the output of its layer `fusion`.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from preprocessing.errors import UserError
-from stfnet.layers.vgg_stream import VGGStream
+from stfnet.networks import parts
 
 # Convolutions of VGG-16 whose maps the paper's Figure 7 shows, counted from 1.
 SHOWN_CONVOLUTIONS = (1, 6, 9)
 BRANCHES = ("conv", "fc")
-MAPS, MAPS_END = "maps", "fusion"  # the branch of a network without those, and the layer that it is
-LINEAR, LINEAR_END = "linear", "linear_logits"  # the path beside the branches, and its last layer
+MAPS = "maps"  # the branch of a network without those
+LINEAR = "linear"  # the path beside the branches
 AT_ONCE = 8  # frames left out in one pass: x_conv of the paper's clips is 7 MB
 
 
@@ -86,8 +86,8 @@ def explain_clip(
     """
     if not has_maps(model):
         raise UserError(
-            f"model.architecture={model.config.architecture} has no map of each frame, which "
-            "Grad-CAM and the importance of frames need: explain a run of another architecture"
+            f"the network {model.config.network} has no map of each frame, which Grad-CAM and the "
+            "importance of frames need: explain a run of another network"
         )
     model = in_float32(model)
     fused = fuse(model, clip_inputs)
@@ -108,7 +108,9 @@ def explain_clip(
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """A copy of a network that computes in float32, whatever precision it was trained in."""
+    """The network in float32: itself, or a copy where it computes in another precision."""
+    if model.dtype_policy.name == "float32":
+        return model
     config = {**model.get_config(), "dtype": "float32"}
     copy = type(model).from_config(config)
     copy.set_weights(model.get_weights())
@@ -117,8 +119,7 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 def branches(model: keras.Model) -> list[str]:
     """The names of `BRANCHES` that a network has."""
-    layers = {layer.name for layer in model.layers}
-    return [name for name in BRANCHES if f"lstm_{name}" in layers]
+    return [name for name in BRANCHES if parts.has(model, f"lstm_{name}")]
 
 
 def feature_maps(
@@ -136,31 +137,21 @@ def feature_maps(
         For each input of the network: number of the convolution -> float32 (h, w, channels).
     """
     maps = {}
-    for name in model.input:
-        images = model.get_layer(f"{name}_normalization")(clip_inputs[name][None, t : t + 1])
-        stream = model.get_layer(f"{name}_stream")
-        # A copy: in it every convolution is called once, so that it has one output.
-        copy = VGGStream.from_config(stream.get_config())
-        inputs = keras.Input(images.shape[1:])
-        copy.build(inputs.shape)
-        copy.set_weights(stream.get_weights())
-        copy.call(inputs)
-        layers = list(copy.convolutions.values())
-        shown = {str(number): layers[number - 1].output for number in SHOWN_CONVOLUTIONS}
-        outputs = keras.Model(inputs, shown)(images)
-        maps[name] = {number: outputs[str(number)].numpy()[0] for number in SHOWN_CONVOLUTIONS}
+    for name, stream in parts.streams_of(model).items():
+        images = model.get_layer(f"{name}_normalization")(clip_inputs[name][None, t])
+        outputs = dict(enumerate(stream.activations(images), 1))
+        maps[name] = {number: outputs[number].numpy()[0] for number in SHOWN_CONVOLUTIONS}
     return maps
 
 
 def has_maps(model: keras.Model) -> bool:
     """Whether a network has the map of each frame that Grad-CAM needs."""
-    return MAPS_END in {layer.name for layer in model.layers}
+    return parts.has(model, parts.FUSION)
 
 
 def fuse(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> tf.Tensor:
     """X_conv of one clip, float32 (1, T, h, w, D); `clip_inputs` as in `feature_maps`."""
-    part = keras.Model(model.input, model.get_layer("fusion").output)
-    return part({name: clip_inputs[name][None] for name in model.input}, training=False)
+    return _of_clip(model, parts.FUSION, clip_inputs)
 
 
 def logits(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -172,9 +163,7 @@ def logits(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> np.ndar
     Raises:
         UserError: one is not finite.
     """
-    part = keras.Model(model.input, model.get_layer("logits").output)
-    clip = {name: clip_inputs[name][None] for name in model.input}
-    values = part(clip, training=False).numpy()[0]
+    values = _of_clip(model, parts.LOGITS, clip_inputs).numpy()[0]
     if not np.isfinite(values).all():
         raise UserError("the network gives no finite scores: its weights are damaged")
     return values
@@ -243,8 +232,8 @@ def frame_importance(
         rest = keras.Model([sequence], _after_fusion(model)(maps))
         return {MAPS: _importance(rest, [flat], target)[0]}
     ends = [model.get_layer(f"lstm_{name}").input for name in names]
-    sequences = keras.Model(model.get_layer("fusion").output, ends)(fused, training=False)
-    rest = keras.Model(ends, _recurrent_logits(model))
+    sequences = keras.Model(model.get_layer(parts.FUSION).output, ends)(fused, training=False)
+    rest = keras.Model(ends, parts.recurrent_logits(model))
     return dict(zip(names, _importance(rest, sequences, target), strict=True))
 
 
@@ -264,13 +253,19 @@ def linear_importance(
     Returns:
         `linear` -> FrameImportance; empty where the network has no such path.
     """
-    if LINEAR_END not in {layer.name for layer in model.layers}:
+    if not parts.has(model, parts.LINEAR_LOGITS):
         return {}
-    end = model.get_layer("linear_norm").output
-    clip = {name: clip_inputs[name][None] for name in model.input}
-    sequence = keras.Model(model.input, end)(clip, training=False)
-    rest = keras.Model([end], model.get_layer(LINEAR_END).output)
+    sequence = _of_clip(model, parts.LINEAR_NORM, clip_inputs)
+    rest = keras.Model(
+        [model.get_layer(parts.LINEAR_NORM).output], model.get_layer(parts.LINEAR_LOGITS).output
+    )
     return dict(zip([LINEAR], _importance(rest, [sequence], target), strict=True))
+
+
+def _of_clip(model: keras.Model, layer: str, clip_inputs: Mapping[str, np.ndarray]) -> tf.Tensor:
+    """The output of a layer for one clip, with the batch axis."""
+    part = keras.Model(model.input, model.get_layer(layer).output)
+    return part({name: clip_inputs[name][None] for name in model.input}, training=False)
 
 
 def _importance(
@@ -295,13 +290,7 @@ def _importance(
 
 
 def _after_fusion(model: keras.Model) -> keras.Model:
-    return keras.Model(model.get_layer("fusion").output, _recurrent_logits(model))
-
-
-def _recurrent_logits(model: keras.Model):
-    """The logits from the LSTMs: all of them, but for the linear path of `model.linear_parts`."""
-    names = {layer.name for layer in model.layers}
-    return model.get_layer("lstm_logits" if "lstm_logits" in names else "logits").output
+    return keras.Model(model.get_layer(parts.FUSION).output, parts.recurrent_logits(model))
 
 
 def _gradient(part: keras.Model, inputs, target: int):

@@ -13,7 +13,7 @@ import numpy as np
 from preprocessing import files, video
 from preprocessing.errors import UserError
 from stfnet import sampling
-from stfnet.config import ClipConfig, RunConfig
+from stfnet.config import ClipConfig
 from stfnet.drawing.annotation import color_fields
 from stfnet.explanation import pictures
 from stfnet.explanation.attribution import Explanation, explain_clip
@@ -21,6 +21,7 @@ from stfnet.explanation.film import write_film
 from stfnet.export.saved_model import is_export, is_foreign
 from stfnet.inference.clip import read_clip
 from stfnet.inference.prediction import load_model, rank
+from stfnet.run.config import RunConfig
 
 MAPS_FILE, CLIP_FILE, FILM_FILE = "feature_maps.png", "explanation.png", "explanation.mp4"
 FRAMES_FILE, JSON_FILE = "frame_importance.csv", "explanation.json"

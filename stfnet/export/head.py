@@ -16,10 +16,11 @@ import numpy as np
 from preprocessing import files, splits
 from preprocessing.datasets import titles
 from preprocessing.errors import UserError
-from stfnet.config import WHOLE_STREAM, RunConfig, read_json
+from stfnet.config import WHOLE_STREAM, read_json
 from stfnet.export import saved_model
 from stfnet.layers.vgg_stream import VGGStream
-from stfnet.model import STFNet, undrawn_weights
+from stfnet.networks.model import STFNet, undrawn_weights
+from stfnet.run.config import RunConfig
 from stfnet.weights import load_vgg16_weights, vgg16_file
 
 NETWORKS = Path(__file__).parents[1] / "networks"
@@ -207,7 +208,7 @@ def _card(
     leak = splits.leak_text(results["leak"], results.get("ungrouped", 0), results["num_test"])
     held = ", those of validation among them," if training.train_on_validation else ""
     rows = {
-        "network": f"{config.model.architecture}, streams: {config.model.streams}; "
+        "network": f"{config.model.network}, streams: {config.model.streams}; "
         f"{model.count_params():,} parameters, of which here {here}",
         "streams": "VGG-16's convolutions with ImageNet's weights, not trained; not in this folder",
         "data": f"{results['dataset']}: {results['num_train']} videos for training{held} and "

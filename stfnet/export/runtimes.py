@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from preprocessing import files, worker_pool
 from preprocessing.errors import UserError
-from stfnet.config import RunConfig
 from stfnet.export import saved_model
-from stfnet.model import STFNet
+from stfnet.networks.model import STFNet
+from stfnet.run.config import RunConfig
 
 ALLOWED_DIFFERENCE = 1e-5  # of a probability, where nothing was quantised
 LARGEST_FILE = 2**31 - 1  # bytes, of Protocol Buffers and FlatBuffers alike

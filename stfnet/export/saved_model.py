@@ -14,8 +14,9 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.flow import tvl1_keras
 from preprocessing.flow.constants import GRAPH_BATCH
-from stfnet.config import RunConfig, read_json, to_dict
+from stfnet.config import read_json, to_dict
 from stfnet.export import video_graph
+from stfnet.run.config import RunConfig
 
 CONFIG_FILE, CLASSES_FILE = "config.json", "classes.txt"
 SUMS_FILE = "SHA256SUMS"  # of all other files, as `sha256sum --check` reads it

@@ -8,8 +8,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet.config import RunConfig
 from stfnet.export import saved_model
+from stfnet.run.config import RunConfig
 
 NAME = "stfnet"  # by which a client asks for the model
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"

@@ -14,13 +14,13 @@ from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import run, sampling
 from stfnet.clips import input_pipeline
-from stfnet.config import WITHOUT_VGG, ClipConfig, RunConfig
+from stfnet.config import ClipConfig
 from stfnet.inference import prediction
-from stfnet.layers.input_normalization import FlowNormalization, RGBNormalization
-from stfnet.layers.vgg_stream import VGGStream
+from stfnet.networks import SmallDataConfig, parts
+from stfnet.run.config import RunConfig
 from stfnet.weights import has_fc1, load_vgg16_weights, vgg16_file
 
-FC6 = "fc6"  # as STFNet names the layer
+FC6 = parts.FC6
 FC6_UNITS, FC1_SIZE = 4096, 224  # of VGG-16's fc1, and the image size that it needs
 FC6_NEEDS = (
     "it needs weights with VGG-16's fc1, which the file without fully connected layers (notop) "
@@ -59,27 +59,12 @@ def vgg16_streams(
     Raises:
         UserError: as `load_vgg16_weights`.
     """
-    size = clip.image_size
-    normalizations: dict[str, keras.Layer] = {
-        "rgb": RGBNormalization(RGB_INPUT, dtype=dtype, name="rgb_normalization"),
-        "flow": FlowNormalization(
-            flow_input, clip.flow_bound, dtype=dtype, name="flow_normalization"
-        ),
-    }
-    channels = {"rgb": 3, "flow": 2 * clip.flow_length}
-    inputs = {
-        name: keras.Input((1, size, size, channels[name]), dtype="uint8", name=name)
-        for name in normalizations
-    }
-    outputs = {
-        name: VGGStream(levels=levels, dtype=dtype, name=f"{name}_stream")(
-            normalization(inputs[name])
-        )
-        for name, normalization in normalizations.items()
-    }
+    config = SmallDataConfig(1, clip, flow_input=flow_input, map_levels=levels)
+    policy = keras.dtype_policies.get(dtype) if dtype else keras.config.dtype_policy()
+    inputs = parts.make_inputs(config, frames=1)
+    outputs = parts.stream_maps(config, parts.normalized(config, inputs, policy), policy)
     if fc6:
-        x = keras.ops.max_pool(outputs["rgb"][:, 0], 2, strides=2, data_format="channels_last")
-        x = keras.layers.Flatten(data_format="channels_last")(x)
+        x = parts.flattened(parts.pool5(outputs["rgb"]))[:, 0]
         outputs[FC6] = keras.layers.Dense(FC6_UNITS, activation="relu", name=FC6)(x)
     model = keras.Model(inputs, outputs, name="vgg16_streams")
     load_vgg16_weights(model, path, TEMPORAL_CONV1, "imagenet" if fc6 else "random")
@@ -105,14 +90,13 @@ class FrameNetwork:
     def __init__(self, model: keras.Model, clip: ClipConfig, identity: dict[str, Any]):
         self.clip, self.identity = clip, identity
         self.streams = tuple(model.input)
-        outputs = {name: model.get_layer(f"{name}_stream").output for name in self.streams}
-        self.map_shape = tuple(next(iter(outputs.values())).shape[2:])
+        self.map_shape = tuple(next(iter(parts.streams_of(model).values())).output.shape[2:])
         self.fc6_units = 0
-        if any(layer.name == FC6 for layer in model.layers):
+        if parts.has(model, FC6):
             # By the network's own graph, from the maps on.
             fc6 = model.get_layer(FC6).output
             self.fc6_units = fc6.shape[-1]
-            after_streams = keras.Model(list(outputs.values()), fc6)
+            after_streams = parts.from_maps(model, fc6)
             self._fc6 = tf.function(after_streams, reduce_retracing=True, autograph=False)
         self._maps = self._compiled(model)
 
@@ -155,11 +139,10 @@ class FrameNetwork:
         )
         def compute(rgb, fields):
             inputs = input_pipeline.network_inputs({"rgb": rgb[:, None], "fields": fields[:, None]})
-            maps = {}
-            for name in model.input:
-                x = model.get_layer(f"{name}_normalization")(inputs[name])
-                maps[name] = tf.cast(model.get_layer(f"{name}_stream")(x)[:, 0], tf.float32)
-            return maps
+            return {
+                name: tf.cast(parts.map_of(model, name, inputs[name])[:, 0], tf.float32)
+                for name in model.input
+            }
 
         return compute
 
@@ -227,10 +210,10 @@ def run_network(record_set: RecordSet, workdir: Path) -> RunNetwork:
             flow bound of the records are not those that it reads.
     """
     model, config = prediction.load_run(workdir)
-    if config.model.architecture in WITHOUT_VGG:
+    if not config.model.vgg16:
         raise UserError(
-            f"{workdir} is a run of model.architecture={config.model.architecture}, which has no "
-            "features of single frames: name a run of another architecture"
+            f"{workdir} is a run of the network {config.model.network}, which has no features of "
+            "single frames: name a run of another network"
         )
     _check_records(record_set, config)
     identity: dict[str, Any] = {"network": run.BEST_FILE, "sha256": run.network_sha256(workdir)}

@@ -4,7 +4,7 @@ Blocks whose weights stay as they are give the same maps for a frame in every ep
 five are X_a and X_b (the input of Eq. 1), those of fewer the input of the next block. A stream's
 maps of the same block, records, settings and weights lie in a folder named by their digest, with
 `features.json`, which has what the digest is of. For video k of the record set there is `k.npy`:
-float16 (F, height, width, channels), the maps (`map_shape`) of its F frames of
+float16 (F, height, width, channels), the maps (`parts.block_shape`) of its F frames of
 `training.frame_grid`, of all frames without one; of a mirrored video `k-mirrored.npy`. A map is
 rounded to 11 significant bits (relative error at most 2^-11, against 2^-8 of bfloat16).
 """
@@ -31,57 +31,14 @@ from preprocessing.records.reader import RecordReader
 from stfnet import sampling
 from stfnet.clips import input_pipeline
 from stfnet.clips.plans import CROPPED, MIRRORED, ClipPlan
-from stfnet.config import WHOLE_STREAM, WITHOUT_VGG, ModelConfig, RunConfig, to_dict
-from stfnet.layers import vgg_stream
-from stfnet.model import STFNet
+from stfnet.config import WHOLE_STREAM, to_dict
+from stfnet.networks.parts import block_shape, map_of, streams_of
+from stfnet.run.config import RunConfig
 
 FORMAT = 1
 FEATURES_FILE = "features.json"
 FRAMES_AT_ONCE = 16  # frames that pass through the streams together
 LARGEST = float(np.finfo(np.float16).max)
-
-
-def map_shape(model: ModelConfig, block: int) -> tuple[int, int, int]:
-    """(height, width, channels) of a frame's map at the end of a block, 1 to 5."""
-    size = (model.clip.image_size, model.clip.image_size)
-    return vgg_stream.map_shape(size, block, model.width_divisor, model.map_levels)
-
-
-def streams(model: STFNet, block: int) -> keras.Model:
-    """What is left of the streams after a block: from maps at its end to the streams' maps.
-
-    Args:
-        model: the network.
-        block: at whose end the maps are, 1 to 5; 0 for the network's inputs.
-
-    Returns:
-        keras.Model, whose inputs have the names of the network's inputs: float16
-        (B, T, *map_shape), uint8 for block 0. Outputs are a list, X_a and X_b.
-    """
-    layers = {name: model.get_layer(f"{name}_stream") for name in model.input}
-    if not block:
-        return keras.Model(model.input, [layer.output for layer in layers.values()])
-    shape = (model.config.clip.num_frames, *map_shape(model.config, block))
-    inputs = {name: keras.Input(shape, dtype="float16", name=name) for name in layers}
-    outputs = [layer(inputs[name], first=block + 1) for name, layer in layers.items()]
-    return keras.Model(inputs, outputs)
-
-
-def head(model: STFNet, block: int, output: keras.KerasTensor | None = None) -> keras.Model:
-    """What follows a block of both streams, with the network's weights: from maps to the logits.
-
-    Args:
-        model: the network.
-        block: at whose end the maps are, 1 to 5; the next blocks are part of the head.
-        output: of the network's graph, in place of its logits.
-
-    Returns:
-        keras.Model, whose inputs are those of `streams`.
-    """
-    maps = [model.get_layer(f"{name}_stream").output for name in model.input]
-    rest = keras.Model(maps, model.get_layer("logits").output if output is None else output)
-    begin = streams(model, block)
-    return keras.Model(begin.input, rest(begin.output))
 
 
 def identity(
@@ -94,9 +51,8 @@ def identity(
 ) -> dict[str, Any]:
     """What a stream's maps depend on, as JSON values: records, clip, input, weights, frames."""
     digest = hashlib.sha256()
-    layer = model.get_layer(f"{stream}_stream")
     for number in range(1, block + 1):
-        for convolution in layer.convolutions_of(number):
+        for convolution in streams_of(model)[stream].convolutions_of(number):
             for variable in convolution.variables:
                 digest.update(keras.ops.convert_to_numpy(variable).tobytes())
     clip = to_dict(config.model.clip)
@@ -134,10 +90,10 @@ def check(config: RunConfig, workers: int) -> None:
             workers, or the network has no VGG-16.
     """
     training = config.training
-    if config.model.architecture in WITHOUT_VGG:
+    if not config.model.vgg16:
         raise UserError(
-            f"--cache=features keeps the maps of VGG-16's blocks, and model.architecture="
-            f"{config.model.architecture} has none: leave --cache=features out"
+            "--cache=features keeps the maps of VGG-16's blocks, and the network "
+            f"{config.model.network} has none: leave --cache=features out"
         )
     if not training.unchanged_blocks(0):
         raise UserError(
@@ -239,7 +195,7 @@ class Features:
             if not missing:
                 return True
             maps = sum(len(self._frames(k)) for k, _ in missing)
-            size = maps * math.prod(map_shape(self._config.model, self.block)) * 2
+            size = maps * math.prod(block_shape(self._config.model, self.block)) * 2
             print(
                 f"computing {maps:,} maps of the {stream} stream's frozen blocks 1 to {self.block} "
                 f"once, {size / 1e6:,.0f} MB, in {folder}",
@@ -284,9 +240,7 @@ class Features:
         )
         def run(rgb, fields):
             x = input_pipeline.network_inputs({"rgb": rgb, "fields": fields})[stream]
-            x = model.get_layer(f"{stream}_normalization")(x)
-            maps = model.get_layer(f"{stream}_stream")(x, last=self.block)
-            return tf.cast(maps[0], tf.float32)
+            return tf.cast(map_of(model, stream, x, self.block)[0], tf.float32)
 
         return run
 
@@ -313,7 +267,7 @@ class Features:
     def clips(
         self, positions: np.ndarray, frames: np.ndarray, flip: np.ndarray
     ) -> list[np.ndarray]:
-        """The maps of clips, one float16 (B, T, *map_shape) for each stream.
+        """The maps of clips, one float16 (B, T, *block_shape) for each stream.
 
         Args:
             positions: integer array (B,), of the videos in the record set.
@@ -365,11 +319,11 @@ def map_dataset(
     run of an ablation.
 
     Returns:
-        tf.data.Dataset of dictionaries: for each stream float16 (B, T, *map_shape), `label` int64
+        tf.data.Dataset of dictionaries: for each stream float16 (B, T, *block_shape), `label` int64
         (B,), `weight` float32 (B,), `video` int64 (B,).
     """
     model = config.model
-    shape = (batch_size, model.clip.num_frames, *map_shape(model, features.block))
+    shape = (batch_size, model.clip.num_frames, *block_shape(model, features.block))
     streams, weak = list(features.folders), weakref.proxy(features)
 
     def clips(*rows):

@@ -15,8 +15,8 @@ from preprocessing.captions import one_line
 from preprocessing.datasets import lists, video_tree
 from preprocessing.errors import UserError
 from preprocessing.video import EXTENSIONS
-from stfnet.config import RunConfig
 from stfnet.inference.clip import read_clip
+from stfnet.run.config import RunConfig
 
 CSV_FILE = "predictions.csv"
 LIST_EXTENSIONS = (".txt", ".lst")

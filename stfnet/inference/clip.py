@@ -16,7 +16,8 @@ import numpy as np
 from preprocessing import flow, records, video
 from preprocessing.errors import UserError
 from stfnet import sampling
-from stfnet.config import ClipConfig, RecordsConfig
+from stfnet.config import ClipConfig
+from stfnet.run.config import RecordsConfig
 
 
 def stored_frame(frame: np.ndarray, stored: RecordsConfig) -> np.ndarray:

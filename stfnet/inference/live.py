@@ -10,10 +10,11 @@ from preprocessing import files, flow, video
 from preprocessing.errors import UserError
 from preprocessing.flow.colors import flow_to_color, scale_of
 from stfnet import sampling
-from stfnet.config import ClipConfig, RecordsConfig, RunConfig
+from stfnet.config import ClipConfig
 from stfnet.drawing import annotation
 from stfnet.inference import prediction
 from stfnet.inference.clip import FieldEncoder, stack, stored_frame
+from stfnet.run.config import RecordsConfig, RunConfig
 
 # Frames of a training video where a run does not say how many it had: ten seconds.
 UNKNOWN_LENGTH = 250

@@ -8,12 +8,15 @@ import numpy as np
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.config import RunConfig, to_dict
+from stfnet.config import to_dict
 from stfnet.export import head
 from stfnet.export.saved_model import VERSION, is_export, is_foreign, load_export
 from stfnet.inference.clip import read_clip
-from stfnet.model import undrawn_weights  # its module also registers the layers of saved networks
+from stfnet.networks.model import (
+    undrawn_weights,  # its module also registers the layers of saved networks
+)
 from stfnet.run import checkpoints
+from stfnet.run.config import RunConfig
 
 
 def load_run(folder):

@@ -17,9 +17,9 @@ import numpy as np
 from preprocessing import files, video
 from preprocessing.captions import clock, one_line
 from preprocessing.errors import UserError
-from stfnet.config import RunConfig
 from stfnet.inference import live, prediction
 from stfnet.inference.clip import read_timed_frames, selection
+from stfnet.run.config import RunConfig
 
 PROGRESS_SECONDS = 10.0  # between two lines of progress
 CSV_FILE, SRT_FILE = "timeline.csv", "timeline.srt"

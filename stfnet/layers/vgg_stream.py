@@ -116,17 +116,26 @@ class VGGStream(keras.layers.Layer):
         convolutions = list(self.convolutions.values())
         return convolutions[begin : begin + len(VGG16_BLOCKS[number - 1])]
 
+    def activations(self, images):
+        """The maps of every convolution after its ReLU, in order, of images (N, H, W, C)."""
+        for number in range(1, BLOCKS + 1):
+            images = self._pooled(images) if number > 1 else images
+            for convolution in self.convolutions_of(number):
+                images = convolution(images)
+                yield images
+
     def _block(self, number):
         """Function of a block's input: its convolutions and, but for the last, its pooling."""
 
         def block(x):
             for convolution in self.convolutions_of(number):
                 x = convolution(x)
-            if number == BLOCKS:
-                return x
-            return ops.max_pool(x, 2, strides=2, data_format="channels_last")
+            return x if number == BLOCKS else self._pooled(x)
 
         return block
+
+    def _pooled(self, x):
+        return ops.max_pool(x, 2, strides=2, data_format="channels_last")
 
     def _shrunk(self, x, smallest):
         """A map averaged to the cells of the smallest."""

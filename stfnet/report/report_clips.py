@@ -14,10 +14,11 @@ from preprocessing.captions import draw_text
 from preprocessing.flow.colors import flow_to_color, scale_of
 from preprocessing.records.reader import RecordReader
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import ClipConfig, RunConfig
+from stfnet.config import ClipConfig
 from stfnet.drawing.annotation import BACKGROUND, MARGIN, MUTED, TEXT, TRACK, enlarge
 from stfnet.explanation import attribution
 from stfnet.explanation.pictures import overlay
+from stfnet.run.config import RunConfig
 
 FILM_TYPE = "video/webm"  # VP8: plays in Chromium, Firefox and Safari, without licensed encoders
 FPS = 4.0  # sampled frames are far apart, and are shown slowly enough to be looked at

@@ -11,10 +11,10 @@ import keras
 from preprocessing import records
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.config import RunConfig
 from stfnet.evaluation import result_files
 from stfnet.report import report_clips
 from stfnet.report.report_clips import Recognised
+from stfnet.run.config import RunConfig
 
 MOST_RIGHT = 4  # recognised clips that are shown
 MOST_FILM_BYTES = 16_000_000  # of a page: mail takes it, and a browser opens it at once

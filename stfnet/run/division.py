@@ -7,7 +7,7 @@ from pathlib import Path
 from preprocessing import splits
 from preprocessing.errors import UserError
 from preprocessing.records import RecordedVideo, RecordSet
-from stfnet.config import RunConfig
+from stfnet.run.config import RunConfig
 from stfnet.run.folder import BEST_FILE, VIDEOS_FILE, check_same_config, has_trained, read_videos
 from stfnet.run.videos import PARTS, RunVideos, locate
 

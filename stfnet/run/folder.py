@@ -11,8 +11,9 @@ from pathlib import Path
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
-from stfnet.config import RunConfig, read_json, to_dict
+from stfnet.config import read_json, to_dict
 from stfnet.run import checkpoints
+from stfnet.run.config import RunConfig
 from stfnet.run.videos import Located, RunVideos
 
 CONFIG_FILE = "config.json"

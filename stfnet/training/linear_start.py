@@ -15,9 +15,9 @@ import tensorflow as tf
 from preprocessing.records import RecordSet
 from stfnet import logistic
 from stfnet.clips.input_pipeline import network_inputs
-from stfnet.frame_features import stream_maps
-from stfnet.layers.vgg_stream import VGG16_BLOCKS
-from stfnet.model import STFNet, linear_parts
+from stfnet.config import BLOCK_CHANNELS
+from stfnet.networks import parts
+from stfnet.networks.model import STFNet
 from stfnet.training.preemption import Preempted
 
 
@@ -82,7 +82,7 @@ def moments(model: STFNet, block: int, batches: Iterable) -> Moments:
         block: at whose end the maps are that batches hold; 0: they hold images.
         batches: of the clips; those of weight 0 are left out.
     """
-    streams = stream_maps.streams(model, block)
+    streams = parts.to_maps(model, block)
 
     @tf.function(autograph=False)
     def compute(batch):
@@ -137,7 +137,7 @@ def fit(
     if len(np.unique(of.labels)) == 1:
         return None
     means = _normalize_maps(model, of)
-    norm = model.get_layer("linear_norm")
+    norm = model.get_layer(parts.LINEAR_NORM)
     mean, variance = means.mean((0, 1)), means.var((0, 1))
     norm.moving_mean.assign(mean)
     norm.moving_variance.assign(variance)
@@ -145,43 +145,43 @@ def fit(
     views = _views(model)
     fits = {
         name: logistic.fit(
-            keras.ops.convert_to_numpy(linear_parts(normalized[..., channels], parts)),
+            keras.ops.convert_to_numpy(parts.means_of_parts(normalized[..., channels], count)),
             of.labels,
             groups,
         )
-        for name, (channels, parts) in until(must_stop, views.items())
+        for name, (channels, count) in until(must_stop, views.items())
     }
     name = logistic.plainest(fits, groups)
     fitted = fits[name]
     kernel, bias = (
         x / fitted.temperature for x in _affine(fitted.pipeline, model.config.num_classes)
     )
-    channels, parts = views[name]
+    channels, count = views[name]
     whole = np.zeros((model.config.linear_parts, len(mean), model.config.num_classes))
-    shares = [1.0] * parts if parts > 1 else _shares(model)
-    whole[:, channels] = kernel.reshape(parts, -1, kernel.shape[-1])
+    shares = [1.0] * count if count > 1 else _shares(model)
+    whole[:, channels] = kernel.reshape(count, -1, kernel.shape[-1])
     whole *= np.array(shares)[:, None, None]
-    model.get_layer("linear_logits").kernel.assign(whole.reshape(-1, kernel.shape[-1]))
+    model.get_layer(parts.LINEAR_LOGITS).kernel.assign(whole.reshape(-1, kernel.shape[-1]))
     # From zero: the network starts as the regression, and the LSTMs learn what it lacks.
-    recurrent = model.get_layer("lstm_logits")
+    recurrent = model.get_layer(parts.LSTM_LOGITS)
     recurrent.kernel.assign(np.zeros(recurrent.kernel.shape))
     recurrent.bias.assign(bias)
     return name, fitted
 
 
 def _views(model):
-    """What a regression may look at, from the plainest on: name -> (channels, parts)."""
+    """What a regression may look at, from the plainest on: name -> (channels, count of parts)."""
     config = model.config
-    widths = [VGG16_BLOCKS[level - 1][-1] // config.width_divisor for level in config.map_levels]
+    widths = [BLOCK_CHANNELS[level - 1] // config.width_divisor for level in config.map_levels]
     level_of = np.tile(np.repeat(config.map_levels, widths), len(model.input))
     views = {}
-    for parts in dict.fromkeys([1, config.linear_parts]):
+    for count in dict.fromkeys([1, config.linear_parts]):
         for k, first in reversed(list(enumerate(config.map_levels))):
             blocks = ", ".join(map(str, config.map_levels[k:]))
             name = f"{'block' if first == config.map_levels[-1] else 'blocks'} {blocks}"
-            views[f"{name}, {parts} part{'s' * (parts > 1)}"] = (
+            views[f"{name}, {count} part{'s' * (count > 1)}"] = (
                 np.flatnonzero(level_of >= first),
-                parts,
+                count,
             )
     return views
 

@@ -15,7 +15,7 @@ from preprocessing import files, splits
 from preprocessing.records import RecordSet
 from stfnet import run
 from stfnet.clips import plans
-from stfnet.config import RunConfig, partial_statistics
+from stfnet.run.config import RunConfig, partial_statistics
 from stfnet.training.schedule import Progress
 
 STEP_FIELDS = ("step", "stage", "epoch", "loss", "accuracy", "learning_rate", "gradient_norm")

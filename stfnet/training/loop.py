@@ -19,9 +19,10 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.frame_features.stream_maps import Features, map_dataset
 from stfnet.run import checkpoints
+from stfnet.run.config import RunConfig
 from stfnet.training import linear_start, logs, stages, strategies, variables
 from stfnet.training.preemption import Preempted, StopSignals
 from stfnet.training.schedule import Progress, learning_rate

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,10 +11,11 @@ import numpy as np
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
-from stfnet import logistic, run
+from stfnet import logistic, networks, run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import WHOLE_STREAM, RunConfig
+from stfnet.config import WHOLE_STREAM, to_dict
 from stfnet.frame_features import stream_maps
+from stfnet.run.config import RunConfig
 from stfnet.training import linear_start, stages
 from stfnet.training.preemption import Preempted, StopSignals
 
@@ -119,7 +121,7 @@ def _moments(config, record_set, workdir, features_folder, must_stop):
 
 
 def _with_streams(config: RunConfig, streams: str) -> RunConfig:
-    model = config.model
-    if streams != "both":
-        model = dataclasses.replace(model, stream_dropout=0.0)
-    return dataclasses.replace(config, model=dataclasses.replace(model, streams=streams))
+    changes: dict[str, Any] = {"streams": streams}
+    if streams != "both" and config.model.stream_dropout:
+        changes["stream_dropout"] = 0.0
+    return dataclasses.replace(config, model=networks.read(to_dict(config.model) | changes))

@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.config import RunConfig, TrainingConfig, microbatches_per_device
+from stfnet.config import TrainingConfig, microbatches_per_device
 from stfnet.layers.vgg_stream import VGGStream
-from stfnet.model import build_stfnet
+from stfnet.networks.model import build_stfnet
 from stfnet.run import checkpoints
+from stfnet.run.config import RunConfig
 from stfnet.training.schedule import make_optimizer
 from stfnet.training.steps import DistributedSteps
 from stfnet.weights import load_run_weights, load_vgg16_weights

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from stfnet.clips.input_pipeline import network_inputs
 from stfnet.config import TrainingConfig, microbatches_per_device
-from stfnet.frame_features import stream_maps
 from stfnet.layers.score_average import training_logits
+from stfnet.networks import parts
 
 
 class DistributedSteps:
@@ -48,7 +48,7 @@ class DistributedSteps:
             # The loss is computed on logits: a softmax that underflows has no gradient.
             logits, self.score_weights = training_logits(model)
             if block:
-                self.model = stream_maps.head(model, block, logits)
+                self.model = parts.from_block(model, block, logits)
             else:
                 self.model = keras.Model(model.input, logits)
             self._averaged = model.get_layer("logits") if self.score_weights else None

@@ -15,8 +15,9 @@ from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import run
 from stfnet.clips.plans import ClipPlan
-from stfnet.config import STRATEGIES, RunConfig, check_together
+from stfnet.config import STRATEGIES
 from stfnet.run import checkpoints
+from stfnet.run.config import RunConfig, check_together
 from stfnet.training.schedule import Progress
 
 BATCHES_ON_DEVICE = 2  # that wait there for a step

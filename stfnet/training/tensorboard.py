@@ -13,9 +13,9 @@ import tensorflow as tf
 from preprocessing import records
 from preprocessing.captions import draw_text
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import RunConfig
 from stfnet.drawing import plots
 from stfnet.drawing.annotation import MARGIN, draw_clip
+from stfnet.run.config import RunConfig
 
 SHOWN_CLIPS = 4
 CAPTION = 36

@@ -7,8 +7,8 @@ import keras
 
 from preprocessing.records import RecordSet
 from stfnet import run
-from stfnet.config import RunConfig
 from stfnet.drawing import plots
+from stfnet.run.config import RunConfig
 from stfnet.training import loop, strategies
 from stfnet.training.schedule import Progress
 from stfnet.training.tensorboard import TensorBoard

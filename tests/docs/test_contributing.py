@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import types
 from pathlib import Path
 
 import numpy as np
@@ -47,20 +46,17 @@ def test_the_flow_follows_a_moving_texture():
     assert "for first, second in pairs:" in source and solver.METHODS
 
 
-def test_the_rival_takes_clips_and_gives_probabilities(monkeypatch):
-    from stfnet import ClipConfig, ModelConfig, build_stfnet, complexity, rivals
+def test_the_network_takes_clips_and_gives_probabilities():
+    from stfnet import ClipConfig, build_stfnet, complexity
 
-    names = example("stfnet/rivals/frame_average.py")
-    # In place of one that is there, since the list of names is checked when it is configured.
-    monkeypatch.setitem(rivals.RIVALS, "tsn", types.SimpleNamespace(**names))
-    clip = ClipConfig(num_frames=2, image_size=32)
-    config = ModelConfig(num_classes=3, clip=clip, width_divisor=16, architecture="tsn")
-    rival = build_stfnet(config)
-    clips = {name: np.zeros((1, *x.shape[1:]), np.uint8) for name, x in rival.input.items()}
-    answer = np.asarray(rival(clips))
+    cls = example("stfnet/networks/frame_average.py")["FrameAverageConfig"]
+    config = cls(num_classes=3, clip=ClipConfig(num_frames=2, image_size=32), width_divisor=16)
+    network = build_stfnet(config)
+    clips = {name: np.zeros((1, *x.shape[1:]), np.uint8) for name, x in network.input.items()}
+    answer = np.asarray(network(clips))
     assert answer.shape == (1, 3) and answer.sum() == pytest.approx(1)
     assert complexity.head_multiply_adds(config) == 2 * 32 * 3
-    assert rival.get_layer("logits").count_params() == (2 * 32 + 1) * 3
+    assert network.get_layer("logits").count_params() == (2 * 32 + 1) * 3
 
 
 def test_the_metric_counts_from_one():

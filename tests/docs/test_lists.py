@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from stfnet import complexity
-from stfnet.config import ARCHITECTURES, ClipConfig, ModelConfig, TrainingConfig
+from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.networks import BASELINES, NETWORKS, ModelConfig
 
 ROOT = Path(__file__).parents[2]
 SETUP = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
@@ -74,11 +75,11 @@ def test_every_room_is_named_and_every_module_of_rooms_whose_modules_are_listed(
             assert f"`{path.stem}`" in page, path
 
 
-def test_the_multiply_adds_of_the_rivals_are_those_that_are_counted():
+def test_the_multiply_adds_of_the_networks_are_those_that_are_counted():
     row = re.compile(r"^\| `(\w+)` \| .+? \| [\d.]+.*? \| ([\d.]+).*? \| (\w+)", re.MULTILINE)
-    rows = row.findall(_page("rivals.md"))
-    assert sorted(name for name, *_ in rows) == sorted(ARCHITECTURES)
+    rows = row.findall(_page("baselines.md"))
+    assert sorted(name for name, *_ in rows) == sorted({"stfnet", *BASELINES})
     for name, shown, reads in rows:
-        streams = {"frames": "rgb", "both": "both"}[reads]
-        config = ModelConfig(num_classes=101, architecture=name, streams=streams)
+        config = NETWORKS[name](num_classes=101)
+        assert config.streams == {"frames": "rgb", "both": "both"}[reads]
         assert f"{complexity.forward_multiply_adds(config) / 1e9:.1f}" == shown, name

@@ -19,14 +19,14 @@ def script():
 
 def test_every_setting_has_a_row_with_an_explanation(script):
     rows = {}
-    for prefix, cls in script.GROUPS.items():
-        for row in script.rows(prefix, cls):
+    for cls in script.GROUPS:
+        for row in script.rows(cls):
             name, default, allowed, meaning = (cell.strip() for cell in row.strip("|").split(" | "))
             assert default and allowed and len(meaning) > 3, row
             rows[name.strip("`")] = row
     expected = {
         f"{prefix}{field.name}"
-        for prefix, cls in script.GROUPS.items()
+        for cls, prefix in script.GROUPS.items()
         for field in dataclasses.fields(cls)
         if not dataclasses.is_dataclass(field.type)
     }

@@ -9,7 +9,8 @@ import pytest
 
 from preprocessing import splits
 from stfnet import ClipConfig, ModelConfig, build_stfnet, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.run.config import RunConfig
 
 
 def test_the_choices_of_the_flags_are_those_of_the_library(run_program):

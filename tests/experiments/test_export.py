@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from stfnet import build_stfnet, run
-from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
+from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.networks import ModelConfig
+from stfnet.run.config import RunConfig
 
 
 def test_an_export_prints_its_size_and_classes(run_program, make_run, tmp_path):

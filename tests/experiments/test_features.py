@@ -43,7 +43,7 @@ def test_a_mistake_is_one_line(run_program, tiny_records, tmp_path):
 def test_a_network_of_several_levels_gives_the_maps_that_it_has(
     run_program, tiny_records, make_run, tmp_path
 ):
-    network = make_run(map_levels=(3, 4, 5), map_norm=True, linear_parts=2)
+    network = make_run("small_data", map_levels=(3, 4, 5), map_norm=True, linear_parts=2)
     for pooled, shape in ((["--pooled"], (80,)), ([], (2, 2, 80))):
         output = tmp_path / f"features{len(pooled)}"
         command = (f"--records={tiny_records.folder}", f"--output={output}", f"--network={network}")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from experiments.configs import defaults
+from stfnet.networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "experiments"
@@ -27,9 +28,8 @@ OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master", "xla_cpu_co
 PRINTED_BY = {
     "preprocessing/flow/given.py": ["prepare"],
     "preprocessing/records/local_copy.py": ["train"],
-    "stfnet/config/run.py": ["train"],
+    "stfnet/run/config.py": ["train"],
     "stfnet/config/training.py": ["train"],
-    "stfnet/config/model.py": ["train"],
     "stfnet/frame_features/stream_maps.py": ["train"],
     "stfnet/training/selection.py": ["train"],
     "stfnet/frame_features/folder.py": ["features"],
@@ -62,6 +62,7 @@ PRINTED_BY = {
     "preprocessing/datasets/synthetic/dataset.py": ["prepare"],
     "experiments/preparation_report.py": ["prepare"],
     "experiments/run_config.py": ["train"],
+    "experiments/program.py": ["train"],  # of a configuration
     **{f"experiments/{name.replace('.', '/')}.py": [name] for name in PROGRAMS},
     **{f"{name.replace('.', '/')}.py": [name] for name in PROGRAMS if "." in name},
     # Names of tables and rows.
@@ -96,6 +97,15 @@ def _messages(path):
             yield node.value
 
 
+def _names(settings, prefix=""):
+    """The dotted names of settings and of groups of them."""
+    for name, value in settings.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from _names(value, f"{prefix}{name}.")
+
+
+SETTINGS = {one for name in NETWORKS for one in _names(defaults.get_config(name).to_dict())}
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *EXPERIMENTS.rglob("*.py")]
 PAGES += [*(ROOT / "benchmarks").glob("*.py"), ROOT / "Makefile"]
 PAGES += [ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "docker/entrypoint.sh"]
@@ -116,12 +126,8 @@ def _wrong_flags(text):
 
 def _wrong_settings(text):
     for setting in re.findall(r"--config\.([a-z_]\w*(?:\.\w+)*)", text):
-        value = defaults.get_config()
-        for part in setting.split("."):
-            if part not in value:
-                yield f"no configuration has {setting}"
-                break
-            value = value[part]
+        if setting not in SETTINGS:
+            yield f"no network's configuration has {setting}"
 
 
 def test_a_command_has_the_flags_and_settings_that_it_gives():

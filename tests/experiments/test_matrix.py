@@ -29,16 +29,17 @@ GROUPS = range(1, 7)  # of videos; the first two are the official test part
 SIZES = {
     "model.clip.image_size": 16,
     "model.clip.num_frames": 3,
-    "model.fc6_units": 8,
-    "model.lstm_units": 4,
     "training.batch_size": 4,
 }
-NARROW = {"model.width_divisor": 32, "training.max_epochs": "(1,1)"}
+UNITS = {"model.fc6_units": 8, "model.lstm_units": 4}
+SHORT = {"model.width_divisor": 32, "training.max_epochs": "(1,1)"}
+NARROW = SHORT | UNITS
 WITHOUT_VGG16 = {
     "training.weights": "",
     "training.temporal_conv1": "random",
     "training.accumulation_steps": 2,
 }
+BASELINE = WITHOUT_VGG16 | SHORT
 # Name -> file of experiments/configs, and what is changed in it.
 RECIPES = {
     "synthetic": ("synthetic.py", NARROW),
@@ -46,7 +47,8 @@ RECIPES = {
     "modern": ("modern.py", NARROW | WITHOUT_VGG16),
     "real_videos": (
         "real_videos.py",
-        {
+        UNITS
+        | {
             "model.streams": "both",
             "model.clip.num_frames": 4,
             "training.frame_grid": 4,
@@ -55,9 +57,9 @@ RECIPES = {
         },
     ),
     "scratch": ("real_videos.py:scratch", NARROW),
-    "tsn": ("synthetic.py", NARROW | {"model.architecture": "tsn"}),
-    "lrcn": ("synthetic.py", NARROW | {"model.architecture": "lrcn"}),
-    "c3d": ("synthetic.py", NARROW | {"model.architecture": "c3d", "model.streams": "rgb"}),
+    "tsn": ("baselines.py:tsn", BASELINE),
+    "lrcn": ("baselines.py:lrcn", BASELINE | UNITS),
+    "c3d": ("baselines.py:c3d", BASELINE | {"model.fc6_units": 8}),
     "rgb": ("synthetic.py", NARROW | {"model.streams": "rgb"}),
     "flow": ("synthetic.py", NARROW | {"model.streams": "flow"}),
 }
@@ -169,7 +171,7 @@ PROGRAMS = {
 }
 NEEDED = {"report": ["evaluate"], "predict": ["export"], "compare": ["evaluate"]}
 PACKAGES = {"onnx": "tf2onnx", "litert": "ai_edge_litert"}
-C3D = "model.architecture=c3d"
+C3D = "the network c3d"
 GRID = "records hold 4 frames of each video, and features are of every frame: prepare again"
 # What cannot be done, and a part of the line that says so.
 REFUSED = {
@@ -177,8 +179,8 @@ REFUSED = {
     ("features", "c3d"): f"a run of {C3D}, which has no features of single frames",
     ("pooled", "c3d"): f"a run of {C3D}, which has no features of single frames",
     ("features", "real_videos"): GRID,
-    ("ablate", "tsn"): "the study fusion_init needs model.architecture=stfnet, not tsn",
-    ("ablate_streams", "c3d"): f"{C3D} reads streams=rgb",
+    ("ablate", "tsn"): "the study fusion_init needs model.network=stfnet or small_data, not tsn",
+    ("ablate_streams", "c3d"): "no setting streams",
     ("baselines", "real_videos"): "the study baselines needs model.linear_parts=0",
 }
 CELLS = [

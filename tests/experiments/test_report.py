@@ -8,8 +8,9 @@ import pytest
 from experiments import run_config
 from preprocessing import files
 from stfnet import ClipConfig, ModelConfig, build_stfnet, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.evaluation import evaluate, result_files
+from stfnet.run.config import RunConfig
 
 
 def test_the_page_of_a_run_of_a_published_data_set_stands_beside_the_paper(

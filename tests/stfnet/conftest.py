@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from stfnet import run
-from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
+from stfnet.config import ClipConfig, TrainingConfig
 from stfnet.drawing import plots
 from stfnet.evaluation import result_files
 from stfnet.evaluation.details import details
+from stfnet.networks import ModelConfig
+from stfnet.run.config import RunConfig
 
 PATIENCE = 150  # seconds for an answer of the browser
 EPSILON = 1e-3

@@ -8,6 +8,7 @@ from stfnet.complexity import (
     head_multiply_adds,
     stream_multiply_adds,
 )
+from stfnet.networks import SmallDataConfig
 
 
 def test_the_paper_network_takes_574_g_multiply_adds():
@@ -40,7 +41,7 @@ def test_a_tiny_network_by_hand():
 def test_other_fusions_and_branches_by_hand():
     clip = ClipConfig(num_frames=1, flow_length=1, image_size=32)  # 2 x 2 cells, one pooled
     shared = {"lstm_units": 3, "fc6_units": 5, "width_divisor": 64}
-    conv2d = ModelConfig(
+    conv2d = SmallDataConfig(
         2, clip, fusion="conv2d", fusion_filters=128, branches="conv", conv_pool=True, **shared
     )
     lstms = 12 * ((2 + 3) + (3 + 3))

@@ -51,7 +51,9 @@ print(*(name for name in {HEAVY} if name in sys.modules))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("imports", ["import keras, stfnet.model", "import stfnet.model, keras"])
+@pytest.mark.parametrize(
+    "imports", ["import keras, stfnet.networks.model", "import stfnet.networks.model, keras"]
+)
 def test_saved_networks_load_without_custom_objects(run_python, tiny_run, imports):
     text = f"""
 import sys

@@ -12,6 +12,7 @@ import pytest
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, build_stfnet, load_vgg16_weights, weights
+from stfnet.networks import TSNConfig, TwoStreamConfig
 from stfnet.weights import load_run_weights
 
 SIZE = 32
@@ -83,9 +84,9 @@ def test_fc6_reads_the_features_in_the_order_of_vgg16s_fc1(vgg16, write_vgg16, t
     np.testing.assert_allclose(np.asarray(fc6(features))[0], top(features[0]), rtol=1e-4)
 
 
-def test_fc6_and_fc7_of_each_stream_of_a_rival_are_vgg16s_fc1_and_fc2(vgg16, write_vgg16, tmp_path):
+def test_fc6_and_fc7_of_each_stream_are_vgg16s_fc1_and_fc2(vgg16, write_vgg16, tmp_path):
     clip = ClipConfig(num_frames=2, flow_length=1, image_size=32)
-    config = ModelConfig(3, clip, fc6_units=8, architecture="two_stream")
+    config = TwoStreamConfig(3, clip, fc6_units=8)
     model = build_stfnet(config)
     rng = np.random.default_rng(3)
     fc1 = rng.normal(size=(512, 8)), rng.normal(size=8)
@@ -99,12 +100,10 @@ def test_fc6_and_fc7_of_each_stream_of_a_rival_are_vgg16s_fc1_and_fc2(vgg16, wri
                 np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-def test_a_rival_without_fc6_refuses_vgg16s(notop):
+def test_a_baseline_without_fc6_refuses_vgg16s(notop):
     clip = ClipConfig(num_frames=2, flow_length=1, image_size=32)
     with pytest.raises(UserError, match="the network has none: set fc6_init=random"):
-        load_vgg16_weights(
-            build_stfnet(ModelConfig(3, clip, architecture="tsn")), notop, fc6_init="imagenet"
-        )
+        load_vgg16_weights(build_stfnet(TSNConfig(3, clip)), notop, fc6_init="imagenet")
 
 
 def test_weights_inside_a_whole_saved_model_are_found(model, vgg16, notop, tmp_path):

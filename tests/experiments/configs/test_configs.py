@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from experiments import configs
-from experiments.configs import defaults, paper, real_videos, synthetic
+from experiments.configs import baselines, defaults, paper, real_videos, synthetic
 from preprocessing.errors import UserError
+from stfnet import networks
+from stfnet.config import TrainingConfig, from_dict
+from stfnet.run.config import check_together
 
 FOLDER = Path(configs.__file__).parent
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py")
@@ -17,7 +20,8 @@ FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_configuration_imports_nothing_that_needs_tensorflow(path):
-    allowed = {"dataclasses", "pathlib", "ml_collections", "stfnet.config", "preprocessing.errors"}
+    allowed = {"dataclasses", "pathlib", "ml_collections", "preprocessing.errors"}
+    allowed |= {"stfnet.config", "stfnet.networks", "stfnet.run.config"}
     imported = {
         node.module for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "module")
     }
@@ -38,10 +42,10 @@ def test_a_configuration_gives_its_command_time_and_result(path):
     assert "Time" in text and any(word in text for word in ("Expected", "esult: not measured"))
 
 
-@pytest.mark.parametrize("get_config", [paper.get_config, real_videos.get_config])
-def test_a_name_that_a_configuration_does_not_have_is_refused(get_config):
+@pytest.mark.parametrize("file", [paper, real_videos, baselines])
+def test_a_name_that_a_configuration_does_not_have_is_refused(file):
     with pytest.raises(UserError, match=r"\.py:ucf12 is not one of "):
-        get_config("ucf12")
+        file.get_config("ucf12")
 
 
 def test_the_papers_recipe_is_the_same_on_its_three_data_sets():
@@ -55,6 +59,23 @@ def test_the_narrow_network_of_real_videos_is_that_of_the_rendered_actions():
     names = ("width_divisor", "fc6_units", "lstm_units", "normalize", "merge", "fusion_init")
     assert [real["model"][name] for name in names] == [rendered["model"][name] for name in names]
     assert real["training"]["weights"] == ""
+
+
+@pytest.mark.parametrize("name", baselines.NAMES)
+def test_a_baseline_has_its_own_settings_and_the_papers_recipe(name):
+    config = baselines.get_config(name).to_dict()
+    network = networks.read({**config["model"], "num_classes": 3})
+    assert network.network == name.removesuffix("_frames")
+    assert name != "lrcn_frames" or network.streams == "rgb"
+    recipe = paper.get_config().training.to_dict()
+    assert config["training"] == recipe | ({} if network.vgg16 else {"weights": ""})
+    check_together(network, from_dict(TrainingConfig, config["training"]))
+
+
+def test_the_defaults_are_those_of_the_network_that_is_named():
+    assert defaults.get_config("lrcn").model.lstm_units == 256
+    with pytest.raises(UserError, match="'resnet' is not a network: give one of stfnet"):
+        defaults.get_config("resnet")
 
 
 def test_a_setting_that_does_not_exist_is_an_error():

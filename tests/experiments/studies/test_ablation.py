@@ -8,14 +8,18 @@ from experiments.studies import ablation
 from experiments.studies.ablation import STUDIES
 from experiments.studies.variants import AS_CONFIGURED, variants
 from preprocessing.errors import UserError
-from stfnet.config import ModelConfig, RunConfig, TrainingConfig
+from stfnet import networks
+from stfnet.config import TrainingConfig, to_dict
+from stfnet.networks import ModelConfig
+from stfnet.run.config import RunConfig
 
 # The defaults of all settings are the paper's, or where it names none this project's reading.
 PAPER = RunConfig("ucf11", tuple("abc"), ModelConfig(3), TrainingConfig())
 
 
-def _with(**model):
-    return dataclasses.replace(PAPER, model=dataclasses.replace(PAPER.model, **model))
+def _with(network="stfnet", **model):
+    values = networks.switched(to_dict(PAPER.model), network)
+    return dataclasses.replace(PAPER, model=networks.read(values | model))
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -58,12 +62,12 @@ def test_the_values_are_those_that_the_questions_need():
         ("merge", {"branches": "fc"}, "needs model.branches=both, not fc"),
         ("flow_length", {"streams": "rgb"}, "needs model.streams=both or flow, not rgb"),
         *(
-            (name, {"architecture": "lrcn"}, "needs model.architecture=stfnet, not lrcn")
+            (name, {"network": "lrcn"}, "needs model.network=stfnet or small_data, not lrcn")
             for name in ("fusion", "fusion_init", "branches", "merge", "normalize", "dropout")
         ),
         (
             "fusion_init",
-            {"fusion_filters": 384},
+            {"network": "small_data", "fusion_filters": 384},
             "model.fusion_init=identity_sum does not fit the configuration: .* 512, not 384",
         ),
     ],

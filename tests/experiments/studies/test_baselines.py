@@ -10,7 +10,9 @@ from experiments.studies import baselines, runs
 from experiments.studies.variants import changed_config, variants
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig
-from stfnet.config import ARCHITECTURES, RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.networks import BASELINES
+from stfnet.run.config import RunConfig
 
 MODEL = ModelConfig(
     3,
@@ -35,11 +37,11 @@ def base(tiny_records):
     return RunConfig(tiny_records.name, tiny_records.classes, MODEL, TRAINING)
 
 
-def test_every_architecture_is_in_the_study_and_fits_it(base, tiny_records):
+def test_every_network_is_in_the_study_and_fits_it(base, tiny_records):
     study = baselines.make(base)
     found = variants(study, base)
     assert list(found) == list(baselines.NETWORKS) and study.reference == "stfnet"
-    assert {one.config.model.architecture for one in found.values()} == set(ARCHITECTURES)
+    assert {one.config.model.network for one in found.values()} == {"stfnet", *BASELINES}
     assert found["stfnet"].config == base and found["lrcn_frames"].config.model.streams == "rgb"
     for one in found.values():
         assert one.config.training.max_epochs == (1, 1)
@@ -66,7 +68,7 @@ def test_a_network_without_vgg16_starts_from_nothing(base):
     ("settings", "message"),
     [
         ({"model.streams": "rgb"}, "needs model.streams=both, not rgb"),
-        ({"model.linear_parts": 2}, "needs model.linear_parts=0, not 2"),
+        ({"model.network": "small_data", "model.linear_parts": 2}, "needs model.linear_parts=0"),
         ({"training.validation_fraction": 0.0}, "makes the test part the validation part"),
         (
             {"training.train_on_validation": True, "training.keep": "last"},

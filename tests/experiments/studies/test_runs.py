@@ -9,10 +9,11 @@ from experiments.studies.ablation import STUDIES
 from experiments.studies.variants import Variant, changed_config, variants
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.evaluation import result_files
 from stfnet.inference import prediction
 from stfnet.run import checkpoints
+from stfnet.run.config import RunConfig
 
 MODEL = ModelConfig(
     3,
@@ -215,7 +216,7 @@ def test_a_rate_is_chosen_on_validation_and_the_rest_is_not_evaluated(
     for rate, folder in folders.items():
         assert result_files.paths_in(folder).results.exists() == (rate == chosen)
     assert f"tsn: learning rate {chosen:g} (validation: {search})" in printed
-    assert run.read_config(first.folder).model.architecture == "tsn"
+    assert run.read_config(first.folder).model.network == "tsn"
 
     cost = tables.cost_of(first.folder, 0.5)
     model, _ = prediction.load_run(first.folder)

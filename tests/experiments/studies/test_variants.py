@@ -7,7 +7,9 @@ import pytest
 from experiments.studies.ablation import STUDIES
 from experiments.studies.variants import AS_CONFIGURED, changed_config, variants
 from preprocessing.errors import UserError
-from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
+from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.networks import ModelConfig
+from stfnet.run.config import RunConfig
 
 PAPER = RunConfig("ucf11", tuple("abc"), ModelConfig(3), TrainingConfig((1e-3, 1e-4), (1, 1)))
 
@@ -27,13 +29,6 @@ def test_another_value_of_the_configuration_is_a_variant_of_its_own():
     found = variants(STUDIES["normalize"], _with(normalize="all"))
     assert list(found) == ["gates", "none", "all"]
     assert found["all"].folder == AS_CONFIGURED
-
-
-def test_one_stream_has_none_to_leave_out():
-    found = variants(STUDIES["streams"], _with(stream_dropout=0.2))
-    assert found["both"].config.model.stream_dropout == 0.2
-    assert found["rgb"].config.model == dataclasses.replace(PAPER.model, streams="rgb")
-    assert found["rgb"].folder == "streams-rgb+stream_dropout-0.0"
 
 
 def test_rates_of_all_stages_are_multiplied_and_name_the_folder():

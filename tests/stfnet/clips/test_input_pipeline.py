@@ -10,7 +10,8 @@ from preprocessing.records import DamagedRecordError
 from preprocessing.records.reader import RecordReader
 from stfnet import ClipConfig, ModelConfig, sampling
 from stfnet.clips import augmentation, input_pipeline, plans
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 

@@ -10,7 +10,8 @@ from preprocessing.errors import UserError
 from preprocessing.records import grid
 from stfnet import ClipConfig, ModelConfig
 from stfnet.clips import plans
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 

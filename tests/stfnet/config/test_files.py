@@ -5,15 +5,9 @@ import json
 import pytest
 
 from preprocessing.errors import UserError
-from stfnet.config import (
-    ClipConfig,
-    ModelConfig,
-    RunConfig,
-    TrainingConfig,
-    from_dict,
-    read_json,
-    to_dict,
-)
+from stfnet.config import ClipConfig, TrainingConfig, from_dict, read_json, to_dict
+from stfnet.networks import ModelConfig
+from stfnet.run.config import RunConfig
 
 
 def test_a_run_configuration_survives_json(tmp_path):
@@ -28,7 +22,11 @@ def test_a_run_configuration_survives_json(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: from_dict(ClipConfig, {"frames": 3}), "no setting frames; it has num_frames"),
+        (
+            lambda: from_dict(ClipConfig, {"frames": 3}),
+            "no setting frames (did",
+        ),
+        (lambda: from_dict(ClipConfig, {"frame_length": 3}), "did you mean flow_length?"),
         (lambda: from_dict(ModelConfig, {}), "num_classes"),
         (lambda: from_dict(ModelConfig, []), "ModelConfig is a group of settings, not []"),
     ],

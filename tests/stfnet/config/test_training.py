@@ -60,6 +60,8 @@ def test_blocks_are_unchanged_until_a_stage_trains_them(frozen, unchanged):
         (_training(fc6_init="imagenet", weights="best.keras"), "fc6_init=imagenet has no effect"),
         (_training(validation_fold="3/2"), "is not K/N"),
         (_training(validation_fold="1"), "is not K/N"),
+        (_training(validation_fold="²/3"), "is not K/N"),
+        (_training(validation_fold="१/३"), "is not K/N"),
         (_training(balanced=True, class_weighted=True), "set one of them"),
         (_training(keep="first"), "training.keep='first'"),
     ],

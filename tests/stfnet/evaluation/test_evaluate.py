@@ -14,11 +14,12 @@ from preprocessing.errors import UserError
 from preprocessing.records import DamagedRecordError
 from stfnet import ClipConfig, ModelConfig, build_stfnet, run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.evaluation import baselines
 from stfnet.evaluation import evaluate as evaluation
 from stfnet.evaluation.views import Views
 from stfnet.inference import prediction
+from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 

@@ -10,9 +10,10 @@ import pytest
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.evaluation import details, fusion, metrics, result_files
 from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.run.config import RunConfig
 
 # What two runs give the videos 0, 1 and 2 of the records.
 FRAMES = np.array([[0.6, 0.3, 0.1], [0.4, 0.5, 0.1], [0.1, 0.2, 0.7]], np.float32)

@@ -9,10 +9,12 @@ from sklearn.linear_model import LogisticRegression
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, build_stfnet, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.evaluation import evaluate as evaluation
 from stfnet.evaluation import linear_model
 from stfnet.frame_features import stream_maps
+from stfnet.networks import SmallDataConfig
+from stfnet.run.config import RunConfig
 from stfnet.weights import load_vgg16_weights
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -85,7 +87,7 @@ def test_the_figures_are_those_computed_by_hand(trained, tiny_records, notop, vg
 
 def test_it_reads_the_maps_that_a_run_kept(grid_records, notop, tmp_path):
     clip = dataclasses.replace(CLIP, num_frames=2, flow_length=2)
-    model = ModelConfig(3, clip, 4, 8, map_levels=linear_model.LEVELS)
+    model = SmallDataConfig(3, clip, lstm_units=4, fc6_units=8, map_levels=linear_model.LEVELS)
     training = TrainingConfig(
         weights=str(notop), temporal_conv1="cross_modality", frozen_blocks=(5, 5), frame_grid=3
     )

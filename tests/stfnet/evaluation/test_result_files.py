@@ -9,9 +9,10 @@ import pytest
 from preprocessing.errors import UserError
 from preprocessing.files import write_json
 from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.evaluation import result_files
 from stfnet.evaluation.views import Views
+from stfnet.run.config import RunConfig
 
 SPLIT = {"protocol": "group", "fold": "1"}
 

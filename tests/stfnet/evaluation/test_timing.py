@@ -9,10 +9,12 @@ import pytest
 from preprocessing import records
 from stfnet import build_stfnet, run
 from stfnet.clips import plans
-from stfnet.config import ClipConfig, ModelConfig, RunConfig, TrainingConfig
+from stfnet.config import ClipConfig, TrainingConfig
 from stfnet.evaluation import timing
 from stfnet.inference.clip import read_clip
 from stfnet.inference.prediction import predict_clip
+from stfnet.networks import ModelConfig
+from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 

@@ -9,10 +9,11 @@ import tensorflow as tf
 from keras import ops
 
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, build_stfnet
+from stfnet import ClipConfig, ModelConfig, build_stfnet, networks
 from stfnet.explanation import attribution
 from stfnet.layers.layer_norm_lstm import LayerNormLSTM
-from stfnet.model import STFNet
+from stfnet.networks import SmallDataConfig
+from stfnet.networks.model import STFNet
 
 CLIP = ClipConfig(num_frames=4, flow_length=2, image_size=32)
 SMALL = {"num_classes": 3, "clip": CLIP, "width_divisor": 16, "fc6_units": 8, "lstm_units": 4}
@@ -181,7 +182,9 @@ def test_damaged_weights_are_named():
 
 
 def test_a_linear_path_changes_the_scores_and_not_what_the_lstms_see(randomize):
-    config = ModelConfig(**SMALL, linear_parts=2, map_levels=(4, 5), map_norm=True, branches="conv")
+    config = SmallDataConfig(
+        **SMALL, linear_parts=2, map_levels=(4, 5), map_norm=True, branches="conv"
+    )
     model = build_stfnet(config)
     clip = _clip(config)
     before = attribution.explain_clip(model, "abc", clip, 1)
@@ -197,7 +200,7 @@ def test_a_linear_path_changes_the_scores_and_not_what_the_lstms_see(randomize):
 
 
 def test_the_frames_of_the_linear_path_count_as_computed_by_hand(randomize):
-    config = ModelConfig(**SMALL, linear_parts=2, map_levels=(4, 5))
+    config = SmallDataConfig(**SMALL, linear_parts=2, map_levels=(4, 5))
     model = build_stfnet(config)
     randomize(model)
     clip = _clip(config)
@@ -240,18 +243,18 @@ def test_a_network_without_branches_has_the_importance_of_its_maps():
 
 
 @pytest.mark.parametrize(
-    ("settings", "branches"),
+    ("network", "branches"),
     [
-        ({"architecture": "tsn"}, ["maps"]),
-        ({"architecture": "two_stream_fusion"}, ["maps"]),
-        ({"architecture": "soft_attention", "streams": "rgb"}, ["maps"]),
-        ({"architecture": "two_stream_lstm", "streams": "rgb"}, ["conv", "fc"]),
+        ("tsn", ["maps"]),
+        ("two_stream_fusion", ["maps"]),
+        ("soft_attention", ["maps"]),
+        ("two_stream_lstm", ["conv", "fc"]),
     ],
 )
-def test_a_rival_is_explained(settings, branches):
-    settings |= {"rgb_input": "unit", "flow_input": "pixels"}
+def test_a_baseline_is_explained(network, branches):
+    settings = {"rgb_input": "unit", "flow_input": "pixels"}
     settings["clip"] = dataclasses.replace(CLIP, image_size=48)
-    config = ModelConfig(**SMALL | settings)
+    config = networks.read(networks.switched(SMALL | settings, network))
     explanation = attribution.explain_clip(build_stfnet(config), "abc", _clip(config), 1)
     assert list(explanation.importance) == branches
     assert explanation.grad_cam.shape == (4, 3, 3) and explanation.grad_cam.min() >= 0
@@ -259,7 +262,7 @@ def test_a_rival_is_explained(settings, branches):
         assert importance.left_out.shape == (4,) and np.abs(importance.left_out).max() > 0
 
 
-def test_a_rival_without_maps_of_frames_says_so_in_one_line():
-    config = ModelConfig(**SMALL, architecture="c3d", streams="rgb")
-    with pytest.raises(UserError, match=r"architecture=c3d has no map of each frame.*: explain a"):
+def test_a_baseline_without_maps_of_frames_says_so_in_one_line():
+    config = networks.C3DConfig(3, CLIP, width_divisor=16, fc6_units=8)
+    with pytest.raises(UserError, match=r"the network c3d has no map of each frame.*: explain a"):
         attribution.explain_clip(build_stfnet(config), "abc", _clip(config))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
-from stfnet import build_stfnet
-from stfnet.config import TrainingConfig
+from stfnet import build_stfnet, networks
+from stfnet.config import TrainingConfig, to_dict
 from stfnet.export import runtimes, saved_model
 from stfnet.inference import prediction
 
@@ -156,11 +156,11 @@ def test_no_weight_passes_through_tf2onnx(name, tiny, exported):
 
 
 @pytest.mark.parametrize("name", ["onnx"], indirect=True)
-@pytest.mark.parametrize("architecture", ["stfnet", "lrcn"])
-def test_every_initializer_of_an_onnx_file_is_read(name, architecture, tiny, tmp_path):
+@pytest.mark.parametrize("network", ["stfnet", "lrcn"])
+def test_every_initializer_of_an_onnx_file_is_read(name, network, tiny, tmp_path):
     import onnx
 
-    model = dataclasses.replace(tiny[1].model, architecture=architecture)
+    model = networks.read(networks.switched(to_dict(tiny[1].model), network))
     config = dataclasses.replace(tiny[1], model=model)
     runtimes.export_onnx(build_stfnet(model), config, tmp_path / "export", tiny[2])
     graph = onnx.load(tmp_path / "export" / saved_model.ONNX_FILE).graph
@@ -181,7 +181,8 @@ def test_every_initializer_of_an_onnx_file_is_read(name, architecture, tiny, tmp
     ids=lambda settings: "-".join(settings),
 )
 def test_every_kind_of_network_converts(name, settings, tiny, tmp_path):
-    model = dataclasses.replace(tiny[1].model, **settings)
+    values = networks.switched(to_dict(tiny[1].model), "small_data")
+    model = networks.read(values | settings)
     config = dataclasses.replace(tiny[1], model=model, training=TrainingConfig(batch_size=4))
     clips = runtimes.noise(config, 2)
     rows = FORMATS[name](build_stfnet(model), config, tmp_path / "export", clips)

@@ -64,15 +64,20 @@ def test_vgg16s_fc1_reads_the_rgb_stream(
 
 # As real_videos.py has it.
 LEVELS = {
+    "network": "small_data",
     "map_levels": (3, 4, 5),
     "map_norm": True,
+    "map_dropout": 0.5,
     "linear_parts": 2,
-    "fusion": "concat",
+    "fusion_filters": 16,
     "conv_pool": True,
+    "normalize": "all",
 }
 
 
-@pytest.mark.parametrize("settings", [{}, {"streams": "flow"}, LEVELS])
+@pytest.mark.parametrize(
+    "settings", [{}, {"streams": "flow"}, LEVELS, {**LEVELS, "streams": "rgb"}]
+)
 def test_a_runs_features_are_those_of_its_network_on_the_test_clip(
     tiny_records, make_run, settings
 ):
@@ -147,6 +152,6 @@ def test_records_of_another_size_are_refused_and_other_classes_are_not(tiny_reco
 
 
 def test_a_run_without_vgg16_is_refused(tiny_records, make_run):
-    workdir = make_run(architecture="c3d", streams="rgb")
-    with pytest.raises(UserError, match="architecture=c3d, which has no features of single frames"):
+    workdir = make_run("c3d")
+    with pytest.raises(UserError, match="network c3d, which has no features of single frames"):
         networks.run_network(tiny_records, workdir)

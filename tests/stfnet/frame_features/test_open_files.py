@@ -10,8 +10,9 @@ import pytest
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.frame_features import stream_maps
+from stfnet.run.config import RunConfig
 from stfnet.training import stages
 
 MODEL = ModelConfig(

@@ -13,16 +13,18 @@ import pytest
 import tensorflow as tf
 
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, run
+from stfnet import ClipConfig, run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.frame_features import stream_maps
 from stfnet.layers.score_average import training_logits
+from stfnet.networks import C3DConfig, SmallDataConfig, TwoStreamConfig, parts
+from stfnet.run.config import RunConfig
 from stfnet.training import loop, stages
 from stfnet.training.preemption import Preempted
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-MODEL = ModelConfig(
+MODEL = SmallDataConfig(
     3, CLIP, width_divisor=32, fc6_units=8, lstm_units=8, rgb_input="unit", flow_input="pixels"
 )
 TRAINING = TrainingConfig(
@@ -315,18 +317,18 @@ def test_what_cannot_be_trained_on_maps_is_refused(tiny_records, changes, worker
 
 
 def test_a_network_without_vgg16_is_refused(tiny_records):
-    model = dataclasses.replace(MODEL, architecture="c3d", streams="rgb")
+    model = C3DConfig(3, CLIP)
     config = _config(tiny_records, model, frozen_blocks=(0, 0))
-    with pytest.raises(UserError, match="architecture=c3d has none: leave --cache=features out"):
+    with pytest.raises(UserError, match="network c3d has none: leave --cache=features out"):
         stream_maps.check(config, 1)
 
 
 def test_the_head_can_end_at_the_scores_of_frames(tiny_records):
     model = stages.make_model(
-        _config(tiny_records, dataclasses.replace(MODEL, architecture="two_stream"))
+        _config(tiny_records, TwoStreamConfig(3, CLIP, width_divisor=32, fc6_units=8))
     )
     scores, weights = training_logits(model)
-    head, whole = stream_maps.head(model, 4, scores), stream_maps.head(model, 4)
+    head, whole = parts.from_block(model, 4, scores), parts.from_block(model, 4)
     maps = {
         name: np.random.default_rng(0).uniform(0, 1, (1, *x.shape[1:])).astype("float16")
         for name, x in head.input.items()

@@ -10,9 +10,11 @@ from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, prepare
 from preprocessing.preparation.local import local_runner
 from stfnet import build_stfnet, run
-from stfnet.config import ClipConfig, ModelConfig, RecordsConfig, RunConfig, TrainingConfig
+from stfnet.config import ClipConfig, TrainingConfig
 from stfnet.evaluation import evaluate, result_files
 from stfnet.inference import prediction
+from stfnet.networks import SmallDataConfig
+from stfnet.run.config import RecordsConfig, RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
@@ -38,7 +40,7 @@ def test_predictions_are_those_of_the_evaluation(image_format, write_squares, tm
     prepare.prepare(catalogue, tmp_path / "records", settings, runner)
     record_set = records.load_record_set(tmp_path / "records")
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-    model = ModelConfig(3, clip, width_divisor=16, fc6_units=8, lstm_units=4, map_norm=True)
+    model = SmallDataConfig(3, clip, width_divisor=16, fc6_units=8, lstm_units=4, map_norm=True)
     config = RunConfig(
         "squares",
         record_set.classes,

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from stfnet import ClipConfig, ModelConfig, build_stfnet, layers
-from stfnet.rivals.soft_attention import AttentionLSTM
+from stfnet import ClipConfig, build_stfnet, layers, networks
 
 # Class -> (its arguments, shapes of its inputs without the batch, whether they are bytes).
 CASES = {
@@ -23,7 +22,7 @@ CASES = {
     layers.ScoreAverage: ({"weights": [0.25, 0.75]}, [(2, 5)], False),
     layers.StreamDropout: ({"rate": 0.5, "seed": 3}, [(2, 3), (2, 3)], False),
     layers.VGGStream: ({"width_divisor": 32, "levels": [4, 5]}, [(2, 32, 32, 3)], False),
-    AttentionLSTM: ({"units": 4}, [(3, 4, 5)], False),
+    layers.AttentionLSTM: ({"units": 4}, [(3, 4, 5)], False),
 }
 PRECISIONS = ["float32", "float64", "mixed_bfloat16"]
 
@@ -82,7 +81,7 @@ def test_every_layer_has_a_case():
         for value in vars(layers).values()
         if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
     }
-    assert ours - {layers.LayerNormLSTMCell} == set(CASES) - {AttentionLSTM}
+    assert ours - {layers.LayerNormLSTMCell} == set(CASES)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -133,23 +132,24 @@ def test_an_initialiser_inside_another_model(tmp_path):
         ("mixed_bfloat16", {}),
         (
             "float32",
-            {"linear_parts": 2, "map_norm": True, "map_levels": (3, 4, 5), "stream_dropout": 0.2},
+            {"network": "small_data", "linear_parts": 2, "map_norm": True, "map_levels": (3, 5)},
         ),
         ("float32", {"fusion_init": "identity_sum", "lstm_statistics": "batch"}),
-        ("float32", {"architecture": "soft_attention", "streams": "rgb"}),
-        ("float32", {"architecture": "two_stream"}),
-        ("float32", {"architecture": "tsn"}),
+        ("float32", {"network": "soft_attention"}),
+        ("float32", {"network": "two_stream"}),
+        ("float32", {"network": "tsn"}),
         ("float32", {"fusion": "sum", "streams": "rgb"}),
-        ("float32", {"architecture": "c3d", "streams": "rgb"}),
+        ("float32", {"network": "c3d"}),
     ],
 )
 def test_a_network_with_a_new_head(tmp_path, precision, settings):
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=64)
-    sizes = {"width_divisor": 32, "fc6_units": 8, "lstm_units": 4}
+    sizes = {"num_classes": 3, "clip": clip, "width_divisor": 32, "fc6_units": 8, "lstm_units": 4}
+    config = networks.switched(sizes, settings.get("network", "stfnet")) | settings
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        network = build_stfnet(ModelConfig(3, clip, **(sizes | settings)))
+        network = build_stfnet(networks.read(config))
     finally:
         keras.config.set_dtype_policy(before)
     features = network.get_layer("logits").output

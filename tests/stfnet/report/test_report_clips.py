@@ -7,10 +7,11 @@ from preprocessing import flow, records
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, build_stfnet
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.explanation import attribution, pictures
 from stfnet.report import report_clips
 from stfnet.report.report_clips import FOOT, HEAD, SIDE, Recognised
+from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 WRONG = Recognised("Left", "Right", 0.75)

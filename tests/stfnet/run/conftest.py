@@ -7,7 +7,8 @@ import pytest
 
 from preprocessing import records
 from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.run.config import RunConfig
 
 CLASSES = ("Bow", "Wave")
 

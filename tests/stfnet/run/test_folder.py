@@ -149,7 +149,9 @@ def test_epochs_of_a_learning_rate_that_falls_with_them_cannot_change(tiny, tmp_
 def test_microbatches_are_another_training_where_statistics_are_taken_over_them(tiny, tmp_path):
     config, drawn = _trained(tiny, tmp_path / "plain")
     folder = tmp_path / "normalised"
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, map_norm=True))
+    config = dataclasses.replace(
+        config, model=dataclasses.replace(config.model, lstm_statistics="batch")
+    )
     with run.writing(folder, config, drawn):
         checkpoints.save(folder / run.CHECKPOINTS_FOLDER, 9, {}, {"stage": 0, "history": []})
     with pytest.raises(UserError, match=r"training.accumulation_steps: 1 there, 2 now"):

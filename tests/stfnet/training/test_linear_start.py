@@ -11,13 +11,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, build_stfnet, logistic, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet import ClipConfig, build_stfnet, logistic, run
+from stfnet.config import TrainingConfig
+from stfnet.networks import SmallDataConfig
+from stfnet.run.config import RunConfig
 from stfnet.training import linear_start, loop
 from stfnet.training.preemption import Preempted
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-MODEL = ModelConfig(
+MODEL = SmallDataConfig(
     num_classes=3,
     clip=CLIP,
     width_divisor=16,
@@ -150,7 +152,7 @@ def test_training_begins_at_the_regression_of_images_and_of_maps(tiny_records, t
 
 
 def test_a_network_without_a_linear_path_is_refused(tiny_records):
-    with pytest.raises(UserError, match=r"model\.linear_parts=0 has none: set linear_parts=1"):
+    with pytest.raises(UserError, match=r"\(small_data\) has none: set linear_start=False"):
         RunConfig(
             "tiny", tiny_records.classes, dataclasses.replace(MODEL, linear_parts=0), TRAINING
         )

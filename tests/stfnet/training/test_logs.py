@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.run.config import RunConfig
 from stfnet.training import logs
 from stfnet.training.schedule import Progress
 

@@ -10,7 +10,8 @@ import pytest
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.run.config import RunConfig
 from stfnet.training import loop
 from stfnet.training.steps import DistributedSteps
 

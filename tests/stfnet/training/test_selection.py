@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, logistic, run
+from stfnet import ClipConfig, logistic, run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.networks import SmallDataConfig
+from stfnet.run.config import RunConfig
 from stfnet.training import selection, stages
 from stfnet.training.preemption import Preempted
 
-MODEL = ModelConfig(
+MODEL = SmallDataConfig(
     3,
     ClipConfig(num_frames=3, flow_length=2, image_size=32),
     width_divisor=16,

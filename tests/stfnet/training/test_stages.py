@@ -1,6 +1,5 @@
 """What a stage trains."""
 
-import dataclasses
 import subprocess
 import sys
 
@@ -10,8 +9,9 @@ import pytest
 import tensorflow as tf
 
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet import ClipConfig, ModelConfig, networks, run
+from stfnet.config import TrainingConfig, to_dict
+from stfnet.run.config import RunConfig
 from stfnet.training import stages
 
 MODEL = ModelConfig(
@@ -57,7 +57,9 @@ def test_best_weights_that_are_missing_or_damaged_are_named(tmp_path):
 
 @pytest.mark.parametrize("linear_start", [False, True])
 def test_normalisations_keep_the_statistics_that_a_linear_start_gives(linear_start):
-    model = dataclasses.replace(MODEL, linear_parts=2, map_norm=True)
+    model = networks.read(
+        networks.switched(to_dict(MODEL), "small_data") | {"linear_parts": 2, "map_norm": True}
+    )
     config = RunConfig(
         "squares", ("Left", "Right", "Still"), model, TrainingConfig(linear_start=linear_start)
     )
@@ -83,11 +85,13 @@ import numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from stfnet import ClipConfig, ModelConfig
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet import ClipConfig
+from stfnet.config import TrainingConfig
+from stfnet.networks import SmallDataConfig
+from stfnet.run.config import RunConfig
 from stfnet.training import stages
 
-model = ModelConfig(
+model = SmallDataConfig(
     3, ClipConfig(3, 4, 32), streams="rgb", width_divisor=32, fc6_units=8, lstm_units=8,
     rgb_input="unit", map_norm=True, linear_parts=2, fc6_dropout=0.0, lstm_dropout=0.0,
 )

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from stfnet import ClipConfig, ModelConfig
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.layers.score_average import ScoreAverage
+from stfnet.run.config import RunConfig
 from stfnet.training import stages
 from stfnet.training.schedule import make_optimizer
 from stfnet.training.steps import DistributedSteps

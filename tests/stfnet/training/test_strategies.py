@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 
 from preprocessing.errors import UserError
-from stfnet.config import ModelConfig, RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.networks import ModelConfig
+from stfnet.run.config import RunConfig
 from stfnet.training import strategies
 from stfnet.training.schedule import Progress
 

@@ -6,8 +6,9 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
 from stfnet.drawing import annotation
+from stfnet.run.config import RunConfig
 from stfnet.training import loop, tensorboard
 
 

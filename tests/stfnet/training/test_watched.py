@@ -3,7 +3,8 @@
 import cv2
 
 from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import RunConfig, TrainingConfig
+from stfnet.config import TrainingConfig
+from stfnet.run.config import RunConfig
 from stfnet.training import watched
 
 

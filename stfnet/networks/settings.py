@@ -1,0 +1,139 @@
+"""What the settings of several networks have in common."""
+
+import dataclasses
+
+from preprocessing.errors import UserError
+from preprocessing.settings import check, setting
+from stfnet.config import BLOCK_CHANNELS, FLOW_INPUTS, RGB_INPUTS, ClipConfig
+
+STREAMS = ("both", "rgb", "flow")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Settings that every network has.
+
+    What a network does not have as a setting is a constant here, with the value that it acts by.
+    """
+
+    vgg16 = True  # whether its streams are VGG-16 over single frames
+    streams = "rgb"
+    flow_input = "centered"
+    map_levels = tuple(range(5, 6))  # of any length, where it is a setting
+    map_norm = False
+    map_dropout = stream_dropout = 0.0
+    fc6_units = linear_parts = 0
+    lstm_statistics = "layer"
+
+    # Name of the network, in `stfnet.networks.NETWORKS`.
+    network: str = dataclasses.field(init=False, default="")
+    # Classes of the softmax.
+    num_classes: int = setting(allowed="[1, 1000000]")
+    # The clips it reads.
+    clip: ClipConfig = dataclasses.field(default_factory=ClipConfig)
+    # Every channel count of VGG-16 and of the convolutions after it is divided by this (1: the
+    # paper's).
+    width_divisor: int = setting(1, "[1, 64]")
+    # BGR minus the ImageNet mean, or RGB in [-1, 1], for streams trained from scratch.
+    rgb_input: str = setting("imagenet", RGB_INPUTS)
+
+    def __post_init__(self):
+        check(self, "model.")
+        if not isinstance(self.clip, ClipConfig):
+            raise UserError(f"model.clip={self.clip!r} is not a group of settings")
+        if 64 % self.width_divisor:
+            raise UserError(f"model.width_divisor={self.width_divisor} does not divide 64")
+
+    def refuse_without_effect(self) -> None:
+        """Refuses settings without effect, which variants of an ablation may have.
+
+        Raises:
+            UserError: there is one.
+        """
+
+    def logits(self, parts, inputs, dtype):
+        """Builds the network.
+
+        Args:
+            parts: the module `stfnet.networks.parts`, given because settings load without Keras.
+            inputs: name of a stream -> what it reads, normalised, floating (B, T, H, W, channels).
+            dtype: dtype policy.
+
+        Returns:
+            Logits (B, classes), the output of the layer `logits`.
+        """
+        raise NotImplementedError
+
+    @property
+    def batch_statistics(self) -> bool:
+        """Whether the network normalises with statistics over the clips of a batch."""
+        return self.map_norm or bool(self.linear_parts) or self.lstm_statistics == "batch"
+
+    @property
+    def input_channels(self) -> dict[str, int]:
+        """Channels of each input of the network, by its name, in their order."""
+        channels = {"rgb": 3, "flow": 2 * self.clip.flow_length}
+        return {name: n for name, n in channels.items() if self.streams in ("both", name)}
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of a stream's map."""
+        return sum(BLOCK_CHANNELS[level - 1] for level in self.map_levels) // self.width_divisor
+
+
+@dataclasses.dataclass(frozen=True)
+class FC6Config(NetworkConfig):
+    """Settings of VGG-16's fully connected layers, or of those in their place."""
+
+    # Units of fc6, and of fc7 where there is one.
+    fc6_units: int = setting(4096, "[1, 1000000]")
+    # Dropout rate after each.
+    fc6_dropout: float = setting(0.5, "[0, 1)")
+
+
+@dataclasses.dataclass(frozen=True)
+class MapsConfig(NetworkConfig):
+    """Settings of the streams' maps, for little data."""
+
+    # VGG blocks of whose maps a stream's map is made: the last (the paper), or earlier ones too,
+    # averaged to its cells. Little data is often better served by what blocks 3 and 4 see.
+    map_levels: tuple[int, ...] = setting((5,), "[3, 5]")
+    # Batch normalisation of each stream's map, so that channels and streams of different scale
+    # count alike; for frozen streams and little data.
+    map_norm: bool = False
+    # Chance that a channel of the streams' maps is left out of a whole training clip.
+    map_dropout: float = setting(0.0, "[0, 1)")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.map_levels != tuple(sorted(set(self.map_levels))) or self.map_levels[-1:] != (5,):
+            raise UserError(
+                f"model.map_levels={self.map_levels} must rise and end with 5, such as (3, 4, 5)"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoStreamMapsConfig(MapsConfig):
+    """Settings of a network that reads flow too."""
+
+    # v - 128, or (v - 128) * flow_bound / 127.5.
+    flow_input: str = setting("centered", FLOW_INPUTS)
+    # Chance that a training clip lacks one of its two streams, so that neither is all that is
+    # learned.
+    stream_dropout: float = setting(0.0, "[0, 1)")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.stream_dropout and self.streams != "both":
+            raise UserError(
+                f"model.stream_dropout={self.stream_dropout} needs both streams, and model.streams "
+                f"is {self.streams}: set one of them"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class AnyStreamsConfig(TwoStreamMapsConfig):
+    """Settings of a network that one stream alone can have."""
+
+    # `both`, or one stream alone.
+    streams: str = setting("both", STREAMS)

@@ -1,0 +1,93 @@
+"""The paper's network with what helps a few hundred videos (docs/real_videos.md).
+
+Its streams' maps can have earlier blocks' channels too, be normalised and partly left out in
+training; the fusion has fewer filters; X_conv is averaged over its cells; and a linear path to the
+logits stands beside the LSTMs, which learn what it lacks.
+"""
+
+import dataclasses
+
+from preprocessing.errors import UserError
+from preprocessing.settings import setting
+from stfnet.networks.settings import TwoStreamMapsConfig
+from stfnet.networks.stfnet import ModelConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
+    """The paper's network with what helps a few hundred videos."""
+
+    network: str = dataclasses.field(init=False, default="small_data")
+    # Filters of the fusion convolution, divided by width_divisor.
+    fusion_filters: int = setting(512, "[1, 8192]")
+    # Mean of X_conv over its cells before its LSTM, which then has 512 inputs a frame in place of
+    # 100,352.
+    conv_pool: bool = False
+    # Parts of the clip, one after the other, over which the streams' maps are averaged for a linear
+    # path to the logits, beside the LSTMs; 0 for none. With some hundreds of videos a linear model
+    # is hard to beat, and the LSTMs then learn what it lacks.
+    linear_parts: int = setting(0, "[0, 1000]")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.linear_parts > self.clip.num_frames:
+            raise UserError(
+                f"model.linear_parts={self.linear_parts} divides a clip of model.clip.num_frames="
+                f"{self.clip.num_frames} frames: set at most as many"
+            )
+        if self.fusion_filters % self.width_divisor:
+            raise UserError(
+                f"model.width_divisor={self.width_divisor} does not divide "
+                f"model.fusion_filters={self.fusion_filters}"
+            )
+        channels = self.map_channels * self.width_divisor
+        convolved = self.fusion in ("conv3d", "conv2d")
+        if convolved and self.fusion_init == "identity_sum" and self.fusion_filters != channels:
+            raise UserError(
+                f"model.fusion_init=identity_sum needs as many model.fusion_filters as a stream's "
+                f"map has channels, {channels}, not {self.fusion_filters}"
+            )
+
+    def refuse_without_effect(self) -> None:
+        if self.fusion in ("sum", "concat") and self.fusion_filters != 512:
+            raise UserError(
+                f"model.fusion_filters={self.fusion_filters} has no effect with model.fusion="
+                f"{self.fusion}, which has no filters: leave it at 512, or set fusion=conv3d"
+            )
+        if self.branches == "fc" and self.conv_pool:
+            raise UserError(
+                "model.conv_pool=True has no effect with model.branches=fc, which leaves X_conv "
+                "out: set conv_pool=False or branches=both"
+            )
+
+    def logits(self, parts, inputs, dtype):
+        """Logits (B, classes) from what the streams read: those of the LSTMs and of the path."""
+        if not self.linear_parts:
+            return super().logits(parts, inputs, dtype)
+        maps = parts.stream_maps(self, inputs, dtype)
+        h = self.recur(parts, self.fused(parts, maps, dtype), dtype)
+        recurrent = parts.class_scores(self, h, parts.LSTM_LOGITS, dtype)
+        linear = self.linear_path(parts, maps, parts.score_dtype(dtype))
+        add = parts.keras.layers.Add(dtype=parts.score_dtype(dtype), name=parts.LOGITS)
+        return add([recurrent, linear])
+
+    def x_conv(self, parts, fused):
+        return parts.ops.mean(fused, axis=(2, 3)) if self.conv_pool else fused  # b t h w c -> b t c
+
+    def linear_path(self, parts, maps, dtype):
+        """Logits (B, classes), linear in the means of the streams' maps over parts of the clip."""
+        means = [parts.ops.mean(parts.ops.cast(x, dtype), axis=(2, 3)) for x in maps.values()]
+        norm = parts.keras.layers.BatchNormalization(
+            momentum=0.9, scale=False, center=False, dtype=dtype, name=parts.LINEAR_NORM
+        )
+        x = parts.means_of_parts(norm(parts.ops.concatenate(means, axis=-1)), self.linear_parts)
+        # From zero: the network starts as if the path were not there.
+        dense = parts.keras.layers.Dense(
+            self.num_classes,
+            use_bias=False,
+            kernel_initializer="zeros",
+            dtype=dtype,
+            name=parts.LINEAR_LOGITS,
+        )
+        drop = parts.keras.layers.Dropout(self.fc6_dropout, dtype=dtype, name="dropout_linear")
+        return dense(drop(x))

@@ -1,0 +1,78 @@
+"""Networks as Keras models: precision and files."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import stfnet
+from stfnet import ClipConfig, ModelConfig, build_stfnet
+from stfnet.networks import NETWORKS
+
+TINY = ModelConfig(
+    num_classes=5,
+    clip=ClipConfig(num_frames=3, flow_length=2, image_size=32),
+    lstm_units=6,
+    fc6_units=7,
+    width_divisor=32,
+)
+
+
+def _tiny(**changes):
+    return dataclasses.replace(TINY, **changes)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_gives_a_float32_softmax_and_survives_saving(policy, clips, tmp_path):
+    model = stfnet.STFNet(_tiny(rgb_input="unit", flow_input="pixels"), dtype=policy)
+    probabilities = model(clips)
+    assert keras.backend.standardize_dtype(probabilities.dtype) == "float32"
+    np.testing.assert_allclose(np.sum(probabilities, axis=-1), 1.0, rtol=1e-5)
+    half = policy.removeprefix("mixed_")
+    for name in ("rgb_normalization", "flow_stream", "fusion", "lstm_conv", "merge"):
+        dtype = model.get_layer(name).output.dtype
+        assert keras.backend.standardize_dtype(dtype) == half, name
+    full = stfnet.STFNet(model.config, dtype="float32")
+    full.set_weights(model.get_weights())
+    np.testing.assert_allclose(full(clips), probabilities, atol=0.02)
+    model.save(tmp_path / "half.keras")
+    loaded = keras.models.load_model(tmp_path / "half.keras")
+    assert loaded.get_layer("fusion").compute_dtype == half
+
+
+@pytest.mark.parametrize("streams", ["both", "flow"])
+def test_saved_model_loads_alone_with_its_configuration(streams, clips, tmp_path, randomize):
+    config = _tiny(
+        streams=streams, normalize="all", lstm_statistics="batch", fusion_init="identity_sum"
+    )
+    model = build_stfnet(config)
+    randomize(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.config == config
+    inputs = {name: clips[name] for name in loaded.input}
+    np.testing.assert_allclose(loaded(inputs), model(inputs), rtol=1e-6)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_channels_are_last_whatever_keras_is_set_to(tiny, network):
+    """As where keras.json has "image_data_format": "channels_first"."""
+    own = {"map_levels": (3, 5)} if network == "small_data" else {}
+    config = tiny(network, clip=dataclasses.replace(TINY.clip, image_size=64), **own)
+    rng = np.random.default_rng(0)
+    clips = {
+        name: rng.integers(0, 256, (2, 3, 64, 64, channels), dtype="uint8")
+        for name, channels in config.input_channels.items()
+    }
+    keras.utils.set_random_seed(1)
+    usual = build_stfnet(config)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        keras.utils.set_random_seed(1)
+        other = build_stfnet(config)
+        answers = other(clips), stfnet.STFNet.from_config(other.get_config())(clips)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    np.testing.assert_array_equal(answers[0], usual(clips))
+    assert answers[1].shape == answers[0].shape

@@ -83,7 +83,7 @@ print(before, hasattr(stfnet, "nothing"), *public)
     assert run_python(text) == [
         "False",
         "False",
-        *("ClipConfig", "ModelConfig", "STFNet", "build_stfnet"),
+        *("ClipConfig", "ModelConfig", "STFNet", "build_stfnet", "datasets"),
         *("stfnet.layers", "load_vgg16_weights", "stfnet.sampling"),
     ]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stfnet import layers
     from stfnet.clips.keras_dataset import datasets
     from stfnet.networks.model import STFNet, build_stfnet
+    from stfnet.recognizer import clip, load
     from stfnet.weights import load_vgg16_weights
 
 __all__ = [
@@ -23,8 +24,10 @@ __all__ = [
     "ModelConfig",
     "STFNet",
     "build_stfnet",
+    "clip",
     "datasets",
     "layers",
+    "load",
     "load_vgg16_weights",
     "sampling",
 ]
@@ -33,7 +36,9 @@ __all__ = [
 _MODULE_OF = {
     "STFNet": "stfnet.networks.model",
     "build_stfnet": "stfnet.networks.model",
+    "clip": "stfnet.recognizer",
     "datasets": "stfnet.clips.keras_dataset",
+    "load": "stfnet.recognizer",
     "load_vgg16_weights": "stfnet.weights",
 }
 

@@ -47,12 +47,14 @@ def _imports(name, deferred=True):
 
     Args:
         name: of the module.
-        deferred: whether imports inside functions count.
+        deferred: whether imports inside functions, and those for types alone, count.
     """
     nodes = [_tree(name)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.FunctionDef) and not deferred:
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not deferred:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -77,7 +77,7 @@ def stack(fields: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def read_clip(
-    path: Path | str,
+    path: Path | str | np.ndarray,
     config: ClipConfig,
     streams: str = "both",
     quality: str = "fast",
@@ -91,7 +91,7 @@ def read_clip(
     moves: only the clip's own frames and flow fields are ever held.
 
     Args:
-        path: video file, or folder of images.
+        path: video file, folder of images, or the frames, uint8 (N, H, W, 3), RGB.
         config: the clip configuration.
         streams: `both`, `rgb` or `flow`: what to read.
         quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
@@ -109,14 +109,14 @@ def read_clip(
         UserError: the video does not decode, has fewer than two frames, or fewer than T under
             `short_video="error"`.
     """
-    path = Path(path)
     notes: list[str] = []
     num_frames, fps, resize = _look_through(path, config, notes, waiting)
     try:
         frame_numbers = sampling.test_indices(num_frames, config.num_frames, config.short_video)
         stacks = sampling.flow_indices(frame_numbers, num_frames, config.flow_length)  # t l
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        name = "frames" if isinstance(path, np.ndarray) else path
+        raise UserError(f"{name}: {error}") from error
     clip = {
         "frame_numbers": frame_numbers,
         "num_frames": num_frames,
@@ -147,7 +147,7 @@ def selection(config: ClipConfig) -> video.Selection:
 
 
 def read_timed_frames(
-    path: Path | str,
+    path: Path | str | np.ndarray,
     config: ClipConfig,
     square: bool = False,
     note: Callable[[str, str], None] = lambda kind, reason: None,
@@ -156,7 +156,8 @@ def read_timed_frames(
     """The frames of a video that count, as preparing records reads them.
 
     Args:
-        path: video file, or folder of images.
+        path: video file, folder of images, or the frames, uint8 (N, H, W, 3), RGB, of which all
+            count.
         config: the clip configuration.
         square: whether the pixels must be square, to be drawn; where the network stretches frames
             it reads them as they are stored.
@@ -164,14 +165,23 @@ def read_timed_frames(
 
     Yields:
         As `preprocessing.video.read_timed_frames`.
+
+    Raises:
+        UserError: the frames have another shape or dtype; or as there.
     """
+    if isinstance(path, np.ndarray):
+        if path.dtype != np.uint8 or path.ndim != 4 or path.shape[-1] != 3:
+            raise UserError(
+                f"frames are {path.dtype} {path.shape}, and uint8 (N, H, W, 3) is needed, RGB"
+            )
+        return ((number / video.UNKNOWN_FPS, frame) for number, frame in enumerate(path))
     square = square or config.resize != "stretch"
     chosen = selection(config)
     return video.read_timed_frames(Path(path), note, waiting, square=square, selection=chosen)
 
 
 def _look_through(
-    path: Path, config: ClipConfig, notes: list[str], waiting: Callable[[], None]
+    path: Path | str | np.ndarray, config: ClipConfig, notes: list[str], waiting: Callable[[], None]
 ) -> tuple[int, float, video.Resizer]:
     """The number of a video's frames, their rate, and what brings them to the network's size."""
     num_frames, first, last = 0, 0.0, 0.0
@@ -196,7 +206,7 @@ def _look_through(
 
 
 def _read(
-    path: Path,
+    path: Path | str | np.ndarray,
     config: ClipConfig,
     resize: video.Resizer,
     wanted_frames: set[int],

@@ -83,8 +83,8 @@ print(before, hasattr(stfnet, "nothing"), *public)
     assert run_python(text) == [
         "False",
         "False",
-        *("ClipConfig", "ModelConfig", "STFNet", "build_stfnet", "datasets"),
-        *("stfnet.layers", "load_vgg16_weights", "stfnet.sampling"),
+        *("ClipConfig", "ModelConfig", "STFNet", "build_stfnet", "clip", "datasets"),
+        *("stfnet.layers", "load", "load_vgg16_weights", "stfnet.sampling"),
     ]
 
 

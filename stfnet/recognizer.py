@@ -1,0 +1,120 @@
+"""A trained network by its path, asked about videos or frames."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from preprocessing.errors import UserError
+from stfnet import run
+from stfnet.config import ClipConfig
+from stfnet.inference import prediction
+from stfnet.inference.clip import read_clip
+from stfnet.networks.model import STFNet
+from stfnet.networks.settings import NetworkConfig
+from stfnet.run.config import RecordsConfig
+
+
+class Recognizer:
+    """A network that knows its classes and its clip.
+
+    Every other attribute is the network's own: `compile`, `fit`, `evaluate`, `summary`, `save`.
+
+    Args:
+        network: anything with `predict_on_batch`, such as `stfnet.STFNet`.
+        config: settings of the network, with its clip.
+        classes: their names, in the order of the softmax.
+        stored: how the records that it learned from hold frames and fields.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        config: NetworkConfig,
+        classes: Sequence[str],
+        stored: RecordsConfig = RecordsConfig(),  # noqa: B008  # frozen
+    ):
+        self.network, self.config = network, config
+        self.classes, self.stored = tuple(classes), stored
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "network":  # not there yet, as in a copy
+            raise AttributeError(name)
+        return getattr(self.network, name)
+
+    def predict_video(
+        self, path: str | Path, top: int = 5, flow_quality: str = "fast"
+    ) -> list[tuple[str, float]]:
+        """The most probable classes of a video, best first, each with its probability.
+
+        Args:
+            path: video file, or folder of images.
+            top: number of classes.
+            flow_quality: of TV-L1, `fast` or `reference`.
+
+        Raises:
+            UserError: the video does not decode or is too short.
+        """
+        return self._answer(path, top, flow_quality)
+
+    def predict_frames(
+        self, frames: np.ndarray, top: int = 5, flow_quality: str = "fast"
+    ) -> list[tuple[str, float]]:
+        """As `predict_video`, of all frames of a video: uint8 (N, H, W, 3), RGB."""
+        return self._answer(np.asarray(frames), top, flow_quality)
+
+    def _answer(self, source, top, quality):
+        config = self.config
+        clip = read_clip(source, config.clip, config.streams, quality, self.stored)
+        probabilities = prediction.predict_clip(self.network, clip)
+        return prediction.rank(probabilities, self.classes, top)
+
+
+def load(path: str | Path) -> Recognizer:
+    """Loads a trained network.
+
+    Example:
+        >>> model = stfnet.load("run")
+        >>> model.predict_video("a.mp4", top=2)
+        [('wave', 0.94), ('bow', 0.04)]
+
+    Args:
+        path: folder of a run or of an export, a `.keras` file, or the name of a network that ships,
+            such as `ucf101-13`. A file beside a run's `config.json` has the run's classes; any
+            other names its classes `class 0`, `class 1`, ...
+
+    Raises:
+        UserError: there is no network, or its file is damaged.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        network, config = prediction.load_model(path)
+        return Recognizer(network, config.model, config.classes, config.records)
+    if path.name == run.BEST_FILE and (path.parent / run.CONFIG_FILE).is_file():
+        return load(path.parent)
+    if not path.is_file():
+        raise UserError(f"{path} is missing: give the .keras file of a network")
+    network = keras.saving.load_model(path, compile=False)
+    if not isinstance(network, STFNet):
+        raise UserError(f"{path} holds {type(network).__name__}, and a network of stfnet is needed")
+    names = [f"class {k}" for k in range(network.config.num_classes)]
+    return Recognizer(network, network.config, names)
+
+
+def clip(
+    source: str | Path | np.ndarray, config: ClipConfig, flow_quality: str = "fast"
+) -> dict[str, np.ndarray]:
+    """The test clip of a video as a batch of one (Eqs. 13-14).
+
+    Args:
+        source: video file, folder of images, or frames uint8 (N, H, W, 3), RGB.
+        config: the clip configuration.
+        flow_quality: of TV-L1, `fast` or `reference`.
+
+    Returns:
+        `rgb` uint8 (1, T, H, W, 3) and `flow` uint8 (1, T, H, W, 2L).
+    """
+    made = read_clip(source, config, "both", flow_quality)
+    return {name: made[name][None] for name in ("rgb", "flow")}

@@ -150,9 +150,15 @@ def evaluate(workdir, record_set, output):
     from stfnet.evaluation import printing
 
     done = evaluation.evaluate_run(
-        *(workdir, record_set, FLAGS.split, FLAGS.protocol, FLAGS.fold),
-        *(FLAGS.nearest_neighbour or FLAGS.baselines, chosen_views()),
-        *(FLAGS.baselines, FLAGS.baseline_weights),
+        workdir,
+        record_set,
+        split=FLAGS.split,
+        protocol=FLAGS.protocol,
+        fold=FLAGS.fold,
+        nearest_neighbour=FLAGS.nearest_neighbour or FLAGS.baselines,
+        views=chosen_views(),
+        linear=FLAGS.baselines,
+        linear_weights=FLAGS.baseline_weights,
         features_folder=maps_folder() if FLAGS.cache == "features" else None,
         output=output,
     )

@@ -160,8 +160,9 @@ def follow(model, config, path):
     from stfnet.drawing import plots
     from stfnet.inference import timeline
 
-    how = FLAGS.interval, FLAGS.stride, FLAGS.flow_quality
-    times = timeline.recognise(model, config, path, *how, show=show)
+    times = timeline.recognise(
+        model, config, path, FLAGS.interval, FLAGS.stride, FLAGS.flow_quality, show
+    )
     paths = timeline.write(program.output_folder("output"), times)
     picture = paths[0].with_suffix(".png")
     plots.draw_timeline(times.classes, times.edges, times.probabilities, times.rows(), picture)
@@ -176,8 +177,7 @@ def watch(model, config):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # keeps the video, as Ctrl-C does
     source = capture.open_capture(FLAGS.live, selection(config.model.clip))
     annotated = annotated_file() if FLAGS.output else None
-    how = FLAGS.interval, FLAGS.flow_quality
-    live.watch(model, config, source, annotated, *how, show=show)
+    live.watch(model, config, source, annotated, FLAGS.interval, FLAGS.flow_quality, show)
     if annotated:
         print(f"written: {annotated}")
     return 0

@@ -175,7 +175,11 @@ def _measure(task: tuple[Video, conversion.Settings], report: Callable[[int], No
         begun = time.monotonic()
         with records.ExampleWriter("", 0) as writer:
             conversion.convert(
-                *(video.path, writer, sampled, report, limit),
+                video.path,
+                writer,
+                sampled,
+                report,
+                frame_limit=limit,
                 segment=video.segment,
                 given_flow=video.flow,
             )

@@ -108,7 +108,10 @@ class Convert:
         stamp = stamp_of(video, self.settings)
         with records.ExampleWriter(video.id, video.label, path.parent) as writer:
             facts = conversion.convert(
-                *(video.path, writer, self.settings, report),
+                video.path,
+                writer,
+                self.settings,
+                report,
                 solver=solver,
                 segment=video.segment,
                 given_flow=video.flow,

@@ -140,7 +140,11 @@ def _read(task: tuple[Path, RunConfig, str], report: Callable[[int], None]) -> d
     path, config, quality = task
     model = config.model
     return read_clip(
-        *(path, model.clip, model.streams, quality, config.records),
+        path,
+        model.clip,
+        model.streams,
+        quality,
+        config.records,
         threads=1,
         waiting=lambda: report(0),
     )

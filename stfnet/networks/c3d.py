@@ -24,7 +24,7 @@ BLOCKS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class C3DConfig(FC6Config):
     """C3D (Tran et al. 2015), of frames alone.
 

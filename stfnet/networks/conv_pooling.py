@@ -14,7 +14,7 @@ import dataclasses
 from stfnet.networks.settings import AnyStreamsConfig, FC6Config
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvPoolingConfig(AnyStreamsConfig, FC6Config):
     """Conv pooling of "Beyond short snippets" (Ng et al. 2015)."""
 

@@ -16,7 +16,7 @@ from preprocessing.settings import setting
 from stfnet.networks.settings import AnyStreamsConfig, FC6Config
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DeepLSTMConfig(AnyStreamsConfig, FC6Config):
     """The deep LSTM of "Beyond short snippets" (Ng et al. 2015)."""
 

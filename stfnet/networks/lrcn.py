@@ -18,7 +18,7 @@ from preprocessing.settings import setting
 from stfnet.networks.settings import AnyStreamsConfig, FC6Config
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LRCNConfig(AnyStreamsConfig, FC6Config):
     """LRCN (Donahue et al. 2015): fc6 of every frame to an LSTM."""
 

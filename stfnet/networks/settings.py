@@ -31,6 +31,7 @@ class NetworkConfig:
     num_classes: int = setting(allowed="[1, 1000000]")
     # The clips it reads.
     clip: ClipConfig = dataclasses.field(default_factory=ClipConfig)
+    _: dataclasses.KW_ONLY
     # Every channel count of VGG-16 and of the convolutions after it is divided by this (1: the
     # paper's).
     width_divisor: int = setting(1, "[1, 64]")
@@ -81,7 +82,7 @@ class NetworkConfig:
         return sum(BLOCK_CHANNELS[level - 1] for level in self.map_levels) // self.width_divisor
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FC6Config(NetworkConfig):
     """Settings of VGG-16's fully connected layers, or of those in their place."""
 
@@ -91,7 +92,7 @@ class FC6Config(NetworkConfig):
     fc6_dropout: float = setting(0.5, "[0, 1)")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class MapsConfig(NetworkConfig):
     """Settings of the streams' maps, for little data."""
 
@@ -112,7 +113,7 @@ class MapsConfig(NetworkConfig):
             )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TwoStreamMapsConfig(MapsConfig):
     """Settings of a network that reads flow too."""
 
@@ -131,7 +132,7 @@ class TwoStreamMapsConfig(MapsConfig):
             )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AnyStreamsConfig(TwoStreamMapsConfig):
     """Settings of a network that one stream alone can have."""
 

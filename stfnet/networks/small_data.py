@@ -13,7 +13,7 @@ from stfnet.networks.settings import TwoStreamMapsConfig
 from stfnet.networks.stfnet import ModelConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
     """The paper's network with what helps a few hundred videos."""
 

@@ -18,7 +18,7 @@ from preprocessing.settings import setting
 from stfnet.networks.settings import MapsConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SoftAttentionConfig(MapsConfig):
     """Soft attention over the cells of each frame (Sharma et al. 2015), of frames alone."""
 

@@ -10,7 +10,7 @@ FUSIONS = ("conv3d", "conv2d", "sum", "concat")
 MERGES = {"concat": "Concatenate", "sum": "Add", "product": "Multiply"}  # layers of Keras
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig(FC6Config):
     """The network of Ou & Sun 2019, with a switch for every point the paper leaves open."""
 

@@ -19,7 +19,7 @@ from preprocessing.settings import setting
 from stfnet.networks.settings import AnyStreamsConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TSNConfig(AnyStreamsConfig):
     """Temporal segment network with the average as consensus (Wang et al. 2016)."""
 

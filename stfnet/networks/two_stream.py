@@ -16,7 +16,7 @@ import dataclasses
 from stfnet.networks.settings import AnyStreamsConfig, FC6Config
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TwoStreamConfig(AnyStreamsConfig, FC6Config):
     """The two-stream ConvNet (Simonyan & Zisserman 2014).
 

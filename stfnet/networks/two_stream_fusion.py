@@ -20,7 +20,7 @@ import math
 from stfnet.networks.settings import FC6Config, TwoStreamMapsConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TwoStreamFusionConfig(TwoStreamMapsConfig, FC6Config):
     """Two-stream fusion (Feichtenhofer et al. 2016), of both streams."""
 

@@ -17,7 +17,7 @@ from preprocessing.settings import setting
 from stfnet.networks.settings import FC6Config, MapsConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TwoStreamLSTMConfig(MapsConfig, FC6Config):
     """The two-stream LSTM (Gammulle et al. 2017), of frames alone."""
 

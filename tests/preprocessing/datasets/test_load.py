@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import paper
+from experiments.studies import paper
 from preprocessing.datasets import load
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError

@@ -102,7 +102,7 @@ def test_flipped_bits_that_the_decoder_notices_are_damage(tmp_path, write_contai
     generator = np.random.default_rng(1)
 
     def flip(content, length):
-        for position in generator.integers(length // 10, length * 9 // 10, 40).tolist():
+        for position in generator.integers(length // 10, length * 9 // 10, 200).tolist():
             content[position] ^= 1 << int(generator.integers(8))
 
     outcome, *_ = _read(_with_bytes(write_container(tmp_path, name, FRAMES), flip))

@@ -22,6 +22,7 @@ from stfnet.inference import prediction
 from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+SIZES = {"lstm_units": 4, "fc6_units": 8, "width_divisor": 32}
 
 
 class _Known:
@@ -209,7 +210,7 @@ def test_a_part_that_makes_no_sense_is_refused(evaluated, part, message):
 def test_baselines_learn_from_what_the_network_learned_from(tiny_records, tmp_path, both):
     keep = {"keep": "last", "train_on_validation": True} if both else {}
     training = TrainingConfig(batch_size=4, **keep)
-    model = ModelConfig(3, CLIP, lstm_units=4, fc6_units=8, width_divisor=32)
+    model = ModelConfig(3, CLIP, **SIZES)
     config = RunConfig("tiny", tiny_records.classes, model, training)
     drawn = run.draw_videos(tiny_records, config)
     # One class alone in training, another in validation: the majority is of what was learned.
@@ -239,7 +240,7 @@ def test_baselines_learn_from_what_the_network_learned_from(tiny_records, tmp_pa
 def test_neighbours_among_the_tested_videos_are_refused(tiny_records, tmp_path, split, both):
     keep = {"keep": "last", "train_on_validation": True} if both else {}
     training = TrainingConfig(batch_size=4, **keep)
-    model = ModelConfig(3, CLIP, lstm_units=4, fc6_units=8, width_divisor=32)
+    model = ModelConfig(3, CLIP, **SIZES)
     config = RunConfig("tiny", tiny_records.classes, model, training)
     videos = run.draw_videos(tiny_records, config)
     with run.writing(tmp_path, config, videos):
@@ -252,7 +253,7 @@ def test_neighbours_among_the_tested_videos_are_refused(tiny_records, tmp_path, 
 @pytest.fixture(scope="module")
 def trained(tiny_records, tmp_path_factory):
     """A run's folder with a network, as a training that was stopped leaves it."""
-    model_config = ModelConfig(3, CLIP, lstm_units=4, fc6_units=8, width_divisor=32)
+    model_config = ModelConfig(3, CLIP, **SIZES)
     config = RunConfig("tiny", tiny_records.classes, model_config, TrainingConfig(batch_size=4))
     folder = tmp_path_factory.mktemp("run")
     with run.writing(folder, config, run.draw_videos(tiny_records, config)):
@@ -297,7 +298,7 @@ def test_predictions_are_in_the_order_of_the_videos_for_every_batch_size(trained
 
 @pytest.mark.parametrize(("streams", "block"), [("both", 5), ("flow", 3)])
 def test_maps_of_the_test_clips_give_the_same_probabilities(tiny_records, tmp_path, streams, block):
-    model = ModelConfig(3, CLIP, 4, 8, 32, streams, normalize="all")
+    model = ModelConfig(3, CLIP, streams=streams, normalize="all", **SIZES)
     training = TrainingConfig(
         batch_size=4, learning_rates=(1e-3,), max_epochs=(1,), frozen_blocks=(block,), frame_grid=4
     )
@@ -328,7 +329,7 @@ def test_records_of_a_grid_give_the_clips_of_their_stored_frames(
     tiny_records, grid_records, tmp_path, num_clips
 ):
     clip = dataclasses.replace(CLIP, num_frames=2, flow_length=2)
-    network = build_stfnet(ModelConfig(3, clip, 4, 8, 32, normalize="all"))
+    network = build_stfnet(ModelConfig(3, clip, normalize="all", **SIZES))
     positions, views = np.arange(6), Views(num_clips)
     of_grid = evaluation.predict_clips(network, grid_records, positions, clip, 2, views)
     # The same frames of the whole records, by the plan of a validation.
@@ -349,7 +350,7 @@ def test_records_of_a_grid_give_the_clips_of_their_stored_frames(
 
 
 def test_a_run_that_trained_every_block_at_last_is_evaluated_from_images(tiny_records, tmp_path):
-    model = ModelConfig(3, CLIP, 4, 8, 32)
+    model = ModelConfig(3, CLIP, **SIZES)
     training = TrainingConfig(
         batch_size=4, learning_rates=(1e-3, 1e-4), max_epochs=(1, 1), frozen_blocks=(5, 0)
     )

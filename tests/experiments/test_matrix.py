@@ -143,7 +143,7 @@ PROGRAMS = {
     },
     "compare": {
         "compare": ("--results={run} --output={output}", "{output}/comparison.md"),
-        "baselines": (
+        "study": (
             f"{STUDY} --study=baselines --baselines=tsn --rate_factors=1",
             "{output}/baselines.md",
             ("modern", "real_videos"),
@@ -153,7 +153,7 @@ PROGRAMS = {
         "ablate": (
             f"{STUDY} --study=fusion_init",
             "{output}/fusion_init.md",
-            ("real_videos", "tsn"),
+            ("synthetic", "real_videos", "tsn"),
         ),
         "ablate_streams": (
             f"{STUDY} --study=streams",
@@ -179,9 +179,10 @@ REFUSED = {
     ("features", "c3d"): f"a run of {C3D}, which has no features of single frames",
     ("pooled", "c3d"): f"a run of {C3D}, which has no features of single frames",
     ("features", "real_videos"): GRID,
+    ("ablate", "real_videos"): "as a stream's map has channels, 1280, not 16",
     ("ablate", "tsn"): "the study fusion_init needs model.network=stfnet or small_data, not tsn",
     ("ablate_streams", "c3d"): "no setting streams",
-    ("baselines", "real_videos"): "the study baselines needs model.linear_parts=0",
+    ("study", "real_videos"): "the study baselines needs model.linear_parts=0",
 }
 CELLS = [
     (program, cell, recipe)

@@ -32,7 +32,7 @@ print(json.dumps(ends))
 """
 
 
-def _run(root, command, folder, timeout=300):
+def _run(root, command, folder, timeout=900):
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.run(
         [sys.executable, *map(str, command)],

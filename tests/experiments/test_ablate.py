@@ -59,6 +59,7 @@ def _stop_when_trained(process, folder, epochs, how):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # on a slow machine beside other tests
 def test_a_study_that_is_killed_and_stopped_goes_on_and_skips_what_is_finished(
     start, tiny_records, tmp_path
 ):

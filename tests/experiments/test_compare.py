@@ -37,6 +37,7 @@ def test_tables_are_printed_and_written(run_program, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # two networks train a dozen times
 def test_baselines_are_trained_and_compared_and_the_same_command_does_nothing_twice(
     run_program, tiny_records, tmp_path
 ):

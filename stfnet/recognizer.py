@@ -14,6 +14,7 @@ from stfnet.inference import prediction
 from stfnet.inference.clip import read_clip
 from stfnet.networks.model import STFNet
 from stfnet.networks.settings import NetworkConfig
+from stfnet.run import checkpoints
 from stfnet.run.config import RecordsConfig
 
 
@@ -96,7 +97,12 @@ def load(path: str | Path) -> Recognizer:
         return load(path.parent)
     if not path.is_file():
         raise UserError(f"{path} is missing: give the .keras file of a network")
-    network = keras.saving.load_model(path, compile=False)
+    try:
+        checkpoints.check_members(path)
+        network = keras.saving.load_model(path, compile=False)
+    except checkpoints.DAMAGED as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path} does not load ({reason}): save the network again") from error
     if not isinstance(network, STFNet):
         raise UserError(f"{path} holds {type(network).__name__}, and a network of stfnet is needed")
     names = [f"class {k}" for k in range(network.config.num_classes)]

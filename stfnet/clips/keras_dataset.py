@@ -22,8 +22,8 @@ class ClipDataset(keras.utils.PyDataset):
     uint8 (B, T, H, W, 2L), the stacks' channels in the order x1, y1, x2, y2, ...; labels int64
     (B,); weights float32 (B,), all 1 without `training.class_weighted`.
 
-    For training each epoch draws its videos, intervals, starts, mirror images and crops anew: those
-    of `stfnet.clips.plans.plan_training` for the epoch, so the clips are those of
+    For training each epoch draws videos, intervals, starts, mirror images and crops again: those of
+    `stfnet.clips.plans.plan_training` for the epoch, so the clips are those of
     `experiments.train` with the same settings. Else it is the test clip of each video (Eqs. 13-14),
     in the order of the positions, and the last batch may be smaller.
 

@@ -256,9 +256,9 @@ def squares_head(frozen_run, tmp_path_factory):
     from stfnet.inference import prediction
 
     folder = tmp_path_factory.mktemp("heads") / "squares"
-    certificate = run.read_videos(frozen_run).certificate()
+    fingerprint = run.read_videos(frozen_run).fingerprint()
     results = result_files.read_results(frozen_run)
-    head.export_head(*prediction.load_run(frozen_run), folder, results, certificate)
+    head.export_head(*prediction.load_run(frozen_run), folder, results, fingerprint)
     return folder
 
 

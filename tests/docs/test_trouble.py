@@ -1,11 +1,11 @@
-"""The lines that docs/troubleshooting.md quotes are lines of the code."""
+"""The lines that docs/guide/trouble.md quotes are lines of the code."""
 
 import ast
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "guide" / "trouble.md").read_text(encoding="utf-8")
 OF_OTHERS = ("No module named 'tensorflow'", "Unknown command line flag ...")
 
 

@@ -33,18 +33,14 @@ TABLES = {
 GIVEN_BY_RECORDS = {"name", "classes", "num_classes", "model"}
 INTRODUCTION = """# Settings
 
-Written by `make docs` from `stfnet/config/`, `stfnet/networks/` and `stfnet/run/config.py`: change
-the comment there.
+Written by `make docs` from the dataclasses of `stfnet/`: change the comment there.
 
-`--config.SETTING=VALUE` of `experiments.train` and `experiments.ablate` changes one setting of the
-configuration file: `--config.model.streams=rgb`, `--config.training.max_epochs="(10, 2)"`. In a
-file of your own, `defaults.changed(training=dict(batch_size=4))` does (`experiments/configs/` has
-examples). The defaults are the paper's where it gives a value ([fidelity.md](../fidelity.md)).
-`config.json` in the folder of a run has all values of that run. The file of `--config` chooses the
-network, each of which has its own settings beside those of all: `paper.py`, `modern.py` and
-`synthetic.py` the paper's (`stfnet`), `real_videos.py` the one for little data (`small_data`),
-`baselines.py:NAME` one of [the others](baselines.md), `defaults.py:NAME` any. In a file of your own
-`model=dict(network="lrcn")` does.
+`--config.SETTING=VALUE` changes one setting of the configuration file: `--config.model.streams=rgb`,
+`--config.training.max_epochs="(10, 2)"`. In a file of your own,
+`defaults.changed(model=dict(network="lrcn"), training=dict(batch_size=4))` does. The defaults are
+the paper's where it gives a value ([fidelity.md](../fidelity.md)). The file of `--config` chooses
+the network: `paper.py`, `modern.py` and `synthetic.py` the paper's (`stfnet`), `real_videos.py` the
+one for little data (`small_data`), `baselines.py:NAME` one of [the others](baselines.md).
 """
 
 

@@ -35,8 +35,8 @@ INTRODUCTION = """# Settings
 
 Written by `make docs` from the dataclasses of `stfnet/`: change the comment there.
 
-`--config.SETTING=VALUE` changes one setting of the configuration file: `--config.model.streams=rgb`,
-`--config.training.max_epochs="(10, 2)"`. In a file of your own,
+`--config.SETTING=VALUE` changes one setting of the configuration file:
+`--config.model.streams=rgb`, `--config.training.max_epochs="(10, 2)"`. In a file of your own,
 `defaults.changed(model=dict(network="lrcn"), training=dict(batch_size=4))` does. The defaults are
 the paper's where it gives a value ([fidelity.md](../fidelity.md)). The file of `--config` chooses
 the network: `paper.py`, `modern.py` and `synthetic.py` the paper's (`stfnet`), `real_videos.py` the

@@ -207,4 +207,4 @@ def test_a_page_is_carried_out(folder, page):
     for block in _blocks(page, "python"):
         shown = folder.python("-c", block)
         if "predict_video" in block:
-            assert len(re.findall(r"\('(?:Left|Right|Still)', 0\.\d+\)", shown)) >= 3
+            assert len(re.findall(r"\('(?:Left|Right|Still)', [\d.e-]+\)", shown)) >= 3

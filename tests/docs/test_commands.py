@@ -100,7 +100,9 @@ def _small(command):
     name = PROGRAM.match(command)[1]
     config = next((one for one in arguments if one.startswith("--config=")), None)
     settings = OF_CONFIG[config.removeprefix("--config=")] if config else []
-    return [*arguments, *SMALL.get(name, ()), *(f"--config.{one}" for one in settings)]
+    trains = "--study=" in command or name not in ("ablate", "compare")
+    small = SMALL.get(name, []) if trains else []
+    return [*arguments, *small, *(f"--config.{one}" for one in settings)]
 
 
 class Folder:

@@ -43,7 +43,6 @@ EXTRAS["experiments.serve"] = "fastapi_offline"
 # Program -> flags that make it small. For configurations: by what --config names.
 SMALL = {
     "prepare": ["--image_size=32", "--workers=2"],
-    "export": ["--clips=2"],
     "ablate": ["--seeds=1"],
     "compare": ["--seeds=1", "--baselines=tsn", "--rate_factors=1"],
     "serve": ["--port=0"],

@@ -60,24 +60,24 @@ def main(_):
     if compared:
         runtimes.check_installed(FLAGS.format)
     model, config = prediction.load_run(FLAGS.workdir)
-    certificate = run.read_videos(FLAGS.workdir).certificate()
+    fingerprint = run.read_videos(FLAGS.workdir).fingerprint()
     if config.model.streams == "rgb":
         program.refuse_without_effect(["jit_compile"], "on a network that reads no flow")
     if FLAGS.format != "head":
         check_room(4 * model.count_params(), output)
     if compared:
         write = {"onnx": runtimes.export_onnx, "litert": runtimes.export_litert}[FLAGS.format]
-        _print_agreement(write(model, config, output, _clips(config), certificate))
+        _print_agreement(write(model, config, output, _clips(config), fingerprint))
     elif FLAGS.format == "serving":
-        if tf_serving.export_serving(model, config, output, FLAGS.jit_compile, certificate):
+        if tf_serving.export_serving(model, config, output, FLAGS.jit_compile, fingerprint):
             print("the flow solver needs XLA: give the server --xla_cpu_compilation_enabled=true")
         output /= str(tf_serving.versions(output)[-1])
     elif FLAGS.format == "head":
         head.check_streams(config)
         results = result_files.read_results(FLAGS.workdir)
-        head.export_head(model, config, output, results, certificate)
+        head.export_head(model, config, output, results, fingerprint)
     else:
-        saved_model.export_saved_model(model, config, output, FLAGS.jit_compile, certificate)
+        saved_model.export_saved_model(model, config, output, FLAGS.jit_compile, fingerprint)
     if FLAGS.format in ("saved_model", "serving") and selection(config.model.clip).takes_some:
         clip = config.model.clip
         print(

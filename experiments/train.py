@@ -108,17 +108,18 @@ def main(_):
             copy = local_copy.copied_to_disk(record_set, FLAGS.cache_dir)
             record_set = stack.enter_context(copy)
         for folder, one in runs.items():
-            if status := train(one, record_set, folder, strategy):
+            if status := train_run(one, record_set, folder, strategy):
                 return status
     return 0
 
 
-def train(config, record_set, workdir, strategy):
+def train_run(config, record_set, workdir, strategy):
     """Trains one run to its end; returns the exit status."""
     from experiments.run_config import chooses_streams
     from stfnet import run
-    from stfnet.training import selection, strategies, watched
+    from stfnet.training import selection, strategies
     from stfnet.training.preemption import Preempted
+    from stfnet.training.train import train
 
     maps_folder = Path(FLAGS.cache_dir or Path(FLAGS.workdir) / run.FEATURES_FOLDER)
     settings = {
@@ -133,7 +134,7 @@ def train(config, record_set, workdir, strategy):
             config = selection.choose_streams(
                 config, record_set, workdir, settings["features_folder"]
             )
-        progress = watched.train(config, workdir=workdir, **settings)
+        progress = train(config, workdir=workdir, **settings)
     except Preempted as stop:
         print(stop, file=sys.stderr)
         return stop.status

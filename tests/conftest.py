@@ -1,9 +1,12 @@
 """A small video and the folder of a small run, shared by the tests of prediction and after."""
 
+import ctypes
 import dataclasses
+import gc
 import logging
 import os
 import shutil
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -17,6 +20,17 @@ from benchmarks import films
 def warnings_are_logged():
     """Some libraries raise the level of the root logger when they are imported."""
     logging.getLogger().setLevel(logging.WARNING)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_is_given_back():
+    """The graphs of one file's tests are freed before the next: a worker would hold them all."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _textures(seed, count, height, width):
@@ -242,9 +256,9 @@ def squares_head(frozen_run, tmp_path_factory):
     from stfnet.inference import prediction
 
     folder = tmp_path_factory.mktemp("heads") / "squares"
-    certificate = run.read_videos(frozen_run).certificate()
+    fingerprint = run.read_videos(frozen_run).fingerprint()
     results = result_files.read_results(frozen_run)
-    head.export_head(*prediction.load_run(frozen_run), folder, results, certificate)
+    head.export_head(*prediction.load_run(frozen_run), folder, results, fingerprint)
     return folder
 
 

@@ -27,8 +27,9 @@ from stfnet.evaluation import evaluate, result_files
 from stfnet.frame_features import stream_maps
 from stfnet.run import checkpoints
 from stfnet.run.config import RunConfig
-from stfnet.training import strategies, watched
+from stfnet.training import strategies
 from stfnet.training.loop import NotFinite
+from stfnet.training.train import train
 
 BASE_FILE, RUNS_FOLDER = "base.json", "runs"
 NOT_FINITE_FILE = "not_finite.txt"  # in the folder of a run that was given up
@@ -170,7 +171,7 @@ class Runner(NamedTuple):
             print(f"training: {folder}", flush=True)
             config = changed_config(variant.config, {"training.seed": seed})
             maps = self._maps_of(variant)
-            watched.train(config, self.record_set, folder, features_folder=maps, **self.settings)
+            train(config, self.record_set, folder, features_folder=maps, **self.settings)
         state = checkpoints.latest_state(folder / run.CHECKPOINTS_FOLDER)
         if not state or not state["best"]:
             raise UserError(

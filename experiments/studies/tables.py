@@ -297,7 +297,7 @@ def _figures(
         "claim": study.claim,
         "reference": study.reference,
         "reference_stated_in_paper": study.stated,
-        **{name: first[name] for name in (*_KEPT, "validated_on", "certificate")},
+        **{name: first[name] for name in (*_KEPT, "validated_on", "split_fingerprint")},
         "groups": groups,
         "resamples": bootstrap.RESAMPLES,
         "confidence": bootstrap.CONFIDENCE,

@@ -17,7 +17,7 @@ from stfnet.clips import input_pipeline, plans
 from stfnet.config import ClipConfig
 from stfnet.evaluation import baselines, linear_model, metrics, result_files
 from stfnet.evaluation import views as views_of_videos
-from stfnet.evaluation.details import details
+from stfnet.evaluation.breakdown import breakdown
 from stfnet.evaluation.views import ONE_CLIP, Views
 from stfnet.frame_features import stream_maps
 from stfnet.inference import prediction
@@ -237,7 +237,7 @@ def evaluate(
         "untrained_classes": run.untrained_classes(record_set, learned),
         "num_classes": classes,
         "validated_on": _validated_on(config.training),
-        "certificate": videos.certificate(),
+        "split_fingerprint": videos.fingerprint(),
         "records_sha256": record_set.sha256,
         "records_frame_grid": record_set.clip["frame_grid"],
         "unseen": [record_set.videos[k].id for k in located.unseen],
@@ -247,7 +247,9 @@ def evaluate(
         "per_class": {config.classes[k]: float(accuracies[k]) for k in np.flatnonzero(tested)},
         "confusion": confusion.tolist(),
         "views": views.to_json(),
-        **details(probabilities, labels, config.classes, [record_set.videos[k] for k in positions]),
+        **breakdown(
+            probabilities, labels, config.classes, [record_set.videos[k] for k in positions]
+        ),
         "seconds": round(time.monotonic() - started, 1),
     }
     return results, probabilities, positions
@@ -356,9 +358,12 @@ def evaluate_run(
         files.write_json(paths.results, results)
     if weights:
         known = linear_model.known_videos(config, located)
-        results["linear_model"] = linear_model.linear_model(
+        figures = linear_model.linear_model(
             record_set, known, positions, config, weights, features_folder
         )
+        tested = [record_set.videos[k] for k in positions]
+        right = probabilities.argmax(1) == [video.label for video in tested]
+        results["linear_model"] = linear_model.network_ahead(figures, tested, right)
         files.write_json(paths.results, results)
     grid = record_set.clip["frame_grid"]
     notes = [

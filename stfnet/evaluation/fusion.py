@@ -15,8 +15,8 @@ import numpy as np
 from preprocessing import records
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.evaluation import metrics, result_files
-from stfnet.evaluation.details import details
+from stfnet.evaluation import linear_model, metrics, result_files
+from stfnet.evaluation.breakdown import breakdown
 from stfnet.evaluation.views import ONE_CLIP, Views
 
 _PREFIX = "p:"  # of the columns with probabilities
@@ -112,7 +112,7 @@ def fuse(
     kept = ("protocol", "fold", "split", "chance", "majority", "num_test", "num_train")
     results = {
         "dataset": record_set.title_of(first["dataset"]),
-        **{name: first[name] for name in (*kept, "num_classes", "certificate", "views")},
+        **{name: first[name] for name in (*kept, "num_classes", "split_fingerprint", "views")},
         "streams": "+".join(one["streams"] for one in evaluated),
         "validated_on": "; ".join(dict.fromkeys(one["validated_on"] for one in evaluated)),
         "leak": max(one["leak"] for one in evaluated),
@@ -133,10 +133,15 @@ def fuse(
         "mean_class_accuracy": float(accuracies[tested].mean()),
         "per_class": {record_set.classes[k]: float(accuracies[k]) for k in np.flatnonzero(tested)},
         "confusion": confusion.tolist(),
-        **details(
+        **breakdown(
             probabilities, labels, record_set.classes, [record_set.videos[k] for k in positions]
         ),
     }
+    if "linear_model" in first:  # on the same videos
+        tested = [record_set.videos[k] for k in positions]
+        results["linear_model"] = linear_model.network_ahead(
+            first["linear_model"], tested, probabilities.argmax(1) == labels
+        )
     folder.mkdir(parents=True, exist_ok=True)
     return results, result_files.write(folder, results, probabilities, positions, record_set)
 

@@ -111,7 +111,10 @@ def average_folds(results: Mapping[str, Mapping]) -> dict:
         "ungrouped": sum(one.get("ungrouped", 0) for one in results.values()),
         "num_classes": first["num_classes"],
         "folds": {
-            fold: {name: one[name] for name in (*AVERAGED, "num_test", "num_train", "certificate")}
+            fold: {
+                name: one[name]
+                for name in (*AVERAGED, "num_test", "num_train", "split_fingerprint")
+            }
             for fold, one in results.items()
         },
     }

@@ -85,7 +85,7 @@ def summary(results: Mapping[str, Any]) -> list[str]:
     if "nearest_neighbour" in results:
         lines.append(f"  nearest neighbour on the median frame {results['nearest_neighbour']:.3f}")
     if "linear_model" in results:
-        lines.append(f"  {linear_model.summary(results['linear_model'])}")
+        lines += [f"  {line}" for line in linear_model.summary(results["linear_model"])]
     return lines
 
 

@@ -86,7 +86,7 @@ def folder_for(workdir: Path, output: Path | None = None) -> Path:
 
 def suffix_of(results: Mapping) -> str:
     """The suffix of the files' names: empty for the paper's clips of the run's own test part."""
-    own = results["certificate"]
+    own = results["split_fingerprint"]
     views = Views(**results.get("views", {})).suffix
     if results["split"] != "test":
         return f"-{results['split']}{views}"
@@ -151,7 +151,7 @@ def read_results(workdir: Path, views: Views = ONE_CLIP) -> dict:
     path = paths_in(workdir, views.suffix).results
     try:
         results = json.loads(path.read_text())
-        evaluated = results["certificate"]["parts_sha256"]
+        evaluated = results["split_fingerprint"]["parts_sha256"]
     except FileNotFoundError as error:
         raise UserError(
             f"{path} is missing: run experiments.evaluate --workdir={workdir}{views.flags} first"

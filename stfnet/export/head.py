@@ -67,7 +67,7 @@ def load_head(folder: str | Path, weights: str | Path = "imagenet") -> tuple[STF
     folder = Path(folder)
     saved_model.check_sums(folder, saved_model.HEAD_FILE)
     facts = folder / saved_model.CONFIG_FILE
-    config = read_json(RunConfig, facts, beside=("certificate", _STREAMS))
+    config = read_json(RunConfig, facts, beside=("split_fingerprint", "certificate", _STREAMS))
     try:
         weights = vgg16_file(weights)
     except UserError as error:
@@ -101,7 +101,7 @@ def export_head(
     config: RunConfig,
     folder: str | Path,
     results: Mapping[str, Any],
-    certificate: Mapping[str, Any],
+    fingerprint: Mapping[str, Any],
 ) -> None:
     """Writes the head of a run's network with its configuration, class names, checksums and card.
 
@@ -113,7 +113,7 @@ def export_head(
         config: of the run.
         folder: to write.
         results: of the run's test part (`stfnet.evaluation.result_files.read_results`).
-        certificate: of the run's videos (`stfnet.run.RunVideos.certificate`).
+        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`).
 
     Raises:
         UserError: the streams have other weights than ImageNet's, the results have no interval,
@@ -128,11 +128,11 @@ def export_head(
     start, other_run = Path(config.training.weights).name, Path(config.split_from).name
     training = dataclasses.replace(config.training, weights=start)
     kept = dataclasses.replace(config, training=training, split_from=other_run)
-    certificate = {**certificate, "starting_weights": start}
+    fingerprint = {**fingerprint, "starting_weights": start}
     with saved_model.writing(folder) as temporary:
         with (temporary / saved_model.HEAD_FILE).open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # names are no arguments
-        saved_model.write_facts(temporary, kept, certificate, **{_STREAMS: streams_norms(model)})
+        saved_model.write_facts(temporary, kept, fingerprint, **{_STREAMS: streams_norms(model)})
         size = (temporary / saved_model.HEAD_FILE).stat().st_size / 1e6
         here = f"{sum(array.size for array in arrays.values()):,} ({size:.1f} MB, half precision)"
         card = _card(Path(folder).resolve().name, model, here, config, results)

@@ -112,7 +112,7 @@ def noise(config: RunConfig, count):
     }
 
 
-def export_onnx(model, config: RunConfig, folder, clips, certificate=None):
+def export_onnx(model, config: RunConfig, folder, clips, fingerprint=None):
     """Writes `network.onnx`, compared with Keras in ONNX Runtime.
 
     As `export_litert`, but for the files of the network.
@@ -121,10 +121,10 @@ def export_onnx(model, config: RunConfig, folder, clips, certificate=None):
     def convert(network):
         return {saved_model.ONNX_FILE: _to_onnx(network)}
 
-    return _export(model, config, folder, clips, certificate, convert, OnnxNetwork)
+    return _export(model, config, folder, clips, fingerprint, convert, OnnxNetwork)
 
 
-def export_litert(model, config: RunConfig, folder, clips, certificate=None):
+def export_litert(model, config: RunConfig, folder, clips, fingerprint=None):
     """Writes `network.tflite` and `network_quantised.tflite`, compared with Keras in LiteRT.
 
     The second has weights of 8 bits (dynamic range). Both take and return what
@@ -138,7 +138,7 @@ def export_litert(model, config: RunConfig, folder, clips, certificate=None):
         folder: to write; it appears when everything in it is written.
         clips: dictionary of uint8 `rgb` (N, T, H, W, 3) and `flow` (N, T, H, W, 2L), or the one of
             them that the network reads.
-        certificate: of the run's videos (`stfnet.run.RunVideos.certificate`).
+        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`).
 
     Returns:
         List of Agreement: Keras, and each file.
@@ -155,10 +155,10 @@ def export_litert(model, config: RunConfig, folder, clips, certificate=None):
             saved_model.QUANTISED_FILE: _to_litert(network, [tf.lite.Optimize.DEFAULT]),
         }
 
-    return _export(model, config, folder, clips, certificate, convert, LiteRTNetwork)
+    return _export(model, config, folder, clips, fingerprint, convert, LiteRTNetwork)
 
 
-def _export(model, config, folder, clips, certificate, convert, runtime):
+def _export(model, config, folder, clips, fingerprint, convert, runtime):
     network = _in_float32(model)
     size = 4 * network.count_params()
     if size > LARGEST_FILE:
@@ -178,7 +178,7 @@ def _export(model, config, folder, clips, certificate, convert, runtime):
             np.savez_compressed(file, **example, probabilities=expected[:1])
         agreement = [dataclasses.asdict(row) for row in rows]
         files.write_json(temporary / saved_model.AGREEMENT_FILE, agreement)
-        saved_model.write_facts(temporary, config, certificate)
+        saved_model.write_facts(temporary, config, fingerprint)
     return rows
 
 

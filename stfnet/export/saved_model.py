@@ -76,7 +76,9 @@ def load_export(folder):
         UserError: the folder is damaged or was not written by this program.
     """
     check_sums(Path(folder), SAVED_MODEL)
-    config = read_json(RunConfig, Path(folder) / CONFIG_FILE, beside=("certificate",))
+    config = read_json(
+        RunConfig, Path(folder) / CONFIG_FILE, beside=("split_fingerprint", "certificate")
+    )
     try:
         return ExportedModel(folder), config
     except (OSError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
@@ -180,23 +182,23 @@ def writing(folder):
         yield temporary
 
 
-def write_facts(folder, config: RunConfig, certificate=None, **others):
+def write_facts(folder, config: RunConfig, fingerprint=None, **others):
     """Writes what a user of the exported network needs to know, and the checksums of all files.
 
     Args:
         folder: of the network, in which nothing is written afterwards.
         config: RunConfig, written to config.json; its class names to classes.txt, one a line.
-        certificate: of the run's videos (`stfnet.run.RunVideos.certificate`), kept in config.json.
+        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`), kept in config.json.
         others: JSON values that config.json has beside it.
     """
     (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in config.classes))
-    facts = {**to_dict(config), "certificate": certificate, **others}
+    facts = {**to_dict(config), "split_fingerprint": fingerprint, **others}
     files.write_json(folder / CONFIG_FILE, facts)
     sums = "".join(f"{digest}  {name}\n" for name, digest in _sums(folder).items())
     (folder / SUMS_FILE).write_text(sums)
 
 
-def export_saved_model(model, config: RunConfig, folder, jit_compile=False, certificate=None):
+def export_saved_model(model, config: RunConfig, folder, jit_compile=False, fingerprint=None):
     """Writes a SavedModel with the configuration and the class names beside it.
 
     SHA256SUMS has the checksums of all files, which `load_export` compares.
@@ -207,14 +209,14 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False, cert
         config: RunConfig.
         folder: to write.
         jit_compile: as in `write_saved_model`.
-        certificate: of the run's videos (`stfnet.run.RunVideos.certificate`), kept in config.json.
+        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`), kept in config.json.
 
     Raises:
         UserError: the folder holds something else than an export.
     """
     with writing(folder) as temporary:
         write_saved_model(model, config, temporary, jit_compile)
-        write_facts(temporary, config, certificate)
+        write_facts(temporary, config, fingerprint)
 
 
 def clip_function(model):

@@ -34,7 +34,7 @@ allowed_batch_sizes: 8
 """
 
 
-def export_serving(model, config: RunConfig, folder, jit_compile=False, certificate=None):
+def export_serving(model, config: RunConfig, folder, jit_compile=False, fingerprint=None):
     """Writes a folder that a stock TensorFlow Serving serves as the model `stfnet`.
 
     `1/` is a SavedModel as of `export.export_saved_model`, whose `classify_frames` gives the class
@@ -48,7 +48,7 @@ def export_serving(model, config: RunConfig, folder, jit_compile=False, certific
         config: RunConfig.
         folder: to write; it appears when everything in it is written.
         jit_compile: as in `export.write_saved_model`.
-        certificate: of the run's videos (`stfnet.run.RunVideos.certificate`).
+        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`).
 
     Returns:
         Whether the server needs XLA.
@@ -61,10 +61,10 @@ def export_serving(model, config: RunConfig, folder, jit_compile=False, certific
     if there := versions(folder):
         _check_versions(folder, there)
         with files.writing_folder(folder / str(max(there) + 1)) as version:
-            return _write_version(model, config, version, jit_compile, certificate)
+            return _write_version(model, config, version, jit_compile, fingerprint)
     with saved_model.writing(folder) as temporary:
         version = temporary / saved_model.VERSION
-        xla = _write_version(model, config, version, jit_compile, certificate)
+        xla = _write_version(model, config, version, jit_compile, fingerprint)
         (temporary / saved_model.MODELS_FILE).write_text(MODELS)
         (temporary / saved_model.BATCHING_FILE).write_text(BATCHING)
         return xla
@@ -95,7 +95,7 @@ def _check_versions(folder, numbers):
         )
 
 
-def _write_version(model, config, version, jit_compile, certificate):
+def _write_version(model, config, version, jit_compile, fingerprint):
     """Writes the folder of a version; whether the server needs XLA."""
     saved_model.write_saved_model(model, config, version, jit_compile, by_video=True)
     if missing := missing_ops(version):
@@ -108,7 +108,7 @@ def _write_version(model, config, version, jit_compile, certificate):
     with saved_model.naming_full_disk(version), tf.io.TFRecordWriter(str(warmup)) as writer:
         for signature, inputs in warmup_inputs(model, config).items():
             writer.write(prediction_log(signature, inputs))
-    saved_model.write_facts(version, config, certificate)
+    saved_model.write_facts(version, config, fingerprint)
     return needs_xla(version)
 
 

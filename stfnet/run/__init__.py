@@ -5,7 +5,6 @@ Which videos a run trains, validates and tests on is drawn once, when it starts,
 records at hand; the videos of a trained network are never drawn again.
 """
 
-from stfnet.run.division import draw_videos, open_videos
 from stfnet.run.folder import (
     BEST_FILE,
     CHECKPOINTS_FOLDER,
@@ -26,6 +25,7 @@ from stfnet.run.folder import (
     read_videos,
     writing,
 )
+from stfnet.run.new_split import draw_videos, open_videos
 from stfnet.run.videos import PARTS, Located, RunVideos, locate, untrained_classes
 
 __all__ = [

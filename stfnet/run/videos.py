@@ -83,7 +83,7 @@ class RunVideos:
             )
         return lines
 
-    def certificate(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Origin of the run's figures, written beside each of them, as JSON values."""
         return {
             "protocol": self.protocol,

@@ -10,7 +10,7 @@ import pytest
 from preprocessing.datasets import load
 from preprocessing.errors import UserError
 from preprocessing.flow import solver
-from stfnet.evaluation import details, metrics
+from stfnet.evaluation import breakdown, metrics
 
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
@@ -62,4 +62,4 @@ def test_the_network_takes_clips_and_gives_probabilities():
 def test_the_metric_counts_from_one():
     mean_rank = example("stfnet/evaluation/metrics.py", **vars(metrics))["mean_rank"]
     assert mean_rank(np.array([[0.6, 0.4], [0.7, 0.3]]), np.array([0, 1])) == 1.5
-    assert '"macro_f1": metrics.macro_f1(' in inspect.getsource(details.details)
+    assert '"macro_f1": metrics.macro_f1(' in inspect.getsource(breakdown.breakdown)

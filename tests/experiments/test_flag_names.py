@@ -53,7 +53,7 @@ PRINTED_BY = {
     "experiments/studies/study_program.py": ["ablate", "compare"],
     "experiments/studies/tables.py": ["ablate", "compare"],
     "experiments/studies/variants.py": ["ablate", "compare"],
-    "stfnet/run/division.py": ["train"],
+    "stfnet/run/new_split.py": ["train"],
     "stfnet/run/folder.py": ["train"],
     "preprocessing/preparation/preparation.py": ["prepare"],
     "preprocessing/preparation/runners.py": ["prepare"],

@@ -17,7 +17,7 @@ from stfnet import run
 from stfnet.config import ClipConfig, TrainingConfig
 from stfnet.drawing import plots
 from stfnet.evaluation import result_files
-from stfnet.evaluation.details import details
+from stfnet.evaluation.breakdown import breakdown
 from stfnet.networks import ModelConfig
 from stfnet.run.config import RunConfig
 
@@ -338,11 +338,11 @@ def make_evaluated(tiny_records):
             **{"chance": 1 / 3, "majority": 0.25, "leak": 0.0, "num_classes": 3},
             **{"num_test": len(tested), "num_train": len(videos.train)},
             "validated_on": "groups held back from training",
-            "certificate": videos.certificate(),
+            "split_fingerprint": videos.fingerprint(),
             **{"unseen": ["v_new"], "lost": [], "changed": []},
             "per_class": {name: float(k == right) for k, name in enumerate(record_set.classes)},
             "confusion": confusion.tolist(),
-            **details(probabilities, labels, record_set.classes, tested),
+            **breakdown(probabilities, labels, record_set.classes, tested),
         }
         result_files.write(folder, results, probabilities, positions, record_set)
         names = ("loss", "accuracy", "val_loss", "val_accuracy")

@@ -49,7 +49,7 @@ def _outcome(name, seed, bits, validation):
         "chance": 1 / 3,
         "majority": 0.4,
         "leak": 0.0,
-        "certificate": {},
+        "split_fingerprint": {},
         "validated_on": "groups held back from training",
     }
     return Outcome(Path(f"runs/{name}/{seed}"), seed, results, right, validation, 4)

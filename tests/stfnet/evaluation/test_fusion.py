@@ -11,7 +11,7 @@ import pytest
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import TrainingConfig
-from stfnet.evaluation import details, fusion, metrics, result_files
+from stfnet.evaluation import breakdown, fusion, metrics, result_files
 from stfnet.evaluation.views import ONE_CLIP, Views
 from stfnet.run.config import RunConfig
 
@@ -37,12 +37,12 @@ def _evaluated(folder, record_set, probabilities, streams, positions=(0, 1, 2), 
         "per_class": {},
         "top1": metrics.top_k(probabilities, labels, 1),
         "validated_on": "groups held back from training",
-        "certificate": videos.certificate(),
+        "split_fingerprint": videos.fingerprint(),
         "network_sha256": run.network_sha256(folder),
         "finished": True,
         "views": views.to_json(),
         "confusion": confusion.tolist(),
-        **details.details(
+        **breakdown.breakdown(
             probabilities, labels, record_set.classes, [record_set.videos[k] for k in positions]
         ),
     }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -78,11 +79,27 @@ def test_the_figures_are_those_computed_by_hand(trained, tiny_records, notop, vg
     # Squares move left, right or not at all: of frames, which say nothing, rounding chooses C.
     for name, streams in (("rgb", ["rgb"]), ("both", ["rgb", "flow"])):
         fx, fy = (np.concatenate([z[stream] for stream in streams], 1) for z in (x, y))
-        chosen = linear_model.choose_and_test(fx, labels, groups, fy, test_labels)
-        assert figures[name] == pytest.approx(chosen), name
+        predicted, strength = linear_model.choose_and_predict(fx, labels, groups, fy)
+        wrong = [tiny_records.videos[k].id for k in np.array(tested)[predicted != test_labels]]
+        assert (figures[name]["C"], figures[name]["wrong"]) == (strength, wrong), name
+        assert figures[name]["ahead"] == pytest.approx(done.results["top1"] - figures[name]["top1"])
     assert figures["flow"]["top1"] > 1 / 3
-    line = linear_model.summary(figures)
+    line = linear_model.summary(figures)[0]
     assert f"frames {figures['rgb']['top1']:.3f} (C = {figures['rgb']['C']:g})   flow" in line
+
+
+def test_the_network_is_ahead_by_the_difference_over_whole_groups():
+    videos = [types.SimpleNamespace(id=name, group=name[0]) for name in ("a1", "a2", "b1", "c1")]
+    of = {"top1": 0.25, "C": 1.0, "wrong": ["a1", "a2", "b1"]}
+    same = {"top1": 1.0, "C": 1.0, "wrong": []}
+    right = np.array([True, True, True, False])
+    figures = linear_model.network_ahead({"rgb": of, "flow": same, "both": same}, videos, right)
+    # Groups a +2, b +1, c -1: 4 of the 8 signs give a sum of 2 or more, or of -2 or less.
+    assert figures["rgb"]["ahead"] == pytest.approx(0.5) and figures["rgb"]["p"] == 0.75
+    assert figures["rgb"]["interval"] == pytest.approx([-1, 1])
+    assert figures["flow"]["ahead"] == pytest.approx(-0.25)
+    lines = linear_model.summary(figures)
+    assert "frames +0.500 (-1.000 to +1.000, p = 0.75)" in lines[1]
 
 
 def test_it_reads_the_maps_that_a_run_kept(grid_records, notop, tmp_path):
@@ -134,8 +151,8 @@ def test_it_learns_from_what_the_network_had(tiny_records, trained, training, pa
 
 def test_a_single_class_is_the_answer():
     x, labels = np.zeros((3, 2)), np.array([1, 1, 1])
-    chosen = linear_model.choose_and_test(x, labels, labels, x, np.array([1, 0, 1]))
-    assert chosen["top1"] == pytest.approx(2 / 3)
+    predicted, _ = linear_model.choose_and_predict(x, labels, labels, x)
+    assert predicted.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("weights", ["", "run/best.keras"])

@@ -89,7 +89,7 @@ def _results(top1, num_test):
     return {
         **{"dataset": "ucf101", "protocol": "official", "split": "test", "streams": "both"},
         **{"top1": top1, "num_test": num_test, "num_train": 3, "num_classes": 10, **figures},
-        "certificate": {"parts_sha256": f"{num_test}"},
+        "split_fingerprint": {"parts_sha256": f"{num_test}"},
     }
 
 
@@ -100,7 +100,7 @@ def test_the_mean_of_folds_is_the_mean_of_their_figures():
     assert (mean["num_test"], mean["fold"], mean["num_classes"]) == (10, "1,group02", 10)
     assert mean["architecture"] == "stfnet"
     assert mean["folds"]["group02"]["top1"] == 0.7
-    assert mean["folds"]["group02"]["certificate"] == {"parts_sha256": "4"}
+    assert mean["folds"]["group02"]["split_fingerprint"] == {"parts_sha256": "4"}
 
 
 def test_one_fold_deviates_from_nothing():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stfnet.evaluation import details, metrics, printing
+from stfnet.evaluation import breakdown, metrics, printing
 from stfnet.evaluation.views import ONE_CLIP, Views
 
 PROBABILITIES = np.array([[0.7, 0.3], [0.6, 0.4], [0.1, 0.9]], np.float32)
@@ -18,7 +18,7 @@ def _results(views=ONE_CLIP, **more):
         **{"dataset": "tiny", "protocol": "group", "fold": "1", "split": "test", "num_test": 3},
         **{"num_classes": 2, "top1": 2 / 3, "top5": 1.0, "mean_class_accuracy": 0.75},
         **{"chance": 0.5, "majority": 1 / 3, "leak": 0.0, "views": views.to_json()},
-        **details.details(PROBABILITIES, LABELS, ("Bow", "Wave"), videos),
+        **breakdown.breakdown(PROBABILITIES, LABELS, ("Bow", "Wave"), videos),
         **more,
     }
 

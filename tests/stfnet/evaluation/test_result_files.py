@@ -21,7 +21,7 @@ def _results(**changes):
     return {
         "confusion": np.eye(3, dtype=int).tolist(),
         "split": "test",
-        "certificate": SPLIT,
+        "split_fingerprint": SPLIT,
         "calibration": {"expected_calibration_error": 0.0, "bins": []},
         **SPLIT,
         **changes,
@@ -98,7 +98,7 @@ def evaluated(tiny_records, tmp_path):
     names = "streams num_classes num_train num_test per_class validated_on"
     names += " top1 top5 mean_class_accuracy majority chance leak"
     figures = dict.fromkeys(names.split(), 0)
-    results = _results(**figures) | {"certificate": videos.certificate()}
+    results = _results(**figures) | {"split_fingerprint": videos.fingerprint()}
     write_json(tmp_path / "results.json", results)
     return tmp_path
 
@@ -115,7 +115,7 @@ def _refused(folder, message, **changes):
 def test_results_of_another_run_or_network_are_refused(evaluated):
     assert result_files.read_results(evaluated)["split"] == "test"
     another = {"parts_sha256": "of another run"}
-    _refused(evaluated, r"is of another run than .*videos\.json", certificate=another)
+    _refused(evaluated, r"is of another run than .*videos\.json", fingerprint=another)
     (evaluated / "best.keras").write_bytes(b"trained on since")
     _refused(evaluated, r"is of an earlier network than .*best\.keras", network_sha256="0" * 64)
 

@@ -95,7 +95,7 @@ def test_what_half_precision_does_not_hold_stays_single(values, dtype):
 def test_nothing_of_it_names_a_folder_of_the_machine(squares_head, notop, frozen_run):
     config = json.loads((squares_head / "config.json").read_text())
     assert config["training"]["weights"] == "notop.h5"
-    assert config["certificate"]["starting_weights"] == "notop.h5"
+    assert config["split_fingerprint"]["starting_weights"] == "notop.h5"
     for path in squares_head.iterdir():
         for folder in (notop.parent, frozen_run):
             assert str(folder).encode() not in path.read_bytes(), path

@@ -122,7 +122,7 @@ def test_what_a_user_needs_stands_beside_the_network(name, exported):
     assert (folder / "classes.txt").read_text().split() == ["Bow", "Jump", "Wave"]
     settings = json.loads((folder / "config.json").read_text())
     assert settings["model"]["clip"]["image_size"] == 32
-    assert settings["certificate"] == {"protocol": "group"}
+    assert settings["split_fingerprint"] == {"protocol": "group"}
     figures = json.loads((folder / "agreement.json").read_text())
     assert {row["file"] for row in figures} == FILES[name] | {"Keras"}
     for line in (folder / "SHA256SUMS").read_text().splitlines():

@@ -59,8 +59,8 @@ def exported(make_run, tmp_path_factory):
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=16)
     workdir = make_run(clip=clip)
     model, config = prediction.load_run(workdir)
-    certificate = run.read_videos(workdir).certificate()
-    saved_model.export_saved_model(model, config, folder, certificate=certificate)
+    fingerprint = run.read_videos(workdir).fingerprint()
+    saved_model.export_saved_model(model, config, folder, fingerprint=fingerprint)
     return model, config, folder
 
 
@@ -137,9 +137,9 @@ def test_an_export_carries_its_classes_and_replaces_an_older_one(exported):
 
 def test_an_export_says_which_videos_its_run_knew(exported):
     _, config, folder = exported
-    certificate = json.loads((folder / "config.json").read_text())["certificate"]
-    assert certificate["protocol"] == "group" and len(certificate["parts_sha256"]) == 64
-    assert certificate["seen_by_starting_weights"] == []
+    fingerprint = json.loads((folder / "config.json").read_text())["split_fingerprint"]
+    assert fingerprint["protocol"] == "group" and len(fingerprint["parts_sha256"]) == 64
+    assert fingerprint["seen_by_starting_weights"] == []
     assert saved_model.load_export(folder)[1] == config
 
 

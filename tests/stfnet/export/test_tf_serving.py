@@ -25,7 +25,7 @@ def exported(make_run, tmp_path_factory):
         make_run(clip=ClipConfig(num_frames=3, flow_length=4, image_size=16))
     )
     folder = tmp_path_factory.mktemp("serving") / "export"
-    assert not tf_serving.export_serving(model, config, folder, certificate={"protocol": "group"})
+    assert not tf_serving.export_serving(model, config, folder, fingerprint={"protocol": "group"})
     return model, config, folder
 
 
@@ -74,7 +74,7 @@ def test_a_server_finds_versions_and_configuration(exported):
     loaded, config = saved_model.load_export(folder / "1")
     assert config == exported[1] and set(loaded.signatures) >= {"serving_default"}
     assert tf_serving.WARMUP_FILE in (folder / "1" / saved_model.SUMS_FILE).read_text()
-    assert json.loads((folder / "1" / "config.json").read_text())["certificate"] == {
+    assert json.loads((folder / "1" / "config.json").read_text())["split_fingerprint"] == {
         "protocol": "group"
     }
 

@@ -25,8 +25,8 @@ def test_a_run_predicts_and_its_export_agrees(make_run, moving_square, tmp_path,
     assert config.model.network == network
     probabilities, clip = prediction.predict_video(model, config, moving_square)
     assert probabilities.shape == (3,) and probabilities.sum() == pytest.approx(1, rel=1e-5)
-    certificate = run.read_videos(workdir).certificate()
-    saved_model.export_saved_model(model, config, tmp_path / "export", certificate=certificate)
+    fingerprint = run.read_videos(workdir).fingerprint()
+    saved_model.export_saved_model(model, config, tmp_path / "export", fingerprint=fingerprint)
     exported, of_export = prediction.load_model(tmp_path / "export")
     assert of_export == config
     np.testing.assert_allclose(prediction.predict_clip(exported, clip), probabilities, atol=1e-5)

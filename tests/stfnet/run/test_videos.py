@@ -96,4 +96,4 @@ def test_the_digest_of_the_parts_is_that_of_their_sorted_lines(tiny):
     parts = [{"b": "2", "a": "1"}, {"c": "3"}, {"d": ""}, {"f": "6"}]
     videos = run.RunVideos("group", "1", 0, 0.2, *parts, leak=0.0, duplicates=0, seen={"e": "5"})
     lines = "seen\te\t5\ntest\td\t\ntrain\ta\t1\ntrain\tb\t2\nunused\tf\t6\nval\tc\t3\n"
-    assert videos.sha256 == videos.certificate()["parts_sha256"] == tiny.digest(lines)
+    assert videos.sha256 == videos.fingerprint()["parts_sha256"] == tiny.digest(lines)

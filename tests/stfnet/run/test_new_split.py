@@ -48,7 +48,7 @@ def test_starting_weights_bring_every_video_they_have_learned_from(tiny, tmp_pat
     weights = str(tiny.write(tmp_path / "b", tiny.config(weights=weights), second) / run.BEST_FILE)
     third = run.draw_videos(other, tiny.config(weights=weights))
     assert set(third.seen) == set(first.train) | set(first.val)
-    assert third.certificate()["seen_by_starting_weights"] == sorted(third.seen)
+    assert third.fingerprint()["seen_by_starting_weights"] == sorted(third.seen)
 
 
 def test_two_videos_of_one_name_are_both_remembered(tiny, tmp_path):

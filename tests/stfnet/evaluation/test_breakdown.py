@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from stfnet.evaluation import details
+from stfnet.evaluation import breakdown
 
 CLASSES = ("Bow", "Jump", "Wave", "Never tested")
 PROBABILITIES = np.array(
@@ -29,7 +29,7 @@ def _videos(groups=GROUPS):
 
 @pytest.fixture(scope="module")
 def figures():
-    return details.details(PROBABILITIES, LABELS, CLASSES, _videos())
+    return breakdown.breakdown(PROBABILITIES, LABELS, CLASSES, _videos())
 
 
 def test_figures_are_those_worked_by_hand(figures):
@@ -55,7 +55,7 @@ def test_intervals_are_over_groups_and_say_so(figures):
     low, high = figures["intervals"]["top1"]
     assert low == 0.5 and high == 1  # only groups of one right in two; only the group of Wave
     assert figures["intervals"]["top5"] == [1, 1]
-    single = details.details(PROBABILITIES, LABELS, CLASSES, _videos("abcde"))
+    single = breakdown.breakdown(PROBABILITIES, LABELS, CLASSES, _videos("abcde"))
     assert single["bootstrap"]["drawn"] == "videos"
 
 
@@ -75,16 +75,16 @@ def test_mistakes_are_listed_the_worst_first(figures):
 
 def test_the_most_confused_pairs_count_both_directions():
     confusion = np.array([[5, 0, 2, 1], [1, 5, 0, 0], [3, 0, 5, 0], [0, 0, 0, 5]])
-    pairs = details.most_confused(confusion, CLASSES, count=2)
+    pairs = breakdown.most_confused(confusion, CLASSES, count=2)
     assert pairs == [
         {"classes": ["Wave", "Bow"], "videos": 5, "directions": [3, 2]},
         {"classes": ["Jump", "Bow"], "videos": 1, "directions": [1, 0]},
     ]
-    assert details.most_confused(np.eye(3, dtype=int), CLASSES) == []
+    assert breakdown.most_confused(np.eye(3, dtype=int), CLASSES) == []
 
 
 def test_a_part_of_one_class_has_no_roc_auc():
-    one = details.details(PROBABILITIES[:2], LABELS[:2], CLASSES, _videos()[:2])
+    one = breakdown.breakdown(PROBABILITIES[:2], LABELS[:2], CLASSES, _videos()[:2])
     assert one["classes"]["Bow"]["roc_auc"] is None and one["mean_roc_auc"] is None
     json.dumps(one, allow_nan=False)
 

@@ -13,7 +13,7 @@ MOST_CONFUSED = 10  # pairs of classes
 MOST_WRONG = 10  # videos
 
 
-def details(
+def breakdown(
     probabilities: np.ndarray,
     labels: np.ndarray,
     classes: Sequence[str],
@@ -68,7 +68,7 @@ def class_figures(
     """Figures of each tested class against the rest, from scikit-learn.
 
     Args:
-        probabilities, labels, classes: as for `details`.
+        probabilities, labels, classes: as for `breakdown`.
 
     Returns:
         Class -> `videos`, `precision`, `recall`, `f1`, `roc_auc` (None where every video is of the
@@ -139,7 +139,7 @@ def most_wrong(
     """The mistaken videos to whose true class the network gives the least probability.
 
     Args:
-        probabilities, labels, classes, videos: as for `details`.
+        probabilities, labels, classes, videos: as for `breakdown`.
         count: videos, at most.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md: every setting of a run, from the dataclasses that hold them.
+"""Writes docs/reference/settings.md: every setting of a run, from the dataclasses that hold them.
 
     python docs/write_configuration.py
 
@@ -15,7 +15,7 @@ from stfnet.config import ClipConfig, TrainingConfig
 from stfnet.networks import NETWORKS, NetworkConfig
 from stfnet.run.config import RunConfig
 
-PAGE = Path(__file__).with_name("configuration.md")
+PAGE = Path(__file__).with_name("reference") / "settings.md"
 # Dataclasses of networks; those that several share stand before them.
 _OF_NETWORKS = dict.fromkeys(
     one
@@ -23,29 +23,24 @@ _OF_NETWORKS = dict.fromkeys(
     for one in reversed(cls.__mro__)
     if issubclass(one, NetworkConfig)
 )
-# Each dataclass, and the prefix of its settings on the command line.
-GROUPS = {
-    RunConfig: "",
-    NetworkConfig: "model.",
-    ClipConfig: "model.clip.",
-    **dict.fromkeys(_OF_NETWORKS, "model."),
-    TrainingConfig: "training.",
+# The tables: what a setting begins with on the command line -> the dataclasses that it is of.
+TABLES = {
+    "": [RunConfig],
+    "model.": list(_OF_NETWORKS),
+    "model.clip.": [ClipConfig],
+    "training.": [TrainingConfig],
 }
 GIVEN_BY_RECORDS = {"name", "classes", "num_classes", "model"}
 INTRODUCTION = """# Settings
 
-Written by `make docs` from `stfnet/config/`, `stfnet/networks/` and `stfnet/run/config.py`: change
-the comment there.
+Written by `make docs` from the dataclasses of `stfnet/`: change the comment there.
 
-`--config.SETTING=VALUE` of `experiments.train` and `experiments.ablate` changes one setting of the
-configuration file: `--config.model.streams=rgb`, `--config.training.max_epochs="(10, 2)"`. In a
-file of your own, `defaults.changed(training=dict(batch_size=4))` does (`experiments/configs/` has
-examples). The defaults are the paper's where it gives a value ([fidelity.md](fidelity.md)).
-`config.json` in the folder of a run has all values of that run. The file of `--config` chooses the
-network, each of which has its own settings beside those of all: `paper.py`, `modern.py` and
-`synthetic.py` the paper's (`stfnet`), `real_videos.py` the one for little data (`small_data`),
-`baselines.py:NAME` one of [the others](baselines.md), `defaults.py:NAME` any. In a file of your own
-`model=dict(network="lrcn")` does.
+`--config.SETTING=VALUE` changes one setting of the configuration file:
+`--config.model.streams=rgb`, `--config.training.max_epochs="(10, 2)"`. In a file of your own,
+`defaults.changed(model=dict(network="lrcn"), training=dict(batch_size=4))` does. The defaults are
+the paper's where it gives a value ([fidelity.md](../fidelity.md)). The file of `--config` chooses
+the network: `paper.py`, `modern.py` and `synthetic.py` the paper's (`stfnet`), `real_videos.py` the
+one for little data (`small_data`), `baselines.py:NAME` one of [the others](baselines.md).
 """
 
 
@@ -89,32 +84,37 @@ def allowed(field) -> str:
     return f"{name}s{each} in {values}" if each else f"{name} in {values}" if values else name
 
 
-def rows(cls):
+def having(cls) -> str:
+    """Which networks have the settings of a dataclass."""
+    names = [name for name, one in NETWORKS.items() if issubclass(one, cls)]
+    others = [name for name in NETWORKS if name not in names]
+    few, but = (others, "all but ") if len(others) < len(names) else (names, "")
+    return but + ", ".join(f"`{name}`" for name in few) if few else "all"
+
+
+def rows(cls, prefix):
     """A table row for each setting that a dataclass adds to those that it inherits."""
     texts = comments(cls)
     for field in dataclasses.fields(cls):
         given = dataclasses.is_dataclass(field.type) or field.name in GIVEN_BY_RECORDS
         if given or not texts.get(field.name):
             continue
-        name = f"`{GROUPS[cls]}{field.name}`"
-        cells = (name, shown(field.default), allowed(field), texts[field.name])
+        of = [having(cls)] if issubclass(cls, NetworkConfig) else []
+        cells = (f"`{prefix}{field.name}`", *of, shown(field.default), allowed(field))
+        cells = (*cells, texts[field.name])
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def page() -> str:
-    """The text of docs/configuration.md."""
+    """The text of docs/reference/settings.md."""
     parts = [INTRODUCTION]
-    for cls, prefix in GROUPS.items():
-        if not (table := list(rows(cls))):
-            continue
-        first = inspect.getdoc(cls).splitlines()[0]
+    for prefix, classes in TABLES.items():
         title = f"`{prefix[:-1]}`" if prefix else "The run"
-        if issubclass(cls, NetworkConfig) and cls is not NetworkConfig:
-            having = [f"`{name}`" for name, one in NETWORKS.items() if issubclass(one, cls)]
-            title += f" of {', '.join(having)}"
-        parts.append(f"## {title}\n\n{first}\n")
-        parts.append("| setting | default | may be | meaning |\n|---|---|---|---|")
-        parts.append("\n".join(table) + "\n")
+        of = ["networks"] if prefix == "model." else []
+        head = ["setting", *of, "default", "may be", "meaning"]
+        table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+        table += [row for cls in classes for row in rows(cls, prefix)]
+        parts += [f"## {title}\n", "\n".join(table) + "\n"]
     return "\n".join(parts)
 
 

@@ -9,8 +9,8 @@ CSV, LaTeX and PNG. What was not run is a dash, with the command that would fill
     python -m experiments.compare --study=baselines --config=experiments/configs/synthetic.py \
         --records=RECORDS --seeds=3 --output=DIR
 
-trains STFNet and its baselines, networks of other papers (docs/baselines.md), on the same records,
-parts, streams and epochs, each at the learning rate that is best on validation, and writes
+trains STFNet and its baselines, networks of other papers (docs/reference/baselines.md), on the same
+records, parts, streams and epochs, each at the learning rate that is best on validation, and writes
 DIR/baselines.md, .csv, .json and .png: top-1, paired difference from STFNet with its p corrected by
 Holm, parameters, multiply-adds and clips a second. The runs are below DIR/runs. The same command
 skips what is finished and resumes what was stopped.

@@ -5,7 +5,7 @@
 Writes explanation.png (the sampled frames, Grad-CAM, flow, and how much each frame counts in the
 conv and the fc branch, and in a linear path), explanation.mp4 (the same over the video),
 feature_maps.png (convolutions 1, 6 and 9 of each stream), frame_importance.csv and
-explanation.json. What they show and what they do not: docs/explain.md.
+explanation.json. What they show and what they do not: docs/guide/results.md.
 """
 
 from absl import flags

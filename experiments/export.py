@@ -12,7 +12,7 @@ weights of 8 bits. Each file is compared with Keras before DIR appears.
 head: for this project's programs, of a run that was evaluated and whose streams kept ImageNet's
 weights: what follows the streams, in half precision, with a card.
 
-All return probabilities; classes.txt names them. How each is used: docs/export.md.
+All return probabilities; classes.txt names them. How each is used: docs/guide/elsewhere.md.
 """
 
 import tempfile

@@ -6,7 +6,7 @@
 --model is the folder of a run or of an export, or ucf101-13, a network that ships. Exports are not
 explained, but for heads. Prints where it listens, and serves until SIGTERM or Ctrl-C. Needs the
 extra packages of pip install 'stfnet[serve]'. Whoever reaches the address may use it:
-docs/serving.md says what to put before it.
+docs/guide/elsewhere.md says what to put before it.
 """
 
 from absl import flags

@@ -1,4 +1,4 @@
-r"""A baseline (docs/baselines.md) with the recipe of paper.py, in place of the paper's network.
+r"""A baseline (docs/reference/baselines.md) with the recipe of paper.py.
 
     python -m experiments.train --config=experiments/configs/baselines.py:lrcn --records=RECORDS \
         --workdir=RUN

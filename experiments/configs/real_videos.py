@@ -22,7 +22,7 @@ scratch    a narrow network (VGG channels divided by 8) without pretrained weigh
 Where no splits.csv names the split, give `--config.protocol=group`.
 
 Time: 2 minutes for the maps of 100 videos, 1 minute for each run. Expected result:
-docs/real_videos.md.
+docs/guide/own_videos.md.
 """
 
 from experiments.configs import defaults

@@ -1,4 +1,4 @@
-"""The paper's network with what helps a few hundred videos (docs/real_videos.md).
+"""The paper's network with what helps a few hundred videos (docs/results.md).
 
 Its streams' maps can have earlier blocks' channels too, be normalised and partly left out in
 training; the fusion has fewer filters; X_conv is averaged over its cells; and a linear path to the

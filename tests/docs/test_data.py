@@ -1,4 +1,4 @@
-"""The outcomes and formats in docs/data.md are those of the code."""
+"""The outcomes and formats in docs/reference/data.md are those of the code."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from preprocessing.preparation import conversion, stock
 from preprocessing.video import decoding, paths, pictures
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "data.md").read_text(encoding="utf-8")
 
 
 def _rows(file):

@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 
 
 def _links(page):
@@ -37,9 +38,28 @@ def test_a_link_leads_somewhere():
 
 def test_every_page_is_in_the_site_and_in_its_index():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
-    named = {page.name for page in (ROOT / "docs").glob("*.md")}
-    assert set(re.findall(r"\w+\.md", str(nav))) == named
-    assert set(_links(ROOT / "docs" / "index.md")) == named - {"index.md"}
+    named = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    assert set(re.findall(r"[\w/]+\.md", str(nav))) == named
+    assert {link.partition("#")[0] for link in _links(DOCS / "index.md")} == named - {"index.md"}
+
+
+def test_a_page_that_the_code_or_the_notebook_names_is_there():
+    files = [ROOT / name for name in ("Makefile", "compose.yaml", "setup.py", "Dockerfile")]
+    for folder in ("preprocessing", "stfnet", "experiments", "benchmarks", "tests", "notebooks"):
+        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".ipynb")]
+    named = {
+        (path.name, page)
+        for path in files
+        for page in re.findall(r"\bdocs/[\w/]+\.md", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 8
+    assert not {(name, page) for name, page in named if not (ROOT / page).is_file()}
+
+
+def test_a_page_of_the_guide_and_the_page_of_results_are_short():
+    for page in (DOCS / "guide").glob("*.md"):
+        assert len(page.read_text(encoding="utf-8").splitlines()) < 120, page.name
+    assert len((DOCS / "results.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_no_heading_and_no_paragraph_stands_twice():

@@ -23,7 +23,7 @@ def _first_cells(text):
 
 def test_every_program_that_is_installed_has_a_row():
     (names,) = (ast.literal_eval(node.value) for node in SETUP.body if isinstance(node, ast.Assign))
-    table = _page("programs.md").partition("| program |")[2].partition("\n\n")[0]
+    table = _page("reference/programs.md").partition("| program |")[2].partition("\n\n")[0]
     named = {re.match(r"`(\w+)`", cell)[1] for cell in _first_cells(table) if cell[0] == "`"}
     assert named == {*names, "inspect_records"}
 
@@ -34,7 +34,7 @@ def test_every_extra_has_a_row():
         for node in ast.walk(SETUP)
         if isinstance(node, ast.keyword) and node.arg == "extras_require"
     )
-    table = _page("install.md").partition("| extra |")[2].partition("\n\n")[0]
+    table = _page("guide/start.md").partition("| extra |")[2].partition("\n\n")[0]
     named = re.findall(r"`\[(\w+)\]`", " ".join(_first_cells(table)))
     assert sorted(named) == sorted(key.value for key in extras.keys)
 
@@ -53,7 +53,7 @@ def test_a_reading_of_the_paper_stands_with_its_default_first_and_all_its_choice
 def test_the_defaults_of_a_server_are_those_of_its_flags():
     program = (ROOT / "experiments" / "serve.py").read_text(encoding="utf-8")
     flags = dict(re.findall(r"DEFINE_\w+\(\s*\"(\w+)\",\s*\"?([\w.]+)", program))
-    table = _page("serving.md").partition("| flag |")[2].partition("\n\n")[0]
+    table = _page("guide/elsewhere.md").partition("| flag |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (`--.+?) \| (.+?) \|", table, re.MULTILINE)
     assert len(rows) > 6
     for names, values in rows:
@@ -77,7 +77,7 @@ def test_every_room_is_named_and_every_module_of_rooms_whose_modules_are_listed(
 
 def test_the_multiply_adds_of_the_networks_are_those_that_are_counted():
     row = re.compile(r"^\| `(\w+)` \| .+? \| [\d.]+.*? \| ([\d.]+).*? \| (\w+)", re.MULTILINE)
-    rows = row.findall(_page("baselines.md"))
+    rows = row.findall(_page("reference/baselines.md"))
     assert sorted(name for name, *_ in rows) == sorted({"stfnet", *BASELINES})
     for name, shown, reads in rows:
         config = NETWORKS[name](num_classes=101)

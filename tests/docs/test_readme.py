@@ -24,7 +24,7 @@ def test_each_result_has_its_network_and_its_figure_stands_in_the_section_that_i
         for line in table.splitlines()
         if line.startswith("|")
     )
-    assert head == ["data, test part", "network", "top-1", "beside it", "command"]
+    assert head == ["data, test part", "network", "top-1", "beside it", "more"]
     assert sum("paper.py" in row[1] and "%" in row[2] for row in rows) >= 2
     for _, network, top1, beside, link in rows:
         name = re.search(r"`(\w+\.py)`", network)[1]

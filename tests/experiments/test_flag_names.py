@@ -106,7 +106,7 @@ def _names(settings, prefix=""):
 
 
 SETTINGS = {one for name in NETWORKS for one in _names(defaults.get_config(name).to_dict())}
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *EXPERIMENTS.rglob("*.py")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *EXPERIMENTS.rglob("*.py")]
 PAGES += [*(ROOT / "benchmarks").glob("*.py"), ROOT / "Makefile"]
 PAGES += [ROOT / "Dockerfile", ROOT / "compose.yaml", ROOT / "docker/entrypoint.sh"]
 COMMAND = re.compile(

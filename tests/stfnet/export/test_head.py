@@ -261,7 +261,7 @@ def test_a_network_that_ships_classifies(name, moving_square, tmp_path, monkeypa
         pytest.skip("no file of VGG-16's ImageNet weights: STFNET_VGG16 names one")
     folder = head.NETWORKS / name
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 4e6
-    assert f"| `{name}` |" in (ROOT / "docs" / "programs.md").read_text()
+    assert f"| `{name}` |" in (ROOT / "docs" / "guide" / "start.md").read_text()
     assert "research" in (folder / "README.md").read_text()
     model, config = prediction.load_model(f"{name}:{file}")
     probabilities, _ = prediction.predict_video(model, config, moving_square)

@@ -15,7 +15,7 @@ from stfnet.config import ClipConfig
 from stfnet.export import saved_model, tf_serving
 from stfnet.inference import prediction
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "export.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "exports.md"
 
 
 @pytest.fixture(scope="module")

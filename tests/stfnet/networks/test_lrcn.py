@@ -8,7 +8,7 @@ import pytest
 
 from stfnet.networks import LRCNConfig
 
-PAGE = Path(__file__).parents[3] / "docs" / "baselines.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "baselines.md"
 
 
 @pytest.mark.parametrize("streams", ["both", "rgb"])

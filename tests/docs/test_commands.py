@@ -1,0 +1,211 @@
+"""Every command and every block of Python in the README and the guide, carried out.
+
+All pages share one folder that has the videos they name, in the order in which a person reads
+them; networks, frames and epochs are small.
+"""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "guide"
+PAGES = [ROOT / "README.md"]
+PAGES += [GUIDE / f"{name}.md" for name in ("start", "own_videos", "training", "results")]
+PAGES += [GUIDE / f"{name}.md" for name in ("elsewhere", "trouble")]
+# What a command begins with, and why it is not carried out here.
+NOT_RUN = {
+    "make demo": "downloads the libraries, and takes minutes; its programs are run here",
+    "make test": "is what runs this",
+    "make install": "downloads the libraries; test_makefile.py",
+    "make wheel": "downloads what builds it; test_wheel.py builds and installs the wheel",
+    ". .venv/bin/activate": "of make install",
+    "pip install": "downloads; test_wheel.py and test_lock.py",
+    "python -m experiments.predict --model=ucf101-13": "downloads ImageNet's weights; test_head.py",
+    "docker": "needs Docker; test_dockerfile.py carries out the lines of the Dockerfile",
+    "mkdir -p data runs": "of Docker",
+    "alias stfnet=": "of Docker",
+    "stfnet ": "of Docker, by that alias",
+    "experiments/launch/workers.sh": "needs two machines; test_train_distributed.py starts two",
+    "sbatch": "needs Slurm",
+}
+EXTRAS = {"--format=onnx": "tf2onnx", "--format=litert": "ai_edge_litert"}
+EXTRAS["experiments.serve"] = "fastapi_offline"
+# Program -> flags that make it small. For configurations: by what --config names.
+SMALL = {
+    "prepare": ["--image_size=32", "--workers=2"],
+    "ablate": ["--seeds=1"],
+    "compare": ["--seeds=1", "--baselines=tsn", "--rate_factors=1"],
+    "serve": ["--port=0"],
+}
+SIZES = ["model.clip.image_size=32", "model.fc6_units=8", "model.lstm_units=4"]
+NARROW = [*SIZES, "model.clip.num_frames=3", "model.width_divisor=32", "training.max_epochs=(1,1)"]
+OF_CONFIG = {
+    "real_videos.py": [*SIZES, "training.weights=vgg16.h5", "training.max_epochs=(1,)"],
+    "real_videos.py:scratch": NARROW,
+    "paper.py:ucf101": [*NARROW, "training.weights=", "training.accumulation_steps=1"],
+    "synthetic.py": NARROW,
+    "run/config.json": [],  # of a run that is small
+}
+PROGRAM = re.compile(r"python -m experiments\.(\w+)")
+
+
+def _blocks(page, language):
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def _commands(page):
+    """The commands of a page, each in one line, without comments."""
+    for block in _blocks(page, "bash"):
+        for line in re.sub(r" *\\\n *", " ", block).splitlines():
+            command = re.sub(r"(^| +)# .*", "", line).strip()
+            if command:
+                yield " ".join(command.split())
+
+
+def _reason(command):
+    return next((why for begin, why in NOT_RUN.items() if command.startswith(begin)), None)
+
+
+def test_every_command_can_be_carried_out_or_has_a_reason():
+    commands = [command for page in PAGES for command in _commands(page)]
+    assert len(commands) > 40
+    wrong = [one for one in commands if not (_reason(one) or PROGRAM.match(one))]
+    assert [one.split()[0] for one in wrong] == ["curl"]
+    idle = [begin for begin in NOT_RUN if not any(one.startswith(begin) for one in commands)]
+    assert not idle
+
+
+def test_every_command_stands_in_a_block():
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        outside = re.findall(r"`(?:python -m experiments\.\w+|stfnet-\w+) -[^`]*`", text)
+        assert not outside, page.name
+
+
+def _small(command):
+    """A command of a program as arguments of Python, made small."""
+    _, *arguments = shlex.split(command)
+    name = PROGRAM.match(command)[1]
+    config = next((one for one in arguments if one.startswith("--config=")), None)
+    settings = OF_CONFIG[config.removeprefix("--config=")] if config else []
+    trains = "--study=" in command or name not in ("ablate", "compare")
+    small = SMALL.get(name, []) if trains else []
+    return [*arguments, *small, *(f"--config.{one}" for one in settings)]
+
+
+class Folder:
+    """Where the pages are carried out; what was done already is not done again."""
+
+    def __init__(self, path):
+        self.path, self.done, self.server, self.address = path, set(), None, None
+
+    def python(self, *arguments):
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ended = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.path,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        assert ended.returncode == 0, (arguments, ended.stdout[-2000:], ended.stderr[-4000:])
+        return ended.stdout
+
+    def carry_out(self, command):
+        lacks = [name for flag, name in EXTRAS.items() if flag in command]
+        if command in self.done or _reason(command):
+            return
+        if any(importlib.util.find_spec(name) is None for name in lacks):
+            return  # make test-slow has all extras
+        self.done.add(command)
+        if "experiments.serve" in command:
+            self.serve(_small(command))
+        elif command.startswith("curl"):
+            self.ask(command)
+        else:
+            self.python(*_small(command))
+
+    def serve(self, arguments):
+        log = self.path / "serve.log"
+        with log.open("w") as file:
+            self.server = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=self.path,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                stdout=file,
+                stderr=file,
+            )
+        while not (url := re.search("http://[^ ]+:[0-9]+", log.read_text())):
+            assert self.server.poll() is None, log.read_text()
+            time.sleep(0.2)
+        self.address = url[0]
+
+    def ask(self, command):
+        if self.server is None:  # the extra is not installed
+            return
+        asked = shlex.split(command.replace("http://127.0.0.1:7860", self.address))
+        answer = subprocess.run([*asked, "--silent"], cwd=self.path, capture_output=True, text=True)
+        assert answer.returncode == 0 and '"label":' in answer.stdout, answer
+
+    def stop(self):
+        if self.server is not None:
+            self.server.send_signal(signal.SIGTERM)
+            status, self.server = self.server.wait(120), None
+            assert status == 0
+
+
+def _write_ucf101(folder, write_squares):
+    """Clips of UCF101's names, and its lists: the first two groups are the test part."""
+    write_squares(folder, range(1, 7))
+    clips = sorted(folder.rglob("*.avi")) + sorted(folder.rglob("*.mp4"))
+    for name, tested in (("trainlist01.txt", False), ("testlist01.txt", True)):
+        part = [one for one in clips if ("_g01_" in one.name or "_g02_" in one.name) == tested]
+        lines = [f"{one.parent.name}/{one.stem}.avi 1" for one in part]
+        (folder / name).write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, write_squares, tiny_records, moving_square, notop):
+    """The folder, with the run of the README's commands."""
+    path = tmp_path_factory.mktemp("pages")
+    write_squares(path / "videos", range(1, 9))
+    write_squares(path / "folder", range(9, 10))
+    _write_ucf101(path / "DIR", write_squares)
+    shutil.copytree(tiny_records.folder, path / "runs" / "demo" / "records")
+    for name in ("some.mp4", "long.mp4"):
+        shutil.copy(moving_square, path / name)
+    shutil.copy(notop, path / "vgg16.h5")
+    folder = Folder(path)
+    try:
+        for command in _commands(PAGES[0]):
+            folder.carry_out(command)
+        folder.stop()
+        yield folder
+    finally:
+        if folder.server is not None:
+            folder.server.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_is_carried_out(folder, page):
+    for command in _commands(page):
+        folder.carry_out(command)
+    folder.stop()
+    for block in _blocks(page, "python"):
+        shown = folder.python("-c", block)
+        if "predict_video" in block:
+            assert len(re.findall(r"\('(?:Left|Right|Still)', [\d.e-]+\)", shown)) >= 3

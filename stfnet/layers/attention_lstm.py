@@ -1,7 +1,9 @@
 """LSTMs with soft attention over the cells of each frame (Sharma et al. 2015)."""
 
+from typing import Any
+
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
 from stfnet.layers.layer_norm_lstm import LayerNormLSTMCell
 from stfnet.layers.score_average import score_dtype
@@ -33,7 +35,7 @@ class AttentionLSTM(keras.layers.Layer):
         h_t of the last LSTM at each frame, (B, T, units).
     """
 
-    def __init__(self, units, layers=1, dropout=0.0, **kwargs):
+    def __init__(self, units: int, layers: int = 1, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units, self.layers, self.dropout = units, layers, dropout
         settings = {"dtype": self.dtype_policy}
@@ -50,7 +52,7 @@ class AttentionLSTM(keras.layers.Layer):
         }
         self.drop = keras.layers.Dropout(dropout, **settings)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         batch, _, cells, channels = input_shape
         self.attention = self.add_weight(
             shape=(self.units, cells), initializer="glorot_uniform", name="attention"
@@ -60,14 +62,14 @@ class AttentionLSTM(keras.layers.Layer):
         for dense in self.first.values():
             dense.build((batch, channels))
 
-    def attend(self, h, cells):
+    def attend(self, h: KerasTensor, cells: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         """The weights l_t (B, K) and x_t (B, D) from h_{t-1} (B, units) and X_t (B, K, D)."""
         scores = ops.matmul(ops.cast(h, self.compute_dtype), self.attention)
         weights = ops.softmax(ops.cast(scores, score_dtype(self.dtype_policy)))
         rows = ops.expand_dims(ops.cast(weights, self.compute_dtype), 1)  # b 1 k
         return weights, ops.squeeze(ops.matmul(rows, cells), 1)
 
-    def call(self, cells, training=False):
+    def call(self, cells: KerasTensor, training: bool = False) -> KerasTensor:
         mean = ops.mean(cells, axis=(1, 2))
         states = [
             (self.first[f"h_{n}"](mean), self.first[f"c_{n}"](mean)) for n in range(self.layers)
@@ -82,9 +84,9 @@ class AttentionLSTM(keras.layers.Layer):
             outputs.append(x)
         return ops.stack(outputs, axis=1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*input_shape[:2], self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"units": self.units, "layers": self.layers, "dropout": self.dropout}
         return {**super().get_config(), **own}

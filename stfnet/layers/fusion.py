@@ -1,11 +1,14 @@
 """Spatiotemporal fusion: interleave the streams' channels (Eq. 1), then convolve (Eq. 2)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 
-def interleave_channels(a, b):
+def interleave_channels(a: KerasTensor, b: KerasTensor) -> KerasTensor:
     """Puts the channels of two feature maps alternately (Ou & Sun 2019, Eq. 1).
 
     y[..., 2d] = a[..., d] and y[..., 2d + 1] = b[..., d].
@@ -25,11 +28,11 @@ def interleave_channels(a, b):
 class InterleaveChannels(keras.layers.Layer):
     """`interleave_channels` as a layer, called on a list of two feature maps."""
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[KerasTensor]) -> KerasTensor:
         spatial, temporal = inputs
         return interleave_channels(spatial, temporal)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         # Keras' own, without it, cannot be that of a layer that was given a dtype policy.
         return super().get_config()
 
@@ -52,13 +55,13 @@ class StreamDropout(keras.layers.Layer):
         List of two tensors of the same shapes.
     """
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = rate
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Sequence[KerasTensor], training: bool = False) -> list[KerasTensor]:
         if not training:
             return list(inputs)
         chance = keras.random.uniform((ops.shape(inputs[0])[0],), seed=self.seed_generator)
@@ -68,10 +71,10 @@ class StreamDropout(keras.layers.Layer):
             for x, keep in zip(inputs, kept, strict=True)
         ]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
@@ -84,7 +87,7 @@ class IdentitySum(keras.initializers.Initializer):
     (k = 1) it is the identity.
     """
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> KerasTensor:
         *window, inputs, outputs = shape
         if inputs % outputs or not all(side % 2 for side in window):
             raise ValueError(
@@ -92,7 +95,7 @@ class IdentitySum(keras.initializers.Initializer):
                 "odd sides and input channels that are a multiple of the output channels"
             )
         kernel = np.zeros(shape)
-        centre = tuple(side // 2 for side in window)
+        centre: tuple[Any, ...] = tuple(side // 2 for side in window)
         channels = np.arange(inputs)
         kernel[(*centre, channels, channels // (inputs // outputs))] = 1.0
         return ops.convert_to_tensor(kernel, dtype or keras.config.floatx())

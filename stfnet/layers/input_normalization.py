@@ -4,8 +4,10 @@ These are the network's first layers, so that a trained, an exported and a serve
 disagree on preprocessing. They compute in float32 and give the layer's compute dtype.
 """
 
+from typing import Any
+
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
 from stfnet.config import FLOW_INPUTS, RGB_INPUTS
 
@@ -28,13 +30,13 @@ class RGBNormalization(keras.layers.Layer):
         Floating (..., 3).
     """
 
-    def __init__(self, mode="imagenet", **kwargs):
+    def __init__(self, mode: str = "imagenet", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if mode not in RGB_INPUTS:
             raise ValueError(f"mode={mode!r} is not one of {', '.join(RGB_INPUTS)}")
         self.mode = mode
 
-    def call(self, frames):
+    def call(self, frames: KerasTensor) -> KerasTensor:
         frames = ops.cast(frames, "float32")
         if self.mode == "imagenet":
             frames = ops.flip(frames - ops.convert_to_tensor(IMAGENET_MEAN, "float32"), axis=-1)
@@ -42,7 +44,7 @@ class RGBNormalization(keras.layers.Layer):
             frames = frames / 127.5 - 1.0
         return ops.cast(frames, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mode": self.mode}
 
 
@@ -64,18 +66,18 @@ class FlowNormalization(keras.layers.Layer):
         Floating (..., 2L).
     """
 
-    def __init__(self, mode="centered", bound=20.0, **kwargs):
+    def __init__(self, mode: str = "centered", bound: float = 20.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if mode not in FLOW_INPUTS:
             raise ValueError(f"mode={mode!r} is not one of {', '.join(FLOW_INPUTS)}")
         self.mode = mode
         self.bound = bound
 
-    def call(self, flow):
+    def call(self, flow: KerasTensor) -> KerasTensor:
         flow = ops.cast(flow, "float32") - 128.0
         if self.mode == "pixels":
             flow = flow * (self.bound / 127.5)
         return ops.cast(flow, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mode": self.mode, "bound": self.bound}

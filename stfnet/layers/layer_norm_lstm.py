@@ -1,10 +1,11 @@
 """The layer-normalised LSTM of Ou & Sun 2019 (Eqs. 3-6 inside an LSTM)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 from stfnet.config import NORMALIZE, STATISTICS
 
@@ -29,8 +30,13 @@ class GateNormalization(keras.layers.Layer):
     """
 
     def __init__(
-        self, statistics="layer", epsilon=1e-3, beta_initializer="zeros", momentum=0.99, **kwargs
-    ):
+        self,
+        statistics="layer",
+        epsilon: float = 1e-3,
+        beta_initializer: str | keras.Initializer = "zeros",
+        momentum: float = 0.99,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if statistics not in STATISTICS:
             raise ValueError(f"statistics={statistics!r} is not one of {', '.join(STATISTICS)}")
@@ -39,7 +45,7 @@ class GateNormalization(keras.layers.Layer):
         self.beta_initializer = keras.initializers.get(beta_initializer)
         self.momentum = momentum
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         shape = tuple(input_shape[1:])
         self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=shape, initializer=self.beta_initializer, name="beta")
@@ -51,7 +57,7 @@ class GateNormalization(keras.layers.Layer):
                 shape=shape, initializer="ones", trainable=False, name="moving_variance"
             )
 
-    def call(self, x, training=False):
+    def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
         if self.statistics == "batch" and not training:
             mean, variance = self.moving_mean, self.moving_variance
         else:
@@ -64,14 +70,14 @@ class GateNormalization(keras.layers.Layer):
                 self._update(self.moving_variance, variance)
         return (x - mean) * ops.rsqrt(variance + self.epsilon) * self.gamma + self.beta
 
-    def _update(self, moving, current):
+    def _update(self, moving: keras.Variable, current: KerasTensor) -> None:
         current = ops.stop_gradient(ops.squeeze(current, 0))
         moving.assign(moving * self.momentum + current * (1.0 - self.momentum))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "statistics": self.statistics,
@@ -85,15 +91,15 @@ class GateNormalization(keras.layers.Layer):
 class ForgetBias(keras.initializers.Initializer):
     """Fills the row of the forget gate, the second of (gates, units), and leaves 0 elsewhere."""
 
-    def __init__(self, value=1.0):
+    def __init__(self, value: float = 1.0) -> None:
         self.value = value
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> KerasTensor:
         bias = np.zeros(shape)
         bias[1] = self.value
         return ops.convert_to_tensor(bias, dtype or keras.config.floatx())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"value": self.value}
 
 
@@ -130,13 +136,13 @@ class LayerNormLSTMCell(keras.layers.Layer):
 
     def __init__(
         self,
-        units,
-        normalize="gates",
-        statistics="layer",
-        epsilon=1e-3,
-        forget_bias=1.0,
-        **kwargs,
-    ):
+        units: int,
+        normalize: str = "gates",
+        statistics: str = "layer",
+        epsilon: float = 1e-3,
+        forget_bias: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if normalize not in NORMALIZE:
             raise ValueError(f"normalize={normalize!r} is not one of {', '.join(NORMALIZE)}")
@@ -158,7 +164,7 @@ class LayerNormLSTMCell(keras.layers.Layer):
         if normalize == "all":
             self.state_normalization = GateNormalization(name="state_normalization", **settings)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         shape = (input_shape[-1], 4 * self.units)
         self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
         self.recurrent_kernel = self.add_weight(
@@ -181,12 +187,18 @@ class LayerNormLSTMCell(keras.layers.Layer):
             self.gate_normalization.build((None, 4, self.units))
             self.state_normalization.build((None, self.units))
 
-    def project(self, x):
+    def project(self, x: KerasTensor) -> KerasTensor:
         """W x for any number of leading axes: (..., F) -> (..., 4 * units)."""
         rows = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), self.kernel)
         return ops.reshape(rows, (-1, *x.shape[1:-1], 4 * self.units))
 
-    def step(self, projection, h, c, training=False):
+    def step(
+        self,
+        projection: KerasTensor,
+        h: KerasTensor,
+        c: KerasTensor,
+        training: bool = False,
+    ) -> tuple[KerasTensor, KerasTensor]:
         """One step from the projected input.
 
         Args:
@@ -217,16 +229,18 @@ class LayerNormLSTMCell(keras.layers.Layer):
             shown = self.state_normalization(c, training=training)
         return o * ops.tanh(shown), c
 
-    def call(self, inputs, states, training=False):
+    def call(
+        self, inputs: KerasTensor, states: Sequence[KerasTensor], training: bool = False
+    ) -> tuple[KerasTensor, list[KerasTensor]]:
         h, c = states
         h, c = self.step(self.project(inputs), h, c, training=training)
         h, c = ops.cast(h, self.compute_dtype), ops.cast(c, self.compute_dtype)
         return h, [h, c]
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: int | None) -> list[KerasTensor]:
         return [ops.zeros((batch_size, self.units), self.compute_dtype) for _ in range(2)]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "units": self.units,
@@ -259,14 +273,14 @@ class LayerNormLSTM(keras.layers.Layer):
 
     def __init__(
         self,
-        units,
-        return_sequences=False,
-        normalize="gates",
-        statistics="layer",
-        epsilon=1e-3,
-        forget_bias=1.0,
-        **kwargs,
-    ):
+        units: int,
+        return_sequences: bool = False,
+        normalize: str = "gates",
+        statistics: str = "layer",
+        epsilon: float = 1e-3,
+        forget_bias: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.return_sequences = return_sequences
         self.cell = LayerNormLSTMCell(
@@ -279,10 +293,10 @@ class LayerNormLSTM(keras.layers.Layer):
             name="cell",
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         self.cell.build((input_shape[0], input_shape[2]))
 
-    def call(self, sequences, training=False):
+    def call(self, sequences: KerasTensor, training: bool = False) -> KerasTensor:
         projections = self.cell.project(sequences)  # b t f -> b t 4u
         h = c = ops.zeros_like(projections[:, 0, : self.cell.units])
         outputs = []
@@ -292,13 +306,13 @@ class LayerNormLSTM(keras.layers.Layer):
         output = ops.stack(outputs, axis=1) if self.return_sequences else h
         return ops.cast(output, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         batch, steps, _ = input_shape
         return (
             (batch, steps, self.cell.units) if self.return_sequences else (batch, self.cell.units)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         cell = self.cell.get_config()
         shared = ("units", "normalize", "statistics", "epsilon", "forget_bias")
         return {

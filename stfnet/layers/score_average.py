@@ -1,8 +1,11 @@
 """Class scores averaged after their softmax: late fusion of streams, and of frames."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 
 @keras.saving.register_keras_serializable(package="stfnet")
@@ -31,24 +34,24 @@ class ScoreAverage(keras.layers.Layer):
         ValueError: a weight is not above 0.
     """
 
-    def __init__(self, weights, **kwargs):
+    def __init__(self, weights: Sequence[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not len(weights) or not min(weights) > 0:
             raise ValueError(f"weights={list(weights)} of scores must be above 0")
         self.score_weights = tuple(float(weight) / sum(weights) for weight in weights)
 
-    def call(self, logits):
+    def call(self, logits: KerasTensor) -> KerasTensor:
         weights = ops.convert_to_tensor(np.log(self.score_weights)[:, None], logits.dtype)  # s 1
         return ops.logsumexp(ops.log_softmax(logits, axis=-1) + weights, axis=1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return (input_shape[0], input_shape[2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "weights": list(self.score_weights)}
 
 
-def score_dtype(dtype):
+def score_dtype(dtype: keras.DTypePolicy) -> str:
     """Of logits and softmax: float64 of a float64 network, float32 of a half-precision one.
 
     Args:
@@ -57,7 +60,7 @@ def score_dtype(dtype):
     return keras.backend.result_type(dtype.compute_dtype, "float32")
 
 
-def training_logits(model):
+def training_logits(model: keras.Model) -> tuple[KerasTensor, tuple[float, ...] | None]:
     """What the loss of a network is taken of.
 
     Args:

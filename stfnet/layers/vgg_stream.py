@@ -1,7 +1,10 @@
 """One stream of the two: the convolutions of VGG-16 over every frame of a clip."""
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
 from stfnet.config import BLOCK_CHANNELS
 
@@ -12,7 +15,9 @@ VGG16_BLOCKS = tuple(
 BLOCKS = len(VGG16_BLOCKS)
 
 
-def map_shape(size, block, width_divisor=1, levels=(BLOCKS,)):
+def map_shape(
+    size: Sequence[int], block: int, width_divisor: int = 1, levels: Sequence[int] = (BLOCKS,)
+) -> tuple[int, ...]:
     """Shape of the map that a frame has at the end of a block, after its pooling.
 
     Args:
@@ -60,7 +65,9 @@ class VGGStream(keras.layers.Layer):
         (B, T, H // 16, W // 16, 512 // width_divisor).
     """
 
-    def __init__(self, width_divisor=1, levels=(BLOCKS,), **kwargs):
+    def __init__(
+        self, width_divisor: int = 1, levels: Sequence[int] = (BLOCKS,), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.width_divisor = width_divisor
         self.levels = tuple(levels)
@@ -80,14 +87,14 @@ class VGGStream(keras.layers.Layer):
                     name=name,
                 )
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         _, _, *size, channels = input_shape
         shape = (None, *size, channels)
         for convolution in self.convolutions.values():
             convolution.build(shape)
             shape = (None, *size, convolution.filters)
 
-    def call(self, clips, first=1, last=BLOCKS):
+    def call(self, clips: KerasTensor, first: int = 1, last: int = BLOCKS) -> KerasTensor:
         _, frames, *size, channels = clips.shape
         x = ops.reshape(clips, (-1, *size, channels))  # b t h w c -> (b t) h w c
         maps = {first - 1: x}  # by the block at whose end they are
@@ -99,7 +106,7 @@ class VGGStream(keras.layers.Layer):
             x = ops.concatenate([self._shrunk(maps[level], x) for level in self.levels], axis=-1)
         return ops.reshape(x, (-1, frames, *x.shape[1:]))  # (b t) h w c -> b t h w c
 
-    def freeze(self, blocks):
+    def freeze(self, blocks: int) -> None:
         """Keeps the weights of the first blocks as they are; the others are trained.
 
         Args:
@@ -110,13 +117,13 @@ class VGGStream(keras.layers.Layer):
             for convolution in self.convolutions_of(number):
                 convolution.trainable = number > blocks
 
-    def convolutions_of(self, number):
+    def convolutions_of(self, number: int) -> list[keras.layers.Conv2D]:
         """The convolutions of a block, counted from 1, in order."""
         begin = sum(map(len, VGG16_BLOCKS[: number - 1]))
         convolutions = list(self.convolutions.values())
         return convolutions[begin : begin + len(VGG16_BLOCKS[number - 1])]
 
-    def activations(self, images):
+    def activations(self, images: KerasTensor) -> Iterator[KerasTensor]:
         """The maps of every convolution after its ReLU, in order, of images (N, H, W, C)."""
         for number in range(1, BLOCKS + 1):
             images = self._pooled(images) if number > 1 else images
@@ -124,27 +131,27 @@ class VGGStream(keras.layers.Layer):
                 images = convolution(images)
                 yield images
 
-    def _block(self, number):
+    def _block(self, number: int) -> Callable[[KerasTensor], KerasTensor]:
         """Function of a block's input: its convolutions and, but for the last, its pooling."""
 
-        def block(x):
+        def block(x: KerasTensor) -> KerasTensor:
             for convolution in self.convolutions_of(number):
                 x = convolution(x)
             return x if number == BLOCKS else self._pooled(x)
 
         return block
 
-    def _pooled(self, x):
+    def _pooled(self, x: KerasTensor) -> KerasTensor:
         return ops.max_pool(x, 2, strides=2, data_format="channels_last")
 
-    def _shrunk(self, x, smallest):
+    def _shrunk(self, x: KerasTensor, smallest: KerasTensor) -> KerasTensor:
         """A map averaged to the cells of the smallest."""
         factor = x.shape[1] // smallest.shape[1]
         if factor == 1:
             return x
         return ops.average_pool(x, factor, strides=factor, data_format="channels_last")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "width_divisor": self.width_divisor,

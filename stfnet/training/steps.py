@@ -106,7 +106,7 @@ class DistributedSteps:
         smoothing = self.training.label_smoothing if training else 0.0
         labels = labels * (1 - smoothing) + smoothing / labels.shape[-1]
         logits = tf.cast(self.model(inputs, training=training), tf.float32)
-        if self._averaged:
+        if self._averaged and self.score_weights:
             every = tf.repeat(labels[:, None], len(self.score_weights), axis=1)  # b s classes
             losses = tf.nn.softmax_cross_entropy_with_logits(every, logits)
             losses = tf.reduce_sum(losses * tf.constant(self.score_weights), axis=1)

@@ -1,6 +1,8 @@
 """What make does before there is an environment; continuous integration runs the rest."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+def test_the_central_tests_are_there():
+    text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    (central,) = re.findall(r"^CENTRAL := (.*)$", text, re.MULTILINE)
+    assert [name for name in central.split() if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("uv", [True, False])
+def test_uv_installs_where_there_is_one(tmp_path, uv):
+    for name in ["sh", "make"] + ["uv"] * uv:
+        (tmp_path / name).symlink_to(shutil.which("true" if name == "uv" else name))
+    command = ["make", "--dry-run", "install", "SHELL=sh", f"VENV={tmp_path}/venv"]
+    alone = {"PATH": str(tmp_path)}
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=alone)
+    python = f"{tmp_path}/venv/bin/python"
+    by_uv = f"uv pip install --quiet --python {python} -e '.[cpu]'"
+    assert (by_uv in ended.stdout) == uv, ended
+    assert (f"{python} -m pip install" in ended.stdout) != uv
 
 
 def _install(tmp_path, minor):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from preprocessing.errors import UserError
 from stfnet import networks, run
-from stfnet.config import TrainingConfig, from_dict
+from stfnet.config import RecordsConfig, TrainingConfig, from_dict
 from stfnet.evaluation import result_files
-from stfnet.run.config import RecordsConfig, RunConfig, refuse_without_effect
+from stfnet.run.config import RunConfig, refuse_without_effect
 
 
 def run_of_fold(workdir: Path, fold: str) -> Path:

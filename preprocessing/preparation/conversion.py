@@ -14,7 +14,7 @@ import numpy as np
 
 from preprocessing import flow, records, video
 from preprocessing.errors import UserError
-from preprocessing.flow import given
+from preprocessing.flow import constants, given
 from preprocessing.records import grid
 from preprocessing.settings import FLOW_LENGTH, check, setting
 
@@ -46,7 +46,7 @@ class Settings:
     flow_bound: float = setting(flow.BOUND, "(0, 10000]")
     # See `preprocessing.flow.Solver`; `given` reads flow that is there, in pictures of the same
     # `flow_bound` (`preprocessing.flow.given`).
-    flow_method: str = setting("opencv", (*flow.METHODS, given.METHOD))
+    flow_method: str = setting("opencv", (*flow.METHODS, constants.GIVEN))
     # Of `opencv`; of other methods always `reference`, whatever is given.
     flow_quality: str = setting("fast", flow.QUALITIES)
     # Frames of a video that are stored, spread evenly over it (`preprocessing.records.grid`), and
@@ -61,7 +61,7 @@ class Settings:
             object.__setattr__(self, "flow_length", FLOW_LENGTH)
         if self.flow_method != "opencv":
             object.__setattr__(self, "flow_quality", "reference")
-        if self.flow_method == given.METHOD and (self.fps or self.repeats != video.REPEATS[0]):
+        if self.flow_method == constants.GIVEN and (self.fps or self.repeats != video.REPEATS[0]):
             raise UserError(
                 f"fps={self.fps:g} and repeats={self.repeats} leave out frames, and given flow is"
                 " between all of them: leave both settings out, or compute the flow"
@@ -143,7 +143,7 @@ def convert(
         num_frames = selection.num_frames(claim.num_frames, claim.fps, segment)
         num_frames = min(num_frames, frame_limit or num_frames)
     ready: given.GivenFlow | None = None
-    if settings.flow_method == given.METHOD:
+    if settings.flow_method == constants.GIVEN:
         ready = given.GivenFlow(path, given_flow, settings.flow_bound, resize)
     source = ready or solver or flow.Solver(settings.flow_method, settings.flow_quality)
     conversion = _Conversion(path, writer, settings, report, resize, source)

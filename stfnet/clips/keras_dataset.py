@@ -10,7 +10,7 @@ from preprocessing import records
 from preprocessing.records.reader import RecordReader
 from stfnet import run
 from stfnet.clips import plans
-from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.config import ClipConfig, LearnedConfig, RecordsConfig, TrainingConfig
 from stfnet.networks import ModelConfig
 from stfnet.run.config import RunConfig
 
@@ -54,6 +54,17 @@ class ClipDataset(keras.utils.PyDataset):
         self.epoch = 0
         self._reader: RecordReader | None = None
         self._plan = self._draw()
+
+    @property
+    def learned(self) -> LearnedConfig:
+        """What a network that learns from these clips is saved with, see `stfnet.build_stfnet`."""
+        record_set, training = self.record_set, self.training
+        return LearnedConfig(
+            tuple(record_set.classes),
+            RecordsConfig.of(record_set),
+            training.tau_range,
+            training.frame_grid,
+        )
 
     def __len__(self) -> int:
         return -(-len(self._plan) // self.training.batch_size)

@@ -23,10 +23,11 @@ from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
 from stfnet import run, sampling
 from stfnet.clips import input_pipeline, plans
+from stfnet.config import RecordsConfig
 from stfnet.evaluation import result_files
 from stfnet.inference.clip import FieldEncoder, stack
 from stfnet.inference.prediction import load_run, predict_clip
-from stfnet.run.config import RecordsConfig, RunConfig
+from stfnet.run.config import RunConfig
 
 REPEATS = 5  # videos that are timed, of which the median is given
 

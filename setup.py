@@ -55,7 +55,7 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "av>=18",
-        "filelock>=3.16",
+        "filelock>=4",
         "google-crc32c>=1.7",
         "h5py>=3.11",
         "jinja2>=3.1",

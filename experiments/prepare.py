@@ -30,13 +30,12 @@ though something about them was repaired or is doubtful.
 """
 
 import dataclasses
-import os
 from pathlib import Path
 
 from absl import flags
 
 from experiments import preparation_report, program
-from preprocessing import flow, records, video
+from preprocessing import flow, records, video, worker_pool
 from preprocessing.datasets import load
 from preprocessing.flow import constants
 from preprocessing.preparation import conversion, prepare, runners
@@ -165,7 +164,7 @@ flags.DEFINE_integer("synthetic_clips", 2, "synthetic: clips of a group and clas
 def main(argv):
     del argv
     preparation_report.check_flags(__name__)
-    workers = FLAGS.workers or len(os.sched_getaffinity(0))
+    workers = FLAGS.workers or worker_pool.cores()
     if FLAGS.verify:
         return preparation_report.verify(Path(FLAGS.verify), workers, FLAGS.time_limit)
     names = [field.name for field in dataclasses.fields(_USUAL)]

@@ -174,7 +174,8 @@ def start_tensorflow():
     """
     if not importlib.util.find_spec("tensorflow"):
         raise UserError(
-            "this program needs TensorFlow, which is not installed: pip install 'stfnet[cpu]' (or gpu)"
+            "this program needs TensorFlow, which is not installed: pip install 'stfnet[cpu]' (or "
+            "gpu)"
         )
     use_a_backend()
     with worker_pool.silenced_stderr(), _hidden(_UNUSED_BY_KERAS):

@@ -6,7 +6,6 @@ The paper predicts from flow that was made beforehand; so does `with_flow_stored
 
 import contextlib
 import json
-import os
 import platform
 import statistics
 import time
@@ -18,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from preprocessing import files, records
+from preprocessing import files, records, worker_pool
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
 from stfnet import run, sampling
@@ -264,4 +263,4 @@ def _processor() -> str:
             )
     except OSError:
         pass
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+    return f"{name}, {worker_pool.cores()} cores"

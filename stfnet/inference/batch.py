@@ -3,7 +3,6 @@
 import csv
 import glob
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,7 @@ def _table(classes: Sequence[str], answers: Sequence[tuple[Path, np.ndarray]]) -
 def _clips(
     config: RunConfig, paths: Sequence[Path], quality: str | None
 ) -> Iterator[tuple[Path, dict[str, Any] | worker_pool.Failure]]:
-    workers = min(len(os.sched_getaffinity(0)), len(paths))
+    workers = min(worker_pool.cores(), len(paths))
     tasks = [(path, config, quality) for path in paths]
     with worker_pool.Pool(workers, _TIME_LIMIT) as pool:
         for (path, *_), result in pool.run(_read, tasks):

@@ -5,7 +5,6 @@ values that its record gives.
 """
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing import flow, records, video
+from preprocessing import flow, records, video, worker_pool
 from preprocessing.errors import UserError
 from preprocessing.flow.constants import GIVEN
 from stfnet import sampling
@@ -134,7 +133,7 @@ def read_clip(
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())
     frames, pairs = _read(path, config, resize, wanted_frames, wanted_fields, waiting)
     fields = {}
-    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(threads or worker_pool.cores()) as pool:
         encode = functools.partial(_encoded_field, config.flow_bound, quality, stored)
         for number, field in zip(pairs, pool.map(encode, pairs.values()), strict=True):
             waiting()

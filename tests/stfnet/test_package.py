@@ -99,3 +99,30 @@ tf.nn.conv3d(tf.ones((1, 2, 7, 7, 8)), tf.ones((3, 3, 3, 8, 4)), (1,) * 5, "SAME
 """
     printed = run_python(text, ONEDNN_VERBOSE="1", **variables)
     assert any(",cpu,convolution," in line for line in printed) == expected
+
+
+def test_the_package_works_where_linux_is_not(run_python, tiny_records, moving_square, tmp_path):
+    """What `docs/` shows in a few lines of Python, without the modules that Linux alone has."""
+    text = """
+import os, sys
+import keras, tensorflow
+del os.sched_getaffinity
+for name in ("fcntl", "resource", "pwd", "grp", "termios"):
+    sys.modules[name] = None  # as if it were not there
+import stfnet
+from preprocessing import files, worker_pool
+
+records, video, folder = sys.argv[1:]
+train, validation, test = stfnet.datasets(
+    records, stfnet.ClipConfig(num_frames=3, flow_length=4, image_size=32), tau_range=(1, 2)
+)
+config = stfnet.ModelConfig(3, train.clip, width_divisor=16, fc6_units=8, lstm_units=4)
+model = stfnet.build_stfnet(config, train.learned)
+model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+model.fit(train, verbose=0)
+model.save(folder + "/mine.keras")
+answer = stfnet.load(folder + "/mine.keras").predict_video(video, top=1)
+with files.locked(folder, "training"):
+    print(len(answer), worker_pool.cores() >= 1, sys.modules["fcntl"])
+"""
+    assert run_python(text, tiny_records.folder, moving_square, tmp_path) == ["1", "True", "None"]

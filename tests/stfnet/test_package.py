@@ -73,6 +73,23 @@ print(before == (dict(os.environ), list(sys.meta_path)))
     assert run_python(text) == ["True"]
 
 
+@pytest.mark.parametrize("name", ["preprocessing.py", "preprocessing/__init__.py"])
+def test_a_file_in_the_way_of_a_package_is_named(run_python, tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("raise SystemExit('of another')")
+    text = """
+import sys
+sys.path.insert(0, sys.argv[1])  # as a notebook has its own folder
+try:
+    import stfnet
+except ImportError as error:
+    print(error)
+"""
+    printed = " ".join(run_python(text, tmp_path))
+    assert printed.startswith(f"{path} hides the package") and printed.endswith("another name")
+
+
 def test_public_names_are_imported_when_they_are_asked_for(run_python):
     text = """
 import sys, stfnet
@@ -101,6 +118,7 @@ tf.nn.conv3d(tf.ones((1, 2, 7, 7, 8)), tf.ones((3, 3, 3, 8, 4)), (1,) * 5, "SAME
     assert any(",cpu,convolution," in line for line in printed) == expected
 
 
+@pytest.mark.slow
 def test_the_package_works_where_linux_is_not(run_python, tiny_records, moving_square, tmp_path):
     """What `docs/` shows in a few lines of Python, without the modules that Linux alone has."""
     text = """

@@ -92,7 +92,7 @@ def test_videos_are_prepared_and_recognised(backend, python, write_squares, tmp_
     assert explained.returncode == 0, explained.stderr
     reasons = json.loads((tmp_path / "reasons" / "explanation.json").read_text())
     assert set(reasons["probabilities"]) == {"Right", "Left", "Still"}
-    for one in answer["predictions"]:
+    for one in answer["top"]:
         assert reasons["probabilities"][one["class"]] == pytest.approx(one["probability"], rel=1e-3)
     with open(tmp_path / "reasons" / "frame_importance.csv") as file:
         assert all(float(row["conv_gradient"]) for row in csv.DictReader(file))

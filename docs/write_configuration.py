@@ -2,12 +2,14 @@
 
     python docs/write_configuration.py
 
-What a setting means is the comment above it in its dataclass. `make docs` runs this, and a test
-fails where the page lacks what the code says.
+What a setting means is the text below it in its dataclass. `make docs` runs this, and a test fails
+where the page lacks what the code says.
 """
 
+import ast
 import dataclasses
 import inspect
+import itertools
 import typing
 from pathlib import Path
 
@@ -35,7 +37,7 @@ GIVEN_BY_RECORDS = {"name", "classes", "num_classes", "model"}
 INTRODUCTION = """# Settings
 
 Written by `make docs` from `stfnet/config/`, `stfnet/networks/` and `stfnet/run/config.py`: change
-the comment there.
+the text there.
 
 `--config.SETTING=VALUE` of `experiments.train` and `experiments.ablate` changes one setting of the
 configuration file: `--config.model.streams=rgb`, `--config.training.max_epochs="(10, 2)"`. In a
@@ -49,25 +51,16 @@ network, each of which has its own settings beside those of all: `paper.py`, `mo
 """
 
 
-def comments(cls) -> dict[str, str]:
-    """What the comment above each field of a dataclass says.
-
-    A field without one, right below another, shares that one's.
-    """
-    texts: dict[str, str] = {}
-    names = {field.name for field in dataclasses.fields(cls)}
-    lines: list[str] = []
-    ended = True  # whether the comment above has been used
-    for line in inspect.getsource(cls).splitlines():
-        name = line.strip().partition(":")[0]
-        if line.startswith("    # "):
-            lines = [] if ended else lines
-            ended = False
-            lines.append(line.removeprefix("    # "))
-        elif name in names and line.startswith(f"    {name}:"):
-            ended = True
-            texts[name] = " ".join(lines)
-    return texts
+def explanations(cls) -> dict[str, str]:
+    """What the text below each field of a dataclass says."""
+    (body,) = ast.parse(inspect.getsource(cls)).body
+    return {
+        field.target.id: " ".join(inspect.cleandoc(below.value.value).split())
+        for field, below in itertools.pairwise(body.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+    }
 
 
 def shown(value) -> str:
@@ -91,7 +84,7 @@ def allowed(field) -> str:
 
 def rows(cls):
     """A table row for each setting that a dataclass adds to those that it inherits."""
-    texts = comments(cls)
+    texts = explanations(cls)
     for field in dataclasses.fields(cls):
         given = dataclasses.is_dataclass(field.type) or field.name in GIVEN_BY_RECORDS
         if given or not texts.get(field.name):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if (
     (found := importlib.util.find_spec("preprocessing"))
     and found.origin
-    and Path(found.origin).resolve().parents[1] != Path(__file__).resolve().parents[1]
+    and Path(found.origin).resolve().parent != Path(__file__).resolve().parents[1] / "preprocessing"
 ):
     raise ImportError(
         f"{found.origin} hides the package of this name that stfnet needs: give that file or "

@@ -15,16 +15,18 @@ class RecordsConfig:
     The defaults are those of runs of a version that kept none of it.
     """
 
-    # How frames and flow fields are stored, see `preprocessing.records`.
     image_format: str = setting("jpeg", IMAGE_FORMATS)
+    """How frames and flow fields are stored, see `preprocessing.records`."""
     jpeg_quality: int = setting(95, "[1, 100]")
-    # Median number of frames of a video; 0 where unknown.
+    """Of JPEGs."""
     num_frames: int = setting(0, "[0, 2147483647]")
-    # What computed their flow. The flow of `keras` is that of `opencv` in the quality `reference`;
-    # `given` was made by other programs, and TV-L1 stands in for it.
+    """Median number of frames of a video; 0 where unknown."""
     flow_method: str = setting("opencv", (*flow.METHODS, GIVEN))
-    # Of TV-L1.
+    """What computed their flow. The flow of `keras` is that of `opencv` in the quality `reference`;
+    `given` was made by other programs, and TV-L1 stands in for it.
+    """
     flow_quality: str = setting("fast", flow.QUALITIES)
+    """Of TV-L1."""
 
     def __post_init__(self):
         check(self, "records.")
@@ -50,13 +52,14 @@ class LearnedConfig:
     It is saved with the network, so that a `.keras` file alone names what it sees in a video.
     """
 
-    # Class names, in the order of the softmax.
     classes: tuple[str, ...]
-    # How its records were made.
+    """Class names, in the order of the softmax."""
     records: RecordsConfig = dataclasses.field(default_factory=RecordsConfig)
-    # As in `TrainingConfig`.
+    """How its records were made."""
     tau_range: tuple[int, ...] = setting((2, 10), "[1, 1000000]")
+    """As in `TrainingConfig`."""
     frame_grid: int = setting(0, "[0, 100000]")
+    """As in `TrainingConfig`."""
 
     def __post_init__(self):
         check(self, "learned.")

@@ -99,25 +99,27 @@ def refuse_without_effect(model: NetworkConfig, training: TrainingConfig) -> Non
 class RunConfig:
     """Every setting of a run; `config.json` in its folder."""
 
-    # Name of the data set.
     name: str
-    # Class names, in the order of the softmax.
+    """Name of the data set."""
     classes: tuple
-    # The two configurations.
+    """Class names, in the order of the softmax."""
     model: NetworkConfig = dataclasses.field(metadata={"read": networks.read})
+    """The settings of the network."""
     training: TrainingConfig
-    # How the videos are divided: `group` holds out whole groups, `official` takes the lists of the
-    # data set, `paper` divides clips at random, 7:3, so that clips of one recording are on both
-    # sides.
+    """How it is trained."""
     protocol: str = setting("group", splits.PROTOCOLS)
-    # Which official split, by its name.
+    """How the videos are divided: `group` holds out whole groups, `official` takes the lists of the
+    data set, `paper` divides clips at random, 7:3, so that clips of one recording are on both
+    sides.
+    """
     fold: str = "1"
-    # Of what is drawn by `group` and `paper`.
+    """Which official split, by its name."""
     split_seed: int = setting(0, "[0, 4294967295]")
-    # Folder of another run whose videos keep their parts; empty for none.
+    """Of what is drawn by `group` and `paper`."""
     split_from: str = ""
-    # The records that it began with.
+    """Folder of another run whose videos keep their parts; empty for none."""
     records: RecordsConfig = dataclasses.field(default_factory=RecordsConfig)
+    """The records that it began with."""
 
     def __post_init__(self):
         object.__setattr__(self, "fold", str(self.fold))  # a number before folds had names

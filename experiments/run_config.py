@@ -124,8 +124,8 @@ def make_run_config(config, record_set) -> RunConfig:
         )
     if training.weights not in ("", "imagenet") and not Path(training.weights).is_file():
         raise UserError(
-            f"training.weights={training.weights} is not a file: give an .h5 file of VGG-16, the "
-            f"{run.BEST_FILE} of another run, or imagenet to download VGG-16's"
+            f"training.weights={training.weights} is not a file: give an .h5, .safetensors or .pth "
+            f"file of VGG-16, the {run.BEST_FILE} of another run, or imagenet to download VGG-16's"
         )
     network = networks.read(model)
     refuse_without_effect(network, training)

@@ -80,8 +80,8 @@ class TrainingConfig:
     says.
     """
     weights: str = ""
-    """What to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`), the network
-    of another run (its best.keras) or, empty, nothing.
+    """What to start from: VGG-16 weights for both streams (an .h5, .safetensors or .pth file, or
+    `imagenet`), the network of another run (its best.keras) or, empty, nothing.
     """
     linear_start: bool = False
     """Fit the linear path (`model.linear_parts` of the network `small_data`) to the test clips of

@@ -112,6 +112,7 @@ setup(
             "pytest-xdist>=3.5",
             "pyyaml>=6",
             "ruff>=0.6",
+            "safetensors>=0.5",
         ],
         "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
     },

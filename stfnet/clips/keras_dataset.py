@@ -115,7 +115,8 @@ def datasets(
     """Training, validation and test part of a record set, for `fit` and `evaluate`.
 
     Example:
-        >>> train, validation, test = stfnet.datasets("records", model.config.clip, batch_size=8)
+        >>> train, validation, test = stfnet.datasets("records", config.clip, batch_size=8)
+        >>> model = stfnet.build_stfnet(config, train.learned)
         >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         >>> model.fit(train, validation_data=validation, epochs=10)
         >>> model.evaluate(test)

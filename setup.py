@@ -17,6 +17,14 @@ PROGRAMS = (
     "demo",
 )
 
+# What train, export and TensorFlow Datasets need beside TensorFlow itself.
+BESIDE_TENSORFLOW = [
+    # TensorFlow Datasets imports it and does not ask for it.
+    "importlib-resources>=6",
+    "tensorboard>=2.20",
+    "tensorflow-datasets>=4.9.10",
+]
+
 setup(
     name="stfnet",
     version="0.1.0",
@@ -47,10 +55,9 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "av>=18",
+        "filelock>=4",
         "google-crc32c>=1.7",
         "h5py>=3.11",
-        # TensorFlow Datasets imports it and does not ask for it.
-        "importlib-resources>=6",
         "jinja2>=3.1",
         "keras>=3.15,<4",
         "matplotlib>=3.8.4",
@@ -64,15 +71,16 @@ setup(
         "pillow>=10.3",
         "scikit-learn>=1.5",
         "scipy>=1.13",
-        "tensorboard>=2.20",
-        "tensorflow-datasets>=4.9.10",
         "threadpoolctl>=3.1",
         "tqdm>=4.66",
     ],
     extras_require={
-        # One of the two: the same program, without and with CUDA.
-        "cpu": ["tensorflow-cpu>=2.21,<2.22"],
-        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        # One of these. The first two are the whole product, without and with CUDA; the others have
+        # no TensorFlow, and all but train, evaluate, features, export and TensorFlow Datasets.
+        "cpu": ["tensorflow-cpu>=2.21,<2.22", *BESIDE_TENSORFLOW],
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22", *BESIDE_TENSORFLOW],
+        "jax": ["jax>=0.6"],
+        "torch": ["torch>=2.6"],
         "beam": ["apache-beam>=2.77"],
         "serve": [
             "fastapi>=0.165",
@@ -85,7 +93,8 @@ setup(
         # Other runtimes of an exported network.
         "onnx": ["onnx>=1.23", "onnxruntime>=1.31", "tf2onnx>=1.17"],
         "litert": ["ai-edge-litert>=2.3"],
-        "peers": ["torch>=2.6"],
+        # VGG-16 and two-stream networks of torchvision, timm and others.
+        "safetensors": ["safetensors>=0.5"],
         "dev": [
             "build>=1.2",
             "dockerfile-parse>=2",
@@ -103,6 +112,7 @@ setup(
             "pytest-xdist>=3.5",
             "pyyaml>=6",
             "ruff>=0.6",
+            "safetensors>=0.5",
         ],
         "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
     },

@@ -31,7 +31,6 @@ how full the batches were. A GPU should be busy at least 90 % of the time.
 import concurrent.futures
 import importlib.util
 import itertools
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -45,6 +44,7 @@ from absl import flags
 from benchmarks import films, tables, timing
 from experiments import program
 from preprocessing import flow as optical_flow
+from preprocessing import worker_pool
 from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.flow.device import Statistics
@@ -79,7 +79,7 @@ def measure() -> Iterator[tuple[str, tables.Row]]:
     frames = _grey_frames(max(batches) + 1)
     for row in solver_speeds(frames, batches, backends, FLAGS.repeats):
         yield f"TV-L1 at {FLAGS.size} x {FLAGS.size}", row
-    workers = FLAGS.workers or len(os.sched_getaffinity(0))
+    workers = FLAGS.workers or worker_pool.cores()
     device, seconds = device_statistics(workers)
     row = {"clips": FLAGS.clips, "workers": workers, "seconds": seconds, "pairs": device.pairs}
     yield (
@@ -104,7 +104,7 @@ def solver_speeds(
     frames: np.ndarray, batches: Sequence[int], backends: Sequence[str], repeats: int
 ) -> Iterator[tables.Row]:
     """Pairs a second of every solver on grey frames uint8 (N, H, W), OpenCV on one core first."""
-    pairs, cores = len(frames) - 1, len(os.sched_getaffinity(0))
+    pairs, cores = len(frames) - 1, worker_pool.cores()
 
     def row(solver, device, batch, seconds, first=None, bound=None):
         return {

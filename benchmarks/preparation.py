@@ -55,7 +55,7 @@ def define_flags():
 
 
 def measure() -> Iterator[tuple[str, tables.Row]]:
-    pairs, available = FLAGS.pairs, len(os.sched_getaffinity(0))
+    pairs, available = FLAGS.pairs, worker_pool.cores()
     workers = FLAGS.workers or available
     cores = min(workers, available)
     caption = f"{pairs} pairs at {FLAGS.size} x {FLAGS.size}, {program.counted(cores, 'core')}"

@@ -2,12 +2,14 @@
 
     python docs/write_configuration.py
 
-What a setting means is the comment above it in its dataclass. `make docs` runs this, and a test
-fails where the page lacks what the code says.
+What a setting means is the text below it in its dataclass. `make docs` runs this, and a test fails
+where the page lacks what the code says.
 """
 
+import ast
 import dataclasses
 import inspect
+import itertools
 import typing
 from pathlib import Path
 
@@ -33,7 +35,7 @@ TABLES = {
 GIVEN_BY_RECORDS = {"name", "classes", "num_classes", "model"}
 INTRODUCTION = """# Settings
 
-Written by `make docs` from the dataclasses of `stfnet/`: change the comment there.
+Written by `make docs` from the dataclasses of `stfnet/`: change the text below a field there.
 
 `--config.SETTING=VALUE` changes one setting of the configuration file:
 `--config.model.streams=rgb`, `--config.training.max_epochs="(10, 2)"`. In a file of your own,
@@ -44,25 +46,16 @@ one for little data (`small_data`), `baselines.py:NAME` one of [the others](base
 """
 
 
-def comments(cls) -> dict[str, str]:
-    """What the comment above each field of a dataclass says.
-
-    A field without one, right below another, shares that one's.
-    """
-    texts: dict[str, str] = {}
-    names = {field.name for field in dataclasses.fields(cls)}
-    lines: list[str] = []
-    ended = True  # whether the comment above has been used
-    for line in inspect.getsource(cls).splitlines():
-        name = line.strip().partition(":")[0]
-        if line.startswith("    # "):
-            lines = [] if ended else lines
-            ended = False
-            lines.append(line.removeprefix("    # "))
-        elif name in names and line.startswith(f"    {name}:"):
-            ended = True
-            texts[name] = " ".join(lines)
-    return texts
+def explanations(cls) -> dict[str, str]:
+    """What the text below each field of a dataclass says."""
+    (body,) = ast.parse(inspect.getsource(cls)).body
+    return {
+        field.target.id: " ".join(inspect.cleandoc(below.value.value).split())
+        for field, below in itertools.pairwise(body.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+    }
 
 
 def shown(value) -> str:
@@ -94,7 +87,7 @@ def having(cls) -> str:
 
 def rows(cls, prefix):
     """A table row for each setting that a dataclass adds to those that it inherits."""
-    texts = comments(cls)
+    texts = explanations(cls)
     for field in dataclasses.fields(cls):
         given = dataclasses.is_dataclass(field.type) or field.name in GIVEN_BY_RECORDS
         if given or not texts.get(field.name):

@@ -17,19 +17,19 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "model",
     None,
-    "Folder of a run (--workdir of experiments.train), or a network that ships: ucf101-13, or"
-    " ucf101-13:FILE.h5 with VGG-16's weights from a file.",
+    "Folder of a run (--workdir of experiments.train), a .keras file, or a network that ships:"
+    " ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file.",
 )
 flags.DEFINE_string("video", None, "Video file, or folder of images.")
 flags.DEFINE_string("output", None, "Folder for pictures, video and figures.")
 flags.DEFINE_string("class_name", None, "Class to explain; the most probable by default.")
-flags.DEFINE_enum("flow_quality", "fast", list(flow.QUALITIES), "As experiments.predict.")
+flags.DEFINE_enum("flow_quality", None, list(flow.QUALITIES), "As experiments.predict.")
 flags.mark_flags_as_required(["model", "video", "output"])
 
 
 def main(_):
     output = program.output_folder("output")
-    program.start_tensorflow()
+    program.start_keras()
     from stfnet.explanation import explain
 
     program.keep_video(output / explain.FILM_FILE, FLAGS.video)

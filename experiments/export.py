@@ -92,12 +92,12 @@ def main(_):
 
 def check_room(weights, output):
     """Checks that there is room for files with so many bytes of weights, before the work."""
-    from stfnet.export import saved_model
+    from stfnet.export import layout
 
     if FLAGS.format == "litert":  # the SavedModel that is converted, then floats and bytes
-        saved_model.check_room(tempfile.gettempdir(), weights, "let TMPDIR name a folder elsewhere")
+        layout.check_room(tempfile.gettempdir(), weights, "let TMPDIR name a folder elsewhere")
         weights *= 1.25
-    saved_model.check_room(output, weights)
+    layout.check_room(output, weights)
 
 
 def _clips(config):

@@ -5,9 +5,9 @@
     python -m experiments.predict --model=RUN --video=LONG --timeline --output=DIR
     python -m experiments.predict --model=RUN --live=0
 
---model is the folder of a run or of an export, or ucf101-13, a network that ships. Prints the most
-probable classes and writes prediction.json and annotated.mp4 (or annotated.webm) to the output
-folder.
+--model is the folder of a run or of an export, a .keras file, or ucf101-13, a network that ships.
+Prints the most probable classes and writes prediction.json and annotated.mp4 (or annotated.webm) to
+the output folder.
 
 Of many videos it writes predictions.csv alone: file, class, probability, and those of all classes.
 --video then names a folder with videos, a text file with a path a line, or a pattern in quotes, or
@@ -35,8 +35,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "model",
     None,
-    "Folder of a run (--workdir of experiments.train) or an export, or a network that ships:"
-    " ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file.",
+    "Folder of a run (--workdir of experiments.train) or an export, a .keras file, or a network"
+    " that ships: ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file.",
 )
 flags.DEFINE_multi_string(
     "video", None, "Video file or folder of images; of many, a folder, a list, a pattern, or each."
@@ -47,9 +47,10 @@ flags.DEFINE_integer("top", 5, "Classes to list.", lower_bound=1)
 flags.DEFINE_enum("video_format", "mp4", ["mp4", "webm"], "Container of the annotated video.")
 flags.DEFINE_enum(
     "flow_quality",
-    "fast",
+    None,
     list(flow.QUALITIES),
-    "OpenCV's own TV-L1, or the same steps compiled, about ten times as fast.",
+    "OpenCV's own TV-L1, or the same steps compiled, about ten times as fast; by default that of"
+    " the records that the network learned from, and of --live fast.",
 )
 flags.DEFINE_integer(
     "interval",
@@ -102,7 +103,7 @@ def main(_):
         program.refuse_without_effect(["top"], "with --live, which prints the best label")
         if not FLAGS.output:
             program.refuse_without_effect(["video_format"], "with --live without --output")
-    program.start_tensorflow()
+    program.start_keras()
     from stfnet.inference import prediction
 
     model, config = prediction.load_model(FLAGS.model)
@@ -177,7 +178,8 @@ def watch(model, config):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # keeps the video, as Ctrl-C does
     source = capture.open_capture(FLAGS.live, selection(config.model.clip))
     annotated = annotated_file() if FLAGS.output else None
-    live.watch(model, config, source, annotated, FLAGS.interval, FLAGS.flow_quality, show)
+    quality = FLAGS.flow_quality or "fast"  # keeps up with a camera
+    live.watch(model, config, source, annotated, FLAGS.interval, quality, show)
     if annotated:
         print(f"written: {annotated}")
     return 0

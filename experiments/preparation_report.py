@@ -15,7 +15,7 @@ from preprocessing.datasets import load
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.titles import title
 from preprocessing.errors import UserError
-from preprocessing.flow import device, given
+from preprocessing.flow import constants, device
 from preprocessing.preparation import conversion, estimate, prepare, stock
 from preprocessing.records import outcomes, summary, verification
 
@@ -27,7 +27,7 @@ _OF_VERIFYING = ("verify", "workers", "time_limit")
 _INEFFECTIVE: tuple[tuple[str, Callable[[Any], bool], list[str]], ...] = (
     ("runner", lambda name: name == "local", ["beam_options"]),
     ("runner", lambda name: name == "beam", ["workers", "flow_batch"]),
-    ("flow", lambda flow: flow == given.METHOD, ["flow_method", "flow_quality", "flow_batch"]),
+    ("flow", lambda flow: flow == constants.GIVEN, ["flow_method", "flow_quality", "flow_batch"]),
     ("flow_method", lambda method: method == "opencv", ["flow_batch"]),
     ("flow_method", lambda method: method == "keras", ["flow_quality"]),
     ("image_format", lambda name: name == "png", ["jpeg_quality"]),
@@ -121,7 +121,7 @@ def show_flow(catalogue: Catalogue, settings: conversion.Settings):
     """Prints whether flow that is there already is read, and as what."""
     ready = sum(video.flow is not None for video in catalogue.videos)
     videos = counted(len(catalogue.videos), "video")
-    if settings.flow_method == given.METHOD:
+    if settings.flow_method == constants.GIVEN:
         print(
             f"flow given for {ready} of {videos}: 0..255 is read as"
             f" -{settings.flow_bound:g}..{settings.flow_bound:g} pixels (--flow_bound)."

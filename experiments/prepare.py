@@ -30,15 +30,14 @@ though something about them was repaired or is doubtful.
 """
 
 import dataclasses
-import os
 from pathlib import Path
 
 from absl import flags
 
 from experiments import preparation_report, program
-from preprocessing import flow, records, video
+from preprocessing import flow, records, video, worker_pool
 from preprocessing.datasets import load
-from preprocessing.flow import constants, given
+from preprocessing.flow import constants
 from preprocessing.preparation import conversion, prepare, runners
 
 FLAGS = flags.FLAGS
@@ -98,7 +97,7 @@ flags.DEFINE_float(
 flags.DEFINE_enum(
     "flow",
     "computed",
-    ["computed", given.METHOD],
+    ["computed", constants.GIVEN],
     "computed from the frames, or read from the pictures of flow that lie beside them",
 )
 flags.DEFINE_enum(
@@ -165,13 +164,13 @@ flags.DEFINE_integer("synthetic_clips", 2, "synthetic: clips of a group and clas
 def main(argv):
     del argv
     preparation_report.check_flags(__name__)
-    workers = FLAGS.workers or len(os.sched_getaffinity(0))
+    workers = FLAGS.workers or worker_pool.cores()
     if FLAGS.verify:
         return preparation_report.verify(Path(FLAGS.verify), workers, FLAGS.time_limit)
     names = [field.name for field in dataclasses.fields(_USUAL)]
     values = {name: FLAGS[name].value for name in names}
-    if FLAGS.flow == given.METHOD:
-        values["flow_method"] = given.METHOD
+    if FLAGS.flow == constants.GIVEN:
+        values["flow_method"] = constants.GIVEN
     settings = conversion.Settings(**values)
     output = Path(FLAGS.output)
     videos = Path(FLAGS.videos or f"{output}-videos")

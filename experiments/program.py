@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import importlib.util
 import io
 import locale
 import math
@@ -28,6 +29,7 @@ from stfnet.networks import NETWORKS
 
 # For pictures of data sets, for data frames and for use inside scikit-learn.
 _UNUSED_BY_KERAS = ("matplotlib", "pandas", "sklearn")
+BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, the supported one first
 _INTERRUPTED = "stopped by Ctrl-C"
 _HOME = re.compile("(?<![^=,:])~[^/,:]*")  # where a path begins, in a list or behind a prefix too
 _USERS_OS_ERRORS = (
@@ -130,12 +132,34 @@ def keep_video(path: Path, video: str):
         )
 
 
-def use_tensorflow():
+def use_a_backend():
     """Has Keras compute with TensorFlow, here and in processes that are started from here.
 
-    Call it before Keras is imported; `keras.json` and KERAS_BACKEND may say otherwise.
+    Call it before Keras is imported; `keras.json` and KERAS_BACKEND may say otherwise. Where
+    TensorFlow is not installed, JAX or PyTorch takes its place.
+
+    Raises:
+        UserError: none of them is installed.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    installed = [package for package in BACKENDS if importlib.util.find_spec(package)]
+    if not installed:
+        raise UserError(
+            "none of TensorFlow, JAX and PyTorch is installed: pip install 'stfnet[cpu]' (or gpu, "
+            "jax, torch)"
+        )
+    if "tensorflow" in installed or os.environ.get("KERAS_BACKEND") not in installed:
+        os.environ["KERAS_BACKEND"] = installed[0]
+
+
+def start_keras():
+    """As `start_tensorflow`; where TensorFlow is not installed, Keras on JAX or PyTorch.
+
+    Raises:
+        UserError: as `use_a_backend`.
+    """
+    use_a_backend()
+    if os.environ["KERAS_BACKEND"] == "tensorflow":
+        start_tensorflow()
 
 
 def start_tensorflow():
@@ -144,8 +168,16 @@ def start_tensorflow():
     Without the start-up notes that none of TensorFlow's settings turns off, and without the
     packages that Keras imports, where they are installed, for what no program here calls. They can
     be imported afterwards.
+
+    Raises:
+        UserError: TensorFlow is not installed.
     """
-    use_tensorflow()
+    if not importlib.util.find_spec("tensorflow"):
+        raise UserError(
+            "this program needs TensorFlow, which is not installed: pip install 'stfnet[cpu]' (or "
+            "gpu)"
+        )
+    use_a_backend()
     with worker_pool.silenced_stderr(), _hidden(_UNUSED_BY_KERAS):
         import tensorflow as tf
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from preprocessing.errors import UserError
 from stfnet import networks, run
-from stfnet.config import TrainingConfig, from_dict
+from stfnet.config import RecordsConfig, TrainingConfig, from_dict
 from stfnet.evaluation import result_files
-from stfnet.run.config import RecordsConfig, RunConfig, refuse_without_effect
+from stfnet.run.config import RunConfig, refuse_without_effect
 
 
 def run_of_fold(workdir: Path, fold: str) -> Path:
@@ -124,8 +124,8 @@ def make_run_config(config, record_set) -> RunConfig:
         )
     if training.weights not in ("", "imagenet") and not Path(training.weights).is_file():
         raise UserError(
-            f"training.weights={training.weights} is not a file: give an .h5 file of VGG-16, the "
-            f"{run.BEST_FILE} of another run, or imagenet to download VGG-16's"
+            f"training.weights={training.weights} is not a file: give an .h5, .safetensors or .pth "
+            f"file of VGG-16, the {run.BEST_FILE} of another run, or imagenet to download VGG-16's"
         )
     network = networks.read(model)
     refuse_without_effect(network, training)

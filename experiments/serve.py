@@ -3,10 +3,10 @@
     python -m experiments.serve --model=RUN
     curl -F video=@FILE http://127.0.0.1:7860/api/predict
 
---model is the folder of a run or of an export, or ucf101-13, a network that ships. Exports are not
-explained, but for heads. Prints where it listens, and serves until SIGTERM or Ctrl-C. Needs the
-extra packages of pip install 'stfnet[serve]'. Whoever reaches the address may use it:
-docs/guide/elsewhere.md says what to put before it.
+--model is the folder of a run or of an export, a .keras file, or ucf101-13, a network that ships.
+Exports are not explained, but for heads. Prints where it listens, and serves until SIGTERM or
+Ctrl-C. Needs the extra packages of pip install 'stfnet[serve]'. Whoever reaches the address may use
+it: docs/guide/elsewhere.md says what to put before it.
 """
 
 from absl import flags
@@ -19,8 +19,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "model",
     None,
-    "Folder of a run (--workdir of experiments.train) or an export, or a network that ships:"
-    " ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file.",
+    "Folder of a run (--workdir of experiments.train) or an export, a .keras file, or a network"
+    " that ships: ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file.",
 )
 flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 for every network.")
 flags.DEFINE_integer("port", 7860, "Port to listen at; 0: any that is free.", 0, 65535)
@@ -35,13 +35,13 @@ flags.DEFINE_float(
 flags.DEFINE_integer(
     "grace", 10, "Seconds that requests in hand have left after SIGTERM.", lower_bound=0
 )
-flags.DEFINE_enum("flow_quality", "fast", list(flow.QUALITIES), "As experiments.predict.")
+flags.DEFINE_enum("flow_quality", None, list(flow.QUALITIES), "As experiments.predict.")
 flags.mark_flags_as_required(["model"])
 
 
 def main(_):
     serving.check_packages()
-    program.use_tensorflow()
+    program.use_a_backend()
     from stfnet.serving import server
     from stfnet.serving.jobs import Limits
 

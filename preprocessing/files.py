@@ -7,7 +7,6 @@ HOST has its dashes as `%2D`: else host `a` could not tell its process 5 from th
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import platform
@@ -18,6 +17,8 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+import filelock
 
 from preprocessing.errors import UserError
 
@@ -210,6 +211,8 @@ def _lives_beside(pid: int) -> bool:
     """Whether a process other than this one has the number."""
     if pid == os.getpid():
         return False
+    if os.name == "nt":  # where signal 0 is Ctrl-C
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -234,26 +237,31 @@ def locked(folder: Path, work: str) -> Iterator[None]:
         UserError: another process holds the lock, or the file is of something else.
     """
     path = Path(folder) / LOCK_FILE
-    with path.open("a+", errors="replace") as file:
-        file.seek(0)
-        if not re.fullmatch(r"(process \d+ on .*)?", file.read(), re.DOTALL):
-            raise UserError(f"{path} is of another program: move it away, or name another folder")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise UserError(
-                f"another {work} is writing {folder} ({holder}): wait for it, stop it, or choose"
-                " another folder"
-            ) from error
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}")
-        file.flush()
+    lock = filelock.FileLock(path, timeout=0, fallback_to_soft=False)
+    if not re.fullmatch(r"(process \d+ on .*)?", _holder(path), re.DOTALL):
+        raise UserError(f"{path} is of another program: move it away, or name another folder")
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise UserError(
+            f"another {work} is writing {folder} ({_holder(path) or 'another process'}): wait for"
+            " it, stop it, or choose another folder"
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    with lock if lock.is_locked else contextlib.nullcontext():
+        with contextlib.suppress(PermissionError):  # of Windows, where a lock is for readers too
+            path.write_text(f"process {os.getpid()} on {platform.node()}")
         try:
             yield
         finally:
-            file.truncate(0)
+            with contextlib.suppress(PermissionError):
+                path.write_text("")
+
+
+def _holder(path: Path) -> str:
+    """Who holds a lock, as its file says; empty for nobody, or where it cannot be read."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        return path.read_text(errors="replace").strip()
+    return ""

@@ -253,6 +253,13 @@ class _Worker:
         self.connection.close()
 
 
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # of Linux alone
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _work(connection):
     """A worker's life: tasks in, results out, until the pipe closes or the parent dies."""
     import cv2

@@ -6,7 +6,20 @@ Keras, so that `keras.saving.load_model` loads saved networks without custom obj
 """
 
 import importlib
+import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+# A file of a user's, such as preprocessing.py beside a notebook, hides the package of that name.
+if (
+    (found := importlib.util.find_spec("preprocessing"))
+    and found.origin
+    and Path(found.origin).resolve().parent != Path(__file__).resolve().parents[1] / "preprocessing"
+):
+    raise ImportError(
+        f"{found.origin} hides the package of this name that stfnet needs: give that file or "
+        "folder another name"
+    )
 
 from stfnet import sampling
 from stfnet.config import ClipConfig

@@ -1,21 +1,14 @@
 """A trained network by its path, asked about videos or frames."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
-from preprocessing.errors import UserError
-from stfnet import run
 from stfnet.config import ClipConfig
 from stfnet.inference import prediction
 from stfnet.inference.clip import read_clip
-from stfnet.networks.model import STFNet
-from stfnet.networks.settings import NetworkConfig
-from stfnet.run import checkpoints
-from stfnet.run.config import RecordsConfig
+from stfnet.run.config import RunConfig
 
 
 class Recognizer:
@@ -25,20 +18,17 @@ class Recognizer:
 
     Args:
         network: anything with `predict_on_batch`, such as `stfnet.STFNet`.
+        config: of its run.
+
+    Attributes:
         config: settings of the network, with its clip.
         classes: their names, in the order of the softmax.
-        stored: how the records that it learned from hold frames and fields.
+        stored: how the records that it learned from were made.
     """
 
-    def __init__(
-        self,
-        network: Any,
-        config: NetworkConfig,
-        classes: Sequence[str],
-        stored: RecordsConfig = RecordsConfig(),  # noqa: B008  # frozen
-    ):
-        self.network, self.config = network, config
-        self.classes, self.stored = tuple(classes), stored
+    def __init__(self, network: Any, config: RunConfig):
+        self.network, self.config = network, config.model
+        self.classes, self.stored = tuple(config.classes), config.records
 
     def __getattr__(self, name: str) -> Any:
         if name == "network":  # not there yet, as in a copy
@@ -46,14 +36,14 @@ class Recognizer:
         return getattr(self.network, name)
 
     def predict_video(
-        self, path: str | Path, top: int = 5, flow_quality: str = "fast"
+        self, path: str | Path, top: int = 5, flow_quality: str | None = None
     ) -> list[tuple[str, float]]:
         """The most probable classes of a video, best first, each with its probability.
 
         Args:
             path: video file, or folder of images.
             top: number of classes.
-            flow_quality: of TV-L1, `fast` or `reference`.
+            flow_quality: of TV-L1, `fast` or `reference`; None for that of the records.
 
         Raises:
             UserError: the video does not decode or is too short.
@@ -61,7 +51,7 @@ class Recognizer:
         return self._answer(path, top, flow_quality)
 
     def predict_frames(
-        self, frames: np.ndarray, top: int = 5, flow_quality: str = "fast"
+        self, frames: np.ndarray, top: int = 5, flow_quality: str | None = None
     ) -> list[tuple[str, float]]:
         """As `predict_video`, of all frames of a video: uint8 (N, H, W, 3), RGB."""
         return self._answer(np.asarray(frames), top, flow_quality)
@@ -83,30 +73,14 @@ def load(path: str | Path) -> Recognizer:
 
     Args:
         path: folder of a run or of an export, a `.keras` file, or the name of a network that ships,
-            such as `ucf101-13`. A file beside a run's `config.json` has the run's classes; any
-            other names its classes `class 0`, `class 1`, ...
+            such as `ucf101-13`. A file knows its classes, and how its flow was made, where training
+            or `stfnet.build_stfnet(config, learned)` told it; any other names its classes
+            `class 0`, `class 1`, ..., which a line says.
 
     Raises:
         UserError: there is no network, or its file is damaged.
     """
-    path = Path(path)
-    if path.suffix != ".keras":
-        network, config = prediction.load_model(path)
-        return Recognizer(network, config.model, config.classes, config.records)
-    if path.name == run.BEST_FILE and (path.parent / run.CONFIG_FILE).is_file():
-        return load(path.parent)
-    if not path.is_file():
-        raise UserError(f"{path} is missing: give the .keras file of a network")
-    try:
-        checkpoints.check_members(path)
-        network = keras.saving.load_model(path, compile=False)
-    except checkpoints.DAMAGED as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path} does not load ({reason}): save the network again") from error
-    if not isinstance(network, STFNet):
-        raise UserError(f"{path} holds {type(network).__name__}, and a network of stfnet is needed")
-    names = [f"class {k}" for k in range(network.config.num_classes)]
-    return Recognizer(network, network.config, names)
+    return Recognizer(*prediction.load_model(path))
 
 
 def clip(

@@ -108,7 +108,7 @@ def make_run(tmp_path_factory):
         parts = [{f"v_{k}": f"{k:064x}"} for k in range(3)]
         videos = run.RunVideos("group", "1", 0, 0.2, *parts, {}, leak=0.0, duplicates=0)
         with run.writing(folder, config, videos):
-            build_stfnet(model).save(folder / run.BEST_FILE)
+            build_stfnet(model, config.learned).save(folder / run.BEST_FILE)
         return folder
 
     return make
@@ -222,10 +222,10 @@ def notop(vgg16, tmp_path_factory):
 def frozen_run(tiny_records, notop, tmp_path_factory):
     """Folder of a run that was trained on frozen VGG-16s and evaluated."""
     from stfnet import ClipConfig
-    from stfnet.config import TrainingConfig
+    from stfnet.config import RecordsConfig, TrainingConfig
     from stfnet.evaluation import evaluate
     from stfnet.networks import SmallDataConfig
-    from stfnet.run.config import RecordsConfig, RunConfig
+    from stfnet.run.config import RunConfig
     from stfnet.training import loop
 
     model = SmallDataConfig(

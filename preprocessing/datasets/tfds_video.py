@@ -31,8 +31,12 @@ def load(name: str, folder: Path) -> Catalogue:
         UserError: TFDS does not know or cannot read the set, or it has no such features or no
             videos.
     """
-    import tensorflow_datasets as tfds
-
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise UserError(
+            f"--source=tfds:{name} needs TensorFlow Datasets ({error}): pip install 'stfnet[cpu]'"
+        ) from error
     try:
         if (place := Path(name).expanduser()).is_dir():
             builder = tfds.builder_from_directory(place)

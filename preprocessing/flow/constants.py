@@ -2,6 +2,8 @@
 
 import numpy as np
 
+GIVEN = "given"  # as a value of `flow_method`: flow that other programs made
+
 TAU = 0.25  # time step of the dual update
 LAMBDA = 0.15  # weight of the data term, for grey values in [0, 255]
 THETA = 0.3  # how tightly the two halves of the split problem are coupled

@@ -14,7 +14,6 @@ import numpy as np
 from preprocessing import video
 from preprocessing.video import images, series
 
-METHOD = "given"  # as a value of `flow_method`
 _COMPARED = 8  # pairs of frames by which the order of as many fields as frames is found
 _OTHER_SHAPE = 0.05  # share by which the ratio of sides may differ before it is said
 _STRETCHED = 0.5  # share of a clip's fields that reach both ends, from which it is said

@@ -14,7 +14,7 @@ import numpy as np
 
 from preprocessing import flow, records, video
 from preprocessing.errors import UserError
-from preprocessing.flow import given
+from preprocessing.flow import constants, given
 from preprocessing.records import grid
 from preprocessing.settings import FLOW_LENGTH, check, setting
 
@@ -31,29 +31,32 @@ _BLACK_LEVEL, _STILL_CHANGE, _SLOW = 24, 0.05, 0.9
 class Settings:
     """What the stored bytes depend on."""
 
-    # Side of the stored frames and flow fields, in pixels.
     image_size: int = setting(224, "[16, 8192]")
-    # See `preprocessing.video.resize`; `motion` is the window around what moves.
+    """Side of the stored frames and flow fields, in pixels."""
     resize: str = setting("stretch", video.RESIZE_MODES)
-    # Frames a second that are taken of videos with more; 0 takes all.
+    """See `preprocessing.video.resize`; `motion` is the window around what moves."""
     fps: float = setting(0.0, "[0, 1000]")
-    # Whether frames that repeat the one before are kept, see `preprocessing.video.Selection`.
+    """Frames a second that are taken of videos with more; 0 takes all."""
     repeats: str = setting(video.REPEATS[0], video.REPEATS)
-    # `png` is lossless.
+    """Whether frames that repeat the one before are kept, see `preprocessing.video.Selection`."""
     image_format: str = setting("jpeg", records.IMAGE_FORMATS)
+    """`png` is lossless."""
     jpeg_quality: int = setting(95, "[1, 100]")
-    # Displacement in pixels at the ends of the 8-bit range.
+    """Of JPEGs."""
     flow_bound: float = setting(flow.BOUND, "(0, 10000]")
-    # See `preprocessing.flow.Solver`; `given` reads flow that is there, in pictures of the same
-    # `flow_bound` (`preprocessing.flow.given`).
-    flow_method: str = setting("opencv", (*flow.METHODS, given.METHOD))
-    # Of `opencv`; of other methods always `reference`, whatever is given.
+    """Displacement in pixels at the ends of the 8-bit range."""
+    flow_method: str = setting("opencv", (*flow.METHODS, constants.GIVEN))
+    """See `preprocessing.flow.Solver`; `given` reads flow that is there, in pictures of the same
+    `flow_bound` (`preprocessing.flow.given`).
+    """
     flow_quality: str = setting("fast", flow.QUALITIES)
-    # Frames of a video that are stored, spread evenly over it (`preprocessing.records.grid`), and
-    # of the flow only the fields around these; 0 stores everything.
+    """Of `opencv`; of other methods always `reference`, whatever is given."""
     frame_grid: int = setting(0, "[0, 100000]")
-    # Of a grid: the largest L of which the fields are stored; without one always the default.
+    """Frames of a video that are stored, spread evenly over it (`preprocessing.records.grid`), and
+    of the flow only the fields around these; 0 stores everything.
+    """
     flow_length: int = setting(FLOW_LENGTH, "[1, 1000]")
+    """Of a grid: the largest L of which the fields are stored; without one always the default."""
 
     def __post_init__(self):
         check(self)
@@ -61,7 +64,7 @@ class Settings:
             object.__setattr__(self, "flow_length", FLOW_LENGTH)
         if self.flow_method != "opencv":
             object.__setattr__(self, "flow_quality", "reference")
-        if self.flow_method == given.METHOD and (self.fps or self.repeats != video.REPEATS[0]):
+        if self.flow_method == constants.GIVEN and (self.fps or self.repeats != video.REPEATS[0]):
             raise UserError(
                 f"fps={self.fps:g} and repeats={self.repeats} leave out frames, and given flow is"
                 " between all of them: leave both settings out, or compute the flow"
@@ -143,7 +146,7 @@ def convert(
         num_frames = selection.num_frames(claim.num_frames, claim.fps, segment)
         num_frames = min(num_frames, frame_limit or num_frames)
     ready: given.GivenFlow | None = None
-    if settings.flow_method == given.METHOD:
+    if settings.flow_method == constants.GIVEN:
         ready = given.GivenFlow(path, given_flow, settings.flow_bound, resize)
     source = ready or solver or flow.Solver(settings.flow_method, settings.flow_quality)
     conversion = _Conversion(path, writer, settings, report, resize, source)

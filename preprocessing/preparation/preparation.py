@@ -21,7 +21,7 @@ import numpy as np
 from preprocessing import files, json_checks, records
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.errors import UserError
-from preprocessing.flow import given
+from preprocessing.flow import constants
 from preprocessing.preparation import conversion, layout, stock
 from preprocessing.preparation.tasks import PARTS_FOLDER, PATH, Kept
 from preprocessing.records import tfds_metadata
@@ -195,7 +195,7 @@ class Preparation:
             clip={name: getattr(settings, name) for name in _OF_CLIPS},
             encoding={name: getattr(settings, name) for name in _OF_ENCODING},
             flow={
-                "algorithm": given.METHOD if settings.flow_method == given.METHOD else "tvl1",
+                "algorithm": constants.GIVEN if settings.flow_method == constants.GIVEN else "tvl1",
                 "method": settings.flow_method,
                 "quality": settings.flow_quality,
             },

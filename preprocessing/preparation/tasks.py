@@ -20,7 +20,7 @@ from preprocessing import files, flow, json_checks, records
 from preprocessing import video as video_files
 from preprocessing.datasets.catalogue import Video
 from preprocessing.errors import UserError
-from preprocessing.flow import given
+from preprocessing.flow import constants
 from preprocessing.preparation import conversion, layout
 from preprocessing.records.outcomes import Row
 
@@ -262,7 +262,7 @@ def source_sha256(
 
 
 def _given_flow(video: Video, settings: conversion.Settings) -> tuple[Path, Path] | None:
-    return video.flow if settings.flow_method == given.METHOD else None
+    return video.flow if settings.flow_method == constants.GIVEN else None
 
 
 class _DigestingFile:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import os
 import re
@@ -17,6 +16,11 @@ from tqdm import tqdm
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records.record_set import METADATA_FILE, RecordSet, shard_sizes
+
+try:
+    import fcntl
+except ImportError:  # not on POSIX
+    fcntl = None  # type: ignore[assignment]
 
 _LOCK_NAME = re.compile(r"\.(.+-(\d+)-[0-9a-f]{16})\.lock")  # of a user's copy, beside it
 _COPY_BYTES = 4 << 20
@@ -37,9 +41,14 @@ def copied_to_disk(record_set: RecordSet, folder: Path | None = None) -> Iterato
         RecordSet of the copy.
 
     Raises:
-        UserError: the disk has too little room, or the folder in the system's temporary folder is
-            another's.
+        UserError: the system has no shared locks, the disk has too little room, or the folder in
+            the system's temporary folder is another's.
     """
+    if fcntl is None:
+        raise UserError(
+            "--cache=disk needs locks that processes share (flock), which this system lacks: leave"
+            " it out, or give --cache=memory"
+        )
     source = Path(record_set.folder).resolve()
     user, mode = os.getuid(), 0o777
     if folder is None:  # in a place where others may write as well

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import json
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +22,19 @@ def write(record_set: records.RecordSet):
 
     The set has one split, `videos`, of features `video_id`, `label`, `fps`, `frames`
     (uint8 N x H x W x 3) and `flow` (uint8 (N-1) x 2H x W x 1: the x plane above the y plane). Of
-    a grid, frames and fields are those that `frame_numbers` and `field_numbers` name.
+    a grid, frames and fields are those that `frame_numbers` and `field_numbers` name. Where
+    TensorFlow Datasets is not installed nothing is written, which a line says.
     """
-    import tensorflow_datasets as tfds
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        logging.warning(
+            "%s gets no %s, which TensorFlow Datasets alone reads and writes (%s)",
+            record_set.folder,
+            ", ".join(FILES),
+            error,
+        )
+        return
 
     size = record_set.clip["image_size"]
     numbers = ("frame_numbers", "field_numbers") if record_set.clip["frame_grid"] else ()

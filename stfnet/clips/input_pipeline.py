@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from preprocessing import worker_pool
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
@@ -118,7 +118,7 @@ def planned_dataset(
         return {**read(rows), **{name: rows[name] for name in ("label", "weight", "video")}}
 
     dataset = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=True)
-    cores = len(os.sched_getaffinity(0))
+    cores = worker_pool.cores()
     dataset = dataset.map(read_batch, num_parallel_calls=cores, deterministic=True)
     # Without autotuning, whose thread delays the end of every iterator by seconds.
     options = tf.data.Options()

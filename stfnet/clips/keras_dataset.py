@@ -10,7 +10,7 @@ from preprocessing import records
 from preprocessing.records.reader import RecordReader
 from stfnet import run
 from stfnet.clips import plans
-from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.config import ClipConfig, LearnedConfig, RecordsConfig, TrainingConfig
 from stfnet.networks import ModelConfig
 from stfnet.run.config import RunConfig
 
@@ -54,6 +54,17 @@ class ClipDataset(keras.utils.PyDataset):
         self.epoch = 0
         self._reader: RecordReader | None = None
         self._plan = self._draw()
+
+    @property
+    def learned(self) -> LearnedConfig:
+        """What a network that learns from these clips is saved with, see `stfnet.build_stfnet`."""
+        record_set, training = self.record_set, self.training
+        return LearnedConfig(
+            tuple(record_set.classes),
+            RecordsConfig.of(record_set),
+            training.tau_range,
+            training.frame_grid,
+        )
 
     def __len__(self) -> int:
         return -(-len(self._plan) // self.training.batch_size)
@@ -104,7 +115,8 @@ def datasets(
     """Training, validation and test part of a record set, for `fit` and `evaluate`.
 
     Example:
-        >>> train, validation, test = stfnet.datasets("records", model.config.clip, batch_size=8)
+        >>> train, validation, test = stfnet.datasets("records", config.clip, batch_size=8)
+        >>> model = stfnet.build_stfnet(config, train.learned)
         >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         >>> model.fit(train, validation_data=validation, epochs=10)
         >>> model.evaluate(test)

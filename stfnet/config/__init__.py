@@ -15,6 +15,7 @@ from stfnet.config.clip import (
     ClipConfig,
 )
 from stfnet.config.files import from_dict, read_json, to_dict
+from stfnet.config.learned import LearnedConfig, RecordsConfig
 from stfnet.config.training import (
     FC6_INIT,
     STRATEGIES,
@@ -35,6 +36,8 @@ __all__ = [
     "TEMPORAL_CONV1",
     "WHOLE_STREAM",
     "ClipConfig",
+    "LearnedConfig",
+    "RecordsConfig",
     "TrainingConfig",
     "from_dict",
     "microbatches_per_device",

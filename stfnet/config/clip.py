@@ -16,23 +16,24 @@ BLOCK_CHANNELS = (64, 128, 256, 512, 512)  # of VGG-16 (Simonyan & Zisserman 201
 class ClipConfig:
     """What one clip is, as the network sees it."""
 
-    # T, frames sampled from a video.
     num_frames: int = setting(17, "[1, 10000]")
-    # L, flow fields stacked around each sampled frame (2L channels).
+    """T, frames sampled from a video."""
     flow_length: int = setting(4, "[1, 1000]")
-    # Side of the square frames and flow fields, in pixels.
+    """L, flow fields stacked around each sampled frame (2L channels)."""
     image_size: int = setting(224, "[16, 8192]")
-    # How frames reached that size: straight to the square, short side then centre, or the window in
-    # which the video moves most.
+    """Side of the square frames and flow fields, in pixels."""
     resize: str = setting("stretch", RESIZE_MODES)
-    # Frames a second that are taken of videos with more; 0 takes all.
+    """How frames reached that size: straight to the square, short side then centre, or the window
+    in which the video moves most.
+    """
     fps: float = setting(0.0, "[0, 1000]")
-    # Whether frames that repeat the one before are kept, see `preprocessing.video.Selection`.
+    """Frames a second that are taken of videos with more; 0 takes all."""
     repeats: str = setting("keep", REPEATS)
-    # A video of fewer than T frames repeats its last frame, starts again, or is refused.
+    """Whether frames that repeat the one before are kept, see `preprocessing.video.Selection`."""
     short_video: str = setting("pad_last", SHORT_VIDEO)
-    # Displacement in pixels that encodes to the ends of the 8-bit range.
+    """A video of fewer than T frames repeats its last frame, starts again, or is refused."""
     flow_bound: float = setting(20.0, "(0, 10000]")
+    """Displacement in pixels that encodes to the ends of the 8-bit range."""
 
     def __post_init__(self):
         check(self, "clip.")

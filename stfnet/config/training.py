@@ -20,83 +20,95 @@ class TrainingConfig:
     weights of stage k - 1, and ends early when validation has not improved for `patience` epochs.
     """
 
-    # One value a stage, two stages in the paper.
     learning_rates: tuple[float, ...] = setting((1e-5, 1e-6), "(0, 1e38]")
+    """Of each stage, of which the paper has two."""
     max_epochs: tuple[int, ...] = setting((140, 46), "[1, 1000000]")
-    # Epochs without a better validation accuracy (at equal accuracy: loss) that end a stage, as
-    # the paper's "until the accuracy is steady".
+    """The most epochs of each stage."""
     patience: int = setting(10, "[1, 1000000]")
-    # Clips an optimiser step, over all devices.
+    """Epochs without a better validation accuracy (at equal accuracy: loss) that end a stage, as
+    the paper's "until the accuracy is steady".
+    """
     batch_size: int = setting(1, "[1, 1000000]")
-    # Microbatches into which a device divides its clips of a batch, computed one after the other to
-    # save memory.
+    """Clips an optimiser step, over all devices."""
     accumulation_steps: int = setting(1, "[1, 1000000]")
-    # `sgd` has momentum 0.9.
+    """Microbatches into which a device divides its clips of a batch, computed one after the other
+    to save memory.
+    """
     optimizer: str = setting("adam", ("adam", "adamw", "sgd"))
-    # Decoupled weight decay of `adamw`.
+    """`sgd` has momentum 0.9."""
     weight_decay: float = setting(0.0, "[0, 1e6]")
-    # Epochs at the start of a stage with a linearly rising learning rate.
+    """Decoupled weight decay of `adamw`."""
     warmup_epochs: float = setting(0.0, "[0, 1e6]")
-    # `cosine` falls to zero over the stage.
+    """Epochs at the start of a stage with a linearly rising learning rate."""
     schedule: str = setting("constant", ("constant", "cosine"))
-    # Gradients are scaled down to this global norm; 0 leaves them alone.
+    """`cosine` falls to zero over the stage."""
     clip_norm: float = setting(0.0, "[0, 1e38]")
-    # Fraction of each label that is spread over all classes.
+    """Gradients are scaled down to this global norm; 0 leaves them alone."""
     label_smoothing: float = setting(0.0, "[0, 1)")
-    # Lowest and highest interval between sampled frames, both included.
+    """Fraction of each label that is spread over all classes."""
     tau_range: tuple[int, ...] = setting((2, 10), "[1, 1000000]")
-    # Number of frames, spread evenly over a video, from which clips of training and validation are
-    # taken: each sampled frame gives way to the nearest of them. 0 takes any frame. With few of
-    # them, --cache=features has few maps to compute.
+    """Lowest and highest interval between sampled frames, both included."""
     frame_grid: int = setting(0, "[0, 100000]")
-    # Clips drawn from each training video in an epoch.
+    """Number of frames, spread evenly over a video, from which clips of training and validation are
+    taken: each sampled frame gives way to the nearest of them. 0 takes any frame. With few of them,
+    --cache=features has few maps to compute.
+    """
     clips_per_video: int = setting(1, "[1, 10000]")
-    # Clips of each validation video, of which the first is the test clip.
+    """Clips drawn from each training video in an epoch."""
     validation_clips: int = setting(1, "[1, 1000]")
-    # Draw every class equally often, however many videos it has.
+    """Clips of each validation video, of which the first is the test clip."""
     balanced: bool = False
-    # Weight a clip's loss with the inverse frequency of its class (1 on average).
+    """Draw every class equally often, however many videos it has."""
     class_weighted: bool = False
-    # `none` is the paper's: random start and interval only. `flip`: mirrored clips with the x flow
-    # turned. `crop`: a random square, enlarged; for actions that a mirror turns into others.
+    """Weight a clip's loss with the inverse frequency of its class (1 on average)."""
     augmentation: str = setting("none", ("none", "flip", "crop", "flip_crop"))
-    # Fraction of each class's training videos held back for validation, by whole groups.
+    """`none` is the paper's: random start and interval only. `flip`: mirrored clips with the x flow
+    turned. `crop`: a random square, enlarged; for actions that a mirror turns into others.
+    """
     validation_fraction: float = setting(0.15, "[0, 1)")
-    # `K/N`: in place of that fraction, the K-th of N parts of the training videos, divided by
-    # whole groups. Empty for the fraction.
+    """Fraction of each class's training videos held back for validation, by whole groups."""
     validation_fold: str = ""
-    # Train on the validation videos too, with keep=last: where everything was chosen before, they
-    # are worth more for learning. Validation figures are then of videos that were trained on.
+    """`K/N`: in place of that fraction, the K-th of N parts of the training videos, divided by
+    whole groups. Empty for the fraction.
+    """
     train_on_validation: bool = False
-    # Which epoch is kept: the `best` on validation, or the `last` of all, whatever validation says.
+    """Train on the validation videos too, with keep=last: where everything was chosen before, they
+    are worth more for learning. Validation figures are then of videos that were trained on.
+    """
     keep: str = setting("best", ("best", "last"))
-    # What to start from: VGG-16 weights for both streams (an .h5 file or `imagenet`), the network
-    # of another run (its best.keras) or, empty, nothing.
+    """Which epoch is kept: the `best` on validation, or the `last` of all, whatever validation
+    says.
+    """
     weights: str = ""
-    # Fit the linear path (`model.linear_parts` of the network `small_data`) to the test clips of
-    # the training videos before the first step: training begins at a logistic regression, whose
-    # blocks, parts and penalty are chosen by cross-validation over their groups. Batch
-    # normalisations keep those clips' statistics.
+    """What to start from: VGG-16 weights for both streams (an .h5, .safetensors or .pth file, or
+    `imagenet`), the network of another run (its best.keras) or, empty, nothing.
+    """
     linear_start: bool = False
-    # First convolution of the flow stream: the paper's, or the mean of the RGB filters.
+    """Fit the linear path (`model.linear_parts` of the network `small_data`) to the test clips of
+    the training videos before the first step: training begins at a logistic regression, whose
+    blocks, parts and penalty are chosen by cross-validation over their groups. Batch normalisations
+    keep those clips' statistics.
+    """
     temporal_conv1: str = setting("random", TEMPORAL_CONV1)
-    # `imagenet` is VGG-16's own fc1 (of a baseline, also fc2 for its fc7).
+    """First convolution of the flow stream: the paper's, or the mean of the RGB filters."""
     fc6_init: str = setting("random", FC6_INIT)
-    # VGG blocks kept at their initial weights, for each stage: 0 none (the paper's), 5 the whole
-    # streams.
+    """`imagenet` is VGG-16's own fc1 (of a baseline, also fc2 for its fc7)."""
     frozen_blocks: tuple[int, ...] = setting((0, 0), "[0, 5]")
-    # Decay of the running mean of the weights that is evaluated and kept; 0 for none.
+    """VGG blocks kept at their initial weights, for each stage: 0 none (the paper's), 5 the whole
+    streams.
+    """
     ema: float = setting(0.0, "[0, 1)")
-    # `mixed_float16` comes with loss scaling.
+    """Decay of the running mean of the weights that is evaluated and kept; 0 for none."""
     precision: str = setting("float32", ("float32", "mixed_bfloat16", "mixed_float16"))
-    # Compute the streams' activations again in the backward pass instead of keeping them.
+    """`mixed_float16` comes with loss scaling."""
     remat: bool = False
-    # Compile the training step with XLA; on one device.
+    """Compute the streams' activations again in the backward pass instead of keeping them."""
     jit_compile: bool = False
-    # Longest time between two checkpoints, 0 for one after each step; an epoch ends with one.
+    """Compile the training step with XLA; on one device."""
     checkpoint_minutes: float = setting(10.0, "[0, 1e6]")
-    # Of initial weights, dropout, data order and sampling.
+    """Longest time between two checkpoints, 0 for one after each step; an epoch ends with one."""
     seed: int = setting(0, "[0, 4294967295]")
+    """Of initial weights, dropout, data order and sampling."""
 
     def __post_init__(self):
         check(self, "training.")

@@ -6,7 +6,6 @@ The paper predicts from flow that was made beforehand; so does `with_flow_stored
 
 import contextlib
 import json
-import os
 import platform
 import statistics
 import time
@@ -18,15 +17,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from preprocessing import files, records
+from preprocessing import files, records, worker_pool
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
 from stfnet import run, sampling
 from stfnet.clips import input_pipeline, plans
+from stfnet.config import RecordsConfig
 from stfnet.evaluation import result_files
 from stfnet.inference.clip import FieldEncoder, stack
 from stfnet.inference.prediction import load_run, predict_clip
-from stfnet.run.config import RecordsConfig, RunConfig
+from stfnet.run.config import RunConfig
 
 REPEATS = 5  # videos that are timed, of which the median is given
 
@@ -263,4 +263,4 @@ def _processor() -> str:
             )
     except OSError:
         pass
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+    return f"{name}, {worker_pool.cores()} cores"

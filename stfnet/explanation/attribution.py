@@ -9,10 +9,11 @@ the streams' maps, which are the output of its layer `fusion`.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from preprocessing.errors import UserError
 from stfnet.networks import parts
@@ -63,7 +64,8 @@ class Explanation:
     @property
     def probabilities(self) -> np.ndarray:
         """Softmax of the logits, float32 (C,)."""
-        return tf.nn.softmax(self.logits).numpy()
+        exponentials = np.exp(self.logits - self.logits.max())
+        return exponentials / exponentials.sum()
 
 
 def explain_clip(
@@ -140,7 +142,9 @@ def feature_maps(
     for name, stream in parts.streams_of(model).items():
         images = model.get_layer(f"{name}_normalization")(clip_inputs[name][None, t])
         outputs = dict(enumerate(stream.activations(images), 1))
-        maps[name] = {number: outputs[number].numpy()[0] for number in SHOWN_CONVOLUTIONS}
+        maps[name] = {
+            number: ops.convert_to_numpy(outputs[number])[0] for number in SHOWN_CONVOLUTIONS
+        }
     return maps
 
 
@@ -149,7 +153,7 @@ def has_maps(model: keras.Model) -> bool:
     return parts.has(model, parts.FUSION)
 
 
-def fuse(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> tf.Tensor:
+def fuse(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> Any:
     """X_conv of one clip, float32 (1, T, h, w, D); `clip_inputs` as in `feature_maps`."""
     return _of_clip(model, parts.FUSION, clip_inputs)
 
@@ -163,13 +167,13 @@ def logits(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> np.ndar
     Raises:
         UserError: one is not finite.
     """
-    values = _of_clip(model, parts.LOGITS, clip_inputs).numpy()[0]
+    values = ops.convert_to_numpy(_of_clip(model, parts.LOGITS, clip_inputs))[0]
     if not np.isfinite(values).all():
         raise UserError("the network gives no finite scores: its weights are damaged")
     return values
 
 
-def grad_cam(model: keras.Model, fused: tf.Tensor, target: int) -> np.ndarray:
+def grad_cam(model: keras.Model, fused: Any, target: int) -> np.ndarray:
     """Grad-CAM of a class on X_conv, for each frame.
 
     With A_t the map of frame t (h, w, D) in X_conv and y_c the logit of class c:
@@ -194,13 +198,11 @@ def grad_cam(model: keras.Model, fused: tf.Tensor, target: int) -> np.ndarray:
         localization", ICCV 2017.
     """
     gradient = _gradient(_after_fusion(model), fused, target)
-    alpha = tf.reduce_mean(gradient, axis=(2, 3), keepdims=True)
-    return tf.nn.relu(tf.reduce_sum(alpha * fused, axis=-1)).numpy()[0]
+    alpha = ops.mean(gradient, axis=(2, 3), keepdims=True)
+    return ops.convert_to_numpy(ops.relu(ops.sum(alpha * fused, axis=-1)))[0]
 
 
-def frame_importance(
-    model: keras.Model, fused: tf.Tensor, target: int
-) -> dict[str, FrameImportance]:
+def frame_importance(model: keras.Model, fused: Any, target: int) -> dict[str, FrameImportance]:
     """How much each frame counts for a class, in each branch by itself.
 
     Let x_b be the sequence that the LSTM of branch b reads, (T, F): x_conv, the input of
@@ -226,9 +228,9 @@ def frame_importance(
     """
     names = branches(model)
     if not names:
-        flat = tf.reshape(fused, (*fused.shape[:2], -1))  # b t h w c -> b t (h w c)
+        flat = ops.reshape(fused, (*fused.shape[:2], -1))  # b t h w c -> b t (h w c)
         sequence = keras.Input(flat.shape[1:])
-        maps = keras.ops.reshape(sequence, (-1, *fused.shape[1:]))
+        maps = ops.reshape(sequence, (-1, *fused.shape[1:]))
         rest = keras.Model([sequence], _after_fusion(model)(maps))
         return {MAPS: _importance(rest, [flat], target)[0]}
     ends = [model.get_layer(f"lstm_{name}").input for name in names]
@@ -262,29 +264,27 @@ def linear_importance(
     return dict(zip([LINEAR], _importance(rest, [sequence], target), strict=True))
 
 
-def _of_clip(model: keras.Model, layer: str, clip_inputs: Mapping[str, np.ndarray]) -> tf.Tensor:
+def _of_clip(model: keras.Model, layer: str, clip_inputs: Mapping[str, np.ndarray]) -> Any:
     """The output of a layer for one clip, with the batch axis."""
     part = keras.Model(model.input, model.get_layer(layer).output)
     return part({name: clip_inputs[name][None] for name in model.input}, training=False)
 
 
-def _importance(
-    rest: keras.Model, sequences: Sequence[tf.Tensor], target: int
-) -> list[FrameImportance]:
+def _importance(rest: keras.Model, sequences: Sequence[Any], target: int) -> list[FrameImportance]:
     """The importance of the frames of each sequence (1, T, F) that `rest` reads."""
-    whole = rest(sequences, training=False)[0, target].numpy()
+    whole = ops.convert_to_numpy(rest(sequences, training=False)[0, target])
     gradients = _gradient(rest, sequences, target)
     importance = []
     for k, sequence in enumerate(sequences):
         others = _mean_of_the_others(sequence)
-        gradient = tf.reduce_sum(gradients[k] * (sequence - others), axis=-1).numpy()[0]
+        gradient = ops.convert_to_numpy(ops.sum(gradients[k] * (sequence - others), axis=-1))[0]
         scores = []
         for begin in range(0, gradient.size, AT_ONCE):
-            frames = tf.range(begin, min(begin + AT_ONCE, gradient.size))
-            without = [tf.repeat(one, frames.shape[0], axis=0) for one in sequences]
-            left_out = frames[:, None, None] == tf.range(gradient.size)[None, :, None]  # n t 1
-            without[k] = tf.where(left_out, others, sequence)
-            scores.append(rest(without, training=False)[:, target].numpy())
+            frames = np.arange(begin, min(begin + AT_ONCE, gradient.size))
+            without = [ops.repeat(one, len(frames), axis=0) for one in sequences]
+            left_out = frames[:, None, None] == np.arange(gradient.size)[None, :, None]  # n t 1
+            without[k] = ops.where(left_out, others, sequence)
+            scores.append(ops.convert_to_numpy(rest(without, training=False)[:, target]))
         importance.append(FrameImportance(gradient, whole - np.concatenate(scores)))
     return importance
 
@@ -295,14 +295,32 @@ def _after_fusion(model: keras.Model) -> keras.Model:
 
 def _gradient(part: keras.Model, inputs, target: int):
     """Derivative of the logit `target` of one clip by the input or the inputs of `part`."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(inputs)
-        score = part(inputs, training=False)[0, target]
-    return tape.gradient(score, inputs)
+
+    def score(inputs):
+        return part(inputs, training=False)[0, target]
+
+    match keras.backend.backend():
+        case "jax":
+            import jax
+
+            return jax.grad(score)(inputs)
+        case "torch":
+            import torch
+
+            leaves = [one.detach().requires_grad_() for one in keras.tree.flatten(inputs)]
+            packed = keras.tree.pack_sequence_as(inputs, leaves)
+            return keras.tree.pack_sequence_as(inputs, torch.autograd.grad(score(packed), leaves))
+        case _:
+            import tensorflow as tf
+
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(inputs)
+                value = score(inputs)
+            return tape.gradient(value, inputs)
 
 
-def _mean_of_the_others(sequence: tf.Tensor) -> tf.Tensor:
+def _mean_of_the_others(sequence: Any) -> Any:
     """For each frame of a sequence (1, T, F) the mean of all other frames; 0 where T = 1."""
     frames = sequence.shape[1]
-    total = tf.reduce_sum(sequence, axis=1, keepdims=True)
-    return (total - sequence) / (frames - 1) if frames > 1 else tf.zeros_like(sequence)
+    total = ops.sum(sequence, axis=1, keepdims=True)
+    return (total - sequence) / (frames - 1) if frames > 1 else ops.zeros_like(sequence)

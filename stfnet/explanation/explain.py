@@ -18,7 +18,7 @@ from stfnet.drawing.annotation import color_fields
 from stfnet.explanation import pictures
 from stfnet.explanation.attribution import Explanation, explain_clip
 from stfnet.explanation.film import write_film
-from stfnet.export.saved_model import is_export, is_foreign
+from stfnet.export.layout import is_export, is_foreign
 from stfnet.inference.clip import read_clip
 from stfnet.inference.prediction import load_model, rank
 from stfnet.run.config import RunConfig
@@ -60,7 +60,7 @@ def explain_video(
     config: RunConfig,
     path: Path | str,
     target: int | None = None,
-    quality: str = "fast",
+    quality: str | None = None,
 ) -> tuple[Explanation, pictures.ShownClip]:
     """Explains the answer of a network to the test clip of a video (Eqs. 13-14).
 
@@ -69,7 +69,7 @@ def explain_video(
         config: of its run.
         path: video file, or folder of images.
         target: position of the class to explain; None for the most probable.
-        quality: of the flow, `reference` or `fast`.
+        quality: of the flow, `reference` or `fast`; None for that of the records.
 
     Raises:
         UserError: as `read_clip` and `explain_clip`.

@@ -17,7 +17,7 @@ from preprocessing import files, splits
 from preprocessing.datasets import titles
 from preprocessing.errors import UserError
 from stfnet.config import WHOLE_STREAM, read_json
-from stfnet.export import saved_model
+from stfnet.export import layout
 from stfnet.layers.vgg_stream import VGGStream
 from stfnet.networks.model import STFNet, undrawn_weights
 from stfnet.run.config import RunConfig
@@ -30,7 +30,7 @@ _HALF = np.finfo(np.float16)
 
 def shipped() -> list[str]:
     """Names of the networks that ship with the package."""
-    return sorted(path.parent.name for path in NETWORKS.glob(f"*/{saved_model.HEAD_FILE}"))
+    return sorted(path.parent.name for path in NETWORKS.glob(f"*/{layout.HEAD_FILE}"))
 
 
 def find(name: str | Path) -> tuple[Path, str] | None:
@@ -47,7 +47,7 @@ def find(name: str | Path) -> tuple[Path, str] | None:
     folder = Path(named)
     if named in shipped() and not folder.exists():
         folder = NETWORKS / named
-    return (folder, weights or "imagenet") if saved_model.is_head(folder) else None
+    return (folder, weights or "imagenet") if layout.is_head(folder) else None
 
 
 def load_head(folder: str | Path, weights: str | Path = "imagenet") -> tuple[STFNet, RunConfig]:
@@ -65,15 +65,15 @@ def load_head(folder: str | Path, weights: str | Path = "imagenet") -> tuple[STF
             they are others than those that the head was trained on.
     """
     folder = Path(folder)
-    saved_model.check_sums(folder, saved_model.HEAD_FILE)
-    facts = folder / saved_model.CONFIG_FILE
+    layout.check_sums(folder, layout.HEAD_FILE)
+    facts = folder / layout.CONFIG_FILE
     config = read_json(RunConfig, facts, beside=("split_fingerprint", "certificate", _STREAMS))
     try:
         weights = vgg16_file(weights)
     except UserError as error:
         raise UserError(f"{error} (--model=NAME:FILE.h5)") from error
     with undrawn_weights():
-        model = STFNet(config.model, dtype=config.training.precision)
+        model = STFNet(config.model, config.training.precision, learned=config.learned)
     load_vgg16_weights(model, weights, temporal_conv1="cross_modality")
     wanted = json.loads(facts.read_text()).get(_STREAMS, [])
     found = streams_norms(model)
@@ -83,12 +83,12 @@ def load_head(folder: str | Path, weights: str | Path = "imagenet") -> tuple[STF
             "ImageNet's own, as keras.applications has them"
         )
     variables = _variables(model)
-    with np.load(folder / saved_model.HEAD_FILE, allow_pickle=False) as arrays:
+    with np.load(folder / layout.HEAD_FILE, allow_pickle=False) as arrays:
         if {name: array.shape for name, array in arrays.items()} != {
             name: tuple(variable.shape) for name, variable in variables.items()
         }:
             raise UserError(
-                f"{folder / saved_model.HEAD_FILE} has other variables than this version's "
+                f"{folder / layout.HEAD_FILE} has other variables than this version's "
                 "network: export the run again"
             )
         for name, array in arrays.items():
@@ -123,20 +123,20 @@ def export_head(
     if "intervals" not in results:
         raise UserError("the run's results lack an interval: evaluate the run again")
     arrays = {name: _stored(variable) for name, variable in _variables(model).items()}
-    saved_model.check_room(folder, sum(array.nbytes for array in arrays.values()))
+    layout.check_room(folder, sum(array.nbytes for array in arrays.values()))
     # Folders of the machine that trained it are nobody else's.
     start, other_run = Path(config.training.weights).name, Path(config.split_from).name
     training = dataclasses.replace(config.training, weights=start)
     kept = dataclasses.replace(config, training=training, split_from=other_run)
     fingerprint = {**fingerprint, "starting_weights": start}
-    with saved_model.writing(folder) as temporary:
-        with (temporary / saved_model.HEAD_FILE).open("wb") as file:
+    with layout.writing(folder) as temporary:
+        with (temporary / layout.HEAD_FILE).open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # names are no arguments
-        saved_model.write_facts(temporary, kept, fingerprint, **{_STREAMS: streams_norms(model)})
-        size = (temporary / saved_model.HEAD_FILE).stat().st_size / 1e6
+        layout.write_facts(temporary, kept, fingerprint, **{_STREAMS: streams_norms(model)})
+        size = (temporary / layout.HEAD_FILE).stat().st_size / 1e6
         here = f"{sum(array.size for array in arrays.values()):,} ({size:.1f} MB, half precision)"
         card = _card(Path(folder).resolve().name, model, here, config, results)
-        files.write_text(temporary / saved_model.CARD_FILE, card)
+        files.write_text(temporary / layout.CARD_FILE, card)
 
 
 def streams_norms(model: keras.Model) -> list[float]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from preprocessing import files, worker_pool
 from preprocessing.errors import UserError
-from stfnet.export import saved_model
+from stfnet.export import layout, saved_model
 from stfnet.networks.model import STFNet
 from stfnet.run.config import RunConfig
 
@@ -119,7 +119,7 @@ def export_onnx(model, config: RunConfig, folder, clips, fingerprint=None):
     """
 
     def convert(network):
-        return {saved_model.ONNX_FILE: _to_onnx(network)}
+        return {layout.ONNX_FILE: _to_onnx(network)}
 
     return _export(model, config, folder, clips, fingerprint, convert, OnnxNetwork)
 
@@ -151,8 +151,8 @@ def export_litert(model, config: RunConfig, folder, clips, fingerprint=None):
 
     def convert(network):
         return {
-            saved_model.LITERT_FILE: _to_litert(network, []),
-            saved_model.QUANTISED_FILE: _to_litert(network, [tf.lite.Optimize.DEFAULT]),
+            layout.LITERT_FILE: _to_litert(network, []),
+            layout.QUANTISED_FILE: _to_litert(network, [tf.lite.Optimize.DEFAULT]),
         }
 
     return _export(model, config, folder, clips, fingerprint, convert, LiteRTNetwork)
@@ -166,7 +166,7 @@ def _export(model, config, folder, clips, fingerprint, convert, runtime):
             f"the network has {size / 1e9:.1f} GB of weights and its file can have 2.1 GB: "
             "give --format=saved_model"
         )
-    with saved_model.writing(folder) as temporary:
+    with layout.writing(folder) as temporary:
         expected, seconds = _answers(network, clips)
         rows = [Agreement("Keras", size, seconds, 0.0, len(expected), len(expected))]
         for name, content in _converting(convert, network).items():
@@ -174,11 +174,11 @@ def _export(model, config, folder, clips, fingerprint, convert, runtime):
             with files.writing(temporary / name) as file:
                 file.write(content)
         example = {name: clip[:1] for name, clip in clips.items()}
-        with files.writing(temporary / saved_model.EXAMPLE_FILE) as file:
+        with files.writing(temporary / layout.EXAMPLE_FILE) as file:
             np.savez_compressed(file, **example, probabilities=expected[:1])
         agreement = [dataclasses.asdict(row) for row in rows]
-        files.write_json(temporary / saved_model.AGREEMENT_FILE, agreement)
-        saved_model.write_facts(temporary, config, fingerprint)
+        files.write_json(temporary / layout.AGREEMENT_FILE, agreement)
+        layout.write_facts(temporary, config, fingerprint)
     return rows
 
 
@@ -309,7 +309,7 @@ def _compare(name, content, network, clips, expected):
     answers, seconds = _answers(network, clips)
     difference = float(np.abs(answers - expected).max())
     # Nor where it is NaN.
-    if name != saved_model.QUANTISED_FILE and not difference <= ALLOWED_DIFFERENCE:
+    if name != layout.QUANTISED_FILE and not difference <= ALLOWED_DIFFERENCE:
         raise UserError(
             f"{name} differs from Keras by up to {difference:.2g} in a probability of "
             f"{len(expected)} clips, where {ALLOWED_DIFFERENCE:g} is allowed: "

@@ -8,7 +8,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet.export import saved_model
+from stfnet.export import layout, saved_model
 from stfnet.run.config import RunConfig
 
 NAME = "stfnet"  # by which a client asks for the model
@@ -62,17 +62,17 @@ def export_serving(model, config: RunConfig, folder, jit_compile=False, fingerpr
         _check_versions(folder, there)
         with files.writing_folder(folder / str(max(there) + 1)) as version:
             return _write_version(model, config, version, jit_compile, fingerprint)
-    with saved_model.writing(folder) as temporary:
-        version = temporary / saved_model.VERSION
+    with layout.writing(folder) as temporary:
+        version = temporary / layout.VERSION
         xla = _write_version(model, config, version, jit_compile, fingerprint)
-        (temporary / saved_model.MODELS_FILE).write_text(MODELS)
-        (temporary / saved_model.BATCHING_FILE).write_text(BATCHING)
+        (temporary / layout.MODELS_FILE).write_text(MODELS)
+        (temporary / layout.BATCHING_FILE).write_text(BATCHING)
         return xla
 
 
 def versions(folder):
     """The versions in a folder that `export_serving` made, as rising numbers."""
-    names = [path.parent.name for path in folder.glob(f"*/{saved_model.SAVED_MODEL}")]
+    names = [path.parent.name for path in folder.glob(f"*/{layout.SAVED_MODEL}")]
     return sorted(int(name) for name in names if name.isdecimal())
 
 
@@ -82,12 +82,10 @@ def _check_versions(folder, numbers):
     Raises:
         UserError: it holds something else.
     """
-    known = {*map(str, numbers), saved_model.MODELS_FILE, saved_model.BATCHING_FILE}
+    known = {*map(str, numbers), layout.MODELS_FILE, layout.BATCHING_FILE}
     strange = sorted(path.name for path in folder.glob("*") if path.name not in known)
     for version in map(str, numbers):
-        strange += [
-            f"{version}/{name}" for name in saved_model.strange_in_version(folder / version)
-        ]
+        strange += [f"{version}/{name}" for name in layout.strange_in_version(folder / version)]
     if strange:
         raise UserError(
             f"{folder} holds {strange[0]}, which no export has: give another --output, or move "
@@ -108,7 +106,7 @@ def _write_version(model, config, version, jit_compile, fingerprint):
     with saved_model.naming_full_disk(version), tf.io.TFRecordWriter(str(warmup)) as writer:
         for signature, inputs in warmup_inputs(model, config).items():
             writer.write(prediction_log(signature, inputs))
-    saved_model.write_facts(version, config, fingerprint)
+    layout.write_facts(version, config, fingerprint)
     return needs_xla(version)
 
 
@@ -175,7 +173,7 @@ def prediction_log(signature, inputs):
 
 def _graph(folder):
     """The graph of a SavedModel, and its nodes with those of its functions."""
-    content = (Path(folder) / saved_model.SAVED_MODEL).read_bytes()
+    content = (Path(folder) / layout.SAVED_MODEL).read_bytes()
     graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
     return graph, [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
 

@@ -9,9 +9,8 @@ import tensorflow as tf
 
 from preprocessing.flow import tvl1_keras
 from preprocessing.flow.constants import GRAPH_BATCH
-from stfnet.config import ClipConfig
+from stfnet.config import ClipConfig, RecordsConfig
 from stfnet.export.image_graph import grayscale, motion_window, resize
-from stfnet.run.config import RecordsConfig
 
 
 def sample(num_frames, clip: ClipConfig):

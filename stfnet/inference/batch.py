@@ -3,7 +3,6 @@
 import csv
 import glob
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +70,7 @@ def predict(
     config: RunConfig,
     paths: Sequence[Path],
     output: Path,
-    quality: str = "fast",
+    quality: str | None = None,
     show: Callable[[str], None] = print,
     complain: Callable[[str], None] = print,
 ) -> int:
@@ -85,7 +84,7 @@ def predict(
         config: RunConfig.
         paths: of the videos.
         output: folder, which is made.
-        quality: of the flow, `reference` or `fast`.
+        quality: of the flow, `reference` or `fast`; None for that of the records.
         show: takes a line for each video, in the order in which they are done.
         complain: takes a line for each video that cannot be read.
 
@@ -127,16 +126,18 @@ def _table(classes: Sequence[str], answers: Sequence[tuple[Path, np.ndarray]]) -
 
 
 def _clips(
-    config: RunConfig, paths: Sequence[Path], quality: str
+    config: RunConfig, paths: Sequence[Path], quality: str | None
 ) -> Iterator[tuple[Path, dict[str, Any] | worker_pool.Failure]]:
-    workers = min(len(os.sched_getaffinity(0)), len(paths))
+    workers = min(worker_pool.cores(), len(paths))
     tasks = [(path, config, quality) for path in paths]
     with worker_pool.Pool(workers, _TIME_LIMIT) as pool:
         for (path, *_), result in pool.run(_read, tasks):
             yield path, result
 
 
-def _read(task: tuple[Path, RunConfig, str], report: Callable[[int], None]) -> dict[str, Any]:
+def _read(
+    task: tuple[Path, RunConfig, str | None], report: Callable[[int], None]
+) -> dict[str, Any]:
     path, config, quality = task
     model = config.model
     return read_clip(

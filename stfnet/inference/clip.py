@@ -5,7 +5,6 @@ values that its record gives.
 """
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing import flow, records, video
+from preprocessing import flow, records, video, worker_pool
 from preprocessing.errors import UserError
+from preprocessing.flow.constants import GIVEN
 from stfnet import sampling
-from stfnet.config import ClipConfig
-from stfnet.run.config import RecordsConfig
+from stfnet.config import ClipConfig, RecordsConfig
 
 
 def stored_frame(frame: np.ndarray, stored: RecordsConfig) -> np.ndarray:
@@ -42,12 +41,14 @@ class FieldEncoder:
 
     Args:
         flow_bound: displacement in pixels at the ends of the 8-bit range.
-        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
+        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`); None for that
+            of the records.
         stored: how the run's records hold fields.
     """
 
-    def __init__(self, flow_bound: float, quality: str, stored: RecordsConfig):
-        self._flow_bound, self._solver = flow_bound, flow.Solver(quality=quality)
+    def __init__(self, flow_bound: float, quality: str | None, stored: RecordsConfig):
+        self._flow_bound = flow_bound
+        self._solver = flow.Solver(quality=quality or stored.flow_quality)
         self._stored = stored
         self._previous: np.ndarray | None = None
 
@@ -80,7 +81,7 @@ def read_clip(
     path: Path | str | np.ndarray,
     config: ClipConfig,
     streams: str = "both",
-    quality: str = "fast",
+    quality: str | None = None,
     stored: RecordsConfig = RecordsConfig(),  # noqa: B008  # frozen
     threads: int = 0,
     waiting: Callable[[], None] = lambda: None,
@@ -94,7 +95,8 @@ def read_clip(
         path: video file, folder of images, or the frames, uint8 (N, H, W, 3), RGB.
         config: the clip configuration.
         streams: `both`, `rgb` or `flow`: what to read.
-        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
+        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`); None for that
+            of the records.
         stored: how the run's records hold frames and fields.
         threads: that compute flow, a field each; 0 for one on each core.
         waiting: called after every frame and field, to show that the work continues.
@@ -110,6 +112,9 @@ def read_clip(
             `short_video="error"`.
     """
     notes: list[str] = []
+    if streams != "rgb" and stored.flow_method == GIVEN:
+        notes.append("the network learned from flow that other programs made; this is TV-L1")
+    quality = quality or stored.flow_quality
     num_frames, fps, resize = _look_through(path, config, notes, waiting)
     try:
         frame_numbers = sampling.test_indices(num_frames, config.num_frames, config.short_video)
@@ -128,7 +133,7 @@ def read_clip(
     wanted_fields = set() if streams == "rgb" else set(stacks.ravel().tolist())
     frames, pairs = _read(path, config, resize, wanted_frames, wanted_fields, waiting)
     fields = {}
-    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(threads or worker_pool.cores()) as pool:
         encode = functools.partial(_encoded_field, config.flow_bound, quality, stored)
         for number, field in zip(pairs, pool.map(encode, pairs.values()), strict=True):
             waiting()

@@ -10,11 +10,11 @@ from preprocessing import files, flow, video
 from preprocessing.errors import UserError
 from preprocessing.flow.colors import flow_to_color, scale_of
 from stfnet import sampling
-from stfnet.config import ClipConfig
+from stfnet.config import ClipConfig, RecordsConfig
 from stfnet.drawing import annotation
 from stfnet.inference import prediction
 from stfnet.inference.clip import FieldEncoder, stack, stored_frame
-from stfnet.run.config import RecordsConfig, RunConfig
+from stfnet.run.config import RunConfig
 
 # Frames of a training video where a run does not say how many it had: ten seconds.
 UNKNOWN_LENGTH = 250
@@ -58,7 +58,7 @@ class SlidingWindow:
         clip: the clip configuration.
         streams: `both`, `rgb` or `flow`.
         interval: frames from one sampled frame to the next.
-        quality: of the flow, `reference` or `fast`.
+        quality: of the flow, `reference` or `fast`; None for that of the records.
         stored: how the run's records hold frames and fields.
     """
 
@@ -67,7 +67,7 @@ class SlidingWindow:
         clip: ClipConfig,
         streams: str,
         interval: int,
-        quality: str = "fast",
+        quality: str | None = None,
         stored: RecordsConfig = RecordsConfig(),  # noqa: B008  # frozen
     ):
         self.clip, self.streams, self.interval, self._stored = clip, streams, interval, stored
@@ -163,7 +163,7 @@ def usual_interval(config: RunConfig) -> int:
     return sampling.clamp(middle, num_frames, config.model.clip.num_frames)
 
 
-def window_of(config: RunConfig, interval: int, quality: str) -> SlidingWindow:
+def window_of(config: RunConfig, interval: int, quality: str | None) -> SlidingWindow:
     """An empty window of a run's clips."""
     model = config.model
     return SlidingWindow(model.clip, model.streams, interval, quality, config.records)

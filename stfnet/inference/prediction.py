@@ -1,5 +1,7 @@
 """From a video file and a trained run to the probability of each class."""
 
+import dataclasses
+import logging
 from pathlib import Path
 
 import keras
@@ -8,13 +10,11 @@ import numpy as np
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.config import to_dict
+from stfnet.config import LearnedConfig, TrainingConfig, to_dict
 from stfnet.export import head
-from stfnet.export.saved_model import VERSION, is_export, is_foreign, load_export
+from stfnet.export.layout import VERSION, is_export, is_foreign
 from stfnet.inference.clip import read_clip
-from stfnet.networks.model import (
-    undrawn_weights,  # its module also registers the layers of saved networks
-)
+from stfnet.networks.model import STFNet, undrawn_weights  # registers the layers of networks
 from stfnet.run import checkpoints
 from stfnet.run.config import RunConfig
 
@@ -26,7 +26,7 @@ def load_run(folder):
         folder: of the run, with `config.json` and `best.keras`.
 
     Returns:
-        (keras.Model, RunConfig).
+        (STFNet, RunConfig): what the network learned from is that of its own file, where it has it.
 
     Raises:
         UserError: the folder is no run, has no network yet, or the file is damaged.
@@ -44,35 +44,88 @@ def load_run(folder):
             f"{path} is missing: the run has not finished an epoch yet; train it with "
             f"experiments.train --workdir={folder}"
         )
+    model = _load_network(path, "train the run again")
+    learned = model.learned or config.learned
+    for what, own, others in (
+        ("model configuration", to_dict(model.config), to_dict(config.model)),
+        ("class names", learned.classes, tuple(config.classes)),
+    ):
+        if own != others:
+            raise UserError(
+                f"{path} was made with another {what} than {folder / run.CONFIG_FILE} holds; "
+                "restore the file that belongs to it or train the run again"
+            )
+    return model, dataclasses.replace(config, records=learned.records)
+
+
+def load_file(path):
+    """Loads a network from its `.keras` file alone.
+
+    Args:
+        path: of the file. Where it is the best network of the run in whose folder it lies, that run
+            is loaded.
+
+    Returns:
+        (STFNet, RunConfig): the configuration has the network, what it learned from, and for all
+        else its defaults. A file that does not say what it learned from has classes `class 0`,
+        `class 1`, ..., which a line says.
+
+    Raises:
+        UserError: the file is missing, damaged or of no network of stfnet.
+    """
+    path = Path(path)
+    if path.name == run.BEST_FILE and (path.parent / run.CONFIG_FILE).is_file():
+        return load_run(path.parent)
+    if not path.is_file():
+        raise UserError(f"{path} is missing: give the .keras file of a network")
+    model = _load_network(path, "save the network again")
+    learned = model.learned
+    if not learned:
+        logging.warning(
+            "%s does not say what it learned from: its classes are called class 0, class 1, ..., "
+            "and videos are read as JPEG records of quality 95 with fast flow",
+            path,
+        )
+        learned = LearnedConfig(tuple(f"class {k}" for k in range(model.config.num_classes)))
+    training = TrainingConfig(
+        batch_size=2,  # of one clip, a network may have no statistics
+        tau_range=learned.tau_range,
+        frame_grid=learned.frame_grid,
+    )
+    return model, RunConfig(
+        path.stem, learned.classes, model.config, training, records=learned.records
+    )
+
+
+def _load_network(path, remedy):
     try:
         checkpoints.check_members(path)
         with undrawn_weights():
             model = keras.saving.load_model(path, compile=False)
     except checkpoints.DAMAGED as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path} does not load ({reason}); train the run again") from error
-    if to_dict(model.config) != to_dict(config.model):
-        raise UserError(
-            f"{path} was made with another model configuration than {folder / run.CONFIG_FILE} "
-            "holds; restore the file that belongs to it or train the run again"
-        )
-    return model, config
+        raise UserError(f"{path} does not load ({reason}): {remedy}") from error
+    if not isinstance(model, STFNet):
+        raise UserError(f"{path} holds {type(model).__name__}, and a network of stfnet is needed")
+    return model
 
 
 def load_model(folder):
-    """Loads a run's best network, an exported one or a head, whichever is named.
+    """Loads a run's best network, a network's file, an export or a head, whichever is named.
 
     Args:
-        folder: of any of them, or what else `stfnet.export.head.find` takes: the name of a
-            network that ships, and the file of its VGG-16 weights after a colon.
+        folder: of any of them, a `.keras` file, or what else `stfnet.export.head.find` takes: the
+            name of a network that ships, and the file of its VGG-16 weights after a colon.
 
     Returns:
         (keras.Model or ExportedModel, RunConfig): both have `predict_on_batch`.
 
     Raises:
-        UserError: as `load_run`, `stfnet.export.saved_model.load_export` and
+        UserError: as `load_run`, `load_file`, `stfnet.export.saved_model.load_export` and
             `stfnet.export.head.load_head`, or the export is for another runtime.
     """
+    if Path(folder).suffix == ".keras":
+        return load_file(folder)
     if found := head.find(folder):
         return head.load_head(*found)
     if not Path(folder).exists() and (shipped := head.shipped()):
@@ -85,7 +138,16 @@ def load_model(folder):
             f"{folder} is an export for another runtime: give the run, a SavedModel export of it, "
             f"or the folder {VERSION} in an export for TensorFlow Serving"
         )
-    return load_export(folder) if is_export(folder) else load_run(folder)
+    if not is_export(folder):
+        return load_run(folder)
+    try:
+        from stfnet.export.saved_model import load_export
+    except ImportError as error:
+        raise UserError(
+            f"{folder} is a SavedModel, which needs TensorFlow ({error}): pip install 'stfnet[cpu]'"
+            ", or give the run that it was made from"
+        ) from error
+    return load_export(folder)
 
 
 def predict_clip(model, clip_inputs):
@@ -108,14 +170,14 @@ def predict_clip(model, clip_inputs):
     return probabilities
 
 
-def predict_video(model, config: RunConfig, path, quality="fast"):
+def predict_video(model, config: RunConfig, path, quality=None):
     """Class probabilities of a video file, and the clip that they were computed from.
 
     Args:
         model: a network or an `ExportedModel`.
         config: RunConfig.
         path: video file, or folder of images.
-        quality: of the flow, `reference` or `fast`.
+        quality: of the flow, `reference` or `fast`; None for that of the run's records.
 
     Returns:
         (float32 (C,), dictionary of `stfnet.inference.clip.read_clip`).

@@ -93,7 +93,7 @@ def recognise(
     path: Path | str,
     interval: int = 0,
     stride: int = 0,
-    quality: str = "fast",
+    quality: str | None = None,
     show: Callable[[str], None] = print,
 ) -> Timeline:
     """Slides a window over a whole video.
@@ -109,7 +109,7 @@ def recognise(
             clips.
         stride: frames from one window to the next, rounded to a multiple of the interval; 0 for
             half a window.
-        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
+        quality: of the flow, `reference` or `fast`; None for that of the records.
         show: takes a line of text every PROGRESS_SECONDS, one before and one at the end.
 
     Raises:

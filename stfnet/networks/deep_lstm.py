@@ -21,12 +21,12 @@ class DeepLSTMConfig(AnyStreamsConfig, FC6Config):
     """The deep LSTM of "Beyond short snippets" (Ng et al. 2015)."""
 
     network: str = dataclasses.field(init=False, default="deep_lstm")
-    # LSTMs, one upon the other, over each stream.
     lstm_layers: int = setting(5, "[1, 100]")
-    # Hidden units of each.
+    """LSTMs, one upon the other, over each stream."""
     lstm_units: int = setting(512, "[1, 100000]")
-    # Dropout rate of the output of each.
+    """Hidden units of each."""
     lstm_dropout: float = setting(0.25, "[0, 1)")
+    """Dropout rate of the output of each."""
 
     def logits(self, parts, inputs, dtype):
         maps = parts.gathered(self, inputs, dtype)

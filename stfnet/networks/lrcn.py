@@ -23,10 +23,10 @@ class LRCNConfig(AnyStreamsConfig, FC6Config):
     """LRCN (Donahue et al. 2015): fc6 of every frame to an LSTM."""
 
     network: str = dataclasses.field(init=False, default="lrcn")
-    # Hidden units of each stream's LSTM.
     lstm_units: int = setting(256, "[1, 100000]")
-    # Dropout rate of its output.
+    """Hidden units of each stream's LSTM."""
     lstm_dropout: float = setting(0.25, "[0, 1)")
+    """Dropout rate of its output."""
 
     def logits(self, parts, inputs, dtype):
         maps = parts.gathered(self, inputs, dtype)

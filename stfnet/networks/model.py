@@ -2,8 +2,9 @@
 
 import keras
 
+from preprocessing.errors import UserError
 from stfnet import networks
-from stfnet.config import to_dict
+from stfnet.config import LearnedConfig, from_dict, to_dict
 from stfnet.layers.score_average import score_dtype
 from stfnet.networks import parts
 
@@ -15,7 +16,8 @@ class STFNet(keras.Model):
     Inputs are a dictionary of bytes, `rgb` (B, T, H, W, 3) and `flow` (B, T, H, W, 2L), both uint8;
     with `streams="rgb"` or `"flow"` only that one. Outputs are class probabilities (B, classes),
     in float32 under any dtype policy. It saves to and loads from `.keras` files with no more than
-    `import stfnet.networks.model`. Its configuration says which network it is.
+    `import stfnet.networks.model`. Its configuration says which network it is, and what it learned
+    from: its class names, and what a video must be like that it is asked about.
 
     Example:
         >>> model = STFNet(ModelConfig(num_classes=11))
@@ -24,18 +26,27 @@ class STFNet(keras.Model):
     Args:
         config: NetworkConfig, kept as the attribute `config`.
         dtype: dtype policy of the layers; None takes the global one.
+        learned: LearnedConfig, kept as the attribute `learned`; None where nothing is known.
+
+    Raises:
+        UserError: `learned` names another number of classes than the network has.
 
     Reference:
         Ou & Sun, J. Electronic Imaging 28(2) 023009, 2019.
     """
 
-    def __init__(self, config, dtype=None, name="stfnet", **kwargs):
+    def __init__(self, config, dtype=None, name="stfnet", learned=None, **kwargs):
+        if learned and len(learned.classes) != config.num_classes:
+            raise UserError(
+                f"there are {len(learned.classes)} class names, and the network has "
+                f"model.num_classes={config.num_classes}: give a name for each class"
+            )
         policy = keras.dtype_policies.get(dtype) if dtype else keras.config.dtype_policy()
         inputs = parts.make_inputs(config)
         logits = config.logits(parts, parts.normalized(config, inputs, policy), policy)
         softmax = keras.layers.Softmax(dtype=score_dtype(policy), name="probabilities")
         super().__init__(inputs=inputs, outputs=softmax(logits), name=name, **kwargs)
-        self.config = config
+        self.config, self.learned = config, learned
         self.dtype_policy = policy
 
     def get_config(self):
@@ -44,23 +55,29 @@ class STFNet(keras.Model):
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "name": self.name,
             "trainable": self.trainable,
+            "learned": self.learned and to_dict(self.learned),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**{**config, "config": networks.read(config["config"])})
+        values = {**config, "config": networks.read(config["config"])}
+        if config.get("learned"):  # files of earlier versions have none
+            values["learned"] = from_dict(LearnedConfig, config["learned"])
+        return cls(**values)
 
 
-def build_stfnet(model_config):
+def build_stfnet(model_config, learned=None):
     """Builds the network with fresh weights, under the global dtype policy.
 
     Args:
         model_config: ModelConfig, or the settings of another network.
+        learned: LearnedConfig that is saved with the network, such as `learned` of the data sets of
+            `stfnet.datasets`, so that its file names its answers.
 
     Returns:
         keras.Model: see `STFNet`.
     """
-    return STFNet(model_config)
+    return STFNet(model_config, learned=learned)
 
 
 def undrawn_weights():

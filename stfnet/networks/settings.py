@@ -25,18 +25,19 @@ class NetworkConfig:
     fc6_units = linear_parts = 0
     lstm_statistics = "layer"
 
-    # Name of the network, in `stfnet.networks.NETWORKS`.
     network: str = dataclasses.field(init=False, default="")
-    # Classes of the softmax.
+    """Name of the network, in `stfnet.networks.NETWORKS`."""
     num_classes: int = setting(allowed="[1, 1000000]")
-    # The clips it reads.
+    """Classes of the softmax."""
     clip: ClipConfig = dataclasses.field(default_factory=ClipConfig)
+    """The clips it reads."""
     _: dataclasses.KW_ONLY
-    # Every channel count of VGG-16 and of the convolutions after it is divided by this (1: the
-    # paper's).
     width_divisor: int = setting(1, "[1, 64]")
-    # BGR minus the ImageNet mean, or RGB in [-1, 1], for streams trained from scratch.
+    """Every channel count of VGG-16 and of the convolutions after it is divided by this (1: the
+    paper's).
+    """
     rgb_input: str = setting("imagenet", RGB_INPUTS)
+    """BGR minus the ImageNet mean, or RGB in [-1, 1], for streams trained from scratch."""
 
     def __post_init__(self):
         check(self, "model.")
@@ -86,24 +87,26 @@ class NetworkConfig:
 class FC6Config(NetworkConfig):
     """Settings of VGG-16's fully connected layers, or of those in their place."""
 
-    # Units of fc6, and of fc7 where there is one.
     fc6_units: int = setting(4096, "[1, 1000000]")
-    # Dropout rate after each.
+    """Units of fc6, and of fc7 where there is one."""
     fc6_dropout: float = setting(0.5, "[0, 1)")
+    """Dropout rate after each."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MapsConfig(NetworkConfig):
     """Settings of the streams' maps, for little data."""
 
-    # VGG blocks of whose maps a stream's map is made: the last (the paper), or earlier ones too,
-    # averaged to its cells. Little data is often better served by what blocks 3 and 4 see.
     map_levels: tuple[int, ...] = setting((5,), "[3, 5]")
-    # Batch normalisation of each stream's map, so that channels and streams of different scale
-    # count alike; for frozen streams and little data.
+    """VGG blocks of whose maps a stream's map is made: the last (the paper), or earlier ones too,
+    averaged to its cells. Little data is often better served by what blocks 3 and 4 see.
+    """
     map_norm: bool = False
-    # Chance that a channel of the streams' maps is left out of a whole training clip.
+    """Batch normalisation of each stream's map, so that channels and streams of different scale
+    count alike; for frozen streams and little data.
+    """
     map_dropout: float = setting(0.0, "[0, 1)")
+    """Chance that a channel of the streams' maps is left out of a whole training clip."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -117,11 +120,12 @@ class MapsConfig(NetworkConfig):
 class TwoStreamMapsConfig(MapsConfig):
     """Settings of a network that reads flow too."""
 
-    # v - 128, or (v - 128) * flow_bound / 127.5.
     flow_input: str = setting("centered", FLOW_INPUTS)
-    # Chance that a training clip lacks one of its two streams, so that neither is all that is
-    # learned.
+    """v - 128, or (v - 128) * flow_bound / 127.5."""
     stream_dropout: float = setting(0.0, "[0, 1)")
+    """Chance that a training clip lacks one of its two streams, so that neither is all that is
+    learned.
+    """
 
     def __post_init__(self):
         super().__post_init__()
@@ -136,5 +140,5 @@ class TwoStreamMapsConfig(MapsConfig):
 class AnyStreamsConfig(TwoStreamMapsConfig):
     """Settings of a network that one stream alone can have."""
 
-    # `both`, or one stream alone.
     streams: str = setting("both", STREAMS)
+    """`both`, or one stream alone."""

@@ -18,15 +18,17 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
     """The paper's network with what helps a few hundred videos."""
 
     network: str = dataclasses.field(init=False, default="small_data")
-    # Filters of the fusion convolution, divided by width_divisor.
     fusion_filters: int = setting(512, "[1, 8192]")
-    # Mean of X_conv over its cells before its LSTM, which then has 512 inputs a frame in place of
-    # 100,352.
+    """Filters of the fusion convolution, divided by width_divisor."""
     conv_pool: bool = False
-    # Parts of the clip, one after the other, over which the streams' maps are averaged for a linear
-    # path to the logits, beside the LSTMs; 0 for none. With some hundreds of videos a linear model
-    # is hard to beat, and the LSTMs then learn what it lacks.
+    """Mean of X_conv over its cells before its LSTM, which then has 512 inputs a frame in place of
+    100,352.
+    """
     linear_parts: int = setting(0, "[0, 1000]")
+    """Parts of the clip, one after the other, over which the streams' maps are averaged for a
+    linear path to the logits, beside the LSTMs; 0 for none. With some hundreds of videos a linear
+    model is hard to beat, and the LSTMs then learn what it lacks.
+    """
 
     def __post_init__(self):
         super().__post_init__()

@@ -23,12 +23,12 @@ class SoftAttentionConfig(MapsConfig):
     """Soft attention over the cells of each frame (Sharma et al. 2015), of frames alone."""
 
     network: str = dataclasses.field(init=False, default="soft_attention")
-    # LSTMs, one upon the other.
     lstm_layers: int = setting(3, "[1, 100]")
-    # Hidden units of each, and of the hidden layer before the classes.
+    """LSTMs, one upon the other."""
     lstm_units: int = setting(512, "[1, 100000]")
-    # Dropout rate of every connection that is not recurrent.
+    """Hidden units of each, and of the hidden layer before the classes."""
     dropout: float = setting(0.5, "[0, 1)")
+    """Dropout rate of every connection that is not recurrent."""
 
     def logits(self, parts, inputs, dtype):
         maps = parts.gathered(self, inputs, dtype)

@@ -16,32 +16,36 @@ class ModelConfig(FC6Config):
 
     fusion_filters = 512  # before they are divided by the width
     network: str = dataclasses.field(init=False, default="stfnet")
-    # `both`, or one stream alone for the ablation: the missing stream's features are left out and
-    # the fusion convolution reads the other's alone.
     streams: str = setting("both", STREAMS)
-    # v - 128, or (v - 128) * flow_bound / 127.5.
+    """`both`, or one stream alone for the ablation: the missing stream's features are left out and
+    the fusion convolution reads the other's alone.
+    """
     flow_input: str = setting("centered", FLOW_INPUTS)
-    # How the streams meet: the paper's 3-D convolution, one over space alone, or without weights
-    # their sum or their interleaved channels.
+    """v - 128, or (v - 128) * flow_bound / 127.5."""
     fusion: str = setting("conv3d", FUSIONS)
-    # `identity_sum`: the fusion starts as the sum of both streams.
+    """How the streams meet: the paper's 3-D convolution, one over space alone, or without weights
+    their sum or their interleaved channels.
+    """
     fusion_init: str = setting("glorot_uniform", ("glorot_uniform", "identity_sum"))
-    # Whether a ReLU follows the fusion convolution.
+    """`identity_sum`: the fusion starts as the sum of both streams."""
     fusion_relu: bool = True
-    # What the LSTMs read: the fused map X_conv, its fully connected layer X_fc, or both (the
-    # paper).
+    """Whether a ReLU follows the fusion convolution."""
     branches: str = setting("both", ("both", "conv", "fc"))
-    # How the two sequence LSTMs meet.
+    """What the LSTMs read: the fused map X_conv, its fully connected layer X_fc, or both (the
+    paper).
+    """
     merge: str = setting("concat", tuple(MERGES))
-    # Hidden units of each of the three LSTMs.
+    """How the two sequence LSTMs meet."""
     lstm_units: int = setting(101, "[1, 100000]")
-    # Dropout rate of the LSTMs.
+    """Hidden units of each of the three LSTMs."""
     lstm_dropout: float = setting(0.25, "[0, 1)")
-    # LSTM normalisation of the three sigmoid gates, of none, or also of the candidate and the cell
-    # state.
+    """Dropout rate of the LSTMs."""
     normalize: str = setting("gates", NORMALIZE)
-    # Mean and variance over the units of an example, or over the batch.
+    """LSTM normalisation of the three sigmoid gates, of none, or also of the candidate and the cell
+    state.
+    """
     lstm_statistics: str = setting("layer", STATISTICS)
+    """Mean and variance over the units of an example, or over the batch."""
 
     def logits(self, parts, inputs, dtype):
         """Logits (B, classes) from what the streams read (Eqs. 1-12)."""

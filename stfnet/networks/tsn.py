@@ -24,10 +24,10 @@ class TSNConfig(AnyStreamsConfig):
     """Temporal segment network with the average as consensus (Wang et al. 2016)."""
 
     network: str = dataclasses.field(init=False, default="tsn")
-    # Weight of the flow stream's scores beside those of the frames, which have 1.
     flow_weight: float = setting(1.5, "(0, 1000]")
-    # Dropout rate before the classes; the paper's of the frames, 0.7 for flow.
+    """Weight of the flow stream's scores beside those of the frames, which have 1."""
     dropout: float = setting(0.8, "[0, 1)")
+    """Dropout rate before the classes; the paper's of the frames, 0.7 for flow."""
 
     def logits(self, parts, inputs, dtype):
         maps = parts.gathered(self, inputs, dtype)

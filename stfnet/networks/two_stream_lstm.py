@@ -22,10 +22,10 @@ class TwoStreamLSTMConfig(MapsConfig, FC6Config):
     """The two-stream LSTM (Gammulle et al. 2017), of frames alone."""
 
     network: str = dataclasses.field(init=False, default="two_stream_lstm")
-    # Hidden units of each of the three LSTMs.
     lstm_units: int = setting(101, "[1, 100000]")
-    # Dropout rate of their outputs.
+    """Hidden units of each of the three LSTMs."""
     lstm_dropout: float = setting(0.25, "[0, 1)")
+    """Dropout rate of their outputs."""
 
     def logits(self, parts, inputs, dtype):
         maps = parts.gathered(self, inputs, dtype)

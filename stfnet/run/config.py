@@ -4,10 +4,9 @@ import dataclasses
 
 from preprocessing import splits
 from preprocessing.errors import UserError
-from preprocessing.records import IMAGE_FORMATS, RecordSet
 from preprocessing.settings import check, setting
 from stfnet import networks
-from stfnet.config import TrainingConfig, microbatches_per_device
+from stfnet.config import LearnedConfig, RecordsConfig, TrainingConfig, microbatches_per_device
 from stfnet.networks import NetworkConfig
 
 
@@ -97,52 +96,30 @@ def refuse_without_effect(model: NetworkConfig, training: TrainingConfig) -> Non
 
 
 @dataclasses.dataclass(frozen=True)
-class RecordsConfig:
-    """The records that a run began with, as far as other videos must be read like them.
-
-    The defaults are those of runs of a version that kept none of it.
-    """
-
-    # How frames and flow fields are stored, see `preprocessing.records`.
-    image_format: str = setting("jpeg", IMAGE_FORMATS)
-    jpeg_quality: int = setting(95, "[1, 100]")
-    # Median number of frames of a video; 0 where unknown.
-    num_frames: int = setting(0, "[0, 2147483647]")
-
-    def __post_init__(self):
-        check(self, "records.")
-
-    @classmethod
-    def of(cls, record_set: RecordSet) -> "RecordsConfig":
-        """That of a record set."""
-        lengths = sorted(video.num_frames for video in record_set.videos)
-        encoding = record_set.encoding
-        return cls(encoding["image_format"], encoding["jpeg_quality"], lengths[len(lengths) // 2])
-
-
-@dataclasses.dataclass(frozen=True)
 class RunConfig:
     """Every setting of a run; `config.json` in its folder."""
 
-    # Name of the data set.
     name: str
-    # Class names, in the order of the softmax.
+    """Name of the data set."""
     classes: tuple
-    # The two configurations.
+    """Class names, in the order of the softmax."""
     model: NetworkConfig = dataclasses.field(metadata={"read": networks.read})
+    """The settings of the network."""
     training: TrainingConfig
-    # How the videos are divided: `group` holds out whole groups, `official` takes the lists of the
-    # data set, `paper` divides clips at random, 7:3, so that clips of one recording are on both
-    # sides.
+    """How it is trained."""
     protocol: str = setting("group", splits.PROTOCOLS)
-    # Which official split, by its name.
+    """How the videos are divided: `group` holds out whole groups, `official` takes the lists of the
+    data set, `paper` divides clips at random, 7:3, so that clips of one recording are on both
+    sides.
+    """
     fold: str = "1"
-    # Of what is drawn by `group` and `paper`.
+    """Which official split, by its name."""
     split_seed: int = setting(0, "[0, 4294967295]")
-    # Folder of another run whose videos keep their parts; empty for none.
+    """Of what is drawn by `group` and `paper`."""
     split_from: str = ""
-    # The records that it began with.
+    """Folder of another run whose videos keep their parts; empty for none."""
     records: RecordsConfig = dataclasses.field(default_factory=RecordsConfig)
+    """The records that it began with."""
 
     def __post_init__(self):
         object.__setattr__(self, "fold", str(self.fold))  # a number before folds had names
@@ -155,3 +132,11 @@ class RunConfig:
             if not isinstance(getattr(self, name), kind):
                 raise UserError(f"{name}={getattr(self, name)!r} is not a group of settings")
         check_together(self.model, self.training)
+
+    @property
+    def learned(self) -> LearnedConfig:
+        """What the run's network is saved with."""
+        training = self.training
+        return LearnedConfig(
+            tuple(self.classes), self.records, training.tau_range, training.frame_grid
+        )

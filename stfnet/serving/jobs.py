@@ -52,13 +52,13 @@ class Jobs:
     Args:
         folder: of a run or an export.
         limits: of the server.
-        quality: of the flow, `reference` or `fast`.
+        quality: of the flow, `reference` or `fast`; None for that of the records.
 
     Attributes:
         in_hand: requests let in that have not ended.
     """
 
-    def __init__(self, folder: str, limits: Limits, quality: str):
+    def __init__(self, folder: str, limits: Limits, quality: str | None):
         self.limits, self.in_hand = limits, 0
         self._running: set[asyncio.Future] = set()
         self._ending = False

@@ -27,7 +27,7 @@ def serve(
     host: str,
     port: int,
     limits: Limits,
-    quality: str = "fast",
+    quality: str | None = None,
     grace: int = 10,
     show: Callable[[str], None] = print,
 ) -> None:
@@ -38,7 +38,7 @@ def serve(
         host: address to listen at.
         port: of the address; 0 for any that is free.
         limits: what is taken from clients.
-        quality: of the flow, `reference` or `fast`.
+        quality: of the flow, `reference` or `fast`; None for that of the records.
         grace: seconds that requests in hand have left after SIGTERM.
         show: called with the line that says where the server listens.
 

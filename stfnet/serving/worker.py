@@ -1,6 +1,6 @@
 """The process that holds the network: it decodes videos that may be anything, and may die of one.
 
-The server imports this module for its functions' names, so TensorFlow is imported inside them.
+The server imports this module for its functions' names, so Keras is imported inside them.
 """
 
 import base64
@@ -58,18 +58,18 @@ class _Opened:
     model: Any
     config: Any
     network: Network
-    quality: str
+    quality: str | None
 
 
 _opened: _Opened | Exception | None = None
 
 
-def open_network(folder: str, quality: str) -> None:
+def open_network(folder: str, quality: str | None) -> None:
     """Loads a network and predicts once; what goes wrong is raised by `describe`.
 
     Args:
         folder: of a run or an export.
-        quality: of the flow, `reference` or `fast`.
+        quality: of the flow, `reference` or `fast`; None for that of the records.
     """
     global _opened
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it ends at once, whatever it computes
@@ -151,13 +151,13 @@ def _ready() -> _Opened:
     return _opened
 
 
-def _open(folder: str, quality: str) -> _Opened:
+def _open(folder: str, quality: str | None) -> _Opened:
     with worker_pool.silenced_stderr():
-        import tensorflow as tf
+        import keras
 
-        tf.config.list_physical_devices()
+        keras.ops.zeros(1)
     from stfnet.explanation import attribution
-    from stfnet.export.saved_model import is_export
+    from stfnet.export.layout import is_export
     from stfnet.inference import prediction
 
     model, config = prediction.load_model(folder)
@@ -165,7 +165,7 @@ def _open(folder: str, quality: str) -> _Opened:
     # The first of everything is slow, and a prediction shows weights that are not finite.
     if streams != "rgb":
         grey = np.zeros((clip.image_size, clip.image_size), np.uint8)
-        flow.Solver(quality=quality).fields((grey, grey))
+        next(flow.Solver(quality=quality or config.records.flow_quality).fields((grey, grey)))
     shape = (clip.num_frames, clip.image_size, clip.image_size)
     channels = {"rgb": 3, "flow": 2 * clip.flow_length}
     read = channels if streams == "both" else [streams]

@@ -29,7 +29,7 @@ def make_model(config: RunConfig) -> keras.Model:
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(training.precision)
     try:
-        model = build_stfnet(config.model)
+        model = build_stfnet(config.model, config.learned)
     finally:
         keras.config.set_dtype_policy(previous)
     for stream in _streams(model):

@@ -37,7 +37,7 @@ PRINTED_BY = {
     "stfnet/training/strategies.py": ["train"],
     "stfnet/inference/batch.py": ["predict"],
     "stfnet/inference/capture.py": ["predict"],
-    "stfnet/export/saved_model.py": ["export"],
+    "stfnet/export/layout.py": ["export"],
     "stfnet/export/head.py": ["export", "predict", "explain", "serve"],
     "stfnet/serving/server.py": ["serve"],
     "stfnet/export/runtimes.py": ["export"],

@@ -11,10 +11,9 @@ from experiments.configs import defaults, modern, paper, real_videos, saved, syn
 from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.config import to_dict
+from stfnet.config import RecordsConfig, to_dict
 from stfnet.report import report
 from stfnet.run import checkpoints
-from stfnet.run.config import RecordsConfig
 
 RECORDS = types.SimpleNamespace(
     title="ucf11 (2 of 11 classes)",

@@ -73,6 +73,23 @@ print(before == (dict(os.environ), list(sys.meta_path)))
     assert run_python(text) == ["True"]
 
 
+@pytest.mark.parametrize("name", ["preprocessing.py", "preprocessing/__init__.py"])
+def test_a_file_in_the_way_of_a_package_is_named(run_python, tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("raise SystemExit('of another')")
+    text = """
+import sys
+sys.path.insert(0, sys.argv[1])  # as a notebook has its own folder
+try:
+    import stfnet
+except ImportError as error:
+    print(error)
+"""
+    printed = " ".join(run_python(text, tmp_path))
+    assert printed.startswith(f"{path} hides the package") and printed.endswith("another name")
+
+
 def test_public_names_are_imported_when_they_are_asked_for(run_python):
     text = """
 import sys, stfnet
@@ -99,3 +116,31 @@ tf.nn.conv3d(tf.ones((1, 2, 7, 7, 8)), tf.ones((3, 3, 3, 8, 4)), (1,) * 5, "SAME
 """
     printed = run_python(text, ONEDNN_VERBOSE="1", **variables)
     assert any(",cpu,convolution," in line for line in printed) == expected
+
+
+@pytest.mark.slow
+def test_the_package_works_where_linux_is_not(run_python, tiny_records, moving_square, tmp_path):
+    """What `docs/` shows in a few lines of Python, without the modules that Linux alone has."""
+    text = """
+import os, sys
+import keras, tensorflow
+del os.sched_getaffinity
+for name in ("fcntl", "resource", "pwd", "grp", "termios"):
+    sys.modules[name] = None  # as if it were not there
+import stfnet
+from preprocessing import files, worker_pool
+
+records, video, folder = sys.argv[1:]
+train, validation, test = stfnet.datasets(
+    records, stfnet.ClipConfig(num_frames=3, flow_length=4, image_size=32), tau_range=(1, 2)
+)
+config = stfnet.ModelConfig(3, train.clip, width_divisor=16, fc6_units=8, lstm_units=4)
+model = stfnet.build_stfnet(config, train.learned)
+model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+model.fit(train, verbose=0)
+model.save(folder + "/mine.keras")
+answer = stfnet.load(folder + "/mine.keras").predict_video(video, top=1)
+with files.locked(folder, "training"):
+    print(len(answer), worker_pool.cores() >= 1, sys.modules["fcntl"])
+"""
+    assert run_python(text, tiny_records.folder, moving_square, tmp_path) == ["1", "True", "None"]

@@ -1,3 +1,6 @@
+import dataclasses
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -6,7 +9,8 @@ import stfnet
 from preprocessing import video
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.inference import prediction
+from stfnet.inference import live, prediction
+from stfnet.inference.clip import read_clip
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +46,32 @@ def test_a_single_frame_is_too_few(model):
         model.predict_frames(np.zeros((1, 32, 32, 3), np.uint8))
 
 
-def test_the_file_of_a_run_has_its_classes_and_any_other_numbers(model, tiny_run, tmp_path):
-    assert stfnet.load(tiny_run / run.BEST_FILE).classes == ("Bow", "Jump", "Wave")
-    model.save(tmp_path / "mine.keras")  # the network's own method
+def test_a_file_alone_answers_as_its_run(model, tiny_run, moving_square, tmp_path):
+    shutil.copy(tiny_run / run.BEST_FILE, tmp_path / "mine.keras")
     alone = stfnet.load(tmp_path / "mine.keras")
-    assert alone.classes == ("class 0", "class 1", "class 2") and alone.config == model.config
+    assert alone.classes == ("Bow", "Jump", "Wave")
+    assert alone.config == model.config and alone.stored == model.stored
+    assert alone.predict_video(moving_square) == model.predict_video(moving_square)
+    _, config = prediction.load_model(tmp_path / "mine.keras")
+    assert live.usual_interval(config) == live.usual_interval(run.read_config(tiny_run))
+
+
+def test_flow_is_that_of_the_records(moving_square, tiny_run):
+    _, config = prediction.load_run(tiny_run)
+    stored = dataclasses.replace(config.records, image_format="png", flow_quality="reference")
+    clips = [
+        read_clip(moving_square, config.model.clip, quality=quality, stored=stored)["flow"]
+        for quality in (None, "reference", "fast")
+    ]
+    assert (clips[0] == clips[1]).all() and (clips[0] != clips[2]).any()
+
+
+def test_a_network_that_was_told_nothing_numbers_its_classes(model, tmp_path, caplog):
+    network = stfnet.build_stfnet(model.config)
+    network.save(tmp_path / "mine.keras")
+    assert stfnet.load(tmp_path / "mine.keras").classes == ("class 0", "class 1", "class 2")
+    (line,) = caplog.messages
+    assert "mine.keras does not say what it learned from" in line and "class 0" in line
 
 
 def test_a_file_that_is_missing_or_of_another_network_is_refused(tmp_path):

@@ -140,10 +140,10 @@ def _short_bias(layers):
         ),
         (
             _narrow,
-            r"broken\.h5: data set block5_conv3/block5_conv3_W_1:0 has shape \(3, 3, 512, 500\), "
+            r"broken\.h5: the kernel of block5_conv3 has shape \(3, 3, 512, 500\), "
             r"but the model needs \(3, 3, 512, 512\)",
         ),
-        (_short_bias, r"block5_conv3_b_1:0 has shape \(511,\), but the model needs \(512,\)"),
+        (_short_bias, r"the bias of block5_conv3 has shape \(511,\), but the model needs \(512,\)"),
     ],
 )
 def test_unfit_file_leaves_the_model_untouched(

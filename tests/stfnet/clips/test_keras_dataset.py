@@ -54,6 +54,15 @@ def test_validation_reads_the_test_clip_of_each_video_once(tiny_records):
     np.testing.assert_array_equal(dataset[0][0]["rgb"], shown[:2])
 
 
+def test_the_data_sets_tell_a_network_what_it_learns_from(tiny_records):
+    train, _, test = datasets(tiny_records.folder, CLIP, batch_size=2, tau_range=(1, 3))
+    assert train.learned == test.learned
+    assert train.learned.classes == tuple(tiny_records.classes)
+    assert train.learned.tau_range == (1, 3)
+    with pytest.raises(UserError, match="3 class names, and the network has"):
+        stfnet.build_stfnet(stfnet.ModelConfig(4, CLIP, width_divisor=16), train.learned)
+
+
 def test_no_group_is_in_two_parts(tiny_records):
     parts = datasets(tiny_records.folder, CLIP, batch_size=2)
     groups = [{tiny_records.videos[k].group for k in part.positions} for part in parts]

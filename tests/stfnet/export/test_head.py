@@ -16,7 +16,7 @@ import pytest
 from preprocessing.errors import UserError
 from stfnet import run, weights
 from stfnet.evaluation import evaluate, result_files, timing
-from stfnet.export import head, saved_model
+from stfnet.export import head, layout
 from stfnet.inference import prediction
 
 ROOT = Path(__file__).parents[3]
@@ -231,13 +231,13 @@ def test_without_network_the_line_names_address_file_and_place(squares_head, tmp
 def test_an_export_of_another_format_replaces_it_and_others_do_not(squares_head, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(squares_head, copy)
-    with saved_model.writing(copy) as temporary:
-        (temporary / saved_model.CONFIG_FILE).write_text("{}")
+    with layout.writing(copy) as temporary:
+        (temporary / layout.CONFIG_FILE).write_text("{}")
     assert [path.name for path in copy.iterdir()] == ["config.json"]
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "README.md").write_text("Mine.")
     refused = pytest.raises(UserError, match="holds something else than an export")
-    with refused, saved_model.writing(tmp_path / "docs"):
+    with refused, layout.writing(tmp_path / "docs"):
         pass
 
 

@@ -11,13 +11,13 @@ import pytest
 from preprocessing.errors import UserError
 from stfnet import build_stfnet, networks
 from stfnet.config import TrainingConfig, to_dict
-from stfnet.export import runtimes, saved_model
+from stfnet.export import layout, runtimes
 from stfnet.inference import prediction
 
 FORMATS = {"onnx": runtimes.export_onnx, "litert": runtimes.export_litert}
 FILES = {
-    "onnx": {saved_model.ONNX_FILE},
-    "litert": {saved_model.LITERT_FILE, saved_model.QUANTISED_FILE},
+    "onnx": {layout.ONNX_FILE},
+    "litert": {layout.LITERT_FILE, layout.QUANTISED_FILE},
 }
 BESIDE = {"agreement.json", "classes.txt", "config.json", "example.npz", "SHA256SUMS"}
 
@@ -69,7 +69,7 @@ def test_a_runtime_gives_the_probabilities_of_keras(name, tiny, exported):
     folder, rows = exported
     expected = model.predict_on_batch(clips)  # in one batch; any size is taken
     for file, answer in _run(name, folder, clips).items():
-        quantised = file == saved_model.QUANTISED_FILE
+        quantised = file == layout.QUANTISED_FILE
         np.testing.assert_allclose(answer, expected, atol=0.05 if quantised else 1e-5)
 
     assert [row.file for row in rows] == ["Keras", *sorted(FILES[name])]
@@ -148,7 +148,7 @@ def test_no_weight_passes_through_tf2onnx(name, tiny, exported):
     # It copies constants until the paper's network takes more memory than a machine has.
     import onnx
 
-    initializers = onnx.load(exported[0] / saved_model.ONNX_FILE).graph.initializer
+    initializers = onnx.load(exported[0] / layout.ONNX_FILE).graph.initializer
     sizes = {one.name: one.ByteSize() for one in initializers}
     weights = sum(size for name, size in sizes.items() if name.startswith("weight_"))
     assert weights >= 4 * tiny[0].count_params()
@@ -163,7 +163,7 @@ def test_every_initializer_of_an_onnx_file_is_read(name, network, tiny, tmp_path
     model = networks.read(networks.switched(to_dict(tiny[1].model), network))
     config = dataclasses.replace(tiny[1], model=model)
     runtimes.export_onnx(build_stfnet(model), config, tmp_path / "export", tiny[2])
-    graph = onnx.load(tmp_path / "export" / saved_model.ONNX_FILE).graph
+    graph = onnx.load(tmp_path / "export" / layout.ONNX_FILE).graph
     read = {name for node in graph.node for name in node.input}
     assert {one.name for one in graph.initializer} <= read
 
@@ -255,6 +255,6 @@ def test_noise_has_the_inputs_of_the_network(tiny):
 def test_an_export_may_be_replaced_and_stays_where_that_fails(exported):
     folder = exported[0]
     names = {path.name for path in folder.rglob("*")}
-    with pytest.raises(InterruptedError), saved_model.writing(folder):
+    with pytest.raises(InterruptedError), layout.writing(folder):
         raise InterruptedError
     assert {path.name for path in folder.rglob("*")} == names

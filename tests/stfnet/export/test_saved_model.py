@@ -12,7 +12,7 @@ from preprocessing import records, video
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import ClipConfig
-from stfnet.export import saved_model
+from stfnet.export import layout, saved_model
 from stfnet.inference import prediction
 
 # What a server does: TensorFlow, NumPy and the folder, no line of this project.
@@ -211,6 +211,6 @@ def test_the_checksums_are_those_of_sha256sum(exported):
 def test_an_export_may_be_replaced_and_stays_where_that_fails(exported):
     folder = exported[2]
     names = {path.name for path in folder.rglob("*")}
-    with pytest.raises(InterruptedError), saved_model.writing(folder):
+    with pytest.raises(InterruptedError), layout.writing(folder):
         raise InterruptedError
     assert {path.name for path in folder.rglob("*")} == names

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from preprocessing.errors import UserError
 from stfnet.config import ClipConfig
-from stfnet.export import saved_model, tf_serving
+from stfnet.export import layout, saved_model, tf_serving
 from stfnet.inference import prediction
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "exports.md"
@@ -73,7 +73,7 @@ def test_a_server_finds_versions_and_configuration(exported):
     ]
     loaded, config = saved_model.load_export(folder / "1")
     assert config == exported[1] and set(loaded.signatures) >= {"serving_default"}
-    assert tf_serving.WARMUP_FILE in (folder / "1" / saved_model.SUMS_FILE).read_text()
+    assert tf_serving.WARMUP_FILE in (folder / "1" / layout.SUMS_FILE).read_text()
     assert json.loads((folder / "1" / "config.json").read_text())["split_fingerprint"] == {
         "protocol": "group"
     }
@@ -83,11 +83,11 @@ def test_the_configuration_is_the_servers_text_format(exported):
     from google.protobuf import text_format
 
     *_, configs = _messages()
-    text = (exported[2] / saved_model.MODELS_FILE).read_text()
+    text = (exported[2] / layout.MODELS_FILE).read_text()
     parsed = text_format.Parse(text, configs.ModelServerConfig())
     (model,) = parsed.model_config_list.config
     assert (model.name, model.base_path) == ("stfnet", "/models/stfnet")
-    batching = (exported[2] / saved_model.BATCHING_FILE).read_text()
+    batching = (exported[2] / layout.BATCHING_FILE).read_text()
     largest = re.search(r"max_batch_size \{ value: (\d+) \}", batching)[1]
     # The server refuses to start where the last allowed size is not the largest.
     assert re.findall(r"allowed_batch_sizes: (\d+)", batching)[-1] == largest

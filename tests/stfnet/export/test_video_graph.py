@@ -10,10 +10,9 @@ from preprocessing.errors import UserError
 from preprocessing.flow import tvl1_keras
 from preprocessing.preparation import conversion
 from stfnet import sampling
-from stfnet.config import ClipConfig
+from stfnet.config import ClipConfig, RecordsConfig
 from stfnet.export import video_graph
 from stfnet.inference.clip import read_clip
-from stfnet.run.config import RecordsConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=20)
 

@@ -11,9 +11,8 @@ from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
 from stfnet import sampling
 from stfnet.clips import input_pipeline
-from stfnet.config import ClipConfig
+from stfnet.config import ClipConfig, RecordsConfig
 from stfnet.inference.clip import FieldEncoder, read_clip, stack
-from stfnet.run.config import RecordsConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 

@@ -8,11 +8,11 @@ import pytest
 from preprocessing import flow, video
 from preprocessing.errors import UserError
 from stfnet import sampling
-from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.config import ClipConfig, RecordsConfig, TrainingConfig
 from stfnet.inference import capture, live, prediction
 from stfnet.inference.clip import read_clip
 from stfnet.networks import ModelConfig
-from stfnet.run.config import RecordsConfig, RunConfig
+from stfnet.run.config import RunConfig
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, prepare
 from preprocessing.preparation.local import local_runner
 from stfnet import build_stfnet, run
-from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.config import ClipConfig, RecordsConfig, TrainingConfig
 from stfnet.evaluation import evaluate, result_files
 from stfnet.inference import prediction
 from stfnet.networks import SmallDataConfig
-from stfnet.run.config import RecordsConfig, RunConfig
+from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 

@@ -10,9 +10,9 @@ from benchmarks import films
 from preprocessing import flow, video
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, sampling
+from stfnet.config import RecordsConfig
 from stfnet.inference import prediction, timeline
 from stfnet.inference.clip import stack, stored_field, stored_frame
-from stfnet.run.config import RecordsConfig
 
 
 def _write(path, count, fps=20):

@@ -3,10 +3,16 @@
 import pytest
 
 from preprocessing.errors import UserError
-from stfnet.config import ClipConfig, TrainingConfig, from_dict, microbatches_per_device, to_dict
+from stfnet.config import (
+    ClipConfig,
+    RecordsConfig,
+    TrainingConfig,
+    from_dict,
+    microbatches_per_device,
+    to_dict,
+)
 from stfnet.networks import C3DConfig, LRCNConfig, ModelConfig, SmallDataConfig
 from stfnet.run.config import (
-    RecordsConfig,
     RunConfig,
     check_together,
     partial_statistics,

@@ -16,6 +16,7 @@ RECORDS = types.SimpleNamespace(
     title="ucf11 (2 of 11 classes)",
     classes=("Bow", "Jump"),
     encoding={"image_format": "jpeg", "jpeg_quality": 95},
+    flow={"method": "opencv", "quality": "fast"},
     videos=[types.SimpleNamespace(num_frames=100)],
 )
 

@@ -8,7 +8,7 @@ from stfnet.layers.attention_lstm import AttentionLSTM
 from stfnet.layers.layer_norm_lstm import LayerNormLSTM
 from stfnet.layers.vgg_stream import BLOCKS, VGGStream
 from stfnet.networks import NetworkConfig
-from stfnet.networks.model import build_stfnet
+from stfnet.networks.model import build_stfnet, without_weights
 
 
 def forward_multiply_adds(config: NetworkConfig) -> int:
@@ -33,7 +33,7 @@ def head_multiply_adds(config: NetworkConfig) -> int:
 
 def _layers(config: NetworkConfig) -> list[keras.Layer]:
     """The layers of the network, without memory for its weights."""
-    with keras.StatelessScope(initialize_variables=False):
+    with without_weights():
         return build_stfnet(config).layers
 
 

@@ -1,13 +1,9 @@
 """A small video and the folder of a small run, shared by the tests of prediction and after."""
 
-import ctypes
 import dataclasses
-import gc
 import logging
 import os
 import shutil
-import sys
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -21,17 +17,6 @@ from benchmarks import films
 def warnings_are_logged():
     """Some libraries raise the level of the root logger when they are imported."""
     logging.getLogger().setLevel(logging.WARNING)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory_is_given_back():
-    """The graphs of one file's tests are freed before the next, once they fill 2 GB."""
-    yield
-    pages = Path("/proc/self/statm")
-    if "keras" in sys.modules and pages.exists() and int(pages.read_text().split()[1]) > 2**19:
-        sys.modules["keras"].backend.clear_session()
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _textures(seed, count, height, width):

@@ -1,12 +1,17 @@
 """A network as a Keras model that keeps its configuration."""
 
+import contextlib
+
 import keras
+from keras.src.backend.common import global_state  # of what Keras has no public name for
 
 from preprocessing.errors import UserError
 from stfnet import networks
 from stfnet.config import LearnedConfig, from_dict, to_dict
 from stfnet.layers.score_average import score_dtype
 from stfnet.networks import parts
+
+_WAITING = "uninitialized_variables"
 
 
 @keras.saving.register_keras_serializable(package="stfnet")
@@ -87,3 +92,18 @@ def undrawn_weights():
     """
     zeros = keras.initializers.Zeros
     return keras.saving.custom_object_scope({"glorot_uniform": zeros, "he_normal": zeros})
+
+
+@contextlib.contextmanager
+def without_weights():
+    """Scope in which networks are built for their shapes alone, without memory for weights.
+
+    Keras keeps the variables of such a network in a list, and draws them all when the next network
+    is built: they are taken off it.
+    """
+    waiting = list(global_state.get_global_attribute(_WAITING, []))
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute(_WAITING, waiting)

@@ -6,6 +6,7 @@ import pytest
 
 from stfnet import ModelConfig, build_stfnet
 from stfnet.layers.score_average import ScoreAverage, score_dtype, training_logits
+from stfnet.networks.model import without_weights
 
 
 def test_softmax_of_the_answer_is_the_weighted_mean_of_the_softmaxes():
@@ -44,6 +45,6 @@ def test_half_precision_has_scores_in_float32():
 
 
 def test_stfnet_learns_from_its_logits():
-    with keras.StatelessScope(initialize_variables=False):
+    with without_weights():
         model = build_stfnet(ModelConfig(3, width_divisor=64))
     assert training_logits(model) == (model.get_layer("logits").output, None)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import stfnet
 from stfnet import ClipConfig, build_stfnet, complexity, networks
+from stfnet.networks.model import without_weights
 
 
 def _tiny(network, **changes):
@@ -28,7 +29,7 @@ def _tiny(network, **changes):
 
 def _counts(config):
     """Parameters of each layer that has some, without memory for them."""
-    with keras.StatelessScope(initialize_variables=False):
+    with without_weights():
         layers = build_stfnet(config).layers
     return {layer.name: layer.count_params() for layer in layers if layer.weights}
 

@@ -9,6 +9,7 @@ import pytest
 import stfnet
 from stfnet import ClipConfig, ModelConfig, build_stfnet
 from stfnet.networks import NETWORKS
+from stfnet.networks.model import without_weights
 
 TINY = ModelConfig(
     num_classes=5,
@@ -76,3 +77,18 @@ def test_channels_are_last_whatever_keras_is_set_to(tiny, network):
         keras.config.set_image_data_format("channels_last")
     np.testing.assert_array_equal(answers[0], usual(clips))
     assert answers[1].shape == answers[0].shape
+
+
+def test_a_network_built_for_its_shapes_is_not_drawn_with_the_next():
+    drawn = []
+
+    def draw(shape, dtype=None):
+        drawn.append(shape)
+        return keras.ops.zeros(shape, dtype)
+
+    with without_weights(), keras.saving.custom_object_scope({"he_normal": draw}):
+        shapes = build_stfnet(TINY)
+    assert shapes.count_params() > 1000 and drawn  # for their shapes
+    drawn.clear()
+    build_stfnet(TINY)
+    assert not drawn

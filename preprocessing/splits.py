@@ -33,9 +33,9 @@ def assign(
     """Divides videos into training and test.
 
     Example:
-        >>> record_set = records.load_record_set("records")
-        >>> sides = splits.assign(record_set.videos, protocol="group", seed=0)
-        >>> collections.Counter(sides.values())
+        >>> from preprocessing.records import load_record_set
+        >>> sides = assign(load_record_set("records").videos, protocol="group", seed=0)
+        >>> Counter(sides.values())
         Counter({'train': 18, 'test': 6})
 
     Args:

@@ -262,8 +262,6 @@ def load_record_set(
         >>> record_set = load_record_set("records")
         >>> record_set.classes, record_set.counts["videos"]
         (('Left', 'Right', 'Still'), 24)
-        >>> record_set.videos[0].num_frames
-        8
 
     Args:
         folder: of the set.

@@ -124,8 +124,10 @@ def datasets(
     Example:
         >>> clip = stfnet.ClipConfig(num_frames=3, image_size=32)
         >>> train, validation, test = stfnet.datasets("records", clip, batch_size=8)
-        >>> model = stfnet.build_stfnet(stfnet.ModelConfig(3, clip, width_divisor=32), train.learned)
-        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> config = stfnet.ModelConfig(3, clip, width_divisor=32)
+        >>> model = stfnet.build_stfnet(config, train.learned)
+        >>> loss = "sparse_categorical_crossentropy"
+        >>> model.compile("adam", loss, metrics=["accuracy"], jit_compile=False)
         >>> history = model.fit(train, validation_data=validation, verbose=0)
         >>> loss, accuracy = model.evaluate(test, verbose=0)
 

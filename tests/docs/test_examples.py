@@ -69,9 +69,7 @@ def place(tiny_records, moving_square, notop, tmp_path_factory):
     clip = ClipConfig(num_frames=3, image_size=32)
     model = ModelConfig(3, clip, width_divisor=32, fc6_units=8, lstm_units=4)
     of_records = RecordsConfig.of(tiny_records)
-    config = RunConfig(
-        "squares", tiny_records.classes, model, TrainingConfig(), records=of_records
-    )
+    config = RunConfig("squares", tiny_records.classes, model, TrainingConfig(), records=of_records)
     with run.writing(folder / "run", config, run.draw_videos(tiny_records, config)):
         build_stfnet(model, config.learned).save(folder / "run" / run.BEST_FILE)
     return folder

@@ -106,7 +106,7 @@ def train_indices(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> stfnet.sampling.train_indices(50, 5, tau_range=(2, 10), rng=rng)
-        array([...])
+        array([ 8, 17, 26, 35, 44])
 
     Args:
         num_video_frames: N, frames in the video.

@@ -229,10 +229,9 @@ def write_result(path, source, model_folder, dataset, ranking, clip):
     """Writes one prediction as JSON.
 
     Example:
-        >>> model, config = load_model("run")
-        >>> probabilities, clip = predict_video(model, config, "a.mp4")
-        >>> ranking = rank(probabilities, config.classes, top=2)
-        >>> write_result("answer.json", "a.mp4", "run", config.name, ranking, clip)
+        >>> clip = read_clip("a.mp4", stfnet.ClipConfig(num_frames=3, image_size=32))
+        >>> ranking = [("Left", 0.75), ("Right", 0.25)]
+        >>> write_result("answer.json", "a.mp4", "run", "squares", ranking, clip)
 
     Args:
         path: file to write.

@@ -329,7 +329,7 @@ def evaluate_run(
         split, protocol, fold: see `choose_positions`.
         nearest_neighbour: whether to add `baselines.nearest_neighbour` to the results. It reads
             every frame, so the results are written before it too.
-        views: of each video.
+        views: of each video, such as `stfnet.evaluation.views.Views(num_clips=5, flip=True)`.
         linear: whether to add `linear_model.linear_model`, likewise.
         linear_weights: VGG-16's for it, a file or `imagenet`; None for those of the run's start.
         features_folder: see `evaluate`; the linear model reads it too.

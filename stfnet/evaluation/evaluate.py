@@ -339,10 +339,9 @@ def evaluate_run(
         UserError: the run has no network, the results would go into another run, there are no
             weights for the linear model, it would be tested on what it learns, or as `evaluate`.
     """
+    workdir = Path(workdir)
     if not isinstance(record_set, records.RecordSet):
-        record_set = records.load_record_set(
-            Path(record_set), classes=run.classes_of(Path(workdir))
-        )
+        record_set = records.load_record_set(Path(record_set), classes=run.classes_of(workdir))
     folder = result_files.folder_for(workdir, output)
     model, config = prediction.load_run(workdir)
     if linear and split in ("train", "val"):

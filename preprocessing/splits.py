@@ -32,6 +32,12 @@ def assign(
 ) -> dict[str, str]:
     """Divides videos into training and test.
 
+    Example:
+        >>> from preprocessing.records import load_record_set
+        >>> sides = assign(load_record_set("records").videos, protocol="group", seed=0)
+        >>> Counter(sides.values())
+        Counter({'train': 18, 'test': 6})
+
     Args:
         videos: the videos of a catalogue or a record set.
         protocol: `official` follows the lists that came with the data set; `group` draws 7:3 over

@@ -28,6 +28,7 @@ from stfnet.networks import ModelConfig
 if TYPE_CHECKING:
     from stfnet import layers
     from stfnet.clips.keras_dataset import datasets
+    from stfnet.evaluation.evaluate import evaluate_run as evaluate
     from stfnet.networks.model import STFNet, build_stfnet
     from stfnet.recognizer import clip, load
     from stfnet.weights import load_vgg16_weights
@@ -39,18 +40,21 @@ __all__ = [
     "build_stfnet",
     "clip",
     "datasets",
+    "evaluate",
     "layers",
     "load",
     "load_vgg16_weights",
     "sampling",
 ]
 
-# The public names that need Keras, imported when they are first asked for.
+# The public names that need Keras, imported when they are first asked for: the module of each, and
+# after a colon its name there where it has another.
 _MODULE_OF = {
     "STFNet": "stfnet.networks.model",
     "build_stfnet": "stfnet.networks.model",
     "clip": "stfnet.recognizer",
     "datasets": "stfnet.clips.keras_dataset",
+    "evaluate": "stfnet.evaluation.evaluate:evaluate_run",
     "load": "stfnet.recognizer",
     "load_vgg16_weights": "stfnet.weights",
 }
@@ -61,4 +65,5 @@ def __getattr__(name: str):
         return importlib.import_module("stfnet.layers")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'stfnet' has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+    module, _, own = _MODULE_OF[name].partition(":")
+    return getattr(importlib.import_module(module), own or name)

@@ -16,6 +16,13 @@ class Recognizer:
 
     Every other attribute is the network's own: `compile`, `fit`, `evaluate`, `summary`, `save`.
 
+    Example:
+        >>> model = stfnet.load("run")
+        >>> model.classes, model.config.clip.num_frames
+        (('Left', 'Right', 'Still'), 3)
+        >>> model.predict_frames(np.zeros((9, 48, 64, 3), "uint8"), top=1)
+        [('...', 0...)]
+
     Args:
         network: anything with `predict_on_batch`, such as `stfnet.STFNet`.
         config: of its run.
@@ -69,7 +76,7 @@ def load(path: str | Path) -> Recognizer:
     Example:
         >>> model = stfnet.load("run")
         >>> model.predict_video("a.mp4", top=2)
-        [('wave', 0.94), ('bow', 0.04)]
+        [('...', 0...), ('...', 0...)]
 
     Args:
         path: folder of a run or of an export, a `.keras` file, or the name of a network that ships,
@@ -87,6 +94,11 @@ def clip(
     source: str | Path | np.ndarray, config: ClipConfig, flow_quality: str = "fast"
 ) -> dict[str, np.ndarray]:
     """The test clip of a video as a batch of one (Eqs. 13-14).
+
+    Example:
+        >>> inputs = stfnet.clip("a.mp4", stfnet.ClipConfig(num_frames=3, image_size=32))
+        >>> inputs["rgb"].shape, inputs["flow"].shape
+        ((1, 3, 32, 32, 3), (1, 3, 32, 32, 8))
 
     Args:
         source: video file, folder of images, or frames uint8 (N, H, W, 3), RGB.

@@ -47,6 +47,10 @@ def test_starts(num_video_frames: int, num_frames: int, num_clips: int) -> list[
     The clips have the interval of Eq. 13, and the first of them is the paper's clip. A video with
     room for fewer than `num_clips` starts repeats some of them.
 
+    Example:
+        >>> stfnet.sampling.test_starts(num_video_frames=50, num_frames=17, num_clips=3)
+        [0, 8, 17]
+
     Args:
         num_video_frames: N, frames in the video.
         num_frames: T, frames in a clip.
@@ -64,6 +68,10 @@ def test_indices(
     num_video_frames: int, num_frames: int, short_video: str = "pad_last", start: int = 0
 ) -> np.ndarray:
     """Frames of the test clip: 0, t, 2t, ... with t = floor(N / T) (Eqs. 13-14).
+
+    Example:
+        >>> stfnet.sampling.test_indices(num_video_frames=50, num_frames=5)
+        array([ 0, 10, 20, 30, 40])
 
     Args:
         num_video_frames: N, frames in the video.
@@ -95,6 +103,11 @@ def train_indices(
     tau is a uniform integer in `tau_range`, both ends included, clamped to the largest interval
     with which T frames fit (at least 1); the first frame is then uniform over those that fit.
 
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> stfnet.sampling.train_indices(50, 5, tau_range=(2, 10), rng=rng)
+        array([ 8, 17, 26, 35, 44])
+
     Args:
         num_video_frames: N, frames in the video.
         num_frames: T, frames in the clip.
@@ -115,6 +128,10 @@ def train_indices(
 
 def snap(frame_indices: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Each frame's nearest frame of a grid, the earlier of two that are equally near.
+
+    Example:
+        >>> stfnet.sampling.snap([0, 10, 40], grid=np.array([0, 16, 33, 49]))
+        array([ 0, 16, 33])
 
     Args:
         frame_indices: integer array (T,).

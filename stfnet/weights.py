@@ -63,6 +63,11 @@ def load_vgg16_weights(
     Everything is read and checked before the first weight is set, so an error leaves the model as
     it was.
 
+    Example:
+        >>> clip = stfnet.ClipConfig(num_frames=2, image_size=32)
+        >>> model = stfnet.build_stfnet(stfnet.ModelConfig(5, clip, fc6_units=8, lstm_units=4))
+        >>> stfnet.load_vgg16_weights(model, "vgg16.h5", temporal_conv1="cross_modality")
+
     Args:
         model: an STFNet of width_divisor 1, with one stream or both.
         path: a `notop` or full .h5 file in the layout of keras.applications, or `imagenet` to

@@ -15,6 +15,11 @@ COLLECTIONS = ("synthetic", *PUBLISHED)  # names that no other set takes
 class Video:
     """One labelled clip on disk.
 
+    Example:
+        >>> video = Video("v_Wave_g01_c01", Path("Wave/g01.mp4"), 0, "Wave", "g01", splits={})
+        >>> video.class_name, video.group, video.segment
+        ('Wave', 'g01', None)
+
     Attributes:
         id: name unique in its catalogue, such as `v_PushBox_g03_c01`.
         path: the video file.
@@ -44,6 +49,12 @@ class Video:
 @dataclass(frozen=True)
 class Catalogue:
     """A data set: class names in label order, and its videos.
+
+    Example:
+        >>> videos = [Video(f"v_{k}", Path(f"{k}.mp4"), 0, "Wave", f"g{k}", {}) for k in range(4)]
+        >>> catalogue = Catalogue("mine", ("Wave",), tuple(videos))
+        >>> len(catalogue.videos)
+        4
 
     Attributes:
         name: one of `COLLECTIONS` for these alone (see `own_name`).
@@ -76,6 +87,10 @@ class Catalogue:
 
 def own_name(kind: str, name: str) -> str:
     """A catalogue's name that is not taken for a published collection's.
+
+    Example:
+        >>> own_name("folder", "cats"), own_name("folder", "ucf101")
+        ('cats', 'folder:ucf101')
 
     Args:
         kind: of its source, such as `folder`.

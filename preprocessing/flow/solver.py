@@ -21,6 +21,14 @@ QUALITIES = ("reference", "fast")
 class Solver:
     """How flow is computed, and where.
 
+    Example:
+        >>> frames = np.zeros((4, 32, 32), np.uint8)
+        >>> for field in Solver(quality="fast").fields(frames):  # of a film of any length
+        ...     print(field.shape, abs(field).max())
+        (32, 32, 2) 0.0
+        (32, 32, 2) 0.0
+        (32, 32, 2) 0.0
+
     Attributes:
         method: `opencv` (the CPU implementation of OpenCV contrib) or `keras` (the same equations
             on the accelerator).
@@ -82,6 +90,12 @@ def tvl1(
     batch: int | None = None,
 ) -> np.ndarray:
     """Flow between neighbouring frames.
+
+    Example:
+        >>> square = np.zeros((2, 48, 48), np.uint8)
+        >>> square[0, 16:32, 16:32] = square[1, 16:32, 18:34] = 200  # moves right by two pixels
+        >>> tvl1(square)[0, 24, 24].round()
+        array([2., 0.], dtype=float32)
 
     Args:
         frames: uint8 (N, H, W), grayscale.

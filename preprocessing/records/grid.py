@@ -12,6 +12,10 @@ from preprocessing.errors import UserError
 def frame_grid(num_video_frames: int, size: int) -> np.ndarray:
     """The frames from which clips are taken: `size` spread evenly from the first to the last.
 
+    Example:
+        >>> frame_grid(num_video_frames=50, size=4)
+        array([ 0, 16, 33, 49])
+
     Args:
         num_video_frames: N, frames in the video.
         size: number of frames; 0, or N and more, for all.
@@ -29,6 +33,12 @@ def flow_indices(frame_indices: ArrayLike, num_video_frames: int, flow_length: i
 
     Frame t takes the L fields t - L//2, ..., t - L//2 + L - 1, clamped to the fields that exist,
     [0, N - 2]. The fields of a smaller L are among those of a larger one.
+
+    Example:
+        >>> flow_indices([0, 10, 49], num_video_frames=50, flow_length=4)
+        array([[ 0,  0,  0,  1],
+               [ 8,  9, 10, 11],
+               [47, 48, 48, 48]])
 
     Args:
         frame_indices: integer array (T,).

@@ -258,6 +258,11 @@ def load_record_set(
 ) -> RecordSet:
     """Reads the metadata of a finished record set.
 
+    Example:
+        >>> record_set = load_record_set("records")
+        >>> record_set.classes, record_set.counts["videos"]
+        (('Left', 'Right', 'Still'), 24)
+
     Args:
         folder: of the set.
         every_class: keeps classes whose videos all failed, and the labels as the records have

@@ -27,6 +27,13 @@ class ClipDataset(keras.utils.PyDataset):
     `experiments.train` with the same settings. Else it is the test clip of each video (Eqs. 13-14),
     in the order of the positions, and the last batch may be smaller.
 
+    Example:
+        >>> clip = stfnet.ClipConfig(num_frames=3, image_size=32)
+        >>> train, validation, test = stfnet.datasets("records", clip, batch_size=4)
+        >>> inputs, labels, weights = train[0]  # the first batch
+        >>> inputs["rgb"].shape, inputs["flow"].shape, labels.shape
+        ((4, 3, 32, 32, 3), (4, 3, 32, 32, 8), (4,))
+
     Args:
         record_set: of the records.
         positions: integer array (V,), the videos in `record_set.videos`.
@@ -115,11 +122,14 @@ def datasets(
     """Training, validation and test part of a record set, for `fit` and `evaluate`.
 
     Example:
-        >>> train, validation, test = stfnet.datasets("records", config.clip, batch_size=8)
+        >>> clip = stfnet.ClipConfig(num_frames=3, image_size=32)
+        >>> train, validation, test = stfnet.datasets("records", clip, batch_size=8)
+        >>> config = stfnet.ModelConfig(3, clip, width_divisor=32)
         >>> model = stfnet.build_stfnet(config, train.learned)
-        >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        >>> model.fit(train, validation_data=validation, epochs=10)
-        >>> model.evaluate(test)
+        >>> loss = "sparse_categorical_crossentropy"
+        >>> model.compile("adam", loss, metrics=["accuracy"], jit_compile=False)
+        >>> history = model.fit(train, validation_data=validation, verbose=0)
+        >>> loss, accuracy = model.evaluate(test, verbose=0)
 
     Args:
         path: folder of the records, of `experiments.prepare`.

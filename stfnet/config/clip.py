@@ -14,7 +14,15 @@ BLOCK_CHANNELS = (64, 128, 256, 512, 512)  # of VGG-16 (Simonyan & Zisserman 201
 
 @dataclasses.dataclass(frozen=True)
 class ClipConfig:
-    """What one clip is, as the network sees it."""
+    """What one clip is, as the network sees it.
+
+    Example:
+        >>> stfnet.ClipConfig(num_frames=8, image_size=112)
+        ClipConfig(num_frames=8, flow_length=4, image_size=112, ...)
+        >>> stfnet.ClipConfig(num_frames=0)
+        Traceback (most recent call last):
+        preprocessing.errors.UserError: clip.num_frames=0 ...
+    """
 
     num_frames: int = setting(17, "[1, 10000]")
     """T, frames sampled from a video."""

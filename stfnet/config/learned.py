@@ -50,6 +50,13 @@ class LearnedConfig:
     """What a trained network knows of its classes and of its training clips.
 
     It is saved with the network, so that a `.keras` file alone names what it sees in a video.
+
+    Example:
+        >>> from stfnet.config import LearnedConfig
+        >>> learned = LearnedConfig(classes=("bow", "jump", "wave"))
+        >>> clip = stfnet.ClipConfig(num_frames=3, image_size=32)
+        >>> config = stfnet.ModelConfig(len(learned.classes), clip, width_divisor=32)
+        >>> stfnet.build_stfnet(config, learned).save("mine.keras")  # a file that knows its classes
     """
 
     classes: tuple[str, ...]

@@ -18,6 +18,12 @@ class TrainingConfig:
 
     Stage k trains at `learning_rates[k]` for at most `max_epochs[k]` epochs, from the best
     weights of stage k - 1, and ends early when validation has not improved for `patience` epochs.
+
+    Example:
+        >>> from stfnet.config import TrainingConfig
+        >>> training = TrainingConfig(learning_rates=(1e-3,), max_epochs=(20,), frozen_blocks=(5,))
+        >>> training.unchanged_blocks(stage=0)
+        5
     """
 
     learning_rates: tuple[float, ...] = setting((1e-5, 1e-6), "(0, 1e38]")

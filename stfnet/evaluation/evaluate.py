@@ -304,8 +304,8 @@ class Evaluation:
 
 
 def evaluate_run(
-    workdir: Path,
-    record_set: records.RecordSet,
+    workdir: str | Path,
+    record_set: records.RecordSet | str | Path,
     split: str = "test",
     protocol: str | None = None,
     fold: str | None = None,
@@ -316,15 +316,20 @@ def evaluate_run(
     features_folder: Path | None = None,
     output: Path | None = None,
 ) -> Evaluation:
-    """Evaluates the best network of a run and writes the results.
+    """Evaluates the best network of a run and writes the results; needs TensorFlow.
+
+    Example:
+        >>> evaluation = stfnet.evaluate("run", "records")
+        >>> evaluation.results["top1"], evaluation.paths.results
+        (..., PosixPath('run/results.json'))
 
     Args:
         workdir: folder of the run.
-        record_set: of the records.
+        record_set: of the records, or their folder.
         split, protocol, fold: see `choose_positions`.
         nearest_neighbour: whether to add `baselines.nearest_neighbour` to the results. It reads
             every frame, so the results are written before it too.
-        views: of each video.
+        views: of each video, such as `stfnet.evaluation.views.Views(num_clips=5, flip=True)`.
         linear: whether to add `linear_model.linear_model`, likewise.
         linear_weights: VGG-16's for it, a file or `imagenet`; None for those of the run's start.
         features_folder: see `evaluate`; the linear model reads it too.
@@ -334,6 +339,9 @@ def evaluate_run(
         UserError: the run has no network, the results would go into another run, there are no
             weights for the linear model, it would be tested on what it learns, or as `evaluate`.
     """
+    workdir = Path(workdir)
+    if not isinstance(record_set, records.RecordSet):
+        record_set = records.load_record_set(Path(record_set), classes=run.classes_of(workdir))
     folder = result_files.folder_for(workdir, output)
     model, config = prediction.load_run(workdir)
     if linear and split in ("train", "val"):

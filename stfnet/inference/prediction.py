@@ -22,6 +22,11 @@ from stfnet.run.config import RunConfig
 def load_run(folder):
     """Loads the best network of a run.
 
+    Example:
+        >>> model, config = load_run("run")
+        >>> model.count_params() > 0, config.classes
+        (True, ('Left', 'Right', 'Still'))
+
     Args:
         folder: of the run, with `config.json` and `best.keras`.
 
@@ -60,6 +65,11 @@ def load_run(folder):
 
 def load_file(path):
     """Loads a network from its `.keras` file alone.
+
+    Example:
+        >>> model, config = load_file("run/best.keras")
+        >>> config.classes
+        ('Left', 'Right', 'Still')
 
     Args:
         path: of the file. Where it is the best network of the run in whose folder it lies, that run
@@ -113,6 +123,11 @@ def _load_network(path, remedy):
 def load_model(folder):
     """Loads a run's best network, a network's file, an export or a head, whichever is named.
 
+    Example:
+        >>> model, config = load_model("run")  # or a .keras file, an export, a network that ships
+        >>> config.model.network
+        'stfnet'
+
     Args:
         folder: of any of them, a `.keras` file, or what else `stfnet.export.head.find` takes: the
             name of a network that ships, and the file of its VGG-16 weights after a colon.
@@ -153,6 +168,12 @@ def load_model(folder):
 def predict_clip(model, clip_inputs):
     """Class probabilities of one clip.
 
+    Example:
+        >>> model, config = load_model("run")
+        >>> clip = read_clip("a.mp4", config.model.clip)
+        >>> predict_clip(model, clip).shape
+        (3,)
+
     Args:
         model: anything with `predict_on_batch`: a network or an `ExportedModel`.
         clip_inputs: what `stfnet.inference.clip.read_clip` returns.
@@ -173,6 +194,12 @@ def predict_clip(model, clip_inputs):
 def predict_video(model, config: RunConfig, path, quality=None):
     """Class probabilities of a video file, and the clip that they were computed from.
 
+    Example:
+        >>> model, config = load_model("run")
+        >>> probabilities, clip = predict_video(model, config, "a.mp4")
+        >>> probabilities.shape, clip["num_frames"], clip["frame_numbers"]
+        ((3,), 11, array([0, 3, 6]))
+
     Args:
         model: a network or an `ExportedModel`.
         config: RunConfig.
@@ -188,13 +215,23 @@ def predict_video(model, config: RunConfig, path, quality=None):
 
 
 def rank(probabilities, classes, top):
-    """The `top` most probable classes: list of (class name, probability), best first."""
+    """The `top` most probable classes: list of (class name, probability), best first.
+
+    Example:
+        >>> rank(np.array([0.25, 0.5, 0.125]), ["bow", "jump", "wave"], top=2)
+        [('jump', 0.5), ('bow', 0.25)]
+    """
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [(classes[k], float(probabilities[k])) for k in order]
 
 
 def write_result(path, source, model_folder, dataset, ranking, clip):
     """Writes one prediction as JSON.
+
+    Example:
+        >>> clip = read_clip("a.mp4", stfnet.ClipConfig(num_frames=3, image_size=32))
+        >>> ranking = [("Left", 0.75), ("Right", 0.25)]
+        >>> write_result("answer.json", "a.mp4", "run", "squares", ranking, clip)
 
     Args:
         path: file to write.

@@ -26,7 +26,13 @@ def interleave_channels(a: KerasTensor, b: KerasTensor) -> KerasTensor:
 
 @keras.saving.register_keras_serializable(package="stfnet")
 class InterleaveChannels(keras.layers.Layer):
-    """`interleave_channels` as a layer, called on a list of two feature maps."""
+    """`interleave_channels` as a layer, called on a list of two feature maps.
+
+    Example:
+        >>> spatial, temporal = np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]])
+        >>> np.asarray(stfnet.layers.InterleaveChannels()([spatial, temporal])).tolist()
+        [[1.0, 3.0, 2.0, 4.0]]
+    """
 
     def call(self, inputs: Sequence[KerasTensor]) -> KerasTensor:
         spatial, temporal = inputs

@@ -117,7 +117,8 @@ class LayerNormLSTMCell(keras.layers.Layer):
 
     Example:
         >>> layer = keras.layers.RNN(LayerNormLSTMCell(101), return_sequences=True)
-        >>> layer(features)  # (B, T, F) -> (B, T, 101)
+        >>> tuple(layer(np.zeros((2, 17, 64), "float32")).shape)
+        (2, 17, 101)
 
     Args:
         units: hidden units.
@@ -258,6 +259,11 @@ class LayerNormLSTM(keras.layers.Layer):
     Equal to `keras.layers.RNN(LayerNormLSTMCell(units))`, but the inputs of all steps are projected
     in one matrix product: with 100,352 features a product at each step would read, and its gradient
     write, the 162 MB kernel T times.
+
+    Example:
+        >>> layer = stfnet.layers.LayerNormLSTM(101, return_sequences=True)
+        >>> tuple(layer(np.zeros((2, 17, 64), "float32")).shape)
+        (2, 17, 101)
 
     Args:
         units, normalize, statistics, epsilon, forget_bias: see `LayerNormLSTMCell`.

@@ -41,6 +41,12 @@ class VGGStream(keras.layers.Layer):
     13 convolutions are named as in keras.applications.
     They start from He's normal initialiser, with which a narrow stream trains from scratch.
 
+    Example:
+        >>> stream = stfnet.layers.VGGStream(width_divisor=32)
+        >>> stream.freeze(3)
+        >>> tuple(stream(np.zeros((2, 17, 64, 48, 8), "float32")).shape)  # flow stacks, 64 x 48
+        (2, 17, 4, 3, 16)
+
     Args:
         width_divisor: every channel count is divided by this; 1 is VGG-16.
         levels: the blocks of whose maps the stream's map is made, in rising order and with the

@@ -25,8 +25,11 @@ class STFNet(keras.Model):
     from: its class names, and what a video must be like that it is asked about.
 
     Example:
-        >>> model = STFNet(ModelConfig(num_classes=11))
-        >>> model({"rgb": frames, "flow": flow})  # (B, 11)
+        >>> clip = stfnet.ClipConfig(num_frames=3, image_size=32)
+        >>> model = stfnet.STFNet(stfnet.ModelConfig(5, clip, width_divisor=32))
+        >>> rgb, flow = (np.zeros((2, 3, 32, 32, channels), "uint8") for channels in (3, 8))
+        >>> tuple(model({"rgb": rgb, "flow": flow}).shape)
+        (2, 5)
 
     Args:
         config: NetworkConfig, kept as the attribute `config`.
@@ -73,6 +76,13 @@ class STFNet(keras.Model):
 
 def build_stfnet(model_config, learned=None):
     """Builds the network with fresh weights, under the global dtype policy.
+
+    Example:
+        >>> clip = stfnet.ClipConfig(num_frames=3, image_size=32)
+        >>> config = stfnet.ModelConfig(num_classes=5, clip=clip, width_divisor=32)  # a small one
+        >>> model = stfnet.build_stfnet(config)
+        >>> model.output_shape
+        (None, 5)
 
     Args:
         model_config: ModelConfig, or the settings of another network.

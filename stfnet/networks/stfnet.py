@@ -12,7 +12,13 @@ MERGES = {"concat": "Concatenate", "sum": "Add", "product": "Multiply"}  # layer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig(FC6Config):
-    """The network of Ou & Sun 2019, with a switch for every point the paper leaves open."""
+    """The network of Ou & Sun 2019, with a switch for every point the paper leaves open.
+
+    Example:
+        >>> config = stfnet.ModelConfig(num_classes=11, fusion="sum", lstm_units=64)
+        >>> config.clip.num_frames, config.input_channels
+        (17, {'rgb': 3, 'flow': 8})
+    """
 
     fusion_filters = 512  # before they are divided by the width
     network: str = dataclasses.field(init=False, default="stfnet")

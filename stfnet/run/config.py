@@ -97,7 +97,14 @@ def refuse_without_effect(model: NetworkConfig, training: TrainingConfig) -> Non
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Every setting of a run; `config.json` in its folder."""
+    """Every setting of a run; `config.json` in its folder.
+
+    Example:
+        >>> from stfnet import run
+        >>> config = run.read_config("run")
+        >>> config.classes, config.protocol, config.model.clip.num_frames
+        (('Left', 'Right', 'Still'), 'group', 3)
+    """
 
     name: str
     """Name of the data set."""

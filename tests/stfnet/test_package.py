@@ -101,7 +101,7 @@ print(before, hasattr(stfnet, "nothing"), *public)
         "False",
         "False",
         *("ClipConfig", "ModelConfig", "STFNet", "build_stfnet", "clip", "datasets"),
-        *("stfnet.layers", "load", "load_vgg16_weights", "stfnet.sampling"),
+        *("evaluate_run", "stfnet.layers", "load", "load_vgg16_weights", "stfnet.sampling"),
     ]
 
 

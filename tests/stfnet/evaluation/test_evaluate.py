@@ -155,7 +155,7 @@ def test_the_papers_clip_is_what_it_was_before_there_were_views(trained, tiny_re
 
 
 def test_a_run_is_evaluated_on_several_clips_beside_its_own_results(trained, tiny_records):
-    done = evaluation.evaluate_run(trained, tiny_records, "val", views=Views(2))
+    done = evaluation.evaluate_run(str(trained), str(tiny_records.folder), "val", views=Views(2))
     assert done.paths.results.name == "results-val-2clips.json"
     assert done.results["views"] == {"num_clips": 2, "flip": False, "mirror_pairs": []}
 

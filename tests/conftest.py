@@ -123,7 +123,7 @@ def prepare_squares(write_squares):
             class_folders.load(folder / "videos"),
             folder / "records",
             Settings(**{"image_size": 32} | settings),
-            local_runner(workers=2, time_limit=60),
+            local_runner(workers=2, time_limit=300),
         )
         return records.load_record_set(folder / "records")
 

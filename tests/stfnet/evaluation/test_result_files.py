@@ -115,7 +115,7 @@ def _refused(folder, message, **changes):
 def test_results_of_another_run_or_network_are_refused(evaluated):
     assert result_files.read_results(evaluated)["split"] == "test"
     another = {"parts_sha256": "of another run"}
-    _refused(evaluated, r"is of another run than .*videos\.json", fingerprint=another)
+    _refused(evaluated, r"is of another run than .*videos\.json", split_fingerprint=another)
     (evaluated / "best.keras").write_bytes(b"trained on since")
     _refused(evaluated, r"is of an earlier network than .*best\.keras", network_sha256="0" * 64)
 

@@ -19,6 +19,7 @@ RECORDS = types.SimpleNamespace(
     title="ucf11 (2 of 11 classes)",
     classes=("Bow", "Jump"),
     encoding={"image_format": "jpeg", "jpeg_quality": 80, "flow_bound": 20.0},
+    flow={"method": "opencv", "quality": "fast"},
     videos=[types.SimpleNamespace(num_frames=count) for count in (30, 250, 40)],
 )
 

@@ -251,6 +251,12 @@ def _imagenet():
     return next((Path(place) for place in places if place and Path(place).is_file()), None)
 
 
+def test_the_files_of_the_networks_that_ship_are_whole():
+    assert head.shipped()
+    for name in head.shipped():
+        layout.check_sums(head.NETWORKS / name, layout.HEAD_FILE)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ucf101-13"])
 def test_a_network_that_ships_classifies(name, moving_square, tmp_path, monkeypatch):

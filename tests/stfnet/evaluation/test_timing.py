@@ -142,7 +142,7 @@ def test_networks_are_timed_in_turns_and_once(tiny_records, tmp_path, monkeypatc
     assert len(order) == 12
     timing.time_in_turns({**folders, "again": folders["both"]}, tiny_records, path)
     assert len(order) == 12 + 3 * (1 + 5)
-    build_stfnet(config.model).save(folders["rgb"] / run.BEST_FILE)  # trained anew
+    build_stfnet(config.model).save(folders["rgb"] / run.BEST_FILE)  # trained again
     timing.time_in_turns(folders, tiny_records, path)
     assert len(order) == 30 + 2 * (1 + 5)
     path.write_text(path.read_text()[:-9])

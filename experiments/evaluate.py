@@ -169,9 +169,11 @@ def evaluate(workdir, record_set, output):
 
 
 def maps_folder():
+    """The folder of --cache=features, checked before the work: that of a run may be read-only."""
     from stfnet import run
 
-    return Path(FLAGS.cache_dir or Path(FLAGS.workdir) / run.FEATURES_FOLDER)
+    FLAGS.cache_dir = FLAGS.cache_dir or str(Path(FLAGS.workdir) / run.FEATURES_FOLDER)
+    return program.output_folder("cache_dir")
 
 
 def fuse(workdir, record_set):

@@ -80,6 +80,11 @@ def test_a_run_that_cannot_be_written_is_told_before_the_work(
             " --output=DIR writes the results elsewhere\n"
         )
     output = tmp_path / "results" / "here"
+    done = evaluate_as_user(*places, f"--output={output}", "--cache=features")
+    assert done.returncode == 1 and not done.stdout, done.stdout
+    maps = f"--cache_dir={read_only_run / run.FEATURES_FOLDER}"
+    reason = f"{read_only_run} cannot be written (Permission denied)"
+    assert done.stderr.splitlines()[-1] == f"error: {maps}: {reason}: name another place"
     done = evaluate_as_user(*places, f"--output={output}")
     assert done.returncode == 0, done.stderr
     assert f"written: {output / 'results.json'}" in done.stdout

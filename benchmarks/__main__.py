@@ -8,10 +8,11 @@ preparation  preparation against a bare OpenCV loop over the same pairs
 input        the input pipeline against decoding its JPEGs alone
 start        seconds to the first step of a training and to the label of a video
 growth       time and memory against the number of videos and of classes
+fit          Keras' `fit` on real clips, epoch by epoch, for a GPU without TensorFlow
 export       an exported model on whole videos against the network on their records
 
 Each prints Markdown tables, row by row as it is measured; --output writes the figures as JSON too.
-`make benchmarks` is a short run of all but export, which needs a run.
+`make benchmarks` is a short run of all but fit and export, which need records.
 """
 
 import functools
@@ -26,7 +27,7 @@ from experiments import program
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-BENCHMARKS = ("network", "flow", "preparation", "input", "start", "growth", "export")
+BENCHMARKS = ("network", "flow", "preparation", "input", "start", "growth", "fit", "export")
 
 
 def cli():

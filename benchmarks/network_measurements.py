@@ -73,7 +73,6 @@ def measured_row(row: Row, settings: Settings) -> dict[str, Any]:
     streams, head = stream_multiply_adds(config), head_multiply_adds(config)
     frozen, on_maps = STREAMS[row.streams]
     trained = stream_multiply_adds(config, first=frozen + 1)
-    resident = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "seconds": seconds,
         "peak": statistics.median(peaks),
@@ -81,7 +80,7 @@ def measured_row(row: Row, settings: Settings) -> dict[str, Any]:
             "forward": streams + head,
             "training": 3 * (trained + head) + (0 if on_maps else streams - trained),
         },
-        "memory": _device_memory(row.backend) or resident,
+        "memory": held_bytes(row.backend),
         "parameters": work.parameters,
     }
 
@@ -253,8 +252,13 @@ def _set_tf32(row: Row, tf32: bool):
         torch.backends.cudnn.allow_tf32 = tf32
 
 
+def held_bytes(backend: str) -> int:
+    """The most bytes that the backend held on a GPU so far, or this process without one."""
+    resident = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _device_memory(backend) or resident
+
+
 def _device_memory(backend: str) -> int | None:
-    """The most bytes that the backend held on a GPU; None where it does not tell."""
     if backend == "tensorflow":
         import tensorflow as tf
 

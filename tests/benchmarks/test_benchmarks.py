@@ -20,8 +20,11 @@ MINIATURES = {
     "input": "--num_frames=2 --image_size=16 --clips=8 --rounds=1 --width_divisor=64 --steps=1",
     "start": "--jit=off --width_divisor=64 --image_size=32 --only=training,prediction",
     "growth": "--videos=10 --classes=3 --class_videos=15",
+    "fit": "--backend=tensorflow --precision=float32 --num_frames=3 --width_divisor=32 --minutes=0"
+    " --peak_size=64 --batch_size=2",
     "export": "",
 }
+OF_RECORDS = ("fit", "export")
 # Captions of the tables of each begin so.
 TABLES = {
     "network": ["network"],
@@ -30,6 +33,7 @@ TABLES = {
     "input": ["reading 2 frames, 16 x 16", "augmentation", "two threads", "step"],
     "start": ["train, JIT off", "predict"],
     "growth": ["milliseconds"],
+    "fit": ["two steps in float32", "float32, 2 clips a step"],
     "export": ["classify_frames"],
 }
 
@@ -55,10 +59,25 @@ def _measured(root, output, name, *arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in MINIATURES if name != "export"])
+@pytest.mark.parametrize("name", [name for name in MINIATURES if name not in OF_RECORDS])
 def test_a_benchmark_prints_finite_figures(request, name, tmp_path):
     tables = _measured(request.config.rootpath, tmp_path / "figures.json", name)
     assert not any(row.get("failed") for table in tables.values() for row in table)
+
+
+@pytest.mark.slow
+def test_fit_takes_the_same_step_twice_and_trains(request, tiny_records, tmp_path):
+    given = [f"--records={tiny_records.folder}"]
+    steps, epochs = _measured(
+        request.config.rootpath, tmp_path / "fit.json", "fit", *given
+    ).values()
+    hidden, visible = steps
+    assert hidden["device"] == visible["device"]  # no GPU here: the weights were the same
+    assert hidden["first loss"] == pytest.approx(visible["first loss"], rel=1e-5)
+    assert hidden["second loss"] == pytest.approx(visible["second loss"], rel=1e-3)
+    assert hidden["second loss"] < hidden["first loss"]
+    (epoch,) = epochs  # of --minutes=0
+    assert 0 <= epoch["test"] <= 1 and epoch["clips/s"] > 0 and epoch["GB"] > 0.1
 
 
 @pytest.mark.slow

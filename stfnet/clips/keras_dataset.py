@@ -142,7 +142,8 @@ def datasets(
         workers: threads that read ahead.
         settings: others of `stfnet.config.TrainingConfig`, such as `tau_range=(2, 10)`,
             `augmentation="flip_crop"`, `frame_grid=16`, `validation_fraction=0.15`. With records
-            that have a frame grid, that grid is taken.
+            that have a frame grid, that grid is taken. For clips as a loaded network had them:
+            `tau_range=model.learned.tau_range, frame_grid=model.learned.frame_grid`.
 
     Returns:
         Three `ClipDataset`s. No group is in two of them under `group` and, where groups are known,

@@ -1,6 +1,6 @@
 r"""Keras' `fit` on real clips, end to end, beside this machine's peak; for a GPU.
 
-    KERAS_BACKEND=jax python -m benchmarks fit --records=RECORDS --weights=FILE.h5 --minutes=7
+    python -m benchmarks fit --backend=jax --records=RECORDS --weights=FILE.h5 --minutes=7
 
 Trains the paper's network, all its layers, on the clips of a record set in `--precision`, and gives
 for each epoch the loss, the accuracy, clips a second, the share of the peak of a matrix product in

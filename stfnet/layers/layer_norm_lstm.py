@@ -31,7 +31,7 @@ class GateNormalization(keras.layers.Layer):
 
     def __init__(
         self,
-        statistics="layer",
+        statistics: str = "layer",
         epsilon: float = 1e-3,
         beta_initializer: str | keras.Initializer = "zeros",
         momentum: float = 0.99,

@@ -13,9 +13,15 @@ Reference:
 """
 
 import dataclasses
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from preprocessing.settings import setting
 from stfnet.networks.settings import AnyStreamsConfig, FC6Config
+
+if TYPE_CHECKING:
+    from keras import DTypePolicy, KerasTensor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,9 @@ class LRCNConfig(AnyStreamsConfig, FC6Config):
     lstm_dropout: float = setting(0.25, "[0, 1)")
     """Dropout rate of its output."""
 
-    def logits(self, parts, inputs, dtype):
+    def logits(
+        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
+    ) -> "KerasTensor":
         maps = parts.gathered(self, inputs, dtype)
         scores = []
         for stream, x in maps.items():

@@ -1,6 +1,8 @@
 """A network as a Keras model that keeps its configuration."""
 
 import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import keras
 from keras.src.backend.common import global_state  # of what Keras has no public name for
@@ -43,7 +45,14 @@ class STFNet(keras.Model):
         Ou & Sun, J. Electronic Imaging 28(2) 023009, 2019.
     """
 
-    def __init__(self, config, dtype=None, name="stfnet", learned=None, **kwargs):
+    def __init__(
+        self,
+        config: networks.NetworkConfig,
+        dtype: Any = None,
+        name: str = "stfnet",
+        learned: LearnedConfig | None = None,
+        **kwargs: Any,
+    ) -> None:
         if learned and len(learned.classes) != config.num_classes:
             raise UserError(
                 f"there are {len(learned.classes)} class names, and the network has "
@@ -57,7 +66,7 @@ class STFNet(keras.Model):
         self.config, self.learned = config, learned
         self.dtype_policy = policy
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "config": to_dict(self.config),
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -67,14 +76,18 @@ class STFNet(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> "STFNet":
         values = {**config, "config": networks.read(config["config"])}
         if config.get("learned"):  # files of earlier versions have none
             values["learned"] = from_dict(LearnedConfig, config["learned"])
         return cls(**values)
 
 
-def build_stfnet(model_config, learned=None):
+def build_stfnet(
+    model_config: networks.NetworkConfig, learned: LearnedConfig | None = None
+) -> STFNet:
     """Builds the network with fresh weights, under the global dtype policy.
 
     Example:
@@ -95,7 +108,7 @@ def build_stfnet(model_config, learned=None):
     return STFNet(model_config, learned=learned)
 
 
-def undrawn_weights():
+def undrawn_weights() -> contextlib.AbstractContextManager[None]:
     """Scope in which networks begin with zeros, because a file's weights come next.
 
     Drawing 188 million numbers takes a quarter of the time in which the full network loads.
@@ -105,7 +118,7 @@ def undrawn_weights():
 
 
 @contextlib.contextmanager
-def without_weights():
+def without_weights() -> Iterator[None]:
     """Scope in which networks are built for their shapes alone, without memory for weights.
 
     Keras keeps the variables of such a network in a list, and draws them all when the next network

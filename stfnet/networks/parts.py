@@ -7,9 +7,11 @@ builds them, the second finds them in a network that is built.
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
 from stfnet.layers.attention_lstm import AttentionLSTM
 from stfnet.layers.fusion import (
@@ -22,13 +24,14 @@ from stfnet.layers.input_normalization import FlowNormalization, RGBNormalizatio
 from stfnet.layers.layer_norm_lstm import LayerNormLSTM
 from stfnet.layers.score_average import ScoreAverage, score_dtype
 from stfnet.layers.vgg_stream import BLOCKS, VGGStream, map_shape
+from stfnet.networks.settings import FC6Config, NetworkConfig
 
 __all__ = ["AttentionLSTM", "IdentitySum", "InterleaveChannels", "interleave_channels"]  # given on
 FUSION, FC6, LOGITS = "fusion", "fc6", "logits"  # names of layers
 LSTM_LOGITS, LINEAR_NORM, LINEAR_LOGITS = "lstm_logits", "linear_norm", "linear_logits"
 
 
-def make_inputs(config, frames=None):
+def make_inputs(config: NetworkConfig, frames: int | None = None) -> dict[str, KerasTensor]:
     """The inputs by their names, uint8 (B, T, H, W, channels); T is `frames` if given."""
     size = config.clip.image_size
     shape = (frames or config.clip.num_frames, size, size)
@@ -38,7 +41,9 @@ def make_inputs(config, frames=None):
     }
 
 
-def normalized(config, inputs, dtype):
+def normalized(
+    config: NetworkConfig, inputs: Mapping[str, KerasTensor], dtype: keras.DTypePolicy
+) -> dict[str, KerasTensor]:
     """What the streams read, by their names, floating (B, T, H, W, channels)."""
     normalizations: dict[str, keras.Layer] = {
         "rgb": RGBNormalization(config.rgb_input, dtype=dtype, name="rgb_normalization"),
@@ -49,7 +54,9 @@ def normalized(config, inputs, dtype):
     return {stream: normalizations[stream](x) for stream, x in inputs.items()}
 
 
-def stream_maps(config, inputs, dtype):
+def stream_maps(
+    config: NetworkConfig, inputs: Mapping[str, KerasTensor], dtype: keras.DTypePolicy
+) -> dict[str, KerasTensor]:
     """X_a and X_b by the streams' names, each (B, T, H/16, W/16, channels).
 
     They are VGG-16's maps, normalised and left out in training where the settings say so.
@@ -72,7 +79,7 @@ def stream_maps(config, inputs, dtype):
     return maps
 
 
-def map_dropout(config, x, dtype):
+def map_dropout(config: NetworkConfig, x: KerasTensor, dtype: keras.DTypePolicy) -> KerasTensor:
     """Leaves channels of maps (B, T, h, w, D) out of whole training clips, if set."""
     if not config.map_dropout:
         return x
@@ -80,7 +87,9 @@ def map_dropout(config, x, dtype):
     return keras.layers.Dropout(config.map_dropout, shape, dtype=dtype, name="map_dropout")(x)
 
 
-def gathered(config, inputs, dtype):
+def gathered(
+    config: NetworkConfig, inputs: Mapping[str, KerasTensor], dtype: keras.DTypePolicy
+) -> dict[str, KerasTensor]:
     """As `stream_maps`, all of which pass through one layer.
 
     That layer, `fusion`, has the channels of all streams one after the other: Grad-CAM looks there.
@@ -94,7 +103,7 @@ def gathered(config, inputs, dtype):
     return dict(zip(maps, ops.split(x, len(maps), axis=-1), strict=True))
 
 
-def pool5(maps):
+def pool5(maps: KerasTensor) -> KerasTensor:
     """VGG-16's last pooling: (B, T, h, w, D) to (B, T, ceil(h / 2), ceil(w / 2), D)."""
     # Time folds into the batch because TensorFlow has no 3D pooling in float16 on CPUs. "same"
     # keeps the one cell of a 16-pixel clip; on the 14 x 14 of 224 pixels it does nothing.
@@ -104,7 +113,7 @@ def pool5(maps):
     return ops.reshape(x, (-1, frames, *x.shape[1:]))  # (b t) h w c -> b t h w c
 
 
-def pool3d(x, time):
+def pool3d(x: KerasTensor, time: int) -> KerasTensor:
     """Maximum over 2 x 2 pixels and `time` frames, both rounded up at the end.
 
     Args:
@@ -124,30 +133,32 @@ def pool3d(x, time):
     return ops.reshape(x, (-1, x.shape[1], height, width, channels))
 
 
-def flattened(maps):
+def flattened(maps: KerasTensor) -> KerasTensor:
     """(B, T, h, w, D) to (B, T, h w D)."""
     return ops.reshape(maps, (-1, maps.shape[1], math.prod(maps.shape[2:])))
 
 
-def means_of_parts(x, count):
+def means_of_parts(x: KerasTensor, count: int) -> KerasTensor:
     """Means over `count` parts of a clip, one after the other: (B, T, C) to (B, count * C)."""
     edges = [round(k * x.shape[1] / count) for k in range(1, count)]
     split = ops.split(x, edges, axis=1) if edges else [x]  # TensorFlow splits by no edge
     return ops.concatenate([ops.mean(part, axis=1) for part in split], axis=-1)
 
 
-def fc(config, x, name, dtype):
+def fc(config: FC6Config, x: KerasTensor, name: str, dtype: keras.DTypePolicy) -> KerasTensor:
     """A fully connected layer of VGG-16 with ReLU and dropout: (..., F) to (..., fc6_units)."""
     x = keras.layers.Dense(config.fc6_units, activation="relu", dtype=dtype, name=name)(x)
     name = name.replace("fc", "dropout_fc")  # rgb_fc6 to rgb_dropout_fc6
     return keras.layers.Dropout(config.fc6_dropout, dtype=dtype, name=name)(x)
 
 
-def fully_connected(config, x, stream, dtype, layers=2):
+def fully_connected(
+    config: FC6Config, x: KerasTensor, stream: str, dtype: keras.DTypePolicy, layers: int = 2
+) -> KerasTensor:
     """fc6 and fc7 of VGG-16: (..., F) to (..., fc6_units).
 
     Args:
-        config: NetworkConfig.
+        config: of the network.
         x: floating (..., F).
         stream: begins the names of the layers, such as `rgb_fc6`.
         dtype: dtype policy.
@@ -158,7 +169,15 @@ def fully_connected(config, x, stream, dtype, layers=2):
     return x
 
 
-def lstm(config, x, units, name, dtype, return_sequences=True, **settings):
+def lstm(
+    config: Any,
+    x: KerasTensor,
+    units: int,
+    name: str,
+    dtype: keras.DTypePolicy,
+    return_sequences: bool = True,
+    **settings: Any,
+) -> KerasTensor:
     """An LSTM and the dropout of its output: (B, T, F) to (B, T, units).
 
     Args:
@@ -177,12 +196,16 @@ def lstm(config, x, units, name, dtype, return_sequences=True, **settings):
     return keras.layers.Dropout(config.lstm_dropout, dtype=dtype, name=f"dropout_{name}")(x)
 
 
-def class_scores(config, x, name, dtype):
+def class_scores(
+    config: NetworkConfig, x: KerasTensor, name: str, dtype: keras.DTypePolicy
+) -> KerasTensor:
     """Logits (..., C) of vectors (..., F), in float32 at least."""
     return keras.layers.Dense(config.num_classes, dtype=score_dtype(dtype), name=name)(x)
 
 
-def averaged(scores, weights, dtype):
+def averaged(
+    scores: Sequence[KerasTensor], weights: Sequence[float], dtype: keras.DTypePolicy
+) -> KerasTensor:
     """The layer `logits`: the mean of class scores.
 
     Args:
@@ -201,29 +224,29 @@ def averaged(scores, weights, dtype):
 # From here on: a network that is built.
 
 
-def streams_of(model):
+def streams_of(model: keras.Model) -> dict[str, VGGStream]:
     """The streams of a network, in the order of its inputs: name -> VGGStream."""
     return {name: model.get_layer(f"{name}_stream") for name in model.input}
 
 
-def has(model, name):
+def has(model: keras.Model, name: str) -> bool:
     """Whether a network has a layer of that name."""
     return any(layer.name == name for layer in model.layers)
 
 
-def map_of(model, stream, images, last=BLOCKS):
+def map_of(model: keras.Model, stream: str, images: KerasTensor, last: int = BLOCKS) -> KerasTensor:
     """A stream's map at the end of block `last`, of uint8 images (B, T, H, W, channels), any T."""
     x = model.get_layer(f"{stream}_normalization")(images)
     return model.get_layer(f"{stream}_stream")(x, last=last)
 
 
-def block_shape(config, block):
+def block_shape(config: NetworkConfig, block: int) -> tuple[int, ...]:
     """(height, width, channels) of a frame's map at the end of a block, 1 to 5."""
     size = (config.clip.image_size,) * 2
     return map_shape(size, block, config.width_divisor, config.map_levels)
 
 
-def to_maps(model, block):
+def to_maps(model: keras.Model, block: int) -> keras.Model:
     """What is left of the streams after a block: from maps at its end to the streams' maps.
 
     Args:
@@ -243,18 +266,18 @@ def to_maps(model, block):
     return keras.Model(inputs, outputs)
 
 
-def from_maps(model, output):
+def from_maps(model: keras.Model, output: KerasTensor) -> keras.Model:
     """From VGG-16's maps of each stream, a list, to an output of the network's graph."""
     return keras.Model([layer.output for layer in streams_of(model).values()], output)
 
 
-def from_block(model, block, output=None):
+def from_block(model: keras.Model, block: int, output: KerasTensor | None = None) -> keras.Model:
     """From maps at the end of a block, as of `to_maps`, to an output; None for the logits."""
     begin = to_maps(model, block)
     rest = from_maps(model, model.get_layer(LOGITS).output if output is None else output)
     return keras.Model(begin.input, rest(begin.output))
 
 
-def recurrent_logits(model):
+def recurrent_logits(model: keras.Model) -> KerasTensor:
     """The logits from the LSTMs: all of them, but for a linear path beside them."""
     return model.get_layer(LSTM_LOGITS if has(model, LSTM_LOGITS) else LOGITS).output

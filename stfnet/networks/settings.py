@@ -1,10 +1,16 @@
 """What the settings of several networks have in common."""
 
 import dataclasses
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from preprocessing.errors import UserError
 from preprocessing.settings import check, setting
 from stfnet.config import BLOCK_CHANNELS, FLOW_INPUTS, RGB_INPUTS, ClipConfig
+
+if TYPE_CHECKING:
+    from keras import DTypePolicy, KerasTensor
 
 STREAMS = ("both", "rgb", "flow")
 
@@ -39,7 +45,7 @@ class NetworkConfig:
     rgb_input: str = setting("imagenet", RGB_INPUTS)
     """BGR minus the ImageNet mean, or RGB in [-1, 1], for streams trained from scratch."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self, "model.")
         if not isinstance(self.clip, ClipConfig):
             raise UserError(f"model.clip={self.clip!r} is not a group of settings")
@@ -53,7 +59,9 @@ class NetworkConfig:
             UserError: there is one.
         """
 
-    def logits(self, parts, inputs, dtype):
+    def logits(
+        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
+    ) -> "KerasTensor":
         """Builds the network.
 
         Args:
@@ -108,7 +116,7 @@ class MapsConfig(NetworkConfig):
     map_dropout: float = setting(0.0, "[0, 1)")
     """Chance that a channel of the streams' maps is left out of a whole training clip."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.map_levels != tuple(sorted(set(self.map_levels))) or self.map_levels[-1:] != (5,):
             raise UserError(
@@ -127,7 +135,7 @@ class TwoStreamMapsConfig(MapsConfig):
     learned.
     """
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.stream_dropout and self.streams != "both":
             raise UserError(

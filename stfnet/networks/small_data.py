@@ -6,11 +6,17 @@ logits stands beside the LSTMs, which learn what it lacks.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from preprocessing.errors import UserError
 from preprocessing.settings import setting
 from stfnet.networks.settings import TwoStreamMapsConfig
 from stfnet.networks.stfnet import ModelConfig
+
+if TYPE_CHECKING:
+    from keras import DTypePolicy, KerasTensor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +36,7 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
     model is hard to beat, and the LSTMs then learn what it lacks.
     """
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.linear_parts > self.clip.num_frames:
             raise UserError(
@@ -62,7 +68,9 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
                 "out: set conv_pool=False or branches=both"
             )
 
-    def logits(self, parts, inputs, dtype):
+    def logits(
+        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
+    ) -> "KerasTensor":
         """Logits (B, classes) from what the streams read: those of the LSTMs and of the path."""
         if not self.linear_parts:
             return super().logits(parts, inputs, dtype)
@@ -73,10 +81,12 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
         add = parts.keras.layers.Add(dtype=parts.score_dtype(dtype), name=parts.LOGITS)
         return add([recurrent, linear])
 
-    def x_conv(self, parts, fused):
+    def x_conv(self, parts: ModuleType, fused: "KerasTensor") -> "KerasTensor":
         return parts.ops.mean(fused, axis=(2, 3)) if self.conv_pool else fused  # b t h w c -> b t c
 
-    def linear_path(self, parts, maps, dtype):
+    def linear_path(
+        self, parts: ModuleType, maps: "Mapping[str, KerasTensor]", dtype: str
+    ) -> "KerasTensor":
         """Logits (B, classes), linear in the means of the streams' maps over parts of the clip."""
         means = [parts.ops.mean(parts.ops.cast(x, dtype), axis=(2, 3)) for x in maps.values()]
         norm = parts.keras.layers.BatchNormalization(

@@ -1,10 +1,16 @@
 """The paper's network (Ou & Sun 2019, section 2): two VGG-16 streams, their fusion, three LSTMs."""
 
 import dataclasses
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from preprocessing.settings import setting
 from stfnet.config import FLOW_INPUTS, NORMALIZE, STATISTICS
 from stfnet.networks.settings import STREAMS, FC6Config
+
+if TYPE_CHECKING:
+    from keras import DTypePolicy, KerasTensor
 
 FUSIONS = ("conv3d", "conv2d", "sum", "concat")
 MERGES = {"concat": "Concatenate", "sum": "Add", "product": "Multiply"}  # layers of Keras
@@ -53,12 +59,16 @@ class ModelConfig(FC6Config):
     lstm_statistics: str = setting("layer", STATISTICS)
     """Mean and variance over the units of an example, or over the batch."""
 
-    def logits(self, parts, inputs, dtype):
+    def logits(
+        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
+    ) -> "KerasTensor":
         """Logits (B, classes) from what the streams read (Eqs. 1-12)."""
         fused = self.fused(parts, parts.stream_maps(self, inputs, dtype), dtype)
         return parts.class_scores(self, self.recur(parts, fused, dtype), parts.LOGITS, dtype)
 
-    def fused(self, parts, maps, dtype):
+    def fused(
+        self, parts: ModuleType, maps: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
+    ) -> "KerasTensor":
         """X_conv (B, T, H/16, W/16, 512): the streams' maps, interleaved and convolved."""
         layers = parts.keras.layers
         x, *others = maps.values()
@@ -83,14 +93,14 @@ class ModelConfig(FC6Config):
             name=parts.FUSION,
         )(x)
 
-    def x_conv(self, parts, fused):
+    def x_conv(self, parts: ModuleType, fused: "KerasTensor") -> "KerasTensor":
         """What the LSTM of X_conv reads: (B, T, h, w, D) to (B, T, h w D)."""
         return fused
 
-    def recur(self, parts, fused, dtype):
+    def recur(self, parts: ModuleType, fused: "KerasTensor", dtype: "DTypePolicy") -> "KerasTensor":
         """The last hidden state of the last LSTM (B, units), from X_conv (Eqs. 7-11)."""
 
-        def lstm(x, name, return_sequences):
+        def lstm(x: "KerasTensor", name: str, return_sequences: bool) -> "KerasTensor":
             settings = {"normalize": self.normalize, "statistics": self.lstm_statistics}
             return parts.lstm(self, x, self.lstm_units, name, dtype, return_sequences, **settings)
 

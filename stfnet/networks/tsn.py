@@ -14,9 +14,15 @@ Reference:
 """
 
 import dataclasses
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from preprocessing.settings import setting
 from stfnet.networks.settings import AnyStreamsConfig
+
+if TYPE_CHECKING:
+    from keras import DTypePolicy, KerasTensor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,9 @@ class TSNConfig(AnyStreamsConfig):
     dropout: float = setting(0.8, "[0, 1)")
     """Dropout rate before the classes; the paper's of the frames, 0.7 for flow."""
 
-    def logits(self, parts, inputs, dtype):
+    def logits(
+        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
+    ) -> "KerasTensor":
         maps = parts.gathered(self, inputs, dtype)
         weights = {"rgb": 1.0, "flow": self.flow_weight}
         consensus = []

@@ -12,8 +12,14 @@ Reference:
 """
 
 import dataclasses
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from stfnet.networks.settings import AnyStreamsConfig, FC6Config
+
+if TYPE_CHECKING:
+    from keras import DTypePolicy, KerasTensor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +31,9 @@ class TwoStreamConfig(AnyStreamsConfig, FC6Config):
 
     network: str = dataclasses.field(init=False, default="two_stream")
 
-    def logits(self, parts, inputs, dtype):
+    def logits(
+        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
+    ) -> "KerasTensor":
         maps = parts.gathered(self, inputs, dtype)
         scores = []
         for stream, x in maps.items():

@@ -16,8 +16,14 @@ Reference:
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from stfnet.networks.settings import FC6Config, TwoStreamMapsConfig
+
+if TYPE_CHECKING:
+    from keras import DTypePolicy, KerasTensor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +33,9 @@ class TwoStreamFusionConfig(TwoStreamMapsConfig, FC6Config):
     streams = "both"
     network: str = dataclasses.field(init=False, default="two_stream_fusion")
 
-    def logits(self, parts, inputs, dtype):
+    def logits(
+        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
+    ) -> "KerasTensor":
         maps = parts.gathered(self, inputs, dtype)
         # Interleaved, not one after the other: the same convolution but for the order of its
         # inputs, and the order that IdentitySum stacks.

@@ -26,7 +26,7 @@ def start(
     block: int,
     batches: Iterable,
     record_set: RecordSet,
-    must_stop: Callable[[], bool] = lambda: False,
+    must_stop: Callable[[], bool],
 ) -> None:
     """Fits the linear path to clips, and prints what cross-validation says of the fit.
 
@@ -40,7 +40,6 @@ def start(
     Raises:
         Preempted: it had to stop.
     """
-
     clips = moments(model, block, until(must_stop, batches))
     groups = np.array([record_set.videos[k].group for k in clips.videos])
     chosen = fit(model, clips, groups, must_stop)

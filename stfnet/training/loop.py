@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import keras
 import numpy as np
@@ -19,7 +19,6 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import TrainingConfig
 from stfnet.frame_features.stream_maps import Features, map_dataset
 from stfnet.run import checkpoints
 from stfnet.run.config import RunConfig
@@ -71,289 +70,204 @@ def train(
         NotFinite: the loss, the gradients or the weights.
         UserError: the folder or the records are not those of the run, or another worker was lost.
     """
-    strategy = strategy or tf.distribute.get_strategy()
-    training = _Training(
-        config, record_set, Path(workdir), strategy, cache_in_memory, features_folder
-    )
-    return training.run(callbacks)
+    training, clip, size = config.training, config.model.clip, config.training.batch_size
+    workdir, strategy = Path(workdir), strategy or tf.distribute.get_strategy()
+    strategies.check_run(strategy, config)
+    devices, chief = strategy.num_replicas_in_sync, strategies.is_chief(strategy)
+    videos = run.open_videos(workdir, config, record_set)
+    located = run.locate(videos, record_set)
+    run.check_learned_videos(workdir, videos, located, record_set)
+    learned = located.learned(training.train_on_validation)
+    both = located.learned(train_on_validation=True)
+    reader = RecordReader(record_set, both if cache_in_memory else ())
+    progress, signals = Progress(), StopSignals()
+    with strategies.naming_lost_workers(strategy, progress), strategy.scope():
+        model = stages.make_model(config)  # the workers send each other its variables
+    if chief:
+        logs.print_header(config, record_set, videos, located, model.count_params(), devices)
 
-
-class _Training:
-    """A run while it is trained: what its steps, epochs and stages share.
-
-    The arguments are those of `train`.
-    """
-
-    steps: DistributedSteps  # of the stage
-    listeners: keras.callbacks.CallbackList
-
-    def __init__(
-        self,
-        config: RunConfig,
-        record_set: RecordSet,
-        workdir: Path,
-        strategy: tf.distribute.Strategy,
-        cache_in_memory: bool,
-        features_folder: Path | None,
+    with (
+        signals,
+        strategies.naming_lost_workers(strategy, progress),
+        run.writing(workdir, config, videos) if chief else contextlib.nullcontext(),
+        input_pipeline.naming_damage(reader),
+        contextlib.ExitStack() as stack,
     ):
-        self.config, self.training, self.size = config, config.training, config.training.batch_size
-        self.record_set, self.workdir, self.strategy = record_set, workdir, strategy
-        self.features_folder = features_folder
-        self.maps: Features | None = None  # that the stage reads in place of images
-        strategies.check_run(strategy, config)
-        self.chief = strategies.is_chief(strategy)
-        self.videos = run.open_videos(workdir, config, record_set)
-        self.located = run.locate(self.videos, record_set)
-        run.check_learned_videos(workdir, self.videos, self.located, record_set)
-        self.learned = self.located.learned(self.training.train_on_validation)
-        both = self.located.learned(train_on_validation=True)
-        self.reader = RecordReader(record_set, both if cache_in_memory else ())
-        self.progress = Progress()
-        with strategies.naming_lost_workers(strategy, self.progress), strategy.scope():
-            self.model = stages.make_model(config)  # the workers send each other its variables
-        if self.chief:
-            devices, weights = strategy.num_replicas_in_sync, self.model.count_params()
-            logs.print_header(config, record_set, self.videos, self.located, weights, devices)
-        self.stack, self.signals = contextlib.ExitStack(), StopSignals()
-        self.saved_at = time.monotonic()
-
-    def run(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
-        """Trains to the end; see `train`."""
-        with self.stack as stack:
-            stack.enter_context(self.signals)
-            stack.enter_context(strategies.naming_lost_workers(self.strategy, self.progress))
-            if self.chief:
-                stack.enter_context(run.writing(self.workdir, self.config, self.videos))
-            stack.enter_context(input_pipeline.naming_damage(self.reader))
-            strategies.check_shared_folder(
-                self.strategy, self.workdir, self.videos, self.record_set
-            )
-            self._begin_or_resume()
-            if self.progress.finished:
-                return self.progress
-            if self.chief:
-                own = logs.callbacks_of_run(self.workdir, self.progress, self.size)
-                callbacks = [*stack.enter_context(own), *callbacks]
-            self.listeners = keras.callbacks.CallbackList(
-                list(callbacks) if self.chief else [], model=self.model, validated=self.located.val
-            )
-            self.listeners.on_train_begin()
-            while not self.progress.finished:
-                row = self._train_epoch()
-                if not self._validate(row):  # saved as trained, and validated again later
-                    self._save_and_stop()
-                self._end_epoch(row)
-            self.listeners.on_train_end()
-            strategies.wait_for_all(self.strategy)  # one that leaves early looks lost to the others
-        return self.progress
-
-    def _begin_or_resume(self) -> None:
-        """Goes on from the last checkpoint; without one, begins, with the linear path if asked."""
-        checkpoint = checkpoints.load_latest(self.workdir / run.CHECKPOINTS_FOLDER)
+        # The last checkpoint, or the first step.
+        strategies.check_shared_folder(strategy, workdir, videos, record_set)
+        checkpoint = checkpoints.load_latest(workdir / run.CHECKPOINTS_FOLDER)
         if checkpoint:
-            self.progress.resume(checkpoint[1], self.training)
-        step = self.progress.step
-        strategies.must_agree(
-            self.strategy, step, "read different checkpoints: one of them is damaged"
-        )
-        if self.progress.finished:
-            note = self.progress.ended_early(self.training)
-            if note and self.chief:
+            progress.resume(checkpoint[1], training)
+        otherwise = "read different checkpoints: one of them is damaged"
+        strategies.must_agree(strategy, progress.step, otherwise)
+        if progress.finished:
+            note = progress.ended_early(training)
+            if note and chief:
                 print(note, flush=True)
-            return
-        self._start_stage()
+            return progress
+        on_maps = features_folder is not None
+        steps = stages.start(progress.stage, training, model, strategy, on_maps=on_maps)
+        maps: Features | None = None  # that the stage reads in place of images
+
+        def open_maps() -> Features | None:
+            """Computes the maps that this stage reads, where it reads any."""
+            if not features_folder or not steps.block:
+                return None
+            # Of the streams as they are now: the starting weights' file may have changed since.
+            opened = Features(features_folder, model, record_set, config, steps.block)
+            positions = [*located.train, *located.val]
+            if not opened.compute(positions, lambda: signals.received):
+                raise Preempted("stopped among the maps; the same command resumes the run")
+            stack.enter_context(input_pipeline.naming_damage(opened))
+            return opened
+
+        def read(plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
+            if maps:
+                return map_dataset(maps, record_set, plan, config, batch_size)
+            return input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader)
+
         if checkpoint:
-            variables.assign(checkpoint[0], self.model, self.steps.optimizer)
-            logging.info("resuming from step %d", step)
-        elif self.training.linear_start:
-            self._open_maps()
-            # On each worker, so that all fit the same.
-            clips = self._read(self._evaluation_plan(self.learned), self.size)
-            block = self.steps.block
-            linear_start.start(self.model, block, clips, self.record_set, self._stopping)
-        self.saved_at = time.monotonic()
+            variables.assign(checkpoint[0], model, steps.optimizer)
+            logging.info("resuming from step %d", progress.step)
+        elif training.linear_start:
+            maps = open_maps()
+            plan = plans.plan_evaluation(record_set, learned, clip, size, 1, training.frame_grid)
+            clips = read(plan, size)  # on each worker, so that all fit the same
+            linear_start.start(model, steps.block, clips, record_set, lambda: signals.received)
+        del checkpoint  # as large as the network and its optimiser
+        saved_at = time.monotonic()
 
-    def _train_epoch(self) -> dict[str, Any]:
-        """Trains what is left of an epoch; returns its row of history.csv, without validation."""
-        progress, training, size = self.progress, self.training, self.size
-        stage, epoch = progress.stage, progress.epoch
-        if self.steps.block != (self.maps.block if self.maps else 0):
-            self._open_maps()
-        plan = plans.plan_training(
-            self.record_set, self.learned, self.config.model.clip, training, stage, epoch
-        )
-        batches = len(plan) // size
-        if progress.begin_epoch(len(plan)):
-            print(
-                "the records have other videos than at the last checkpoint: stage "
-                f"{stage + 1} epoch {epoch + 1} begins again",
-                flush=True,
-            )
-        first = progress.batch
-        self.listeners.on_epoch_begin(len(progress.history))
+        shown: list[keras.callbacks.Callback] = []
+        if chief:
+            own = stack.enter_context(logs.callbacks_of_run(workdir, progress, size))
+            shown = [*own, *callbacks]
+        listeners = keras.callbacks.CallbackList(shown, model=model, validated=located.val)
 
-        # A step a batch. The figures of a step are read when the next one has been launched, so
-        # that a device never waits for them; before a checkpoint, none is under way.
-        watch = logs.Stopwatch()
-        stop, launched = False, None
-        for batch in watch.waiting(self._clips(plan[first * size :])):
-            number = progress.batch + (launched is not None)
-            rate = learning_rate(training, stage, epoch * batches + number, batches)
-            self.steps.optimizer.learning_rate = rate
-            self.listeners.on_train_batch_begin(number)
-            sums = self.steps.train(batch, tf.constant(float(self.signals.received)))
+        def finish_step(
+            sums: Mapping[str, tf.Tensor],
+            rate: float,
+            plan: plans.ClipPlan,
+            first: int,
+            watch: logs.Stopwatch,
+        ) -> bool:
+            """Waits for a step's figures, counts and logs it; whether the run must stop."""
+            figures = {name: float(value) for name, value in sums.items()}
+            # In float16 the optimiser skips a step whose gradient is not finite.
+            half = training.precision == "mixed_float16"
+            for name in ["loss"] if half else ["loss", "gradient_norm"]:
+                if not math.isfinite(figures[name]):
+                    rows = plan.video[progress.batch * size : (progress.batch + 1) * size]
+                    raise NotFinite(
+                        f"the {name.replace('_', ' ')} of step {progress.step} is {figures[name]}; "
+                        f"its videos: {', '.join(record_set.videos[k].id for k in rows)}"
+                    )
+            row = {
+                "step": progress.step,
+                "stage": progress.stage + 1,
+                "epoch": progress.epoch + 1,
+                "loss": figures["loss"],
+                "accuracy": figures["correct"] / size,
+                "learning_rate": rate,
+                "gradient_norm": figures["gradient_norm"],
+            }
+            progress.add_step(figures["loss"], figures["correct"])
+            speed = watch.figures((progress.batch - first) * size)
+            listeners.on_train_batch_end(progress.batch - 1, row | speed)
+            return signals.stops(figures["stopping"], strategy)
+
+        def save() -> None:
+            """Writes a checkpoint."""
+            nonlocal saved_at
+            if chief:
+                arrays = variables.to_arrays(model, steps.optimizer)
+                if not all(np.isfinite(array).all() for array in arrays.values()):
+                    raise NotFinite(f"the weights after step {progress.step - 1} are not finite")
+                folder, state = workdir / run.CHECKPOINTS_FOLDER, dataclasses.asdict(progress)
+                checkpoints.save(folder, progress.step, arrays, state)
+            saved_at = time.monotonic()
+
+        def save_and_stop() -> NoReturn:
+            save()
+            strategies.wait_for_all(strategy)  # the chief may still be writing
+            raise Preempted(f"saved at step {progress.step}; the same command resumes the run")
+
+        listeners.on_train_begin()
+        while not progress.finished:
+            # The steps of an epoch, or those that are left of it.
+            stage, epoch = progress.stage, progress.epoch
+            if steps.block != (maps.block if maps else 0):
+                maps = open_maps()
+            plan = plans.plan_training(record_set, learned, clip, training, stage, epoch)
+            batches = len(plan) // size
+            if progress.begin_epoch(len(plan)):
+                print(
+                    "the records have other videos than at the last checkpoint: stage "
+                    f"{stage + 1} epoch {epoch + 1} begins again",
+                    flush=True,
+                )
+            listeners.on_epoch_begin(len(progress.history))
+            # The figures of a step are read when the next one has been launched, so that a device
+            # never waits for them; before a checkpoint, none is under way.
+            first, watch = progress.batch, logs.Stopwatch()
+            stop, launched = False, None
+            clips = strategies.batches(strategy, plan[first * size :], size, read)
+            for number, batch in enumerate(watch.waiting(clips), first):
+                rate = learning_rate(training, stage, epoch * batches + number, batches)
+                steps.optimizer.learning_rate = rate
+                listeners.on_train_batch_begin(number)
+                sums = steps.train(batch, tf.constant(float(signals.received)))
+                if launched:
+                    stop = finish_step(*launched)
+                launched = sums, rate, plan, first, watch
+                stop = signals.stops(stop, strategy)
+                if stop:
+                    break
+                if time.monotonic() - saved_at >= training.checkpoint_minutes * 60:
+                    # Several workers stop after the next step: all of them, if one is to.
+                    stop, launched = finish_step(*launched), None
+                    save()
             if launched:
-                stop = self._finish_step(*launched)
-            launched = sums, rate, plan, first, watch
-            if stop or (self.signals.received and self.strategy.num_replicas_in_sync == 1):
-                self._finish_step(*launched)
-                self._save_and_stop()
-            if time.monotonic() - self.saved_at >= training.checkpoint_minutes * 60:
-                # Several workers stop after the next step: all of them, if one is to.
-                stop, launched = self._finish_step(*launched), None
-                self._save()
-        if launched:
-            stop = self._finish_step(*launched)
-        if stop:
-            self._save_and_stop()
-        return {
-            "stage": stage + 1,
-            "epoch": epoch + 1,
-            "learning_rate": learning_rate(training, stage, (epoch + 1) * batches - 1, batches),
-            "loss": progress.loss_sum / batches,
-            "accuracy": progress.correct_sum / batches / size,
-            **watch.figures((batches - first) * size),
-        }
+                stop |= finish_step(*launched)
+            if stop:
+                save_and_stop()
+            row = {
+                "stage": stage + 1,
+                "epoch": epoch + 1,
+                "learning_rate": learning_rate(training, stage, (epoch + 1) * batches - 1, batches),
+                "loss": progress.loss_sum / batches,
+                "accuracy": progress.correct_sum / batches / size,
+                **watch.figures((batches - first) * size),
+            }
 
-    def _finish_step(
-        self,
-        sums: Mapping[str, tf.Tensor],
-        rate: float,
-        plan: plans.ClipPlan,
-        first: int,
-        watch: logs.Stopwatch,
-    ) -> bool:
-        """Waits for a step's figures, counts and logs it; whether the run must stop."""
-        progress, size = self.progress, self.size
-        figures = {name: float(value) for name, value in sums.items()}
-        rows = plan.video[progress.batch * size : (progress.batch + 1) * size]
-        _check_finite(figures, self.training, progress.step, self.record_set, rows)
-        row = {
-            "step": progress.step,
-            "stage": progress.stage + 1,
-            "epoch": progress.epoch + 1,
-            "loss": figures["loss"],
-            "accuracy": figures["correct"] / size,
-            "learning_rate": rate,
-            "gradient_norm": figures["gradient_norm"],
-        }
-        progress.add_step(figures["loss"], figures["correct"])
-        speed = watch.figures((progress.batch - first) * size)
-        self.listeners.on_train_batch_end(progress.batch - 1, row | speed)
-        return self.signals.stops(figures, self.strategy)
-
-    def _validate(self, row: dict[str, Any]) -> bool:
-        """Validates, adds the figures to the epoch's row, and keeps the network where it is best.
-
-        Returns:
-            False where a signal came.
-        """
-        self.listeners.on_test_begin()
-        with self.steps.averaged_weights():
-            plan = self._evaluation_plan(self.located.val, self.training.validation_clips)
-            validation = _validate(self.steps, self._clips(plan), self.signals, self.progress.step)
+            # Its validation, and the network where it is the best.
+            listeners.on_test_begin()
+            plan = plans.plan_evaluation(
+                record_set, located.val, clip, size, training.validation_clips, training.frame_grid
+            )
+            with steps.averaged_weights():
+                clips = strategies.batches(strategy, plan, size, read)
+                validation = _validate(steps, clips, signals, progress.step)
+                if validation:
+                    row |= validation[0]
+                    best = progress.is_best(row["val_accuracy"], row["val_loss"], training.keep)
+                    if best and chief:
+                        # Keras takes the format from the ending: the temporary name keeps it.
+                        files.write_with(workdir / run.BEST_FILE, model.save)
+                    listeners.on_test_end({**row, "confusion": validation[1]})
             if not validation:
-                return False
-            figures, confusion = validation
-            row |= figures
-            kept = self.training.keep
-            best = self.progress.is_best(row["val_accuracy"], row["val_loss"], kept)
-            if best and self.chief:
-                # Keras takes the format from the ending: the temporary name keeps it.
-                files.write_with(self.workdir / run.BEST_FILE, self.model.save)
-            self.listeners.on_test_end({**row, "confusion": confusion})
-        return True
+                save_and_stop()  # as trained, and validated again later
 
-    def _end_epoch(self, row: dict[str, Any]) -> None:
-        """Goes on to the next epoch, or to the next stage from the best weights so far; saves."""
-        stage_is_over = self.progress.end_epoch(row, self.training)
-        self.listeners.on_epoch_end(len(self.progress.history) - 1, row)
-        if stage_is_over and not self.progress.finished:
-            strategies.wait_for_all(self.strategy)  # the chief may still be writing
-            stages.load_best(self.workdir, self.model, self.progress.stage)
-            self._start_stage(self.steps)
-        self._save()
-
-    def _start_stage(self, previous: DistributedSteps | None = None) -> None:
-        on_maps = self.features_folder is not None
-        self.steps = stages.start(
-            self.progress.stage, self.training, self.model, self.strategy, previous, on_maps
-        )
-
-    def _read(self, plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
-        """The clips of a plan, or their maps in a stage that reads maps."""
-        if self.maps:
-            return map_dataset(self.maps, self.record_set, plan, self.config, batch_size)
-        clip = self.config.model.clip
-        return input_pipeline.clip_dataset(self.record_set, plan, clip, batch_size, self.reader)
-
-    def _clips(self, plan: plans.ClipPlan) -> Iterable:
-        """This worker's clips of a plan."""
-        return strategies.batches(self.strategy, plan, self.size, self._read)
-
-    def _evaluation_plan(self, positions: np.ndarray, clips_per_video: int = 1) -> plans.ClipPlan:
-        clip, grid = self.config.model.clip, self.training.frame_grid
-        return plans.plan_evaluation(
-            self.record_set, positions, clip, self.size, clips_per_video, grid
-        )
-
-    def _open_maps(self) -> None:
-        """Computes the maps that this stage reads, where it reads any."""
-        self.maps = None
-        if not self.features_folder or not self.steps.block:
-            return
-        # Of the streams as they are now: the starting weights' file may have changed since.
-        opened = Features(
-            self.features_folder, self.model, self.record_set, self.config, self.steps.block
-        )
-        positions = [*self.located.train, *self.located.val]
-        if not opened.compute(positions, self._stopping):
-            raise Preempted("stopped among the maps; the same command resumes the run")
-        self.stack.enter_context(input_pipeline.naming_damage(opened))
-        self.maps = opened
-
-    def _stopping(self) -> bool:
-        return self.signals.received
-
-    def _save(self) -> None:
-        """Writes a checkpoint."""
-        if self.chief:
-            _save(self.workdir, self.model, self.steps.optimizer, self.progress)
-        self.saved_at = time.monotonic()
-
-    def _save_and_stop(self) -> None:
-        self._save()
-        strategies.wait_for_all(self.strategy)  # the chief may still be writing
-        step = self.progress.step
-        raise Preempted(f"saved at step {step}; the same command resumes the run")
-
-
-def _check_finite(
-    sums: Mapping[str, float],
-    training: TrainingConfig,
-    step: int,
-    record_set: RecordSet,
-    positions: np.ndarray,
-) -> None:
-    """Ends the run where a step was not finite, before anything of it reaches a checkpoint."""
-    names = ["loss"]
-    if training.precision != "mixed_float16":  # whose optimiser skips such a step
-        names.append("gradient_norm")
-    for name in names:
-        if not math.isfinite(sums[name]):
-            ids = ", ".join(record_set.videos[k].id for k in positions)
-            what = name.replace("_", " ")
-            raise NotFinite(f"the {what} of step {step} is {sums[name]}; its videos: {ids}")
+            # The next epoch, or the next stage from the best weights so far.
+            stage_is_over = progress.end_epoch(row, training)
+            listeners.on_epoch_end(len(progress.history) - 1, row)
+            if stage_is_over and not progress.finished:
+                strategies.wait_for_all(strategy)  # the chief may still be writing
+                stages.load_best(workdir, model, progress.stage)
+                steps = stages.start(progress.stage, training, model, strategy, steps, on_maps)
+            save()
+        listeners.on_train_end()
+        strategies.wait_for_all(strategy)  # one that leaves early looks lost to the others
+    return progress
 
 
 def _validate(
@@ -363,7 +277,7 @@ def _validate(
     sums = {"loss": 0.0, "correct": 0.0, "count": 0.0, "confusion": 0.0}
     for batch in batches:
         results = steps.test(batch, tf.constant(float(signals.received)))
-        if signals.stops(results, steps.strategy):
+        if signals.stops(results["stopping"], steps.strategy):
             return None
         for name in sums:
             sums[name] += results[name].numpy()
@@ -374,13 +288,3 @@ def _validate(
     if not math.isfinite(figures["val_loss"]):
         raise NotFinite(f"the validation loss after step {step - 1} is {figures['val_loss']}")
     return figures, np.rint(sums["confusion"]).astype(int)
-
-
-def _save(
-    workdir: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, progress: Progress
-) -> None:
-    arrays = variables.to_arrays(model, optimizer)
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise NotFinite(f"the weights after step {progress.step - 1} are not finite")
-    folder = workdir / run.CHECKPOINTS_FOLDER
-    checkpoints.save(folder, progress.step, arrays, dataclasses.asdict(progress))

@@ -2,8 +2,6 @@
 
 import os
 import signal
-from collections.abc import Mapping
-from typing import Any
 
 import tensorflow as tf
 
@@ -45,13 +43,16 @@ class StopSignals:
         if isinstance(error, Preempted):
             error.status = self.status
 
-    def stops(self, results: Mapping[str, Any], strategy: tf.distribute.Strategy) -> bool:
-        """Whether the run must stop, by the results of a step in which all workers said so.
+    def stops(self, told: tf.Tensor | float, strategy: tf.distribute.Strategy) -> bool:
+        """Whether the run must stop: in a step all workers learned so, or one device knows it.
 
         Every worker then stops at the same step, whichever of them received the signal.
+
+        Args:
+            told: `stopping` of the step.
+            strategy: that trains.
         """
-        alone = strategy.num_replicas_in_sync == 1
-        return bool(results["stopping"]) or (alone and self.received)
+        return bool(told) or (self.received and strategy.num_replicas_in_sync == 1)
 
     def _receive(self, number, _):
         if number == signal.SIGINT and self.received:

@@ -35,15 +35,12 @@ def make_model(config: RunConfig) -> keras.Model:
     for stream in _streams(model):
         stream.remat = training.remat
     devices = tf.distribute.get_strategy().num_replicas_in_sync
-    if devices > 1 and microbatches_per_device(training, devices) == 1:
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.synchronized = True  # one device needs none of its sums, which round more
-    if training.linear_start:
-        # It gives them the statistics of all clips; those of a few batches would say less.
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # One device needs none of the sums over devices, which round more.
+            layer.synchronized = devices > 1 and microbatches_per_device(training, devices) == 1
+            # A linear start gives it the statistics of all clips; a few batches' would say less.
+            layer.trainable = not training.linear_start
     if training.weights.endswith(".keras"):
         if unfit := load_run_weights(model, training.weights):
             logging.warning("%s: does not fit %s", training.weights, ", ".join(unfit))

@@ -51,24 +51,21 @@ class DistributedSteps:
                 self.model = parts.from_block(model, block, logits)
             else:
                 self.model = keras.Model(model.input, logits)
-            self._averaged = model.get_layer("logits") if self.score_weights else None
+            self._averaged = model.get_layer("logits")
             self.optimizer.build(self.model.trainable_variables)
         # For SwapEMAWeights alone: the network itself is saved without its optimiser.
         self.model.compile(optimizer=self.optimizer)
-        # Counters, learning rate and loss scale; moments and averages all start at zero.
-        self._first_scalars = {
-            id(v): float(v.value.numpy()) for v in self.optimizer.variables if v.shape == ()
-        }
+        # Of counters, learning rate and loss scale; moments and averages all start at zero.
+        self._first_values = [
+            float(v.value.numpy()) if v.shape == () else 0.0 for v in self.optimizer.variables
+        ]
         self.train = tf.function(self._distributed(self._train_on_replica), autograph=False)
         self.test = tf.function(self._distributed(self._test_on_replica), autograph=False)
 
     def reset_optimizer(self) -> None:
         """Gives the optimiser the values it had before its first step."""
-        for variable in self.optimizer.variables:
-            if id(variable) in self._first_scalars:
-                variable.assign(self._first_scalars[id(variable)])
-            else:
-                variable.assign(keras.ops.zeros_like(variable))
+        for variable, first in zip(self.optimizer.variables, self._first_values, strict=True):
+            variable.assign(keras.ops.full_like(variable, first))
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -106,7 +103,7 @@ class DistributedSteps:
         smoothing = self.training.label_smoothing if training else 0.0
         labels = labels * (1 - smoothing) + smoothing / labels.shape[-1]
         logits = tf.cast(self.model(inputs, training=training), tf.float32)
-        if self._averaged and self.score_weights:
+        if self.score_weights:
             every = tf.repeat(labels[:, None], len(self.score_weights), axis=1)  # b s classes
             losses = tf.nn.softmax_cross_entropy_with_logits(every, logits)
             losses = tf.reduce_sum(losses * tf.constant(self.score_weights), axis=1)
@@ -127,12 +124,9 @@ class DistributedSteps:
         return gradients, loss, tf.reduce_sum(correct)
 
     def _sum_over_microbatches(self, compute, batch, zeros):
-        """Sums of `compute` over the microbatches, of which memory holds one at a time.
+        """Sums of what `compute` returns of each microbatch; memory holds one at a time.
 
-        Args:
-            compute: function of a microbatch that returns tensors.
-            batch: this device's clips.
-            zeros: function that returns tensors of the same structure, all zero.
+        `zeros` returns tensors of the same structure, all zero.
         """
         if self.microbatches == 1:
             return compute(batch)

@@ -36,14 +36,11 @@ class TensorBoard(keras.callbacks.Callback):
         folder: of the event files.
         record_set: of the records.
         config: of the run.
-        every: steps between two entries.
     """
 
-    def __init__(
-        self, folder: Path, record_set: records.RecordSet, config: RunConfig, every: int = 1
-    ):
+    def __init__(self, folder: Path, record_set: records.RecordSet, config: RunConfig):
         super().__init__()
-        self.folder, self.record_set, self.config, self.every = folder, record_set, config, every
+        self.folder, self.record_set, self.config = folder, record_set, config
         self.epoch, self.drawn_at = 0, -math.inf
         self.clips: list[dict] = []  # batches of one
         self.writer: Any = None  # opened when training begins: the run's folder is there then
@@ -61,10 +58,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.clips = list(input_pipeline.clip_dataset(self.record_set, plan, clip, 1))
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(logs["step"])  # Keras passes every log as a float
-        if step % self.every:
-            return
-        with self.writer.as_default(step=step):
+        with self.writer.as_default(step=int(logs["step"])):  # Keras passes a float
             for name in ("loss", "accuracy", "learning_rate", "gradient_norm"):
                 tf.summary.scalar(f"step/{name}", logs[name])
 

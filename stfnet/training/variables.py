@@ -8,7 +8,7 @@ same, the second ends in `#1`, the third in `#2`, in the order of the variables.
 
 import collections
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -23,9 +23,12 @@ def named_variables(
 ) -> dict[str, keras.Variable]:
     """Every variable that a run needs to resume, by a name that is the same in each process."""
     named: dict[str, keras.Variable] = {}
+    seen: collections.Counter[str] = collections.Counter()
     for owner, variables in (("model", model.variables), ("optimizer", optimizer.variables)):
-        paths = [_COUNTER.sub("", f"{owner}/{variable.path}") for variable in variables]
-        named |= dict(zip(_distinct(paths), variables, strict=True))
+        for variable in variables:
+            path = _COUNTER.sub("", f"{owner}/{variable.path}")
+            named[f"{path}#{seen[path]}" if seen[path] else path] = variable
+            seen[path] += 1
     return named
 
 
@@ -57,12 +60,3 @@ def assign(
         )
     for name, variable in zip(names, named.values(), strict=True):
         variable.assign(arrays[name])
-
-
-def _distinct(paths: Sequence[str]) -> list[str]:
-    seen: collections.Counter[str] = collections.Counter()
-    names = []
-    for path in paths:
-        names.append(f"{path}#{seen[path]}" if seen[path] else path)
-        seen[path] += 1
-    return names

@@ -49,8 +49,8 @@ def test_a_signal_that_is_ignored_stays_so():
 
 def test_one_device_stops_at_once_and_several_in_the_step_in_which_all_know():
     signals = StopSignals()
-    assert not signals.stops({"stopping": 0.0}, ONE)
-    assert signals.stops({"stopping": 1.0}, TWO)  # another worker received it
+    assert not signals.stops(0.0, ONE)
+    assert signals.stops(1.0, TWO)  # another worker received it
     signals.received = True  # after this step began
-    assert signals.stops({"stopping": 0.0}, ONE)
-    assert not signals.stops({"stopping": 0.0}, TWO)
+    assert signals.stops(0.0, ONE)
+    assert not signals.stops(0.0, TWO)

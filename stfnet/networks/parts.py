@@ -61,11 +61,25 @@ def stream_maps(
 
     They are VGG-16's maps, normalised and left out in training where the settings say so.
     """
-    levels = config.map_levels
-    maps = {
-        stream: VGGStream(config.width_divisor, levels, dtype=dtype, name=f"{stream}_stream")(x)
+    return normalized_maps(config, vgg_maps(config, inputs, dtype), dtype)
+
+
+def vgg_maps(
+    config: NetworkConfig, inputs: Mapping[str, KerasTensor], dtype: keras.DTypePolicy
+) -> dict[str, KerasTensor]:
+    """VGG-16's maps by the streams' names, each (B, T, H/16, W/16, channels), none below zero."""
+    divisor, levels = config.width_divisor, config.map_levels
+    return {
+        stream: VGGStream(divisor, levels, dtype=dtype, name=f"{stream}_stream")(x)
         for stream, x in inputs.items()
     }
+
+
+def normalized_maps(
+    config: NetworkConfig, maps: Mapping[str, KerasTensor], dtype: keras.DTypePolicy
+) -> dict[str, KerasTensor]:
+    """What `stream_maps` makes of VGG-16's maps."""
+    maps = dict(maps)
     if config.map_norm:
         maps = {
             stream: keras.layers.BatchNormalization(

@@ -35,6 +35,11 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
     linear path to the logits, beside the LSTMs; 0 for none. With some hundreds of videos a linear
     model is hard to beat, and the LSTMs then learn what it lacks.
     """
+    linear_root: bool = False
+    """Square root of VGG-16's maps, averaged over the cells of a frame, in place of the normalised
+    maps for the linear path: a channel that answers strongly in few videos counts for less
+    (Perronnin et al. 2010).
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,6 +47,11 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
             raise UserError(
                 f"model.linear_parts={self.linear_parts} divides a clip of model.clip.num_frames="
                 f"{self.clip.num_frames} frames: set at most as many"
+            )
+        if self.linear_root and self.stream_dropout:
+            raise UserError(
+                f"model.linear_root=True reads maps that model.stream_dropout={self.stream_dropout}"
+                " has not left out: set one of the two"
             )
         if self.fusion_filters % self.width_divisor:
             raise UserError(
@@ -62,6 +72,11 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
                 f"model.fusion_filters={self.fusion_filters} has no effect with model.fusion="
                 f"{self.fusion}, which has no filters: leave it at 512, or set fusion=conv3d"
             )
+        if self.linear_root and not self.linear_parts:
+            raise UserError(
+                "model.linear_root=True has no effect with model.linear_parts=0, which has no "
+                "linear path: set linear_root=False or linear_parts=1 or more"
+            )
         if self.branches == "fc" and self.conv_pool:
             raise UserError(
                 "model.conv_pool=True has no effect with model.branches=fc, which leaves X_conv "
@@ -74,10 +89,12 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
         """Logits (B, classes) from what the streams read: those of the LSTMs and of the path."""
         if not self.linear_parts:
             return super().logits(parts, inputs, dtype)
-        maps = parts.stream_maps(self, inputs, dtype)
+        unchanged = parts.vgg_maps(self, inputs, dtype)
+        maps = parts.normalized_maps(self, unchanged, dtype)
         h = self.recur(parts, self.fused(parts, maps, dtype), dtype)
         recurrent = parts.class_scores(self, h, parts.LSTM_LOGITS, dtype)
-        linear = self.linear_path(parts, maps, parts.score_dtype(dtype))
+        read = unchanged if self.linear_root else maps
+        linear = self.linear_path(parts, read, parts.score_dtype(dtype))
         add = parts.keras.layers.Add(dtype=parts.score_dtype(dtype), name=parts.LOGITS)
         return add([recurrent, linear])
 
@@ -89,6 +106,8 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
     ) -> "KerasTensor":
         """Logits (B, classes), linear in the means of the streams' maps over parts of the clip."""
         means = [parts.ops.mean(parts.ops.cast(x, dtype), axis=(2, 3)) for x in maps.values()]
+        if self.linear_root:
+            means = [root_of_means(parts.ops, mean) for mean in means]
         norm = parts.keras.layers.BatchNormalization(
             momentum=0.9, scale=False, center=False, dtype=dtype, name=parts.LINEAR_NORM
         )
@@ -103,3 +122,13 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
         )
         drop = parts.keras.layers.Dropout(self.fc6_dropout, dtype=dtype, name="dropout_linear")
         return dense(drop(x))
+
+
+def root_of_means(operations, means):
+    """Square root of means that are not negative, with a gradient at zero.
+
+    Args:
+        operations: module with `sqrt`: `keras.ops` or NumPy.
+        means: of maps over their cells.
+    """
+    return operations.sqrt(means + 1e-3)

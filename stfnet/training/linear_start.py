@@ -18,6 +18,7 @@ from stfnet.clips.input_pipeline import network_inputs
 from stfnet.config import BLOCK_CHANNELS
 from stfnet.networks import parts
 from stfnet.networks.model import STFNet
+from stfnet.networks.small_data import root_of_means
 from stfnet.training.preemption import Preempted
 
 
@@ -136,6 +137,8 @@ def fit(
     if len(np.unique(of.labels)) == 1:
         return None
     means = _normalize_maps(model, of)
+    if model.config.linear_root:
+        means = root_of_means(np, of.means)
     norm = model.get_layer(parts.LINEAR_NORM)
     mean, variance = means.mean((0, 1)), means.var((0, 1))
     norm.moving_mean.assign(mean)

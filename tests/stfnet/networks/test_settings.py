@@ -18,6 +18,10 @@ from stfnet.networks import ModelConfig, SmallDataConfig
         (lambda: ModelConfig(3, clip=5), "model.clip=5 is not a group of settings"),
         (lambda: ModelConfig(0), "model.num_classes=0"),
         (lambda: SmallDataConfig(3, streams="rgb", stream_dropout=0.5), "needs both streams"),
+        (
+            lambda: SmallDataConfig(3, linear_parts=1, linear_root=True, stream_dropout=0.1),
+            "model.stream_dropout=0.1 has not left out",
+        ),
         (lambda: SmallDataConfig(3, linear_parts=18), "clip.num_frames=17 frames: set at most"),
         (lambda: SmallDataConfig(3, map_levels=(3, 4)), "must rise and end with 5"),
         (lambda: SmallDataConfig(3, map_levels=(5, 4)), "must rise and end with 5"),
@@ -47,6 +51,7 @@ def test_a_wrong_value_is_named(make, message):
     [
         ({"fusion": "sum", "fusion_filters": 64}, "fusion_filters=64 has no effect with"),
         ({"branches": "fc", "conv_pool": True}, "conv_pool=True has no effect with"),
+        ({"linear_root": True}, "linear_root=True has no effect with model.linear_parts=0"),
     ],
 )
 def test_a_setting_without_effect_is_refused_where_it_is_asked_for(settings, message):

@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 import numpy as np
+import pytest
 
 from stfnet import ClipConfig, build_stfnet
 from stfnet.networks import SmallDataConfig
@@ -59,9 +60,13 @@ def test_a_dropped_map_channel_is_missing_from_all_of_a_clip():
     assert (y[0] != y[1]).any()
 
 
-def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(randomize, from_streams):
-    model = build_stfnet(_tiny(linear_parts=2))  # three frames: of two and of one, by round(1.5)
-    a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
+@pytest.mark.parametrize("root", [False, True])
+def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(
+    randomize, from_streams, root
+):
+    # Three frames: of two and of one, by round(1.5). Roots are of the maps before map_norm.
+    model = build_stfnet(_tiny(linear_parts=2, linear_root=root, map_norm=root))
+    a, b = np.random.default_rng(2).exponential(size=(2, 2, 3, 2, 2, 16)).astype("float32")
     names = "lstm_logits", "logits"
     before = from_streams(model, *names)([a, b])
     np.testing.assert_array_equal(*before)  # from zero
@@ -70,6 +75,8 @@ def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(rando
     mean, variance = (np.asarray(v) + 0.5 for v in norm.weights)
     norm.set_weights([mean, variance])
     means = np.concatenate([a.mean((2, 3)), b.mean((2, 3))], axis=-1)  # b t c
+    if root:
+        means = np.sqrt(means + 1e-3)
     means = (means - mean) / np.sqrt(variance + norm.epsilon)
     means = np.concatenate([means[:, :2].mean(1), means[:, 2]], axis=-1)
     recurrent, logits = from_streams(model, *names)([a, b])
@@ -78,7 +85,7 @@ def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(rando
 
 
 def test_a_linear_path_survives_saving(clips, tmp_path, randomize):
-    model = build_stfnet(_tiny(linear_parts=3, map_levels=(4, 5), map_norm=True))
+    model = build_stfnet(_tiny(linear_parts=3, linear_root=True, map_levels=(4, 5), map_norm=True))
     randomize(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

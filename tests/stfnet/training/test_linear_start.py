@@ -68,12 +68,14 @@ def _inputs(clips):
     return {"rgb": clips["rgb"], "flow": flow}
 
 
-def _regression(model, clips, strength, levels, parts):
-    """Logits of a regression on the means of some levels over one or two parts, by hand."""
+def _regression(model, clips, strength, levels, parts, root):
+    """Logits of a regression on the means, or their roots, of some levels over parts, by hand."""
     maps = keras.Model(model.input, [model.get_layer(f"{s}_stream").output for s in model.input])
     means = [np.float64(x).mean((2, 3)) for x in maps(_inputs(clips))]
     of_level = {4: slice(0, 32), 5: slice(32, 64)}
     means = np.concatenate([x[..., of_level[k]] for x in means for k in levels], -1)
+    if root:
+        means = np.sqrt(means + 1e-3)
     halves = [means[:, :2], means[:, 2:]] if parts == 2 else [means]
     x = np.concatenate([half.mean(1) for half in halves], -1)
     x = StandardScaler().fit_transform(x)
@@ -82,12 +84,14 @@ def _regression(model, clips, strength, levels, parts):
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("map_norm", [False, True])
+@pytest.mark.parametrize(
+    "changes", [{}, {"map_norm": True}, {"map_norm": True, "linear_root": True}], ids=str
+)
 @pytest.mark.parametrize("levels", [(5,), (4, 5)])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_the_network_starts_as_the_regression(monkeypatch, classes, map_norm, levels, parts):
+def test_the_network_starts_as_the_regression(monkeypatch, classes, changes, levels, parts):
     keras.utils.set_random_seed(1)
-    model = build_stfnet(dataclasses.replace(MODEL, num_classes=classes, map_norm=map_norm))
+    model = build_stfnet(dataclasses.replace(MODEL, num_classes=classes, **changes))
     clips = _clips(24, classes)
     groups = np.arange(24) // classes % 4
     moments = linear_start.moments(model, 0, _batches(clips))
@@ -98,7 +102,8 @@ def test_the_network_starts_as_the_regression(monkeypatch, classes, map_norm, le
     assert chosen == name
     assert fitted.strength in logistic.STRENGTHS
     assert 0.5 < fitted.accuracy <= 1
-    want = _regression(model, clips, fitted.strength, levels, parts) / fitted.temperature
+    root = model.config.linear_root
+    want = _regression(model, clips, fitted.strength, levels, parts, root) / fitted.temperature
     want -= np.log(np.exp(want).sum(1, keepdims=True))
     # The normalisations' epsilons, and the tolerance of the fit.
     got = np.log(np.asarray(model(_inputs(clips))))

@@ -184,17 +184,21 @@ class Features:
         if self._config.training.augmentation in MIRRORED and not self._test_clips:
             flips.append(True)
         folder = self.folders[stream]
-        with files.locked(folder, "computation of maps"):
-            files.remove_partial(folder)
-            missing = [
+
+        def missing():
+            return [
                 (k, flip)
                 for k in positions
                 for flip in flips
                 if not self._path(k, stream, flip).is_file()
             ]
-            if not missing:
-                return True
-            maps = sum(len(self._frames(k)) for k, _ in missing)
+
+        if not missing():  # then another process may be writing those of other videos
+            return True
+        with files.locked(folder, "computation of maps"):
+            files.remove_partial(folder)
+            wanted = missing()
+            maps = sum(len(self._frames(k)) for k, _ in wanted)
             size = maps * math.prod(block_shape(self._config.model, self.block)) * 2
             print(
                 f"computing {maps:,} maps of the {stream} stream's frozen blocks 1 to {self.block} "
@@ -207,7 +211,7 @@ class Features:
 
             run = self._compiled(stream)
             with tqdm(total=maps, unit="map", desc=f"{stream} maps", leave=False) as bar:
-                for _, of_shard in itertools.groupby(sorted(missing, key=shard), shard):
+                for _, of_shard in itertools.groupby(sorted(wanted, key=shard), shard):
                     reader = RecordReader(self._record_set)  # keeps open what it has read
                     for k, flip in of_shard:
                         if must_stop():

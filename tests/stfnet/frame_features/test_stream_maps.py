@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, run
 from stfnet.clips import input_pipeline, plans
@@ -88,6 +89,16 @@ def test_a_clips_maps_are_those_of_vgg16_for_it(tiny_records, tmp_path, streams,
         assert batch[name].shape == (len(plan), 3, *shape)
         np.testing.assert_allclose(batch[name], expected, rtol=2**-10, atol=1e-5)
     assert set(batch) == {*model.input, "label", "weight", "video"}
+
+
+def test_maps_that_are_there_are_read_while_others_are_computed(tiny_records, tmp_path):
+    config = _config(tiny_records, dataclasses.replace(MODEL, streams="rgb"))
+    maps = stream_maps.Features(tmp_path, stages.make_model(config), tiny_records, config, 5)
+    maps.compute([1])
+    with files.locked(maps.folders["rgb"], "computation of maps"):
+        assert maps.compute([1])
+        with pytest.raises(UserError, match="another computation of maps"):
+            maps.compute([1, 2])
     np.testing.assert_array_equal(batch["label"], clips["label"])
 
 

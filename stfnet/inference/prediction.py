@@ -203,7 +203,7 @@ def predict_video(model, config: RunConfig, path, quality=None):
     Args:
         model: a network or an `ExportedModel`.
         config: RunConfig.
-        path: video file, or folder of images.
+        path: video file, folder of images, or the frames, uint8 (N, H, W, 3), RGB.
         quality: of the flow, `reference` or `fast`; None for that of the run's records.
 
     Returns:

@@ -214,6 +214,24 @@ def predict_video(model, config: RunConfig, path, quality=None):
     return predict_clip(model, clip), clip
 
 
+def warm_up(model, config: RunConfig, quality=None):
+    """Predicts once, so that no video waits while something is loaded or compiled.
+
+    Example:
+        >>> model, config = load_model("run")
+        >>> warm_up(model, config)
+
+    Args:
+        model, config, quality: as of `predict_video`.
+
+    Raises:
+        UserError: as `predict_clip`.
+    """
+    clip = config.model.clip
+    black = np.zeros((clip.num_frames + 1, clip.image_size, clip.image_size, 3), np.uint8)
+    predict_video(model, config, black, quality)
+
+
 def rank(probabilities, classes, top):
     """The `top` most probable classes: list of (class name, probability), best first.
 

@@ -152,10 +152,7 @@ def _open(folder: str, quality: str | None) -> _Opened:
     from stfnet.inference import prediction
 
     model, config = prediction.load_model(folder)
-    clip = config.model.clip
-    # The first of everything is slow, and a prediction shows weights that are not finite.
-    blank = np.zeros((clip.num_frames + 1, clip.image_size, clip.image_size, 3), np.uint8)
-    prediction.predict_video(model, config, blank, quality)
+    prediction.warm_up(model, config, quality)
     explains = not is_export(folder) and attribution.has_maps(model)
     network = Network(dataset=config.name, classes=config.classes, explains=explains)
     return _Opened(model, config, network, quality)

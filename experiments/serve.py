@@ -13,7 +13,7 @@ from absl import flags
 
 from experiments import program
 from preprocessing import flow
-from stfnet import serving
+from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -40,21 +40,16 @@ flags.mark_flags_as_required(["model"])
 
 
 def main(_):
-    serving.check_packages()
+    try:
+        from stfnet.serving import server
+        from stfnet.serving.jobs import Limits
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"the package {error.name} is missing: pip install 'stfnet[serve]'"
+        ) from error
     program.use_a_backend()
-    from stfnet.serving import server
-    from stfnet.serving.jobs import Limits
-
     limits = Limits(FLAGS.max_megabytes, FLAGS.max_seconds, FLAGS.queue, FLAGS.time_limit)
-    server.serve(
-        FLAGS.model,
-        FLAGS.host,
-        FLAGS.port,
-        limits,
-        FLAGS.flow_quality,
-        FLAGS.grace,
-        show=lambda line: print(line, flush=True),
-    )
+    server.serve(FLAGS.model, FLAGS.host, FLAGS.port, limits, FLAGS.flow_quality, FLAGS.grace)
     return 0
 
 

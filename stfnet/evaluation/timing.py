@@ -20,11 +20,12 @@ import tensorflow as tf
 from preprocessing import files, records, worker_pool
 from preprocessing.errors import UserError
 from preprocessing.records.reader import RecordReader
+from preprocessing.video import grayscale
 from stfnet import run, sampling
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import RecordsConfig
 from stfnet.evaluation import result_files
-from stfnet.inference.clip import FieldEncoder, stack
+from stfnet.inference.clip import encoded_field, stack
 from stfnet.inference.prediction import load_run, predict_clip
 from stfnet.run.config import RunConfig
 
@@ -235,11 +236,11 @@ def computed_clip(
         for number in sorted({*numbers.tolist(), *wanted, *(number + 1 for number in wanted)})
     }
     quality, stored = record_set.flow["quality"], RecordsConfig.of(record_set)
-    encoder, fields = FieldEncoder(clip.flow_bound, quality, stored), {}
-    for number, frame in frames.items():
-        field = encoder.add(frame, wanted=number - 1 in wanted)
-        if field is not None:
-            fields[number - 1] = field
+    grey = {number: grayscale(frame) for number, frame in frames.items()}
+    fields = {
+        k: encoded_field((grey[k], grey[k + 1]), clip.flow_bound, quality, stored)
+        for k in sorted(wanted)
+    }
     return {
         "rgb": np.stack([frames[number] for number in numbers.tolist()]),
         "flow": np.stack([stack([fields[k] for k in row]) for row in stacks.tolist()]),

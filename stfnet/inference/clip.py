@@ -36,37 +36,22 @@ def stored_field(field: np.ndarray, stored: RecordsConfig) -> np.ndarray:
     return records.decode_field(image).transpose(1, 2, 0)
 
 
-class FieldEncoder:
-    """The encoded flow fields between the small frames of one video, as far as they are wanted.
+def encoded_field(
+    pair: tuple[np.ndarray, np.ndarray], flow_bound: float, quality: str, stored: RecordsConfig
+) -> np.ndarray:
+    """The flow from a frame to the next as records give it back.
 
     Args:
+        pair: the two frames, uint8 (H, W), resized, grayscale.
         flow_bound: displacement in pixels at the ends of the 8-bit range.
-        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`); None for that
-            of the records.
+        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
         stored: how the run's records hold fields.
+
+    Returns:
+        uint8 (H, W, 2), the x and the y plane.
     """
-
-    def __init__(self, flow_bound: float, quality: str | None, stored: RecordsConfig):
-        self._flow_bound = flow_bound
-        self._solver = flow.Solver(quality=quality or stored.flow_quality)
-        self._stored = stored
-        self._previous: np.ndarray | None = None
-
-    def add(self, frame: np.ndarray, wanted: bool) -> np.ndarray | None:
-        """Takes the next frame.
-
-        Args:
-            frame: uint8 (H, W, 3), RGB, resized.
-            wanted: whether the field from the frame before to this one is computed.
-
-        Returns:
-            uint8 (H, W, 2), the x and the y plane, or None where it is not wanted.
-        """
-        previous, self._previous = self._previous, video.grayscale(frame)
-        if not wanted or previous is None:
-            return None
-        (field,) = self._solver.fields((previous, self._previous))
-        return stored_field(flow.encode(field, self._flow_bound), self._stored)
+    (field,) = flow.Solver(quality=quality).fields(pair)
+    return stored_field(flow.encode(field, flow_bound), stored)
 
 
 def stack(fields: Sequence[np.ndarray]) -> np.ndarray:
@@ -134,7 +119,9 @@ def read_clip(
     frames, pairs = _read(path, config, resize, wanted_frames, wanted_fields, waiting)
     fields = {}
     with ThreadPoolExecutor(threads or worker_pool.cores()) as pool:
-        encode = functools.partial(_encoded_field, config.flow_bound, quality, stored)
+        encode = functools.partial(
+            encoded_field, flow_bound=config.flow_bound, quality=quality, stored=stored
+        )
         for number, field in zip(pairs, pool.map(encode, pairs.values()), strict=True):
             waiting()
             fields[number] = field
@@ -239,11 +226,3 @@ def _read(
         if number == last:
             break
     return frames, {k: (grey[k], grey[k + 1]) for k in sorted(wanted_fields)}
-
-
-def _encoded_field(
-    flow_bound: float, quality: str, stored: RecordsConfig, pair: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """The flow between two gray frames as records give it back, uint8 (H, W, 2)."""
-    (field,) = flow.Solver(quality=quality).fields(pair)
-    return stored_field(flow.encode(field, flow_bound), stored)

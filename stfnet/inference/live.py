@@ -13,7 +13,7 @@ from stfnet import sampling
 from stfnet.config import ClipConfig, RecordsConfig
 from stfnet.drawing import annotation
 from stfnet.inference import prediction
-from stfnet.inference.clip import FieldEncoder, stack, stored_frame
+from stfnet.inference.clip import encoded_field, stack, stored_frame
 from stfnet.run.config import RunConfig
 
 # Frames of a training video where a run does not say how many it had: ten seconds.
@@ -77,7 +77,8 @@ class SlidingWindow:
         self.count = 0
         self.fields: dict[int, np.ndarray] = {}  # number -> uint8 (H, W, 2)
         self._pending: collections.deque[tuple[int, np.ndarray]] = collections.deque()
-        self._encoder = FieldEncoder(clip.flow_bound, quality, stored)
+        self._quality = quality or stored.flow_quality
+        self._previous: np.ndarray | None = None  # the last frame, uint8 (H, W), grayscale
         self._resizer = _Follower(clip, interval) if clip.resize == "motion" else None
 
     @property
@@ -97,9 +98,10 @@ class SlidingWindow:
         if number % self.interval == 0:
             self._pending.append((number, small))
         if self.streams != "rgb":
-            field = self._encoder.add(small, wanted=self._is_needed(number - 1))
-            if field is not None:
-                self.fields[number - 1] = field
+            previous, self._previous = self._previous, video.grayscale(small)
+            if previous is not None and self._is_needed(number - 1):
+                pair, bound = (previous, self._previous), self.clip.flow_bound
+                self.fields[number - 1] = encoded_field(pair, bound, self._quality, self._stored)
         if not self._pending or number <= self._last_field(self._pending[0][0]):
             return False
         self._complete(*self._pending.popleft())
@@ -110,7 +112,7 @@ class SlidingWindow:
             return video.resize(frame, self.clip.image_size, self.clip.resize)
         before, small = self._resizer.add(frame)
         if before is not None and self.streams != "rgb":
-            self._encoder.add(before, wanted=False)  # flow is of one window
+            self._previous = video.grayscale(before)  # flow is of one window
         return small
 
     def _is_needed(self, field):
@@ -210,7 +212,7 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
     """
     interval = interval or usual_interval(config)
     window = window_of(config, interval, quality)
-    _warm_up(model, config, interval, quality)
+    prediction.warm_up(model, config, quality)
     if path is None:
         return _follow(model, config, source, window, None, show)
     outcome = {}
@@ -230,15 +232,6 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
     if "error" in outcome:
         raise outcome["error"]
     return outcome["ranking"]
-
-
-def _warm_up(model, config, interval, quality):
-    """Runs everything once, so that no frame waits while something is compiled."""
-    window, size = window_of(config, interval, quality), config.model.clip.image_size
-    black = np.zeros((size, size, 3), np.uint8)
-    while not window.samples:
-        window.add(black)
-    prediction.predict_clip(model, window.clip_inputs())
 
 
 def _follow(model, config, source, window, writer, show):

@@ -203,7 +203,7 @@ def predict_video(model, config: RunConfig, path, quality=None):
     Args:
         model: a network or an `ExportedModel`.
         config: RunConfig.
-        path: video file, or folder of images.
+        path: video file, folder of images, or the frames, uint8 (N, H, W, 3), RGB.
         quality: of the flow, `reference` or `fast`; None for that of the run's records.
 
     Returns:
@@ -212,6 +212,24 @@ def predict_video(model, config: RunConfig, path, quality=None):
     model_config = config.model
     clip = read_clip(path, model_config.clip, model_config.streams, quality, config.records)
     return predict_clip(model, clip), clip
+
+
+def warm_up(model, config: RunConfig, quality=None):
+    """Predicts once, so that no video waits while something is loaded or compiled.
+
+    Example:
+        >>> model, config = load_model("run")
+        >>> warm_up(model, config)
+
+    Args:
+        model, config, quality: as of `predict_video`.
+
+    Raises:
+        UserError: as `predict_clip`.
+    """
+    clip = config.model.clip
+    black = np.zeros((clip.num_frames + 1, clip.image_size, clip.image_size, 3), np.uint8)
+    predict_video(model, config, black, quality)
 
 
 def rank(probabilities, classes, top):

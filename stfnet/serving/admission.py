@@ -1,4 +1,4 @@
-"""What stands before the application: headers of every answer, and which uploads are let in.
+"""What stands before the application: which uploads are let in.
 
 A client that sends its whole upload before it reads would lose the answer of a server that hangs
 up. So what it still sends after a refusal is read and dropped, within bounds.
@@ -18,13 +18,6 @@ from stfnet.serving.jobs import Jobs
 
 PREDICT = "/api/predict"
 REQUESTS = Counter("stfnet_requests", "Videos sent, by the status of the answer.", ["status"])
-# Nothing that the page or the documentation holds may ask another host.
-HEADERS = {
-    "content-security-policy": "default-src 'self' 'unsafe-inline' data: blob:; "
-    "frame-ancestors 'self'; form-action 'self'; base-uri 'none'; object-src 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 FORM_BYTES = 10_000  # what a form adds to the file in it: boundaries, headers, name
 # Answers after which the connection is closed, since the upload may go on.
 CUT_OFF = (408, 413, 503)
@@ -34,9 +27,9 @@ LAST_SECONDS, LAST_PAUSE, LAST_BODIES = 30, 5, 4
 
 
 class Admission:
-    """ASGI middleware around all others: adds `HEADERS` to every answer and counts those of the
-    REST endpoint; refuses uploads when too many requests are in hand (503), and uploads that are
-    too large (413) or take too long (408).
+    """ASGI middleware around all others: counts the answers of the REST endpoint; refuses uploads
+    when too many requests are in hand (503), and uploads that are too large (413) or take too long
+    (408).
 
     Args:
         app: what it stands before.
@@ -48,24 +41,23 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or passes it on."""
-        predicts = scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", PREDICT)
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", PREDICT):
+            await self._app(scope, receive, send)
+            return
         status, end = 0, None
 
         async def send_guarded(message: Message) -> None:
             nonlocal status, end
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
+                REQUESTS.labels(str(status)).inc()
                 if status in CUT_OFF:
-                    headers["connection"] = "close"
-                if predicts:
-                    REQUESTS.labels(str(status)).inc()
+                    MutableHeaders(scope=message)["connection"] = "close"
             elif status in (413, 503) and not message.get("more_body", False):
                 end, message = {**message, "body": b""}, {**message, "more_body": True}
             await send(message)
 
-        await (self._admit if predicts else self._app)(scope, receive, send_guarded)
+        await self._admit(scope, receive, send_guarded)
         if end:
             await self._drop(receive)
             await send(end)
@@ -73,17 +65,14 @@ class Admission:
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.ExitStack() as admitted:
             try:
-                self._check_size(int(Headers(scope=scope).get("content-length", 0)))
+                size = int(Headers(scope=scope).get("content-length", 0))
+                self._limits.check_size(size - FORM_BYTES)
                 admitted.enter_context(self._jobs.admitted())
             except HTTPException as error:
                 refusal = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
                 await refusal(scope, receive, send)
             else:
                 await self._app(scope, self._within_limits(receive), send)
-
-    def _check_size(self, size: int) -> None:
-        if size > self._limits.max_bytes + FORM_BYTES:
-            raise self._limits.too_large()
 
     def _within_limits(self, receive: Receive) -> Receive:
         """Receives the body of a request before its time is over, and no more than is allowed."""
@@ -101,7 +90,7 @@ class Admission:
                 raise HTTPException(408, f"the upload took longer than {limit:g} s") from error
             whole = not message.get("more_body", False)
             size += len(message.get("body", b""))
-            self._check_size(size)
+            self._limits.check_size(size - FORM_BYTES)
             return message
 
         return receive_within_limits

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
+import python_multipart  # noqa: F401 - FastAPI would miss it only when the network is loaded
 from fastapi import FastAPI, File, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
@@ -106,14 +107,13 @@ def make_app(jobs: Jobs) -> FastAPI:
     ) -> Prediction:
         """Names the action in a video file."""
         begin = time.monotonic()
-        if (video.size or 0) > limits.max_bytes:
-            raise limits.too_large()
+        limits.check_size(video.size or 0)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "video"
             with path.open("wb") as file:
                 await asyncio.to_thread(shutil.copyfileobj, video.file, file)
             # The body is read, so all that can still come is that the client goes.
-            answer = await jobs.recognise(str(path), picture, film, gone=request.receive)
+            answer = await jobs.recognise(str(path), picture, film, request.receive)
         answer.took = time.monotonic() - begin
         SECONDS.observe(answer.took)
         return answer

@@ -39,9 +39,10 @@ class Limits:
         """Size of a video file, in bytes."""
         return self.max_megabytes * 1_000_000
 
-    def too_large(self) -> HTTPException:
-        """The refusal of a file above `max_bytes`."""
-        return HTTPException(413, f"the video is larger than {self.max_megabytes} MB")
+    def check_size(self, size: int) -> None:
+        """Raises an HTTPException (413) for a file of more than `max_bytes` bytes."""
+        if size > self.max_bytes:
+            raise HTTPException(413, f"the video is larger than {self.max_megabytes} MB")
 
 
 class Jobs:
@@ -102,16 +103,16 @@ class Jobs:
     async def recognise(
         self,
         path: str,
-        picture: bool = False,
-        film: bool = False,
-        gone: Callable[[], Awaitable[object]] | None = None,
+        picture: bool,
+        film: bool,
+        gone: Callable[[], Awaitable[object]],
     ) -> Prediction:
         """Recognises a video file, when the requests before it are done.
 
         Args:
             path, picture, film: as of `worker.recognise`.
-            gone: ends when nobody wants the answer any more; None for never. What is computed by
-                then is computed to its end, since to stop it is to load the network again.
+            gone: ends when nobody wants the answer any more. What is computed by then is computed
+                to its end, since to stop it is to load the network again.
 
         Raises:
             HTTPException: (422) the file is no video that can be recognised; (504) it took longer
@@ -122,13 +123,16 @@ class Jobs:
         future = asyncio.wrap_future(scheduled)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
-        if gone:
-            await _first(future, gone)
-            if not (future.done() or scheduled.running()):
-                # Not cancelled: pebble would end the process when its turn comes. By then the file
-                # is away, and the process goes on at once.
-                future.add_done_callback(lambda done: done.cancelled() or done.exception())
-                raise HTTPException(GONE, "the client has gone")
+        left = asyncio.ensure_future(gone())
+        try:
+            await asyncio.wait((future, left), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            left.cancel()
+        if not (future.done() or scheduled.running()):
+            # Not cancelled: pebble would end the process when its turn comes. By then the file is
+            # away, and the process goes on at once.
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise HTTPException(GONE, "the client has gone")
         try:
             return await future
         except asyncio.CancelledError:
@@ -153,13 +157,10 @@ class Jobs:
             future.cancel()
 
     def _schedule(self, arguments) -> pebble.ProcessFuture:
-        # Time counts from when the process takes it up, and the network is loaded by then.
-        limit = self.limits.time_limit
-        try:
-            return self._pool.schedule(worker.recognise, arguments, timeout=limit)
-        except RuntimeError:  # the process died while it had nothing to do
+        if not self._pool.active:  # the process died while it had nothing to do
             self._pool = self._new_pool()
-            return self._pool.schedule(worker.recognise, arguments, timeout=limit)
+        # Time counts from when the process takes it up, and the network is loaded by then.
+        return self._pool.schedule(worker.recognise, arguments, timeout=self.limits.time_limit)
 
     def _new_pool(self) -> pebble.ProcessPool:
         # Spawned, not forked: it inherits no threads, locks or sockets of the server.
@@ -169,15 +170,6 @@ class Jobs:
             initargs=self._arguments,
             context=multiprocessing.get_context("spawn"),
         )
-
-
-async def _first(future: asyncio.Future, gone: Callable[[], Awaitable[object]]) -> None:
-    """Waits for a future or for the end of `gone`, and leaves the future as it is."""
-    left = asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait((future, left), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        left.cancel()
 
 
 def _later(reason: str) -> HTTPException:

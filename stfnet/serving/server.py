@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
@@ -18,6 +18,16 @@ from stfnet.serving.admission import Admission
 from stfnet.serving.app import make_app
 from stfnet.serving.jobs import Jobs, Limits
 
+# Of every answer: nothing that the page or the documentation holds may ask another host.
+HEADERS = [
+    (
+        "content-security-policy",
+        "default-src 'self' 'unsafe-inline' data: blob:; frame-ancestors 'self'; "
+        "form-action 'self'; base-uri 'none'; object-src 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+]
 FOLDER = "stfnet-serve"
 LAST_SECONDS = 3  # for the answers to requests that were given up
 
@@ -29,9 +39,8 @@ def serve(
     limits: Limits,
     quality: str | None = None,
     grace: int = 10,
-    show: Callable[[str], None] = print,
 ) -> None:
-    """Serves a network until SIGTERM or Ctrl-C.
+    """Serves a network until SIGTERM or Ctrl-C, and prints where it listens.
 
     Args:
         folder: of a run or an export.
@@ -40,7 +49,6 @@ def serve(
         limits: what is taken from clients.
         quality: of the flow, `reference` or `fast`; None for that of the records.
         grace: seconds that requests in hand have left after SIGTERM.
-        show: called with the line that says where the server listens.
 
     Raises:
         UserError: the address cannot be listened at, or the folder holds no network that works.
@@ -63,13 +71,15 @@ def serve(
             log_level="warning",
             access_log=False,
             server_header=False,
+            headers=HEADERS,
             timeout_graceful_shutdown=grace + LAST_SECONDS,
         )
         address = f"[{host}]" if ":" in host else host
         explained = "" if network.explains else ", without explanation: probabilities alone"
-        show(
+        print(
             f"http://{address}:{listener.getsockname()[1]} recognises the {len(network.classes)} "
-            f"classes of {network.dataset}{explained}"
+            f"classes of {network.dataset}{explained}",
+            flush=True,
         )
         _Server(config, jobs, grace).run([listener])
 
@@ -106,8 +116,7 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening(host: str, port: int) -> socket.socket:
     """A socket that listens.
 
     Raises:
@@ -115,12 +124,10 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
             f"--host={host} --port={port}: {reason}: give another --port, or an address of this "
             "machine as --host"
         ) from error
-    with listener:
-        yield listener

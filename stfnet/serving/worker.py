@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import signal
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, Field
 
-from preprocessing import flow, video, worker_pool
+from preprocessing import video, worker_pool
 from preprocessing.errors import UserError
 from stfnet.config import ClipConfig
 from stfnet.inference.clip import read_timed_frames
@@ -61,7 +62,7 @@ class _Opened:
     quality: str | None
 
 
-_opened: _Opened | Exception | None = None
+_opened: Future[_Opened] = Future()  # done when `open_network` is, which comes before all else
 
 
 def open_network(folder: str, quality: str | None) -> None:
@@ -71,13 +72,12 @@ def open_network(folder: str, quality: str | None) -> None:
         folder: of a run or an export.
         quality: of the flow, `reference` or `fast`; None for that of the records.
     """
-    global _opened
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it ends at once, whatever it computes
     threading.Thread(target=worker_pool.die_with_parent, daemon=True).start()
     try:
-        _opened = _open(folder, quality)
+        _opened.set_result(_open(folder, quality))
     except Exception as error:
-        _opened = error
+        _opened.set_exception(error)
 
 
 def describe() -> Network:
@@ -86,7 +86,7 @@ def describe() -> Network:
     Raises:
         UserError: the folder holds no network that works.
     """
-    return _ready().network
+    return _opened.result().network
 
 
 def recognise(
@@ -109,15 +109,13 @@ def recognise(
             are too large. The message does not name the file.
     """
     try:
-        return _recognise(_ready(), path, max_seconds, picture, film)
+        return _recognise(_opened.result(), path, max_seconds, picture, film)
     except UserError as error:
         # One argument, so that it survives the way to the server.
         raise UserError(str(error).replace(path, VIDEO)) from None
 
 
-def frame_times(
-    path: str, max_seconds: float, clip: ClipConfig, notes: list[str] | None = None
-) -> list[float]:
+def frame_times(path: str, max_seconds: float, clip: ClipConfig, notes: list[str]) -> list[float]:
     """The time of every frame of a video file in seconds.
 
     Args:
@@ -132,23 +130,16 @@ def frame_times(
     if claim.width * claim.height > LARGEST_PICTURE:
         size = f"{claim.width} x {claim.height}"
         raise UserError(f"{VIDEO} has frames of {size} pixels, more than 8192 x 4320")
-    times, noted = [], [] if notes is None else notes
+    times = []
 
     def note(kind: str, reason: str):
-        noted.append(reason.replace(path, VIDEO))
+        notes.append(reason.replace(path, VIDEO))
 
     for seconds, _ in read_timed_frames(path, clip, note=note):
         if seconds > max_seconds:
             raise UserError(f"{VIDEO} is longer than {max_seconds:g} s: send a part of it")
         times.append(seconds)
     return times
-
-
-def _ready() -> _Opened:
-    if isinstance(_opened, Exception):
-        raise _opened
-    assert _opened is not None  # `open_network` is the first that a process does
-    return _opened
 
 
 def _open(folder: str, quality: str | None) -> _Opened:
@@ -161,16 +152,7 @@ def _open(folder: str, quality: str | None) -> _Opened:
     from stfnet.inference import prediction
 
     model, config = prediction.load_model(folder)
-    clip, streams = config.model.clip, config.model.streams
-    # The first of everything is slow, and a prediction shows weights that are not finite.
-    if streams != "rgb":
-        grey = np.zeros((clip.image_size, clip.image_size), np.uint8)
-        next(flow.Solver(quality=quality or config.records.flow_quality).fields((grey, grey)))
-    shape = (clip.num_frames, clip.image_size, clip.image_size)
-    channels = {"rgb": 3, "flow": 2 * clip.flow_length}
-    read = channels if streams == "both" else [streams]
-    blank = {name: np.full((*shape, channels[name]), 128, np.uint8) for name in read}
-    prediction.predict_clip(model, blank)
+    prediction.warm_up(model, config, quality)
     explains = not is_export(folder) and attribution.has_maps(model)
     network = Network(dataset=config.name, classes=config.classes, explains=explains)
     return _Opened(model, config, network, quality)
@@ -203,14 +185,13 @@ def _recognise(
         if picture and {"rgb", "flow"} <= set(inputs):
             drawn = _draw_clip(inputs, config.model.clip)
     ranking = prediction.rank(probabilities, opened.network.classes, len(probabilities))
-    seen = [(number, times[min(number, len(times) - 1)]) for number in numbers]
     return Prediction(
         label=ranking[0][0],
         probabilities=dict(ranking),
         num_frames=len(times),
         fps=fps,
         seconds=times[-1] + 1 / fps,
-        frames=[Frame(number=number, seconds=seconds) for number, seconds in seen],
+        frames=[Frame(number=k, seconds=times[min(k, len(times) - 1)]) for k in numbers],
         notes=notes,
         took=0,
         picture=None if drawn is None else _png(drawn),

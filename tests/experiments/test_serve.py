@@ -6,9 +6,10 @@ import pytest
 WITHOUT = "import sys; sys.modules[{package!r}] = None; from experiments import serve; serve.cli()"
 
 
-def test_a_package_that_is_missing_is_a_line_that_says_what_to_install():
+@pytest.mark.parametrize("package", ["pebble", "fastapi", "python_multipart"])
+def test_a_package_that_is_missing_is_a_line_that_says_what_to_install(package):
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(package="pebble"), "--model=/nowhere"],
+        [sys.executable, "-c", WITHOUT.format(package=package), "--model=/nowhere"],
         capture_output=True,
         text=True,
     )

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from preprocessing import flow, records
+from preprocessing import flow, records, video
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion
 from stfnet import sampling
 from stfnet.clips import input_pipeline
 from stfnet.config import ClipConfig, RecordsConfig
-from stfnet.inference.clip import FieldEncoder, read_clip, stack
+from stfnet.inference.clip import encoded_field, read_clip, stack
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
@@ -101,14 +101,12 @@ def test_the_networks_inputs_of_a_record_are_stacked_in_the_same_way():
         np.testing.assert_array_equal(inputs["flow"][b, t], stack(planes[b, t]))
 
 
-def test_a_field_is_that_of_opencv_and_is_computed_only_where_it_is_wanted():
+def test_a_field_is_that_of_opencv():
     colors = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 3), np.uint8)
-    colors = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in colors])
-    encoder = FieldEncoder(5.0, "reference", RecordsConfig("png"))
-    assert encoder.add(colors[0], wanted=True) is None  # there is none before the first
-    assert encoder.add(colors[1], wanted=False) is None
-    field = encoder.add(colors[2], wanted=True)
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in colors]
-    pixels = cv2.optflow.DualTVL1OpticalFlow_create().calc(grey[1], grey[2], None)
+    first, second = (cv2.GaussianBlur(frame, (0, 0), 2) for frame in colors[1:])
+    pair = video.grayscale(first), video.grayscale(second)
+    field = encoded_field(pair, 5.0, "reference", RecordsConfig("png"))
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
+    pixels = cv2.optflow.DualTVL1OpticalFlow_create().calc(*grey, None)
     assert np.abs(pixels).max() > 1
     np.testing.assert_array_equal(field, flow.encode(pixels, 5.0))

@@ -30,6 +30,15 @@ def test_a_run_comes_back_and_classifies(tiny_run, moving_square):
     assert len(ranking) == 2
 
 
+def test_damaged_weights_are_found_before_any_video(tiny_run):
+    model, config = prediction.load_run(tiny_run)
+    prediction.warm_up(model, config)
+    for variable in model.trainable_variables:
+        variable.assign(np.full(variable.shape, np.nan))
+    with pytest.raises(UserError, match="its weights are damaged"):
+        prediction.warm_up(model, config)
+
+
 @pytest.mark.parametrize("image_format", ["jpeg", "png"])
 def test_predictions_are_those_of_the_evaluation(image_format, write_squares, tmp_path):
     """Every test video of a run, read from its file and from its record."""

@@ -110,6 +110,16 @@ def test_of_fifty_requests_at_once_some_are_answered_and_the_rest_told_to_come_a
     assert re.search(r'stfnet_request_seconds_bucket\{le="200\.0"\} [1-9]', figures)
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/metrics", "/api/predict", "/missing"])
+def test_every_answer_asks_no_other_host(server, path):
+    from stfnet.serving.server import HEADERS
+
+    for method in ("GET", "POST"):
+        answer = httpx.request(method, f"{server.url}{path}")
+        assert dict(HEADERS).items() <= dict(answer.headers).items()
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+
 def test_health_and_documentation_come_from_this_server(server):
     health = server.get("/health").json()
     assert health["status"] == "ok" and health["classes"] == ["Bow", "Jump", "Wave"]

@@ -32,13 +32,18 @@ def test_requests_are_admitted_up_to_the_limit(jobs):
     assert jobs.in_hand == 0
 
 
-async def _halt_while_it_works(jobs, monkeypatch, **arguments):
+def _recognise(jobs, path, picture=False, gone=None):
+    """A request whose client waits for the answer, unless `gone` ends."""
+    return jobs.recognise(str(path), picture, False, gone or asyncio.Event().wait)
+
+
+async def _halt_while_it_works(jobs, monkeypatch, path, gone=None):
     """A request, and the process halted in the middle of it."""
     scheduled, schedule = [], jobs._schedule
     monkeypatch.setattr(
         jobs, "_schedule", lambda *a: scheduled.append(schedule(*a)) or scheduled[-1]
     )
-    task = asyncio.create_task(jobs.recognise(picture=True, **arguments))
+    task = asyncio.create_task(_recognise(jobs, path, picture=True, gone=gone))
     while not (scheduled and scheduled[0].running()):
         await asyncio.sleep(0.001)
     _signal_the_process(signal.SIGSTOP)
@@ -48,12 +53,12 @@ async def _halt_while_it_works(jobs, monkeypatch, **arguments):
 
 def test_a_process_that_dies_is_replaced(jobs, moving_square, films_of_all_kinds, monkeypatch):
     async def killed():
-        task = await _halt_while_it_works(jobs, monkeypatch, path=str(moving_square))
+        task = await _halt_while_it_works(jobs, monkeypatch, moving_square)
         _signal_the_process(signal.SIGKILL)
         return await task
 
     def recognised(path):
-        return asyncio.run(jobs.recognise(str(path)))
+        return asyncio.run(_recognise(jobs, path))
 
     assert recognised(moving_square).num_frames == 11
     _signal_the_process(signal.SIGKILL)  # while it has nothing to do
@@ -75,37 +80,37 @@ def test_who_goes_before_the_turn_is_dropped_and_after_it_computed(
         return None
 
     async def two():
-        gone, path = asyncio.Event(), str(moving_square)
-        first = await _halt_while_it_works(jobs, monkeypatch, path=path, gone=gone.wait)
+        gone = asyncio.Event()
+        first = await _halt_while_it_works(jobs, monkeypatch, moving_square, gone.wait)
         gone.set()
         with pytest.raises(HTTPException, match="gone") as caught:
-            await jobs.recognise(path, gone=at_once)
+            await _recognise(jobs, moving_square, gone=at_once)
         assert caught.value.status_code == 499
         assert not first.done()
         _signal_the_process(signal.SIGCONT)
         assert (await first).num_frames == 11
 
     asyncio.run(two())
-    assert asyncio.run(jobs.recognise(str(moving_square))).num_frames == 11
+    assert asyncio.run(_recognise(jobs, moving_square)).num_frames == 11
 
 
 def test_a_pipe_in_the_place_of_a_video_holds_nobody_up(jobs, tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(HTTPException, match="the video is no regular file") as caught:
-        asyncio.run(jobs.recognise(str(tmp_path / "pipe.mp4")))
+        asyncio.run(_recognise(jobs, tmp_path / "pipe.mp4"))
     assert caught.value.status_code == 422
 
 
 def test_a_request_that_takes_too_long_is_given_up(jobs, films_of_all_kinds, monkeypatch):
     monkeypatch.setattr(jobs, "limits", Limits(time_limit=0.1))
     with pytest.raises(HTTPException, match=r"within 0\.1 s") as caught:
-        asyncio.run(jobs.recognise(str(films_of_all_kinds / "plays.webm"), picture=True))
+        asyncio.run(_recognise(jobs, films_of_all_kinds / "plays.webm", picture=True))
     assert caught.value.status_code == 504
 
 
 def test_the_end_refuses_what_is_in_hand(tiny_run, tmp_path):
     async def end(jobs):
-        task = asyncio.create_task(jobs.recognise(str(tmp_path / "missing.mp4")))
+        task = asyncio.create_task(_recognise(jobs, tmp_path / "missing.mp4"))
         await asyncio.sleep(0)
         await jobs.end(0)
         with pytest.raises(HTTPException) as caught, jobs.admitted():

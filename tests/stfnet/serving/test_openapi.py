@@ -151,6 +151,8 @@ def test_every_answer_that_is_documented_is_provoked(schema):
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 def test_an_answer_is_as_it_is_documented(small, schema, moving_square, case, provoke):
+    from stfnet.serving.server import HEADERS
+
     path, method, status = case
     small.wait_for_in_hand(0)
     answer = provoke(small, moving_square.read_bytes())
@@ -166,6 +168,7 @@ def test_an_answer_is_as_it_is_documented(small, schema, moving_square, case, pr
         assert set(value) == {"detail"} and "\n" not in value["detail"]
         assert "class" not in value["detail"] and "Traceback" not in value["detail"]
     assert ("retry-after" in answer.headers) == (status == 503)
+    assert dict(HEADERS).items() <= dict(answer.headers).items()
 
 
 @pytest.mark.parametrize("path", [PREDICT, "/health", "/metrics", "/docs", "/", "/openapi.json"])

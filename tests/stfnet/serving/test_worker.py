@@ -1,4 +1,5 @@
 import base64
+from concurrent.futures import Future
 
 import cv2
 import numpy as np
@@ -18,9 +19,19 @@ def opened(tiny_run):
     return worker._open(str(tiny_run), "fast")
 
 
+def _use(monkeypatch, opened):
+    """Has a network, or what was wrong with it, in the place of what a process opens."""
+    done = Future()
+    if isinstance(opened, Exception):
+        done.set_exception(opened)
+    else:
+        done.set_result(opened)
+    monkeypatch.setattr(worker, "_opened", done)
+
+
 @pytest.fixture
 def of_run(opened, monkeypatch):
-    monkeypatch.setattr(worker, "_opened", opened)
+    _use(monkeypatch, opened)
 
 
 def _shape(picture):
@@ -60,7 +71,7 @@ def test_an_export_predicts_and_shows_frames_and_flow(
     of_export = worker._open(str(tmp_path / "export"), "fast")
     assert not of_export.network.explains
     before = worker.recognise(str(moving_square), 5)
-    monkeypatch.setattr(worker, "_opened", of_export)
+    _use(monkeypatch, of_export)
     answer = worker.recognise(str(moving_square), 5, picture=True, film=True)
     assert answer.probabilities == pytest.approx(before.probabilities, abs=1e-4)
     assert _shape(answer.picture) == (264, 3 * 132, 3) and answer.film is None
@@ -100,7 +111,7 @@ def test_a_playlist_that_ffmpeg_would_follow_is_no_video(
     assert capture.read()[0], "FFmpeg does not follow it: nothing is tested"
     with pytest.raises(UserError, match=r"^the video "):
         worker.recognise(str(playlist), 5)
-    assert len(worker.frame_times(str(film), 5, ClipConfig())) == 11
+    assert len(worker.frame_times(str(film), 5, ClipConfig(), [])) == 11
 
 
 def test_what_of_a_video_was_repaired_is_said_without_its_name(of_run, interlaced_video):
@@ -111,6 +122,6 @@ def test_what_of_a_video_was_repaired_is_said_without_its_name(of_run, interlace
 def test_a_folder_without_a_network_is_said_later(monkeypatch, tmp_path):
     with pytest.raises(UserError) as caught:
         worker._open(str(tmp_path), "reference")
-    monkeypatch.setattr(worker, "_opened", caught.value)
+    _use(monkeypatch, caught.value)
     with pytest.raises(UserError, match=r"config\.json"):
         worker.describe()

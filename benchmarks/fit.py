@@ -9,11 +9,13 @@ and with the GPU hidden: the loss of the second says whether the first moved the
 Works without TensorFlow; no epoch is begun that would end after `--minutes`.
 """
 
+import dataclasses
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -137,7 +139,7 @@ def _parts(settings: Settings):
     import stfnet
     from preprocessing import records
 
-    made_for = records.load_record_set(settings.records).clip
+    made_for = records.load_record_set(Path(settings.records)).clip
     clip = stfnet.ClipConfig(
         num_frames=settings.num_frames,
         flow_length=made_for["flow_length"] if made_for["frame_grid"] else 4,
@@ -147,13 +149,14 @@ def _parts(settings: Settings):
     return stfnet.datasets(settings.records, clip, batch_size=settings.batch_size)
 
 
-def _compiled(settings: Settings, clips: Any, rate: float, **changes: float):
+def _compiled(settings: Settings, clips: Any, rate: float, **changes: Any):
     import keras
 
     import stfnet
 
     classes = len(clips.record_set.classes)
-    config = ModelConfig(classes, clips.clip, width_divisor=settings.width_divisor, **changes)
+    config = ModelConfig(classes, clips.clip, width_divisor=settings.width_divisor)
+    config = dataclasses.replace(config, **changes)
     model = stfnet.build_stfnet(config, clips.learned)
     if settings.weights:
         stfnet.load_vgg16_weights(model, settings.weights)

@@ -26,7 +26,7 @@ class NetworkConfig:
     streams = "rgb"
     flow_input = "centered"
     map_levels = tuple(range(5, 6))  # of any length, where it is a setting
-    map_norm = False
+    map_norm = linear_root = False
     map_dropout = stream_dropout = 0.0
     fc6_units = linear_parts = 0
     lstm_statistics = "layer"

@@ -8,7 +8,7 @@ logits stands beside the LSTMs, which learn what it lacks.
 import dataclasses
 from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preprocessing.errors import UserError
 from preprocessing.settings import setting
@@ -124,7 +124,7 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
         return dense(drop(x))
 
 
-def root_of_means(operations, means):
+def root_of_means(operations: ModuleType, means: Any) -> Any:
     """Square root of means that are not negative, with a gradient at zero.
 
     Args:

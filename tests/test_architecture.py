@@ -12,7 +12,7 @@ MOST_ROOMS = {"preprocessing": 12, "stfnet": 19}  # modules and packages at the 
 TESTED_ELSEWHERE = {
     "preprocessing.errors",  # an exception without code
     # All by tests/benchmarks/test_benchmarks.py, which runs each benchmark.
-    *(f"benchmarks.{name}" for name in ("export", "flow", "growth", "input", "network")),
+    *(f"benchmarks.{name}" for name in ("export", "fit", "flow", "growth", "input", "network")),
     *(f"benchmarks.{name}" for name in ("network_measurements", "preparation", "start", "tables")),
     "experiments.studies.study_program",  # by test_ablate and test_compare
     # All by tests/experiments/configs/test_configs.py.

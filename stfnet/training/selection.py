@@ -15,6 +15,7 @@ from stfnet import logistic, networks, run
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import WHOLE_STREAM, to_dict
 from stfnet.frame_features import stream_maps
+from stfnet.networks.small_data import root_of_means
 from stfnet.run.config import RunConfig
 from stfnet.training import linear_start, stages
 from stfnet.training.preemption import Preempted, StopSignals
@@ -76,7 +77,8 @@ def choose_streams(
         of, edges = _moments(config, record_set, workdir, features_folder, must_stop)
         if len(np.unique(of.labels)) == 1:
             return config
-        means = of.means.mean(1)
+        read = root_of_means(np, of.means) if config.model.linear_root else of.means
+        means = read.mean(1)
         groups = np.array([record_set.videos[k].group for k in of.videos])
         rgb, flow = np.split(means, edges, axis=1)
         fits = {

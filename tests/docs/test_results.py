@@ -83,3 +83,30 @@ def test_the_training_accuracy_of_the_papers_network_is_that_of_its_last_epoch()
     table = _table("data | top-1, the epoch that validation chose")
     shown = [row[3] for row in table if "end to end" not in row[0]]
     assert shown == [last["strokes"], last["surveillance"]]
+
+
+def test_the_table_of_ucf101_13_is_that_of_the_file():
+    rows = _rows("ucf101_13")
+
+    def figures(model, streams, protocol="official"):
+        found = [
+            row["accuracy"]
+            for row in rows
+            if (row["model"], row["streams"], row["protocol"]) == (model, streams, protocol)
+        ]
+        assert found
+        return found
+
+    network, alone, root, linear, _ = _table("what | seeds | official split 1")
+    seeds = figures("network", "both")
+    assert network[2] == f"{sum(map(float, seeds)) / 3:.1f} ({', '.join(seeds)})"
+    assert network[4].split()[0] == figures("network", "both", "paper")[0]
+    fused = figures("rgb and flow networks fused", "both")
+    wanted = [*figures("network", "rgb"), *figures("network", "flow"), *fused]
+    assert alone[2].split("; ") == wanted
+    assert [root[2]] == figures("network with model.linear_root", "both")
+    for cell, protocol in ((linear[2], "official"), (linear[4], "paper")):
+        of_streams = [
+            figures("linear model", name, protocol)[0] for name in ("both", "rgb", "flow")
+        ]
+        assert cell.split("; ") == of_streams

@@ -35,7 +35,7 @@ def _config(record_set, **changes):
 
 
 def _features(config, record_set):
-    """Stream -> (V, C) means of its maps over the test clips of the training videos; groups."""
+    """Stream -> (V, C) means, or roots, of its maps over the test clips; labels; groups."""
     located = run.locate(run.draw_videos(record_set, config), record_set)
     model = stages.make_model(config)
     plan = plans.plan_evaluation(record_set, located.train, MODEL.clip, len(located.train))
@@ -46,14 +46,20 @@ def _features(config, record_set):
     videos = [record_set.videos[k] for k in located.train]
     groups = np.array([video.group for video in videos])
     labels = np.array([video.label for video in videos])
-    return {name: value.mean((1, 2, 3)) for name, value in of.items()}, labels, groups
+    means = {name: value.mean((2, 3)) for name, value in of.items()}
+    if config.model.linear_root:
+        means = {name: np.sqrt(value + 1e-3) for name, value in means.items()}
+    return {name: value.mean(1) for name, value in means.items()}, labels, groups
 
 
-@pytest.mark.parametrize("on_maps", [False, True])
+@pytest.mark.parametrize(("on_maps", "root"), [(False, False), (True, False), (False, True)])
 def test_the_streams_are_chosen_that_a_regression_on_their_maps_prefers(
-    tiny_records, tmp_path, on_maps
+    tiny_records, tmp_path, on_maps, root
 ):
     config, lines = _config(tiny_records), []
+    if root:
+        model = dataclasses.replace(MODEL, linear_parts=1, linear_root=True, stream_dropout=0.0)
+        config = dataclasses.replace(config, model=model)
     maps = tmp_path / "maps" if on_maps else None
     chosen = selection.choose_streams(
         config, tiny_records, tmp_path / "run", maps, lines.append
@@ -63,7 +69,7 @@ def test_the_streams_are_chosen_that_a_regression_on_their_maps_prefers(
     candidates = {"both": together, "flow": of["flow"], "rgb": of["rgb"]}
     fits = {name: logistic.fit(x, labels, groups) for name, x in candidates.items()}
     assert chosen.streams == logistic.plainest(fits, groups)
-    assert chosen.stream_dropout == (0.2 if chosen.streams == "both" else 0.0)
+    assert chosen.stream_dropout == (0.2 if chosen.streams == "both" and not root else 0.0)
     (line,) = lines
     assert line.startswith(f"chosen: model.streams={chosen.streams} (right in cross-validation")
     figures = {name: float(x) for name, x in re.findall(r"(both|flow|rgb) (\d\.\d+)", line)}

@@ -33,7 +33,7 @@ flags.DEFINE_float(
     "time_limit", 120.0, "Seconds for an upload, and again for its computation.", lower_bound=0.1
 )
 flags.DEFINE_integer(
-    "grace", 10, "Seconds that requests in hand have left after SIGTERM.", lower_bound=0
+    "grace", 10, "Seconds that unfinished requests have left after SIGTERM.", lower_bound=0
 )
 flags.DEFINE_enum("flow_quality", None, list(flow.QUALITIES), "As experiments.predict.")
 flags.mark_flags_as_required(["model"])

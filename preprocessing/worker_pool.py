@@ -1,4 +1,4 @@
-"""Worker processes that may die or hang and then lose only the task in hand.
+"""Worker processes that may die or hang and then lose only the task that they had.
 
 `concurrent.futures` declares its whole pool broken when one process dies, and a decoder written in
 C can die of a bad file; so each worker here has its own pipe, and is replaced when it is lost.

@@ -139,7 +139,7 @@ def keras_solver(size: int, batch: int | None) -> tuple[PairSolver, int, str]:
 
 @dataclasses.dataclass(eq=False)
 class _Film:
-    """The video that a worker has in hand.
+    """The video that a worker reads.
 
     Attributes:
         pairs: that wait for the device, in their order.

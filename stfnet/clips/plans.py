@@ -248,7 +248,7 @@ def plan_evaluation(
         clip: the clip configuration.
         batch_size: clips a batch.
         clips_per_video: K; 1 is the paper's clip, more start at `sampling.test_starts`.
-        frame_grid: see `sampling.frame_grid`; each frame gives way to the nearest of these. 0 is
+        frame_grid: see `sampling.frame_grid`; each frame is replaced by the nearest of these. 0 is
             the paper's clip, and of records with a grid the nearest stored frames.
 
     Returns:

@@ -56,8 +56,8 @@ class TrainingConfig:
     """Lowest and highest interval between sampled frames, both included."""
     frame_grid: int = setting(0, "[0, 100000]")
     """Number of frames, spread evenly over a video, from which clips of training and validation are
-    taken: each sampled frame gives way to the nearest of them. 0 takes any frame. With few of them,
-    --cache=features has few maps to compute.
+    taken: each sampled frame is replaced by the nearest of them. 0 takes any frame. With few of
+    them, --cache=features has few maps to compute.
     """
     clips_per_video: int = setting(1, "[1, 10000]")
     """Clips drawn from each training video in an epoch."""

@@ -28,8 +28,8 @@ LAST_SECONDS, LAST_PAUSE, LAST_BODIES = 30, 5, 4
 
 class Admission:
     """ASGI middleware around all others: counts the answers of the REST endpoint; refuses uploads
-    when too many requests are in hand (503), and uploads that are too large (413) or take too long
-    (408).
+    when too many requests are unfinished (503), and uploads that are too large (413) or take too
+    long (408).
 
     Args:
         app: what it stands before.

@@ -55,7 +55,7 @@ REFUSALS = {
     413: "the file is too large",
     422: "the form has no file `video`, or it is no video that can be recognised, or too long",
     500: "the process that decoded the video died, or another fault of the server",
-    503: "too many requests are in hand",
+    503: "too many requests are unfinished",
     504: "the computation took too long",
 }
 

@@ -25,7 +25,7 @@ class Limits:
     Attributes:
         max_megabytes: size of a video file, in millions of bytes.
         max_seconds: length of a video.
-        queue: requests in hand at once: being uploaded, waiting or computed.
+        queue: unfinished requests at once: being uploaded, waiting or computed.
         time_limit: seconds for an upload, and again for the computation of one request.
     """
 
@@ -85,7 +85,7 @@ class Jobs:
 
     @contextlib.contextmanager
     def admitted(self) -> Iterator[None]:
-        """Counts the block as a request in hand.
+        """Counts the block as an unfinished request.
 
         Raises:
             HTTPException: (503) there are as many as the limits allow, or the server ends.
@@ -93,7 +93,7 @@ class Jobs:
         if self._ending:
             raise _later("the server ends")
         if self.in_hand >= self.limits.queue:
-            raise _later(f"{self.in_hand} requests are in hand")
+            raise _later(f"{self.in_hand} requests are unfinished")
         self.in_hand += 1
         try:
             yield
@@ -149,7 +149,7 @@ class Jobs:
             raise HTTPException(422, " ".join(str(error).split())) from error
 
     async def end(self, grace: float) -> None:
-        """Lets nothing in any more, and after some seconds gives up what is still in hand."""
+        """Lets nothing in any more, and after some seconds gives up what is still unfinished."""
         self._ending = True
         await asyncio.sleep(grace)
         self._pool.stop()  # or it would start another process in the place of the one it gives up

@@ -48,7 +48,7 @@ def serve(
         port: of the address; 0 for any that is free.
         limits: what is taken from clients.
         quality: of the flow, `reference` or `fast`; None for that of the records.
-        grace: seconds that requests in hand have left after SIGTERM.
+        grace: seconds that unfinished requests have left after SIGTERM.
 
     Raises:
         UserError: the address cannot be listened at, or the folder holds no network that works.
@@ -85,7 +85,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Tells the requests in hand when it is about to end."""
+    """Tells the unfinished requests when it is about to end."""
 
     def __init__(self, config: uvicorn.Config, jobs: Jobs, grace: int):
         super().__init__(config)

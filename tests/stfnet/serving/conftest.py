@@ -81,10 +81,10 @@ class Server:
         return "\r\n".join([f"POST {path} HTTP/1.1", "Host: a", *lines, kind, "\r\n"]).encode()
 
     def wait_for_in_hand(self, number):
-        """Returns when so many requests are in hand."""
+        """Returns when so many requests are unfinished."""
         end = time.monotonic() + 60
         while (found := self.get("/health").json()["in_hand"]) != number:
-            assert time.monotonic() < end, f"{found} requests in hand"
+            assert time.monotonic() < end, f"{found} unfinished requests"
             time.sleep(0.05)
 
     def worker(self):

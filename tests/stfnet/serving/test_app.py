@@ -100,7 +100,7 @@ def test_of_fifty_requests_at_once_some_are_answered_and_the_rest_told_to_come_a
     assert set(statuses) == {200, 503}
     assert 4 <= statuses.count(200) < 50
     refused = next(answer for answer in answers if answer.status_code == 503)
-    assert refused.headers["Retry-After"] == "5" and "in hand" in refused.json()["detail"]
+    assert refused.headers["Retry-After"] == "5" and "are unfinished" in refused.json()["detail"]
     labels = {json.dumps(a.json()["probabilities"]) for a in answers if a.status_code == 200}
     assert len(labels) == 1
     server.lives(moving_square)

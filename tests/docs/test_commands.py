@@ -48,7 +48,8 @@ SMALL = {
     "serve": ["--port=0"],
 }
 SIZES = ["model.clip.image_size=32", "model.fc6_units=8", "model.lstm_units=4"]
-NARROW = [*SIZES, "model.clip.num_frames=3", "model.width_divisor=32", "training.max_epochs=(1,1)"]
+NARROW = [*SIZES, "model.clip.num_frames=3", "model.width_divisor=32", "training.max_epochs=(1,)"]
+NARROW += ["training.learning_rates=(1e-3,)", "training.frozen_blocks=(0,)"]  # one stage
 OF_CONFIG = {
     "real_videos.py": [*SIZES, "training.weights=vgg16.h5", "training.max_epochs=(1,)"],
     "real_videos.py:scratch": NARROW,

@@ -174,7 +174,13 @@ def test_every_initializer_of_an_onnx_file_is_read(name, network, tiny, tmp_path
     [
         {"streams": "flow", "normalize": "all", "flow_input": "pixels"},
         {"streams": "rgb", "normalize": "none", "rgb_input": "unit", "branches": "conv"},
-        {"fusion": "sum", "map_norm": True, "map_levels": (3, 5), "linear_parts": 3},
+        {
+            "fusion": "sum",
+            "map_norm": True,
+            "map_levels": (3, 5),
+            "linear_parts": 3,
+            "linear_root": True,
+        },
         {"stream_dropout": 0.5, "map_dropout": 0.5},
         {"lstm_statistics": "batch", "conv_pool": True, "merge": "product"},
     ],

@@ -57,7 +57,8 @@ def clip_dataset(
 
     Args:
         record_set: of the records.
-        plan: the clips; its length is a multiple of `batch_size`.
+        plan: the clips; its length is a multiple of `batch_size`. No images are decoded of a stream
+            of which it names none.
         clip: the clip configuration.
         batch_size: clips a batch.
         reader: of the same records; None makes one.
@@ -70,10 +71,10 @@ def clip_dataset(
     """
     decode_clips = (reader or RecordReader(record_set)).clips
     cropped = plan.cropped
-    size, length = clip.image_size, clip.num_frames
+    size = clip.image_size
     shapes = (
-        (batch_size, length, size, size, 3),
-        (batch_size, length, clip.flow_length, 2, size, size),
+        (batch_size, *plan.frames.shape[1:], size, size, 3),
+        (batch_size, *plan.flow.shape[1:], 2, size, size),
     )
 
     def read(rows):
@@ -142,9 +143,10 @@ def network_inputs(batch):
     """
     if "fields" not in batch:
         return batch
-    _, frames, length, _, height, width = batch["fields"].shape
-    stacks = tf.transpose(batch["fields"], (0, 1, 4, 5, 2, 3))  # b t l xy h w -> b t h w l xy
-    stacks = tf.reshape(stacks, (-1, frames, height, width, 2 * length))
+    fields = batch["fields"]
+    _, frames, length, _, height, width = fields.shape
+    stacks = tf.transpose(fields, (0, 1, 4, 5, 2, 3))  # b t l xy h w -> b t h w l xy
+    stacks = tf.reshape(stacks, (tf.shape(fields)[0], frames, height, width, 2 * length))
     rgb = batch["rgb"]
     if "crop" in batch:
         rgb, stacks = crop_and_enlarge(rgb, stacks, batch["crop"])

@@ -21,6 +21,7 @@ MIRRORED, CROPPED = ("flip", "flip_crop"), ("crop", "flip_crop")  # values of au
 # Fields of `ClipConfig` that the records must have too.
 _STORED = ("image_size", "resize", "fps", "repeats", "flow_bound")
 SMALLEST_CROP = 0.75  # of the side
+WHOLE_IMAGE = np.array([0, 0, 1], np.float32)  # top, left and side of a crop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _plan(
         frames=np.array(frames, np.int64).reshape(size, clip.num_frames),
         flow=np.array(flow, np.int64).reshape(size, clip.num_frames, clip.flow_length),
         flip=np.zeros(size, bool),
-        crop=np.tile(np.array([0, 0, 1], np.float32), (size, 1)),
+        crop=np.tile(WHOLE_IMAGE, (size, 1)),
         weight=np.ones(size, np.float32),
     )
 

@@ -11,7 +11,6 @@ rounded to 11 significant bits (relative error at most 2^-11, against 2^-8 of bf
 
 import errno
 import hashlib
-import itertools
 import json
 import math
 import weakref
@@ -30,7 +29,7 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import sampling
 from stfnet.clips import input_pipeline
-from stfnet.clips.plans import CROPPED, MIRRORED, ClipPlan
+from stfnet.clips.plans import CROPPED, MIRRORED, WHOLE_IMAGE, ClipPlan
 from stfnet.config import WHOLE_STREAM, to_dict
 from stfnet.networks.parts import block_shape, map_of, streams_of
 from stfnet.run.config import RunConfig
@@ -38,7 +37,6 @@ from stfnet.run.config import RunConfig
 FORMAT = 1
 FEATURES_FILE = "features.json"
 FRAMES_AT_ONCE = 16  # frames that pass through the streams together
-LARGEST = float(np.finfo(np.float16).max)
 
 
 def identity(
@@ -206,18 +204,39 @@ class Features:
                 flush=True,
             )
 
-            def shard(one):
-                return self._record_set.videos[one[0]].shard
-
-            run = self._compiled(stream)
-            with tqdm(total=maps, unit="map", desc=f"{stream} maps", leave=False) as bar:
-                for _, of_shard in itertools.groupby(sorted(wanted, key=shard), shard):
-                    reader = RecordReader(self._record_set)  # keeps open what it has read
-                    for k, flip in of_shard:
-                        if must_stop():
-                            return False
-                        self._compute_video(k, stream, flip, reader, run, bar.update)
+            wanted.sort(key=lambda one: self._record_set.videos[one[0]].shard)
+            run, reader = self._compiled(stream), RecordReader(self._record_set)
+            # Its threads read and decode while the network computes.
+            clips = iter(
+                input_pipeline.clip_dataset(
+                    self._record_set, self._plan(wanted, stream), self._config.model.clip, 1, reader
+                )
+            )
+            with (
+                tqdm(total=maps, unit="map", desc=f"{stream} maps", leave=False) as bar,
+                input_pipeline.naming_damage(reader),
+            ):
+                for k, flip in wanted:
+                    if must_stop():
+                        return False
+                    count = len(self._frames(k))
+                    pieces = [run(next(clips)) for _ in range(0, count, FRAMES_AT_ONCE)]
+                    self._write(k, stream, flip, np.concatenate(pieces)[:count])
+                    bar.update(count)
         return True
+
+    def _plan(self, wanted: list[tuple[int, bool]], stream: str) -> ClipPlan:
+        """Clips of FRAMES_AT_ONCE frames of each video, of one stream; the last frame fills up."""
+        length, rows = self._config.model.clip.flow_length, []
+        for k, flip in wanted:
+            numbers = self._frames(k)
+            numbers = np.pad(numbers, (0, -len(numbers) % FRAMES_AT_ONCE), mode="edge")
+            count = self._record_set.videos[k].num_frames
+            for some in numbers.reshape(-1, FRAMES_AT_ONCE):
+                fields = sampling.flow_indices(some, count, length)
+                of_stream = (some, fields[:, :0]) if stream == "rgb" else (some[:0], fields)
+                rows.append((k, *of_stream, flip, WHOLE_IMAGE, np.float32(1)))
+        return ClipPlan(*map(np.array, zip(*rows, strict=True)))
 
     def _frames(self, position: int) -> np.ndarray:
         """Numbers of the frames of a video that have maps, in rising order."""
@@ -231,42 +250,24 @@ class Features:
         return self.folders[stream] / f"{position:06d}{'-mirrored' if flip else ''}.npy"
 
     def _compiled(self, stream: str) -> Callable:
-        """Function of (rgb, fields) of FRAMES_AT_ONCE frames: float32 maps of a stream."""
-        clip, model = self._config.model.clip, self._model
-        size = clip.image_size
+        """Function of a batch of `_plan`'s clips: float16 maps of FRAMES_AT_ONCE frames."""
+        model = self._model
 
-        @tf.function(
-            input_signature=(
-                tf.TensorSpec((1, FRAMES_AT_ONCE, size, size, 3), tf.uint8),
-                tf.TensorSpec((1, FRAMES_AT_ONCE, clip.flow_length, 2, size, size), tf.uint8),
-            ),
-            autograph=False,
-        )
-        def run(rgb, fields):
-            x = input_pipeline.network_inputs({"rgb": rgb, "fields": fields})[stream]
-            return tf.cast(map_of(model, stream, x, self.block)[0], tf.float32)
+        @tf.function(autograph=False)
+        def run(batch):
+            x = input_pipeline.network_inputs(batch)[stream]
+            return tf.cast(map_of(model, stream, x, self.block)[0], tf.float16)
 
         return run
 
-    def _compute_video(self, position, stream, flip, reader, run, report) -> None:
-        video, length = self._record_set.videos[position], self._config.model.clip.flow_length
-        pieces = []
-        numbers = self._frames(position)
-        for first in range(0, len(numbers), FRAMES_AT_ONCE):
-            some = numbers[first : first + FRAMES_AT_ONCE]
-            frames = np.pad(some, (0, FRAMES_AT_ONCE - len(some)), mode="edge")
-            fields = sampling.flow_indices(frames, video.num_frames, length)
-            clip = reader.clips([position], frames[None], fields[None], np.array([flip]))
-            pieces.append(run(*clip).numpy()[: len(some)])
-            report(len(some))
-        maps = np.concatenate(pieces)
-        if not np.abs(maps).max() <= LARGEST:
+    def _write(self, position: int, stream: str, flip: bool, maps: np.ndarray) -> None:
+        if not np.isfinite(maps).all():
             raise UserError(
-                f"the {stream} stream's maps of {video.id} reach {np.abs(maps).max()}, which "
-                "float16 cannot hold: train without --cache=features"
+                f"the {stream} stream's maps of {self._record_set.videos[position].id} have values "
+                "that float16 cannot hold: train without --cache=features"
             )
         with files.writing(self._path(position, stream, flip)) as file:
-            np.save(file, maps.astype(np.float16))
+            np.save(file, maps)
 
     def clips(
         self, positions: np.ndarray, frames: np.ndarray, flip: np.ndarray

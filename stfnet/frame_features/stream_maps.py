@@ -196,6 +196,8 @@ class Features:
         with files.locked(folder, "computation of maps"):
             files.remove_partial(folder)
             wanted = missing()
+            if not wanted:  # another process has computed them just now
+                return True
             maps = sum(len(self._frames(k)) for k, _ in wanted)
             size = maps * math.prod(block_shape(self._config.model, self.block)) * 2
             print(
@@ -203,7 +205,6 @@ class Features:
                 f"once, {size / 1e6:,.0f} MB, in {folder}",
                 flush=True,
             )
-
             wanted.sort(key=lambda one: self._record_set.videos[one[0]].shard)
             run, reader = self._compiled(stream), RecordReader(self._record_set)
             # Its threads read and decode while the network computes.

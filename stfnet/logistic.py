@@ -48,7 +48,8 @@ def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
         groups: (V,).
     """
     # Its steps are many and small: two threads that wait for each other take ten times as long.
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+    limited = threadpoolctl.threadpool_limits(1, user_api="blas")
+    with limited, np.errstate(divide="ignore"):  # of a probability of 0, whose logarithm is bounded
         return _fit(np.asarray(features, np.float64), labels, groups)
 
 

@@ -36,6 +36,15 @@ def test_the_strength_is_chosen_over_whole_groups():
     assert fitted.accuracy == pytest.approx(accuracy) and accuracy < 1
 
 
+def test_a_certain_answer_says_nothing_of_its_logarithm(recwarn):
+    rng = np.random.default_rng(0)
+    groups = np.arange(40)
+    x = rng.normal(size=(40, 1)) + 1e3 * (groups == 7)[:, None]  # far off, and surely of a class
+    fitted = logistic.fit(x, np.where(groups == 7, 1, groups % 2), groups)
+    assert np.isfinite(fitted.losses).all()
+    assert not [one for one in recwarn if "divide by zero" in str(one.message)]
+
+
 def _chosen(candidates, labels, groups):
     fits = {name: logistic.fit(x, labels, groups) for name, x in candidates.items()}
     name = logistic.plainest(fits, groups)

@@ -42,6 +42,7 @@ def _imagenet():
             fusion_filters=16,
             conv_pool=True,
             linear_parts=4,
+            linear_root=True,
             fc6_units=128,
             lstm_units=64,
             normalize="all",

@@ -161,7 +161,7 @@ def convert(
                 " read. Run the same command again",
             )
     if seen.count < 2:
-        where = f"{path} from {segment.start:g} to {segment.end:g} s" if segment else path
+        where = f"{path} {segment}" if segment else path
         raise video.VideoError(
             "too_short", f"{where} has {seen.count} frame, and flow needs two: leave it out"
         )

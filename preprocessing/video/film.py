@@ -189,8 +189,8 @@ class Film:
         if not segment.ended_at(self._seconds) and segment.end > end + _END_TOLERANCE:
             raise VideoError(
                 "beyond_end",
-                f"{self._name} ends after {end:.2f} s, and the segment from {segment.start:g} to"
-                f" {segment.end:g} s reaches beyond: correct its times",
+                f"{self._name} ends after {end:.2f} s, and the segment {segment} reaches beyond:"
+                " correct its times",
             )
         first = self._first or 0.0
         return self._damage.check_segment(first, first + segment.start, first + segment.end)

@@ -22,10 +22,9 @@ from preprocessing.video.paths import (
     sha256,
     stamp,
 )
-from preprocessing.video.repeats import RepeatCounter
 from preprocessing.video.resizing import grayscale, resize
 from preprocessing.video.segments import Segment
-from preprocessing.video.selection import Selection
+from preprocessing.video.selection import RepeatCounter, Selection
 from preprocessing.video.writing import LOSSLESS_EXTENSION, VideoWriter, write_lossless
 
 __all__ = [

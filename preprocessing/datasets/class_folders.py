@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from preprocessing.datasets import flow_folders
-from preprocessing.datasets.catalogue import Catalogue, Video, own_name
+from preprocessing.datasets.catalogue import Catalogue, Video, own_name, refuse_capitals
 from preprocessing.datasets.entries import SPLITS_FILE, Entry, find_splits, read_splits
 from preprocessing.datasets.folder_layout import Place
 from preprocessing.datasets.lists import path_key
@@ -234,14 +234,7 @@ def _class_names(folder: Path, found: Sequence[tuple[Place, Entry]]) -> list[str
     meant = {
         name for (place, line), name in zip(found, names, strict=True) if line.label or place.side
     }
-    of_letters: dict[str, str] = {}
-    for name in sorted(set(names)):
-        other = of_letters.setdefault(name.casefold(), name)
-        if other != name and {other, name} & meant:
-            raise UserError(
-                f"{folder} has classes {other} and {name}, which differ only in capitals: call"
-                " them alike"
-            )
+    refuse_capitals(folder, names, meant)
     return names
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from preprocessing.datasets import listed_files, lists
-from preprocessing.datasets.catalogue import Catalogue, Video, own_name
+from preprocessing.datasets.catalogue import Catalogue, Video, own_name, refuse_capitals
 from preprocessing.datasets.class_folders import UCF_NAME, unique_names, video_id
 from preprocessing.datasets.entries import Entry, read_list
 from preprocessing.errors import UserError
@@ -91,13 +91,7 @@ def _class_names(
     if all(label.isdecimal() for label in labels):
         of_number = _names_beside(paths, entries, notes)
         return {label: of_number.get(int(label), label) for label in sorted(labels, key=int)}
-    spelt: dict[str, str] = {}
-    for label in sorted(labels):
-        if (other := spelt.setdefault(label.casefold(), label)) != label:
-            raise UserError(
-                f"{paths[0]} has classes {other} and {label}, which differ only in capitals: call"
-                " them alike"
-            )
+    refuse_capitals(paths[0], labels, labels)
     return {label: label for label in sorted(labels)}
 
 

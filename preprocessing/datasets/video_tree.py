@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from preprocessing import files
 from preprocessing.datasets.lists import clip_name
 from preprocessing.errors import UserError
-from preprocessing.video import EXTENSIONS, is_image, series
+from preprocessing.video import EXTENSIONS, checked_name, is_image, series
 
 _SHOWN_KINDS, _SHOWN_NAMES = 6, 2
 # Folders that systems and programs put among a user's, by their names in small letters.
@@ -103,7 +102,7 @@ class VideoTree:
         self.left_out: list[Path] = []
         self.skipped: list[Path] = []
         self.repeated: list[Path] = []
-        _refuse_name(self.root.absolute())
+        checked_name(self.root.absolute())
         self._read = self._without_links()  # real paths of the folders and videos of the tree
 
     def videos(self) -> list[Path]:
@@ -166,9 +165,8 @@ class VideoTree:
         return read
 
     def _visible(self, folder: Path) -> list[Path]:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        for path in paths:
-            _refuse_name(path)
+        visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+        paths = sorted(map(checked_name, visible))
         system = [path for path in paths if path.name.casefold() in _SYSTEM_FOLDERS]
         self.skipped += system
         return [path for path in paths if path not in system]
@@ -211,8 +209,3 @@ class VideoTree:
                 self.skipped.append(folder)
             return films, []
         return videos, images
-
-
-def _refuse_name(path: Path):
-    if not files.is_utf8(path):
-        raise UserError(f"the name {files.printable(path)} is not UTF-8: rename it")

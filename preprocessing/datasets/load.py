@@ -125,8 +125,10 @@ def _names(catalogue: Catalogue, loader: ModuleType, folder: Path) -> list[str]:
     absent = [name for name in catalogue.classes if name.lower() not in of_clips]
     of_all = f"{len(absent)} of {len(catalogue.classes)} classes"
     lines = [f"no clips of {of_all}: {', '.join(absent)}"] if absent else []
-    missing = [name for name in official - names if loader.class_of(name) in ("", *of_clips)]
-    lines += [f"missing: {name}" for name in sorted(missing)]
+    for name in sorted(official - names):
+        match = loader.NAME.fullmatch(name)
+        if not match or match["class_name"].lower() in of_clips:
+            lines.append(f"missing: {name}")
     return lines + [f"in no official list: {name}" for name in sorted(names - official)]
 
 

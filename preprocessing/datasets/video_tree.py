@@ -61,18 +61,29 @@ def find_videos(folder: Path) -> list[Path]:
 
 
 def named_videos(
-    folder: Path, name: re.Pattern[str]
+    folder: Path, name: re.Pattern[str], what: str
 ) -> tuple[list[tuple[Path, re.Match[str]]], list[str]]:
     """The videos below a folder whose whole `clip_name` fits, with the match, sorted by path.
 
+    Args:
+        folder: in which they lie.
+        name: of each of them.
+        what: they are of, how they are called, and what to do where there are none.
+
     Returns:
         (them, a line about the others if there are any).
+
+    Raises:
+        UserError: there is no such folder, or none of them in it.
     """
-    tree = VideoTree(folder)
+    tree = VideoTree(existing_folder(folder))
     matched = [(path, name.fullmatch(clip_name(path))) for path in tree.videos()]
+    named = [(path, match) for path, match in matched if match]
+    if not named:
+        raise UserError(f"{folder} has no clips of {what}")
     others = [path for path, match in matched if not match]
     lines = [f"left out: {tree.line('named otherwise than the clips', others)}"] if others else []
-    return [(path, match) for path, match in matched if match], lines
+    return named, lines
 
 
 class VideoTree:

@@ -138,7 +138,7 @@ def test_videos_and_files_are_found_by_their_names(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
     pattern = re.compile(r"v_(\d)", re.IGNORECASE)
-    named, lines = named_videos(tmp_path, pattern)
+    named, lines = named_videos(tmp_path, pattern, "the kind")
     found = [(path.relative_to(tmp_path).as_posix(), match[1]) for path, match in named]
     assert found == [("a/v_1.mp4", "1"), ("b/V_2.AVI", "2"), ("v_4", "4")]
     assert lines == ["left out: 1 named otherwise than the clips (b/other.mp4)"]

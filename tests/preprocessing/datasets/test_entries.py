@@ -129,9 +129,14 @@ def test_a_path_may_be_absolute(read_splits, tmp_path):
         ("video, groups\na,b\n", "unknown column groups: .*did you mean group"),
         ("video,split\na,holdout\n", "line 2 has split 'holdout': it is train, val, test or em"),
         ("video\na\n./a\n", "line 3 lists a twice, as .*line 2: remove one"),
+        ("video,start,end\na,0,5\na,0,5.0\n", "line 3 lists a from 0 to 5 s twice"),
         ("video,start,end\na,1,2\na,,\n", "line 3 lists a as a whole and from a start"),
+        ("video,start,end\na,,\na,1,2\n", "line 3 lists a as a whole and from a start"),
         ("video,start,end\na,0:05,1\n", "line 2 has start '0:05' and end '1': both are numbers"),
+        ("video,start,end\na,5,\n", "line 2 has start '5' and end '': both are numbers"),
         ("video,start,end\na,5,5\n", "line 2: end 5 is not after start 5"),
+        ("video,start,end\na,-1,5\n", "line 2: start -1.0 is no time in seconds"),
+        ("video,start,end\na,0,nan\n", "line 2: end nan is no time in seconds"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_line(read_splits, text, message):

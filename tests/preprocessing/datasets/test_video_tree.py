@@ -8,18 +8,6 @@ from preprocessing.datasets.video_tree import VideoTree, find_files, find_videos
 from preprocessing.errors import UserError
 
 
-@pytest.fixture
-def touch(tmp_path):
-    def touch(*names):
-        for name in names:
-            path = tmp_path / "own" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"")
-        return tmp_path / "own"
-
-    return touch
-
-
 def _names(catalogue, root):
     return [video.path.relative_to(root).as_posix() for video in catalogue.videos]
 

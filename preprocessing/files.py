@@ -53,8 +53,6 @@ def _replacing(path: Path) -> Iterator[Path]:
     partial = partial_path(path)
     try:
         yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
         if error.filename is None and error.errno is not None:
@@ -72,12 +70,16 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     """
     with _replacing(path) as partial, partial.open("wb") as file:
         yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_with(path: Path, write: Callable[[Path], object]):
     """As `writing`, for a library that wants a file name: calls `write(temporary path)`."""
     with _replacing(path) as partial:
         write(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

@@ -173,7 +173,7 @@ def _keras_seconds(frames, batches, repeats):
     for batch in batches:
 
         def work(batch=batch):
-            tvl1_keras.tvl1(frames, batch=batch)
+            optical_flow.tvl1(frames, "keras", batch=batch)
 
         timed[batch] = timing.seconds(work), _best(work, repeats)
     compiled, array = tvl1_keras.compile_whole(passes), ops.zeros(LARGE, "float32")

@@ -37,8 +37,10 @@ from absl import flags
 from experiments import preparation_report, program
 from preprocessing import flow, records, video, worker_pool
 from preprocessing.datasets import load
+from preprocessing.errors import UserError
 from preprocessing.flow import constants
-from preprocessing.preparation import conversion, prepare, runners
+from preprocessing.preparation import conversion, prepare
+from preprocessing.preparation.local import local_runner
 
 FLAGS = flags.FLAGS
 _USUAL = conversion.Settings()
@@ -50,8 +52,8 @@ flags.DEFINE_string(
 )
 flags.DEFINE_enum(
     "runner",
-    runners.RUNNERS[0],
-    runners.RUNNERS,
+    "local",
+    ("local", "beam"),
     "this machine's cores, or an Apache Beam pipeline whose workers share OUTPUT and the videos",
 )
 flags.DEFINE_string(
@@ -182,13 +184,24 @@ def main(argv):
     preparation_report.show_flow(catalogue, settings)
     how = FLAGS.runner, workers, FLAGS.time_limit
     with preparation_report.Progress(settings, *how) as progress:
-        run = runners.runner(
-            *how, progress.update, progress.measured, FLAGS.flow_batch, FLAGS.beam_options
-        )
         prepared = prepare.prepare(
-            catalogue, output, settings, run, FLAGS.update, progress.announce
+            catalogue, output, settings, _runner(workers, progress), FLAGS.update, progress.announce
         )
     preparation_report.show_prepared(prepared, FLAGS.allow_failures)
+
+
+def _runner(workers: int, progress: preparation_report.Progress) -> prepare.Runner:
+    if FLAGS.runner == "local":
+        return local_runner(
+            workers, FLAGS.time_limit, progress.update, FLAGS.flow_batch, progress.measured
+        )
+    try:
+        from preprocessing.preparation.beam import beam_runner
+    except ImportError as error:
+        raise UserError(
+            f"--runner=beam needs Apache Beam ({error}): pip install 'stfnet[beam]'"
+        ) from error
+    return beam_runner(FLAGS.beam_options, FLAGS.time_limit, progress.update)
 
 
 def cli():

@@ -39,29 +39,27 @@ def _host() -> str:
     return urllib.parse.quote(os.fsencode(platform.node()), safe="").replace("-", "%2D")
 
 
-def is_utf8(path: Path) -> bool:
-    """Whether a name can be written to JSON, records and the terminal as it is."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def printable(path: Path) -> str:
     """A name for a message, with what is not UTF-8 in it as `\\xe9`."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Gives an error of the system in the block, such as a full disk, a name where it has none."""
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yields the temporary name of a file that takes its own when the block ends well.
+
+    An error of the system in the block, such as a full disk, is given the name where it has none.
+    """
+    partial = partial_path(path)
     try:
-        yield
+        yield partial
+        partial.replace(path)
     except OSError as error:
         if error.filename is None and error.errno is not None:
             error.filename = str(path)
         raise
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -70,28 +68,18 @@ def writing(path: Path) -> Iterator[BinaryIO]:
 
     The bytes reach the disk before the name does.
     """
-    partial = partial_path(path)
-    try:
-        with _named(path), partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _replacing(path) as partial, partial.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_with(path: Path, write: Callable[[Path], object]):
     """As `writing`, for a library that wants a file name: calls `write(temporary path)`."""
-    partial = partial_path(path)
-    try:
-        with _named(path):
-            write(partial)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _replacing(path) as partial:
+        write(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

@@ -162,7 +162,7 @@ class Division:
     impossible: str = ""
 
 
-def divisions(videos: Iterable, seed: int = 0) -> list[Division]:
+def divisions(videos: Iterable) -> list[Division]:
     """Every protocol on the same videos, so that their leaks can be compared.
 
     Of the official lists these are the numbered folds, not the many that hold out one clip or one
@@ -175,7 +175,7 @@ def divisions(videos: Iterable, seed: int = 0) -> list[Division]:
     for protocol, fold in asked:
         name = f"{protocol} {fold}" if protocol == "official" and len(folds) > 1 else protocol
         try:
-            assignment = assign(videos, protocol, fold, seed)
+            assignment = assign(videos, protocol, fold)
         except UserError as error:
             divided.append(Division(name, impossible=str(error)))
             continue

@@ -22,7 +22,6 @@ from preprocessing.errors import UserError
 # Seconds between two progress messages of a worker, and between two looks at the workers.
 _REPORT_SECONDS = 0.2
 _LOOK_SECONDS = 0.1
-_NO_TASK = object()
 
 
 class StopRunError(UserError):
@@ -102,8 +101,8 @@ class Pool:
                 `report(amount)` as work gets done, which shows that it lives; `report(0)` shows
                 that alone. A `UserError` that it raises, like any other exception, fails its task;
                 a full disk and a `StopRunError` stop the run.
-            tasks: picklable values, each taken when a worker is free for it. A `collections.deque`
-                is emptied, and may be added to as long as results come.
+            tasks: picklable values. A `collections.deque` is emptied, and may be added to as long
+                as results come.
             progress: called in this process with the amounts reported.
             service: answers `report.ask`.
 
@@ -113,7 +112,7 @@ class Pool:
         Raises:
             StopRunError: what the function raised, or the disk is full.
         """
-        next_task = _taking(tasks)
+        queue = tasks if isinstance(tasks, collections.deque) else collections.deque(tasks)
         busy: dict[Any, _Worker] = {}  # by connection
 
         def end(worker, lost=True):
@@ -126,10 +125,10 @@ class Pool:
 
         try:
             while True:
-                while len(busy) < self._workers and (task := next_task()) is not _NO_TASK:
+                while queue and len(busy) < self._workers:
                     worker = self._free_worker()
                     busy[worker.connection] = worker
-                    worker.start(function, task)
+                    worker.start(function, queue.popleft())
                 if not busy:
                     return
                 if service:
@@ -185,14 +184,6 @@ def run(
     """`Pool.run` with processes of its own."""
     with Pool(workers, time_limit) as pool:
         yield from pool.run(function, tasks, progress)
-
-
-def _taking(tasks: Iterable[Any]) -> Callable[[], Any]:
-    """A function that returns the next task, or `_NO_TASK`."""
-    if isinstance(tasks, collections.deque):
-        return lambda: tasks.popleft() if tasks else _NO_TASK
-    iterator = iter(tasks)
-    return lambda: next(iterator, _NO_TASK)
 
 
 class _Worker:

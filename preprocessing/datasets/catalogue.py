@@ -1,12 +1,12 @@
 """What every data set gives: the list of its videos with labels, groups and official splits."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from preprocessing import files
 from preprocessing.datasets.titles import PUBLISHED
 from preprocessing.errors import UserError
-from preprocessing.video import Segment
+from preprocessing.video import Segment, checked_name
 
 COLLECTIONS = ("synthetic", *PUBLISHED)  # names that no other set takes
 
@@ -75,8 +75,7 @@ class Catalogue:
     def __post_init__(self):
         path_of: dict[str, Path] = {}
         for video in self.videos:
-            if not files.is_utf8(video.path):
-                raise UserError(f"the name {files.printable(video.path)} is not UTF-8: rename it")
+            checked_name(video.path)
             if video.id in path_of:
                 raise UserError(
                     f"two videos are called {video.id}, {path_of[video.id]} and {video.path}:"
@@ -100,3 +99,19 @@ def own_name(kind: str, name: str) -> str:
         The name; `folder:ucf101` for a folder that happens to be called `ucf101`.
     """
     return f"{kind}:{name}" if name in COLLECTIONS else name
+
+
+def refuse_capitals(source: Path, names: Iterable[str], meant: Collection[str]):
+    """Refuses classes of a source that differ only in capitals, where one is among the `meant`.
+
+    Raises:
+        UserError: names the two.
+    """
+    of_letters: dict[str, str] = {}
+    for name in sorted(set(names)):
+        other = of_letters.setdefault(name.casefold(), name)
+        if other != name and (other in meant or name in meant):
+            raise UserError(
+                f"{source} has classes {other} and {name}, which differ only in capitals: call them"
+                " alike"
+            )

@@ -7,11 +7,11 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from preprocessing.datasets import flow_folders, splits_file
-from preprocessing.datasets.catalogue import Catalogue, Video, own_name
+from preprocessing.datasets import flow_folders
+from preprocessing.datasets.catalogue import Catalogue, Video, own_name, refuse_capitals
+from preprocessing.datasets.entries import SPLITS_FILE, Entry, find_splits, read_splits
 from preprocessing.datasets.folder_layout import Place
 from preprocessing.datasets.lists import path_key
-from preprocessing.datasets.splits_file import Line
 from preprocessing.datasets.video_tree import VideoTree, existing_folder
 from preprocessing.errors import UserError
 from preprocessing.video import EXTENSIONS, Segment, is_image
@@ -49,8 +49,8 @@ def load(folder: Path) -> Catalogue:
     folder = Path(folder)
     tree = VideoTree(existing_folder(folder))
     tops = tree.class_folders()
-    table = splits_file.find(folder)
-    lines = splits_file.read(table) if table else {}
+    table = find_splits(folder)
+    lines = read_splits(table) if table else {}
     paired = flow_folders.pair(folder, [path for paths in tops.values() for path in paths])
     places = paired.places
     at_top = [path for path in _left_at_top(tree, tops) if path_key(path.name) in lines]
@@ -84,7 +84,7 @@ def load(folder: Path) -> Catalogue:
             label=classes.index(class_name),
             class_name=class_name,
             group=group,
-            splits={"1": side} if (side := line.split or place.side) else {},
+            splits={"1": side} if (side := line.side or place.side) else {},
             segment=line.segment,
             ungrouped=ungrouped and not line.segment,
             flow=paired.flow.get(place.path),
@@ -132,7 +132,7 @@ def _without_videos(
     return [f"no class: {tree.line(kind, some)}" for kind, some in kinds.items()]
 
 
-def _said(videos: Sequence[Video], found: Sequence[tuple[Place, Line]]) -> list[str]:
+def _said(videos: Sequence[Video], found: Sequence[tuple[Place, Entry]]) -> list[str]:
     """What folders and the list decided of the videos, each found as a place and a line."""
     notes = []
     sides = collections.Counter(video.splits["1"] for video in videos if video.splits)
@@ -148,15 +148,15 @@ def _said(videos: Sequence[Video], found: Sequence[tuple[Place, Line]]) -> list[
     ]
     if moved:
         notes.append(
-            f"{splits_file.NAME} puts {len(moved)} videos into another class than their folder"
+            f"{SPLITS_FILE} puts {len(moved)} videos into another class than their folder"
             f" ({moved[0]}{', ...' * (len(moved) > 1)})"
         )
     return notes
 
 
 def _lines_of(
-    folder: Path, places: Sequence[Place], lines: Mapping[str, list[Line]]
-) -> dict[Path, list[Line]]:
+    folder: Path, places: Sequence[Place], lines: Mapping[str, list[Entry]]
+) -> dict[Path, list[Entry]]:
     """The lines of each video in `splits.csv`; an empty one where it has none.
 
     Raises:
@@ -173,7 +173,7 @@ def _lines_of(
     if missing := sorted(set(lines) - set(paths)):
         near = difflib.get_close_matches(missing[0], paths, 1)
         raise UserError(
-            f"{folder / splits_file.NAME} lists {len(missing)} videos that are not there, such as"
+            f"{folder / SPLITS_FILE} lists {len(missing)} videos that are not there, such as"
             f" {missing[0]}: copy them or remove their lines"
             + "".join(f" (did you mean {name}?)" for name in near)
         )
@@ -182,10 +182,10 @@ def _lines_of(
             raise UserError(
                 f"{its[0].where}: {paths[key]} is a folder of images, which have no times"
             )
-    return {path: lines.get(key, [Line()]) for key, path in paths.items()}
+    return {path: lines.get(key, [Entry()]) for key, path in paths.items()}
 
 
-def _refuse_uncut(folder: Path, places: Sequence[Place], listed: Mapping[Path, Sequence[Line]]):
+def _refuse_uncut(folder: Path, places: Sequence[Place], listed: Mapping[Path, Sequence[Entry]]):
     """Refuses a file without a line whose folder hardly names its class.
 
     That is one beside recordings that are cut into other classes, or where more videos are put
@@ -197,18 +197,18 @@ def _refuse_uncut(folder: Path, places: Sequence[Place], listed: Mapping[Path, S
         its = listed[place.path]
         if not its[0].where:
             unlisted[place.class_folder].append(place.path)
-        elif any(line.class_name not in ("", place.class_folder) for line in its):
+        elif any(line.label not in ("", place.class_folder) for line in its):
             moved[place.class_folder] += len(places) if its[0].segment else 1
     for name, paths in unlisted.items():
         if moved[name] > len(paths):
             raise UserError(
-                f"{folder / splits_file.NAME} puts videos in {folder / name} into other classes and"
+                f"{folder / SPLITS_FILE} puts videos in {folder / name} into other classes and"
                 f" has no line for {paths[0].relative_to(folder).as_posix()}: add its lines, or"
                 " move it"
             )
 
 
-def _class_names(folder: Path, found: Sequence[tuple[Place, Line]]) -> list[str]:
+def _class_names(folder: Path, found: Sequence[tuple[Place, Entry]]) -> list[str]:
     """The class of each video: that of its line, or of its folder.
 
     Raises:
@@ -219,34 +219,22 @@ def _class_names(folder: Path, found: Sequence[tuple[Place, Line]]) -> list[str]
     names = []
     for place, line in found:
         name = place.class_folder
-        if line.class_name:
-            name = spelled.get(_composed(line.class_name), line.class_name)
+        if line.label:
+            name = spelled.get(_composed(line.label), line.label)
         if not name:
             at = place.path.relative_to(folder).as_posix()
-            times = (
-                f" from {line.segment.start:g} to {line.segment.end:g} s" if line.segment else ""
-            )
+            times = f" {line.segment}" if line.segment else ""
             raise UserError(
-                f"{folder / splits_file.NAME} gives no class for {at}{times}: fill in the column"
-                " class"
+                f"{folder / SPLITS_FILE} gives no class for {at}{times}: fill in the column class"
                 if line.where
                 else f"{folder / at} is in no class folder: move it into one, or give its class in"
-                f" {folder / splits_file.NAME}"
+                f" {folder / SPLITS_FILE}"
             )
         names.append(name)
     meant = {
-        name
-        for (place, line), name in zip(found, names, strict=True)
-        if line.class_name or place.side
+        name for (place, line), name in zip(found, names, strict=True) if line.label or place.side
     }
-    of_letters: dict[str, str] = {}
-    for name in sorted(set(names)):
-        other = of_letters.setdefault(name.casefold(), name)
-        if other != name and {other, name} & meant:
-            raise UserError(
-                f"{folder} has classes {other} and {name}, which differ only in capitals: call"
-                " them alike"
-            )
+    refuse_capitals(folder, names, meant)
     return names
 
 
@@ -254,7 +242,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
-def _one_group(folder: Path, place: Place, lines: Sequence[Line]) -> tuple[str, bool]:
+def _one_group(folder: Path, place: Place, lines: Sequence[Entry]) -> tuple[str, bool]:
     """(the group of all lines of one file, whether it is the file itself).
 
     Raises:
@@ -263,11 +251,11 @@ def _one_group(folder: Path, place: Place, lines: Sequence[Line]) -> tuple[str, 
     own, ungrouped = _group(folder, place)
     path = place.path.relative_to(folder).as_posix()
     groups = sorted({line.group or own for line in lines})
-    splits = sorted({line.split or place.side for line in lines} - {""})
+    splits = sorted({line.side or place.side for line in lines} - {""})
     for kind, several in (("groups", groups), ("splits", splits)):
         if len(several) > 1:
             raise UserError(
-                f"{folder / splits_file.NAME} puts segments of {path} into the {kind}"
+                f"{folder / SPLITS_FILE} puts segments of {path} into the {kind}"
                 f" {', '.join(several)}: parts of one recording look alike, so they must stay"
                 " together; give all its lines the same"
             )

@@ -75,7 +75,12 @@ def pair(root: Path, paths: Iterable[Path]) -> Paired:
         layout = next((some for some in layouts if _is_below(parts, some.frames)), None)
         if parts in folders and layout:
             rest = parts[len(layout.frames) :]
-            _check_inside(path, rest)
+            if not rest:
+                raise UserError(
+                    f"{path} has flow in folders beside it: put all into one folder, as"
+                    " flow_x_00001.jpg and flow_y_00001.jpg, or into trees of their own, as"
+                    " frames/CLASS/CLIP, flow/u/CLASS/CLIP and flow/v/CLASS/CLIP"
+                )
             flow[path] = root.joinpath(*layout.x, *rest), root.joinpath(*layout.y, *rest)
             trees[root.joinpath(*layout.frames)].append(path)
         elif any(_is_below(parts, some.x) or _is_below(parts, some.y) for some in layouts):
@@ -101,16 +106,6 @@ def pair(root: Path, paths: Iterable[Path]) -> Paired:
 
 def _is_below(parts: _Parts, folder: _Parts) -> bool:
     return parts[: len(folder)] == folder
-
-
-def _check_inside(path: Path, rest: _Parts):
-    """Refuses flow beside the frames inside the folder of a clip."""
-    if not rest:
-        raise UserError(
-            f"{path} has flow in folders beside it: put all into one folder, as flow_x_00001.jpg"
-            " and flow_y_00001.jpg, or into trees of their own, as frames/CLASS/CLIP,"
-            " flow/u/CLASS/CLIP and flow/v/CLASS/CLIP"
-        )
 
 
 def _kinds(path: Path) -> set[str]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from preprocessing.datasets import splits_file
 from preprocessing.datasets.catalogue import Catalogue
+from preprocessing.datasets.entries import SPLITS_FILE, find_splits
 from preprocessing.errors import UserError
 from preprocessing.splits import SIDES
 
@@ -95,7 +95,7 @@ def check(root: Path, catalogue: Catalogue):
     for place in found:
         groups[place.class_folder].add(place.group.partition("/")[0])
     for name in filter(None, groups):
-        if (root / name).is_dir() and (own := splits_file.find(root / name)):
+        if (root / name).is_dir() and (own := find_splits(root / name)):
             raise UserError(
                 f"{own} is not above the class folders: if {root / name} holds them, give"
                 f" folder:{root / name}; else move it to {root}"
@@ -106,13 +106,13 @@ def check(root: Path, catalogue: Catalogue):
         and all(len(some) > 1 and (root / name).is_dir() for name, some in groups.items())
         and len(set(names)) == len(names)
         and not any(re.search(r"\d", name) or not name for name in names)
-        and not splits_file.find(root)
+        and not find_splits(root)
     ):
         one = min(groups)
         raise UserError(
             f"{root} has only folders in its folders {_some(groups)}, such as {_some(groups[one])}"
             f" in {one}, so these look like data sets and not classes: give one of them, such as"
-            f" folder:{root / one}. If they are classes, put a {splits_file.NAME} with the column"
+            f" folder:{root / one}. If they are classes, put a {SPLITS_FILE} with the column"
             f" video into {root}"
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.lists import clip_name, official_splits, read_lines
-from preprocessing.datasets.video_tree import existing_folder, find_files, named_videos
+from preprocessing.datasets.video_tree import find_files, named_videos
 from preprocessing.errors import UserError
 
 CLASSES = (
@@ -25,7 +25,7 @@ CLASSES = (
 _ACTIONS = "|".join(sorted(CLASSES, key=len, reverse=True))
 # VideoName_action_bodypart_camera_people_viewpoint_quality_number; a film that was cut into several
 # files has their number behind its name.
-_NAME = re.compile(
+NAME = re.compile(
     rf"(?P<film>.+?)(_\d+)?_(?P<class_name>{_ACTIONS})_[a-z]_[a-z]+_np\d+_[a-z]+_[a-z]+_\d+",
     re.IGNORECASE,
 )
@@ -44,14 +44,13 @@ def load(folder: Path) -> Catalogue:
     Raises:
         UserError: there are no clips, or as `read_official`.
     """
-    folder = existing_folder(Path(folder))
-    clips, others = named_videos(folder, _NAME)
-    if not clips:
-        raise UserError(
-            f"{folder} has no clips of HMDB51, which are called such as"
-            " April_09_brush_hair_u_nm_np1_ba_goo_0: unpack hmdb51_org.rar in it, and then the"
-            " archive of each class"
-        )
+    folder = Path(folder)
+    clips, others = named_videos(
+        folder,
+        NAME,
+        "HMDB51, which are called such as April_09_brush_hair_u_nm_np1_ba_goo_0: unpack"
+        " hmdb51_org.rar in it, and then the archive of each class",
+    )
     official = read_official(folder)
     videos = []
     for path, match in clips:
@@ -75,12 +74,6 @@ def read_official(folder: Path) -> dict[str, dict[str, str]]:
         UserError: a line is another, or a clip is in both parts of a fold.
     """
     return official_splits(_entries(folder))
-
-
-def class_of(name: str) -> str:
-    """Class in the name of a clip; empty where the name is of another kind."""
-    match = _NAME.fullmatch(name)
-    return match["class_name"].lower() if match else ""
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, str, str, str]]:

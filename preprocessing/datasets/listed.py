@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from preprocessing.datasets import listed_entries, listed_files, lists
-from preprocessing.datasets.catalogue import Catalogue, Video, own_name
+from preprocessing.datasets import listed_files, lists
+from preprocessing.datasets.catalogue import Catalogue, Video, own_name, refuse_capitals
 from preprocessing.datasets.class_folders import UCF_NAME, unique_names, video_id
-from preprocessing.datasets.listed_entries import Entry
+from preprocessing.datasets.entries import Entry, read_list
 from preprocessing.errors import UserError
 from preprocessing.splits import SIDES
 
@@ -27,7 +27,7 @@ Found = tuple[Path, Entry]
 
 
 def load(source: str) -> Catalogue:
-    """Reads a list of videos, see `listed_entries.read`, and finds their files, see `listed_files`.
+    """Reads a list of videos, see `entries.read_list`, and finds their files, see `listed_files`.
 
     Where the labels are numbers, a file beside the list such as `classInd.txt` or `label_map.txt`
     names them, counted from its own numbers or from 0, as the folders of the videos agree. The
@@ -42,7 +42,7 @@ def load(source: str) -> Catalogue:
             files that are not there.
     """
     paths = _paths(source)
-    parts = [listed_entries.read(path) for path in paths]
+    parts = [read_list(path) for path in paths]
     if len(parts) == 2:
         parts = [
             [replace(entry, side=side) for entry in part]
@@ -91,13 +91,7 @@ def _class_names(
     if all(label.isdecimal() for label in labels):
         of_number = _names_beside(paths, entries, notes)
         return {label: of_number.get(int(label), label) for label in sorted(labels, key=int)}
-    spelt: dict[str, str] = {}
-    for label in sorted(labels):
-        if (other := spelt.setdefault(label.casefold(), label)) != label:
-            raise UserError(
-                f"{paths[0]} has classes {other} and {label}, which differ only in capitals: call"
-                " them alike"
-            )
+    refuse_capitals(paths[0], labels, labels)
     return {label: label for label in sorted(labels)}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from preprocessing import video
-from preprocessing.datasets.listed_entries import Entry
+from preprocessing.datasets.entries import Entry
 from preprocessing.datasets.lists import clip_name, path_key
 from preprocessing.datasets.video_tree import find_videos
 from preprocessing.errors import UserError

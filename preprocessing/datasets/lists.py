@@ -7,7 +7,6 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from preprocessing.errors import UserError
@@ -22,20 +21,6 @@ _MARKS = {  # of the encodings at the start of a file
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table.
-
-    Attributes:
-        where: its file and line for messages, such as `videos/splits.csv line 3`.
-        values: name of each known column -> its value without blanks around it; empty where the
-            row or the table has none.
-    """
-
-    where: str
-    values: dict[str, str]
 
 
 def path_key(text: str) -> str:
@@ -109,7 +94,9 @@ def official_splits(entries: Iterable[tuple[str, str, str, str]]) -> dict[str, d
     return splits
 
 
-def read_rows(path: Path, columns: Sequence[str], required: Sequence[str]) -> list[Row]:
+def read_rows(
+    path: Path, columns: Sequence[str], required: Sequence[str]
+) -> list[tuple[str, dict[str, str]]]:
     """The rows of a table with a line of column names, empty ones left out.
 
     Read are UTF-8, UTF-16 with a mark, and Windows' cp1252; commas, semicolons, tabs or bars
@@ -119,6 +106,10 @@ def read_rows(path: Path, columns: Sequence[str], required: Sequence[str]) -> li
         path: of the table.
         columns: the known columns, in small letters.
         required: those that the table must have, with a value in every row.
+
+    Returns:
+        (file and line for messages, such as `videos/splits.csv line 3`; each known column -> its
+        value without blanks around it, empty where the row or the table has none) of each row.
 
     Raises:
         UserError: the file cannot be read as text; a column is unknown, named twice or missing; a
@@ -146,7 +137,7 @@ def read_rows(path: Path, columns: Sequence[str], required: Sequence[str]) -> li
         for name in required:
             if not row[name]:
                 raise UserError(f"{where} has no {name}: fill it in, or remove the line")
-        rows.append(Row(where, row))
+        rows.append((where, row))
     if not names:
         raise UserError(f"{path} is empty: it needs a line with the columns {_known(columns)}")
     return rows

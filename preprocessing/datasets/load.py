@@ -1,10 +1,11 @@
-"""The `--source` of a preparation: a name, and for what is on disk a folder."""
+"""The `--source` of a preparation: its videos, and how they differ from what was published."""
 
 import collections
 import dataclasses
 import difflib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from preprocessing.datasets import (
     archives,
@@ -12,7 +13,6 @@ from preprocessing.datasets import (
     folder_layout,
     hmdb51,
     listed,
-    published_totals,
     tfds_video,
     ucf11,
     ucf101,
@@ -20,6 +20,7 @@ from preprocessing.datasets import (
 )
 from preprocessing.datasets.catalogue import Catalogue
 from preprocessing.datasets.synthetic import dataset
+from preprocessing.datasets.titles import PUBLISHED
 from preprocessing.errors import UserError
 
 # Kind of source on disk: (its loader, the archives that its folder may hold).
@@ -81,9 +82,54 @@ def load(
     catalogue = load_folder(root)
     if kind == "folder":
         folder_layout.check(root, catalogue)
-    differences = tuple(published_totals.differences(catalogue, root))
     there = {video.class_name for video in catalogue.videos}
-    return Source(_with_classes(catalogue, there), differences)
+    return Source(_with_classes(catalogue, there), tuple(differences(catalogue, root)))
+
+
+def differences(catalogue: Catalogue, folder: Path) -> list[str]:
+    """One line for every difference from the published collection; none for other catalogues.
+
+    Args:
+        catalogue: as loaded, not limited.
+        folder: where it was loaded from; official lists name every clip.
+    """
+    if catalogue.name not in PUBLISHED:
+        return []
+    if catalogue.name in ("ucf101", "hmdb51"):
+        loader = ucf101 if catalogue.name == "ucf101" else hmdb51
+        lines = _names(catalogue, loader, folder)
+    else:
+        lines = _counts(catalogue, ucf11.CLIPS if catalogue.name == "ucf11" else ucf_sports.CLIPS)
+    found, (_, total) = len(catalogue.videos), PUBLISHED[catalogue.name]
+    if lines or found != total:
+        lines.insert(0, f"{catalogue.name}: {found} clips found, {total} published")
+    return lines
+
+
+def _counts(catalogue: Catalogue, expected: Mapping[str, int]) -> list[str]:
+    counts = collections.Counter(video.class_name for video in catalogue.videos)
+    return [
+        f"class {name}: {counts[name]} clips found, {count} published"
+        for name, count in expected.items()
+        if counts[name] != count
+    ]
+
+
+def _names(catalogue: Catalogue, loader: ModuleType, folder: Path) -> list[str]:
+    """Of clips that the official lists name; classes without any clip are one line together."""
+    official = {name.lower() for name in loader.read_official(folder)}
+    if not official:
+        return []
+    names = {video.id.lower() for video in catalogue.videos}
+    of_clips = {video.class_name.lower() for video in catalogue.videos}
+    absent = [name for name in catalogue.classes if name.lower() not in of_clips]
+    of_all = f"{len(absent)} of {len(catalogue.classes)} classes"
+    lines = [f"no clips of {of_all}: {', '.join(absent)}"] if absent else []
+    for name in sorted(official - names):
+        match = loader.NAME.fullmatch(name)
+        if not match or match["class_name"].lower() in of_clips:
+            lines.append(f"missing: {name}")
+    return lines + [f"in no official list: {name}" for name in sorted(names - official)]
 
 
 def choose_classes(catalogue: Catalogue, names: Sequence[str]) -> Catalogue:

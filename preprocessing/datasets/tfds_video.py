@@ -134,9 +134,7 @@ def _write(path: Path, frames: np.ndarray) -> bool:
     was_there = path.exists()
     if was_there and _holds(path, frames):
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.writing(path) as file:
-        video.write_lossless(file, frames)
+    video.write_lossless(path, frames)
     return was_there
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from preprocessing.datasets.catalogue import Catalogue, Video
 from preprocessing.datasets.lists import clip_name, official_splits, read_class_names, read_lines
-from preprocessing.datasets.video_tree import existing_folder, find_files, named_videos
+from preprocessing.datasets.video_tree import find_files, named_videos
 from preprocessing.errors import UserError
 
 # Published archive: the folder that it holds.
 _CLIPS_ARCHIVE, _LISTS_ARCHIVE = "UCF101.rar", "UCF101TrainTestSplits-RecognitionTask.zip"
 ARCHIVES = {_CLIPS_ARCHIVE: "UCF-101", _LISTS_ARCHIVE: "ucfTrainTestlist"}
-_NAME = re.compile(r"v_(?P<class_name>\w+)_(?P<group>g\d+)_c\d+", re.IGNORECASE)
+NAME = re.compile(r"v_(?P<class_name>\w+)_(?P<group>g\d+)_c\d+", re.IGNORECASE)
 _INDEX = re.compile(r"classind\.txt", re.IGNORECASE)
 _LIST = re.compile(r"(?P<side>train|test)list(?P<fold>\d*)\.txt", re.IGNORECASE)
 _LABEL = re.compile(r"[\s,;]+\d+$")  # behind the name of a clip
@@ -32,13 +32,13 @@ def load(folder: Path) -> Catalogue:
     Raises:
         UserError: there are no clips, a clip is of no known class, or as `read_official`.
     """
-    folder = existing_folder(Path(folder))
-    clips, others = named_videos(folder, _NAME)
-    if not clips:
-        raise UserError(
-            f"{folder} has no clips of UCF101, which are called v_<class>_gGG_cCC: unpack"
-            f" {_CLIPS_ARCHIVE} in it ({ARCHIVES[_CLIPS_ARCHIVE]}/<class>/)"
-        )
+    folder = Path(folder)
+    clips, others = named_videos(
+        folder,
+        NAME,
+        f"UCF101, which are called v_<class>_gGG_cCC: unpack {_CLIPS_ARCHIVE} in it"
+        f" ({ARCHIVES[_CLIPS_ARCHIVE]}/<class>/)",
+    )
     official = read_official(folder)
     indices = [path for path, _ in find_files(folder, _INDEX)]
     classes = tuple(read_class_names(indices[0]).values()) if indices else _classes_of(clips)
@@ -84,12 +84,6 @@ def read_official(folder: Path) -> dict[str, dict[str, str]]:
         for path in paths
         for where, line in read_lines(path)
     )
-
-
-def class_of(name: str) -> str:
-    """Lower-case class of a clip in the official lists; empty where the name is another kind."""
-    match = _NAME.fullmatch(name)
-    return match["class_name"].lower() if match else ""
 
 
 def _classes_of(clips: Iterable[tuple[Path, re.Match[str]]]) -> tuple[str, ...]:

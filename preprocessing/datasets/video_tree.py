@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from preprocessing import files
 from preprocessing.datasets.lists import clip_name
 from preprocessing.errors import UserError
-from preprocessing.video import EXTENSIONS, is_image, series
+from preprocessing.video import EXTENSIONS, checked_name, is_image, series
 
 _SHOWN_KINDS, _SHOWN_NAMES = 6, 2
 # Folders that systems and programs put among a user's, by their names in small letters.
@@ -62,18 +61,29 @@ def find_videos(folder: Path) -> list[Path]:
 
 
 def named_videos(
-    folder: Path, name: re.Pattern[str]
+    folder: Path, name: re.Pattern[str], what: str
 ) -> tuple[list[tuple[Path, re.Match[str]]], list[str]]:
     """The videos below a folder whose whole `clip_name` fits, with the match, sorted by path.
 
+    Args:
+        folder: in which they lie.
+        name: of each of them.
+        what: they are of, how they are called, and what to do where there are none.
+
     Returns:
         (them, a line about the others if there are any).
+
+    Raises:
+        UserError: there is no such folder, or none of them in it.
     """
-    tree = VideoTree(folder)
+    tree = VideoTree(existing_folder(folder))
     matched = [(path, name.fullmatch(clip_name(path))) for path in tree.videos()]
+    named = [(path, match) for path, match in matched if match]
+    if not named:
+        raise UserError(f"{folder} has no clips of {what}")
     others = [path for path, match in matched if not match]
     lines = [f"left out: {tree.line('named otherwise than the clips', others)}"] if others else []
-    return [(path, match) for path, match in matched if match], lines
+    return named, lines
 
 
 class VideoTree:
@@ -103,7 +113,7 @@ class VideoTree:
         self.left_out: list[Path] = []
         self.skipped: list[Path] = []
         self.repeated: list[Path] = []
-        _refuse_name(self.root.absolute())
+        checked_name(self.root.absolute())
         self._read = self._without_links()  # real paths of the folders and videos of the tree
 
     def videos(self) -> list[Path]:
@@ -166,9 +176,8 @@ class VideoTree:
         return read
 
     def _visible(self, folder: Path) -> list[Path]:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        for path in paths:
-            _refuse_name(path)
+        visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+        paths = sorted(map(checked_name, visible))
         system = [path for path in paths if path.name.casefold() in _SYSTEM_FOLDERS]
         self.skipped += system
         return [path for path in paths if path not in system]
@@ -211,8 +220,3 @@ class VideoTree:
                 self.skipped.append(folder)
             return films, []
         return videos, images
-
-
-def _refuse_name(path: Path):
-    if not files.is_utf8(path):
-        raise UserError(f"the name {files.printable(path)} is not UTF-8: rename it")

@@ -63,18 +63,15 @@ class Statistics:
         return self.solving_seconds / self.span_seconds if self.span_seconds else 0.0
 
     @property
-    def pairs_per_second(self) -> float:
-        return self.pairs / self.span_seconds if self.span_seconds else 0.0
-
-    @property
     def fill(self) -> float:
         """Mean fraction of a batch that held pairs."""
         return self.pairs / (self.batches * self.batch) if self.batches else 0.0
 
     def __str__(self):
+        rate = self.pairs / self.span_seconds if self.span_seconds else 0.0
         return (
             f"flow on {self.device}: {self.pairs} pairs in {self.batches} batches of {self.batch}"
-            f" ({100 * self.fill:.0f} % full), {self.pairs_per_second:.2f} pairs/s, busy"
+            f" ({100 * self.fill:.0f} % full), {rate:.2f} pairs/s, busy"
             f" {100 * self.busy:.1f} % of the time after a start of {self.start_seconds:.0f} s"
         )
 

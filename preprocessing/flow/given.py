@@ -177,23 +177,21 @@ class GivenFlow:
         frames = video.image_files(self._path)
         pairs = np.unique(np.linspace(0, len(frames) - 2, _COMPARED).round().astype(int))
         errors = np.zeros(2)
+        size = self._field_shape[::-1]
         for pair in pairs.tolist():
-            first, second = (self._small(frames[pair + offset]) for offset in (0, 1))
-            errors += [_misfit(first, second, self._decoded(pair + drop)) for drop in (0, 1)]
+            first, second = (
+                cv2.resize(video.grayscale(images.read_image(frame)), size)
+                for frame in frames[pair : pair + 2]
+            )
+            for drop in (0, 1):
+                field = decode(self._read(pair + drop), self._bound)
+                errors[drop] += _misfit(first, second, field)
         which = "first" if errors[1] < errors[0] else "last"
         x_file, _ = self._files.pop(0 if which == "first" else -1)
         self.notes.append(
             f"{self._path} has as many flow fields as frames: the {which} ({x_file.name}) is left"
             " out, by which the others fit the frames"
         )
-
-    def _decoded(self, index: int) -> np.ndarray:
-        return decode(self._read(index), self._bound)
-
-    def _small(self, frame: Path) -> np.ndarray:
-        """A frame in gray at the size of the flow."""
-        height, width = self._field_shape
-        return cv2.resize(video.grayscale(images.read_image(frame)), (width, height))
 
 
 _NEEDED = "flow_x_ and flow_y_ pictures beside the frames, or folders u and v of them"

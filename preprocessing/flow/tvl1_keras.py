@@ -13,7 +13,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from preprocessing.errors import UserError
 from preprocessing.flow import tvl1_operators
 from preprocessing.flow.constants import (
     EPSILON,
@@ -272,38 +271,3 @@ def device():
 
         return "gpu" if torch.cuda.is_available() else "cpu"
     return keras.distribution.list_devices()[0].split(":")[0]
-
-
-def tvl1(frames, batch):
-    """TV-L1 flow of a video, as OpenCV's DualTVL1OpticalFlow with its defaults.
-
-    Each (batch, H, W) compiles once a process, so a short video is filled up to a whole batch.
-
-    Args:
-        frames: uint8 (N, H, W), grey.
-        batch: pairs solved at a time.
-
-    Returns:
-        float32 (N-1, H, W, 2), pixels: x and y displacement from each frame to the next.
-
-    Raises:
-        UserError: `frames` or `batch` is not as above.
-    """
-    frames = np.asarray(frames)
-    if frames.dtype != np.uint8 or frames.ndim != 3 or len(frames) < 2 or min(frames.shape) < 2:
-        raise UserError(
-            f"TV-L1 needs grey uint8 frames (N, H, W), each of N, H and W at least 2; "
-            f"these are {frames.dtype} {frames.shape}"
-        )
-    if batch < 1:
-        raise UserError(f"TV-L1 needs a batch of at least 1 pair, not {batch}")
-    pairs = len(frames) - 1
-    flow = np.empty((pairs, *frames.shape[1:], 2), "float32")
-    for start in range(0, pairs, batch):
-        count = min(batch, pairs - start)
-        # Black pairs fill the last batch: they stand still after one iteration.
-        previous, following = np.zeros((2, batch, *frames.shape[1:]), "uint8")
-        previous[:count] = frames[start : start + count]
-        following[:count] = frames[start + 1 : start + count + 1]
-        flow[start : start + count] = solve_pairs(previous, following)[:count]
-    return flow

@@ -161,7 +161,7 @@ def convert(
                 " read. Run the same command again",
             )
     if seen.count < 2:
-        where = f"{path} from {segment.start:g} to {segment.end:g} s" if segment else path
+        where = f"{path} {segment}" if segment else path
         raise video.VideoError(
             "too_short", f"{where} has {seen.count} frame, and flow needs two: leave it out"
         )
@@ -181,27 +181,20 @@ def convert(
     )
 
 
+@dataclasses.dataclass(frozen=True)
 class _Conversion:
-    """The conversion of a video once it is known how its frames become small.
+    """The conversion of a video once it is known how its frames become small; see `convert`."""
 
-    The arguments are those of `convert`, and `source` gives the flow.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        writer: records.ExampleWriter,
-        settings: Settings,
-        report: Callable[[int], None],
-        resize: video.Resizer,
-        source: flow.Solver | given.GivenFlow,
-    ):
-        self._path, self._writer, self._settings = path, writer, settings
-        self._report, self._resize, self._source = report, resize, source
+    path: Path
+    writer: records.ExampleWriter
+    settings: Settings
+    report: Callable[[int], None]
+    resize: video.Resizer
+    source: flow.Solver | given.GivenFlow
 
     def run(self, decode, num_frames: int) -> "_Seen":
         """Stores the frames and fields of a video of so many frames, which matter with a grid."""
-        settings, writer, seen = self._settings, self._writer, _Seen()
+        settings, writer, seen = self.settings, self.writer, _Seen()
         frames: Container[int] = range(sys.maxsize)
         fields = frames
         if settings.frame_grid:
@@ -209,10 +202,10 @@ class _Conversion:
             writer.set_numbers(*numbers)
             frames, fields = map(frozenset, numbers)
         pairs = self._pairs(decode(seen.notes.setdefault), frames, fields, seen)
-        if isinstance(self._source, given.GivenFlow):
-            solved = self._source.fields(number for number, _, _ in pairs)
+        if isinstance(self.source, given.GivenFlow):
+            solved = self.source.fields(number for number, _, _ in pairs)
         else:
-            solved = self._source.solve((first, second) for _, first, second in pairs)
+            solved = self.source.solve((first, second) for _, first, second in pairs)
         for field in solved:
             planes = flow.encode(field, settings.flow_bound).transpose(2, 0, 1)  # h w xy -> xy h w
             writer.add_flow(
@@ -220,31 +213,31 @@ class _Conversion:
             )
             seen.num_fields += 1
             seen.motion += float(np.hypot(field[..., 0], field[..., 1]).mean())
-            self._report(1)
+            self.report(1)
         return seen
 
     def _pairs(
         self, decoded, frames: Container[int], fields: Container[int], seen: "_Seen"
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Stores the frames, and gives (number of the field, its two frames in gray)."""
-        settings, last = self._settings, np.zeros(0)
+        settings, last = self.settings, np.zeros(0)
         for number, (seconds, picture) in enumerate(decoded):
             completes = number - 1 in fields
             if not (completes or number in frames or number in fields):
                 seen.add(seconds)
-                self._report(0)
+                self.report(0)
                 continue
-            small = self._resize(picture())
+            small = self.resize(picture())
             if number in frames:
-                self._writer.add_frame(
+                self.writer.add_frame(
                     records.encode_frame(small, settings.image_format, settings.jpeg_quality)
                 )
             gray = video.grayscale(small)
             seen.add(seconds, gray)
-            if self._writer.size > records.MAX_EXAMPLE_BYTES - (1 << 20):
+            if self.writer.size > records.MAX_EXAMPLE_BYTES - (1 << 20):
                 raise video.VideoError(
                     "too_long",
-                    f"{self._path} fills a record's 2 GiB after {seen.count} frames: cut it into"
+                    f"{self.path} fills a record's 2 GiB after {seen.count} frames: cut it into"
                     " clips",
                 )
             if completes:

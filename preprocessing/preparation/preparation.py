@@ -300,17 +300,13 @@ def _recorded(shards: Iterable[Shard]) -> tuple[records.RecordedVideo, ...]:
             class_name=video.class_name,
             group=video.group,
             splits=video.splits,
-            num_frames=kept.facts.num_frames,
-            mean_motion=kept.facts.mean_motion,
             shard=index,
             offset=kept.offset,
             length=kept.length,
             record_sha256=kept.record_sha256,
             source_sha256=kept.source_sha256,
-            fps=kept.facts.fps,
             ungrouped=video.ungrouped,
-            note=kept.facts.note,
-            doubt=kept.facts.doubt,
+            **dataclasses.asdict(kept.facts),
         )
         for index, shard in enumerate(shards)
         for video, kept in shard.rows()

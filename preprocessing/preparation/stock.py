@@ -38,13 +38,8 @@ class Changes:
     gone: tuple[str, ...] = ()
 
     def __str__(self):
-        counts = {
-            "new": self.new,
-            "renamed": self.renamed,
-            "changed": self.changed,
-            "gone": self.gone,
-        }
-        found = ", ".join(f"{len(ids)} {name}" for name, ids in counts.items() if ids)
+        counts = {name: len(getattr(self, name)) for name in ("new", "renamed", "changed", "gone")}
+        found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         return f"{found or 'no changes'}, {len(self.kept) - len(self.renamed)} as they were"
 
 

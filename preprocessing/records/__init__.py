@@ -5,6 +5,7 @@ them are, `record_set` the folder of records and its `metadata.json`, `reader` r
 batch, `outcomes` lists the videos that failed.
 """
 
+# ruff: noqa: F401 (what others take from here)
 from preprocessing.records.example import (
     MAX_EXAMPLE_BYTES,
     Example,
@@ -36,31 +37,3 @@ from preprocessing.records.record_set import (
     shard_sizes,
     write_record_set,
 )
-
-__all__ = [
-    "IMAGE_FORMATS",
-    "MAX_EXAMPLE_BYTES",
-    "METADATA_FILE",
-    "SHARD_NAME",
-    "SPLIT_NAME",
-    "DamagedRecordError",
-    "Example",
-    "ExampleWriter",
-    "RecordSet",
-    "RecordedVideo",
-    "dataset_name",
-    "decode_field",
-    "decode_frame",
-    "encode_field",
-    "encode_frame",
-    "load_record_set",
-    "read_bytes",
-    "read_record_set",
-    "read_video",
-    "relabelled",
-    "set_sha256",
-    "shard_file",
-    "shard_sizes",
-    "view_example",
-    "write_record_set",
-]

@@ -87,11 +87,11 @@ class ExampleWriter:
 
     def add_frame(self, image: bytes):
         """Appends one encoded frame."""
-        self._frames.write(tfrecord.length_delimited(1, len(image)) + image)
+        self._frames.write(_field(image))
 
     def add_flow(self, image: bytes):
         """Appends one encoded flow field."""
-        self._flow.write(tfrecord.length_delimited(1, len(image)) + image)
+        self._flow.write(_field(image))
 
     def set_fps(self, fps: float):
         """Sets the frame rate of the video, 0 where it is unknown (the default)."""
@@ -125,17 +125,14 @@ class ExampleWriter:
 
     def _entries(self) -> list[tuple[bytes, int, Any]]:
         # Feature{1: bytes list | 2: float list | 3: int64 list}; a list's items are its field 1.
-        label, video_id = tfrecord.varint(self._label), self._video_id.encode()
         bodies: dict[str, tuple[int, Any]] = {
             "flow": (1, self._flow),
-            "fps": (2, tfrecord.length_delimited(1, 4) + struct.pack("<f", self._fps)),
+            "fps": (2, _field(struct.pack("<f", self._fps))),
             "frames": (1, self._frames),
-            "label": (3, tfrecord.length_delimited(1, len(label)) + label),
-            "video_id": (1, tfrecord.length_delimited(1, len(video_id)) + video_id),
+            **_identity(self._video_id, self._label),
         }
         for name, numbers in self._numbers.items():
-            packed = b"".join(map(tfrecord.varint, numbers))
-            bodies[name] = 3, tfrecord.length_delimited(1, len(packed)) + packed
+            bodies[name] = 3, _field(b"".join(map(tfrecord.varint, numbers)))
         # In the order of their names, as a deterministic serialiser writes a map.
         return [_list_entry(name, *bodies[name]) for name in sorted(bodies)]
 
@@ -152,11 +149,24 @@ class ExampleWriter:
                 yield chunk
 
 
+def _field(content: bytes) -> bytes:
+    """Field 1 of a message."""
+    return tfrecord.length_delimited(1, len(content)) + content
+
+
+def _identity(video_id: str, label: int) -> dict[str, tuple[int, bytes]]:
+    """Name of a feature -> kind and body of its list, of those that say which video it is."""
+    return {
+        "label": (3, _field(tfrecord.varint(label))),
+        "video_id": (1, _field(video_id.encode())),
+    }
+
+
 def _list_entry(name: str, kind: int, body: bytes | IO[bytes]) -> tuple[bytes, int, Any]:
     """(bytes before the list's body, size of the body, the body) of one entry of the map."""
     size = len(body) if isinstance(body, bytes) else body.seek(0, 2)
     feature = tfrecord.length_delimited(kind, size)
-    key = tfrecord.length_delimited(1, len(name)) + name.encode()
+    key = _field(name.encode())
     value = tfrecord.length_delimited(2, len(feature) + size) + feature
     return tfrecord.length_delimited(1, len(key) + len(value) + size) + key + value, size, body
 
@@ -235,17 +245,13 @@ def relabelled(record: tfrecord.Buffer, video_id: str, label: int) -> bytes:
     Raises:
         ValueError: it is damaged.
     """
-    value, name = tfrecord.varint(label), video_id.encode()
-    of_name = {
-        "label": _list_entry("label", 3, tfrecord.length_delimited(1, len(value)) + value),
-        "video_id": _list_entry("video_id", 1, tfrecord.length_delimited(1, len(name)) + name),
-    }
-    pieces = []
+    changed, pieces = _identity(video_id, label), []
     ((_, features),) = tfrecord.fields(tfrecord.data_of(record))
     for _, entry in tfrecord.fields(features):
         (_, key), _ = tfrecord.fields(entry)
-        if changed := of_name.get(bytes(key).decode()):
-            pieces += [changed[0], changed[2]]
+        if (name := bytes(key).decode()) in changed:
+            head, _, body = _list_entry(name, *changed[name])
+            pieces += [head, body]
         else:
             pieces += [tfrecord.length_delimited(1, len(entry)), entry]
     size = sum(map(len, pieces))

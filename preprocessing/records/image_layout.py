@@ -4,8 +4,7 @@ OpenCV is imported by the functions that need it: a record is parsed without it.
 """
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +21,7 @@ def encode_frame(rgb: np.ndarray, image_format: str, jpeg_quality: int) -> bytes
         image_format: one of `IMAGE_FORMATS`.
         jpeg_quality: 1 to 100, of `jpeg`.
     """
-    import cv2
-
+    cv2 = _cv2()
     return _encoded(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), image_format, jpeg_quality)
 
 
@@ -45,7 +43,8 @@ def decode_frame(image: bytes | memoryview) -> np.ndarray:
     Raises:
         ValueError: the image cannot be decoded.
     """
-    return _decoded(image, _codec().color)
+    cv2 = _cv2()
+    return _decoded(image, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def decode_field(image: bytes | memoryview) -> np.ndarray:
@@ -54,7 +53,8 @@ def decode_field(image: bytes | memoryview) -> np.ndarray:
     Raises:
         ValueError: the image cannot be decoded.
     """
-    gray = _decoded(image, _codec().gray)
+    cv2 = _cv2()
+    gray = _decoded(image, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     return gray.reshape(2, -1, gray.shape[1])
 
 
@@ -72,7 +72,7 @@ def put_frame(image: bytes | memoryview, out: np.ndarray, mirrored: bool) -> Non
     if not mirrored:
         out[:] = decode_frame(image)
         return
-    _codec().flip(decode_frame(image), 1, dst=out)
+    _cv2().flip(decode_frame(image), 1, dst=out)
 
 
 def put_field(image: bytes | memoryview, out: np.ndarray, mirrored: bool) -> None:
@@ -91,8 +91,8 @@ def put_field(image: bytes | memoryview, out: np.ndarray, mirrored: bool) -> Non
         out[:] = planes
         return
     for plane, place in zip(planes, out, strict=True):
-        _codec().flip(plane, 1, dst=place)
-    _codec().look_up(out[0], OPPOSITE, dst=out[0])
+        _cv2().flip(plane, 1, dst=place)
+    _cv2().LUT(out[0], OPPOSITE, dst=out[0])
 
 
 def frame_shape(size: int) -> tuple[int, int, int]:
@@ -111,12 +111,11 @@ def image_shape(image: bytes | memoryview) -> tuple[int, ...]:
     Raises:
         ValueError: the image cannot be decoded.
     """
-    return _decoded(image, _codec().unchanged).shape
+    return _decoded(image, _cv2().IMREAD_UNCHANGED).shape
 
 
 def _encoded(image: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
-    import cv2
-
+    cv2 = _cv2()
     if image_format == "png":
         _, encoded = cv2.imencode(".png", image)
     else:
@@ -124,39 +123,19 @@ def _encoded(image: np.ndarray, image_format: str, jpeg_quality: int) -> bytes:
     return encoded.tobytes()
 
 
-class _Codec(NamedTuple):
-    """OpenCV's decoder, its error and its modes, its mirror and its table."""
-
-    imdecode: Callable[[np.ndarray, int], np.ndarray | None]
-    flip: Callable[..., np.ndarray]
-    look_up: Callable[..., np.ndarray]
-    error: type[Exception]
-    color: int
-    gray: int
-    unchanged: int
-
-
 @functools.cache  # an import statement for each image would take a twentieth of decoding it
-def _codec() -> _Codec:
+def _cv2() -> Any:
     import cv2
 
-    upright = cv2.IMREAD_IGNORE_ORIENTATION
-    return _Codec(
-        cv2.imdecode,
-        cv2.flip,
-        cv2.LUT,
-        cv2.error,
-        cv2.IMREAD_COLOR_RGB | upright,
-        cv2.IMREAD_GRAYSCALE | upright,
-        cv2.IMREAD_UNCHANGED,
-    )
+    return cv2
 
 
 def _decoded(image: bytes | memoryview, mode: int) -> np.ndarray:
+    cv2 = _cv2()
     # OpenCV lets other threads run meanwhile.
     try:
-        decoded = _codec().imdecode(np.frombuffer(image, np.uint8), mode) if len(image) else None
-    except _codec().error as error:  # larger than any image of a record
+        decoded = cv2.imdecode(np.frombuffer(image, np.uint8), mode) if len(image) else None
+    except cv2.error as error:  # larger than any image of a record
         raise ValueError("an image cannot be decoded") from error
     if decoded is None:
         raise ValueError("an image cannot be decoded")

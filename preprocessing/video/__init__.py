@@ -1,5 +1,6 @@
 """Videos: decoding, the faults of their files, which frames count, and resizing."""
 
+# ruff: noqa: F401 (what others take from here)
 from preprocessing.settings import REPEATS, RESIZE_MODES
 from preprocessing.video.decoding import (
     Claim,
@@ -16,48 +17,14 @@ from preprocessing.video.paths import (
     EXTENSIONS,
     IMAGE_EXTENSIONS,
     VideoError,
+    checked_name,
     flow_files,
     image_files,
     is_image,
     sha256,
     stamp,
 )
-from preprocessing.video.repeats import RepeatCounter
 from preprocessing.video.resizing import grayscale, resize
 from preprocessing.video.segments import Segment
-from preprocessing.video.selection import Selection
+from preprocessing.video.selection import RepeatCounter, Selection
 from preprocessing.video.writing import LOSSLESS_EXTENSION, VideoWriter, write_lossless
-
-__all__ = [
-    "EXTENSIONS",
-    "IMAGE_EXTENSIONS",
-    "LOSSLESS_EXTENSION",
-    "REPEATS",
-    "RESIZE_MODES",
-    "UNKNOWN_FPS",
-    "Claim",
-    "MotionMap",
-    "Picture",
-    "RepeatCounter",
-    "Resizer",
-    "Segment",
-    "Selection",
-    "VideoError",
-    "VideoWriter",
-    "Window",
-    "cut",
-    "flow_files",
-    "grayscale",
-    "image_files",
-    "is_image",
-    "probe",
-    "read_address",
-    "read_frames",
-    "read_timed_frames",
-    "read_unconverted",
-    "resize",
-    "sha256",
-    "stamp",
-    "usual_fps",
-    "write_lossless",
-]

@@ -41,7 +41,7 @@ def probe(path: Path) -> Claim:
     Raises:
         VideoError: it is no video.
     """
-    path = paths.checked(Path(path))
+    path = paths.checked_name(Path(path))
     if path.is_dir():
         images = paths.image_files(path)
         height, width, _ = read_image(images[0]).shape
@@ -112,7 +112,7 @@ def read_unconverted(
         (H, W, 3), RGB). Those of the first frame must be asked for before those of others. Images
         that are not asked for are not read.
     """
-    timed = _decoded(paths.checked(Path(path)), note, waiting, segment, square)
+    timed = _decoded(paths.checked_name(Path(path)), note, waiting, segment, square)
     return (selection or Selection())(timed, lambda picture: picture())
 
 

@@ -129,19 +129,17 @@ class Film:
         first = self._first = self._next_time()
         if first is None:
             return Film(self._name)
+        tells_times = self._container.format.name.split(",")[0] in _WITH_TIMES
         for lead in _LEADS:
             if segment.start <= lead:
                 break
             begin = first + segment.start - lead
-            film = self if self._go_to(begin) else self._skipped_to(begin)
+            film = self if tells_times and self._seek(begin) else self._skipped_to(begin)
             reached = film._next_time()
             if reached is not None and segment.begins_after(reached - first):
                 film._first = first
                 return film
         return Film(self._name)
-
-    def _go_to(self, time: float) -> bool:
-        return self._container.format.name.split(",")[0] in _WITH_TIMES and self._seek(time)
 
     def _seek(self, time: float) -> bool:
         try:
@@ -189,8 +187,8 @@ class Film:
         if not segment.ended_at(self._seconds) and segment.end > end + _END_TOLERANCE:
             raise VideoError(
                 "beyond_end",
-                f"{self._name} ends after {end:.2f} s, and the segment from {segment.start:g} to"
-                f" {segment.end:g} s reaches beyond: correct its times",
+                f"{self._name} ends after {end:.2f} s, and the segment {segment} reaches beyond:"
+                " correct its times",
             )
         first = self._first or 0.0
         return self._damage.check_segment(first, first + segment.start, first + segment.end)

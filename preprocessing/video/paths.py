@@ -53,7 +53,7 @@ def image_files(folder: Path) -> list[Path]:
         series.check(folder, frames)
     except UserError as error:
         raise VideoError("several_series", str(error)) from error
-    return [checked(image) for image in frames]
+    return [checked_name(image) for image in frames]
 
 
 def flow_files(x_folder: Path, y_folder: Path) -> tuple[list[Path], list[Path]]:
@@ -80,15 +80,18 @@ def _natural_order(path: Path) -> tuple[list[int | str], str]:
     return [int(piece) if piece.isdecimal() else piece for piece in pieces], path.name
 
 
-def checked(path: Path) -> Path:
-    """The path, unless its name would crash OpenCV.
+def checked_name(path: Path) -> Path:
+    """The path, unless its name would crash OpenCV, and fits neither JSON nor a record.
 
     Raises:
         VideoError: the name is not UTF-8.
     """
-    if files.is_utf8(path):
-        return path
-    raise VideoError("bad_name", f"the name {files.printable(path)} is not UTF-8: rename it")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = files.printable(path)
+        raise VideoError("bad_name", f"the name {shown} is not UTF-8: rename it") from error
+    return path
 
 
 def stamp(path: Path, given_flow: tuple[Path, Path] | None = None) -> tuple[int, int]:

@@ -29,6 +29,9 @@ class Segment:
         if self.end <= self.start:
             raise UserError(f"end {self.end:g} is not after start {self.start:g}")
 
+    def __str__(self):
+        return f"from {self.start:g} to {self.end:g} s"
+
     @property
     def name(self) -> str:
         """Its times, such as `12.5-17`; different for different segments."""

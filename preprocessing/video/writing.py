@@ -8,23 +8,23 @@ import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.video.film import UNKNOWN_FPS
 
 LOSSLESS_EXTENSION = ".mkv"
-_LOSSLESS = "libx264rgb"
-_LOSSLESS_OPTIONS = {"qp": "0", "preset": "ultrafast"}
-# Browsers play both. With its index in front, an mp4 plays before the whole is there.
-_ENCODERS = {".mp4": "libx264", ".webm": "libvpx"}
+# Browsers play the other two. With its index in front, an mp4 plays before the whole is there.
+_ENCODERS = {".mkv": "libx264rgb", ".mp4": "libx264", ".webm": "libvpx"}
+_PIXELS = {".mkv": "rgb24", ".mp4": "yuv420p", ".webm": "yuv420p"}
 _CONTAINER_OPTIONS = {".mp4": {"movflags": "faststart"}, ".webm": {"fflags": "bitexact"}}
 _ENCODER_OPTIONS = {
+    ".mkv": {"qp": "0", "preset": "ultrafast", "threads": "1"},
     # With its macroblock tree, x264's instructions for AVX-512 give other bytes now and then.
     ".mp4": {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"},
     ".webm": {"deadline": "good", "cpu-used": "5", "crf": "10", "b": "2M"},
@@ -32,37 +32,35 @@ _ENCODER_OPTIONS = {
 _FINEST_RATE = 1001  # largest denominator of a frame rate
 
 
-def write_lossless(file: BinaryIO, frames: np.ndarray):
-    """Writes a Matroska file of UNKNOWN_FPS, from which `read_frames` gives back every bit.
+def write_lossless(path: Path, frames: np.ndarray):
+    """Writes a file of LOSSLESS_EXTENSION and UNKNOWN_FPS, in one step.
+
+    `read_frames` gives back every bit of it.
 
     Args:
-        file: open for writing.
+        path: of the file.
         frames: uint8 (N, H, W, 3), RGB, at least one.
 
     Raises:
         UserError: PyAV was built without the codec.
     """
-    _check_codec(_LOSSLESS)
-    rate = Fraction(UNKNOWN_FPS)
-    with av.open(file, "w", format="matroska") as container:
-        stream = container.add_stream(_LOSSLESS, rate, options=_LOSSLESS_OPTIONS)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "rgb24"
-        stream.codec_context.thread_count = 1
-        for number, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(frame, "rgb24")
-            picture.pts, picture.time_base = number, 1 / rate
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+
+    def write(temporary: Path):
+        writer = VideoWriter(temporary, UNKNOWN_FPS)
+        for frame in frames:
+            writer.write(frame)
+        writer.close()
+
+    files.write_with(path, write)
 
 
 class VideoWriter:
-    """Writes RGB frames to a file that browsers play; the first makes its folder.
+    """Writes RGB frames to a file; the first makes its folder.
 
     A file counts only when `close` has returned: call it in `files.write_with`.
 
     Args:
-        path: `.mp4` (H.264) or `.webm` (VP8).
+        path: `.mp4` (H.264) or `.webm` (VP8), which browsers play, or LOSSLESS_EXTENSION.
         fps: frames a second.
 
     Attributes:
@@ -76,13 +74,17 @@ class VideoWriter:
         self.path, self.count = path, 0
         self._rate = Fraction(fps).limit_denominator(_FINEST_RATE)
         self._file: tuple[OutputContainer, VideoStream] | None = None
-        _check_codec(_ENCODERS[path.suffix])
+        if (codec := _ENCODERS[path.suffix]) not in av.codecs_available:
+            raise UserError(
+                f"this build of PyAV has no {codec}, which writes videos: install the package av of"
+                " PyPI"
+            )
 
     def write(self, frame: np.ndarray) -> None:
         """Appends a frame.
 
         Args:
-            frame: uint8 (H, W, 3), RGB, with even H and W, which all frames have.
+            frame: uint8 (H, W, 3), RGB, with H and W that all frames have; even for browsers.
 
         Raises:
             OSError: the disk is full, or the file cannot be written.
@@ -98,9 +100,9 @@ class VideoWriter:
     def _opened(self, height: int, width: int) -> tuple[OutputContainer, VideoStream]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kind = self.path.suffix
-        container = av.open(str(self.path), "w", options=_CONTAINER_OPTIONS[kind])
+        container = av.open(str(self.path), "w", options=_CONTAINER_OPTIONS.get(kind))
         stream = container.add_stream(_ENCODERS[kind], self._rate, options=_ENCODER_OPTIONS[kind])
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = height, width, _PIXELS[kind]
         return container, stream
 
     def close(self) -> None:
@@ -125,10 +127,3 @@ def _named_by_callers() -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror) from error
-
-
-def _check_codec(name: str) -> None:
-    if name not in av.codecs_available:
-        raise UserError(
-            f"this build of PyAV has no {name}, which writes videos: install the package av of PyPI"
-        )

@@ -56,7 +56,6 @@ PRINTED_BY = {
     "stfnet/run/new_split.py": ["train"],
     "stfnet/run/folder.py": ["train"],
     "preprocessing/preparation/preparation.py": ["prepare"],
-    "preprocessing/preparation/runners.py": ["prepare"],
     "preprocessing/flow/device.py": ["prepare", "benchmarks.flow"],
     "preprocessing/datasets/load.py": ["prepare", "benchmarks.export"],
     "preprocessing/datasets/synthetic/dataset.py": ["prepare"],

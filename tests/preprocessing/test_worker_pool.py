@@ -1,6 +1,5 @@
 import collections
 import functools
-import itertools
 import multiprocessing
 import os
 import signal
@@ -123,16 +122,6 @@ def test_a_task_may_be_added_as_long_as_results_come():
             if task in (3, 30):  # 30 comes when all others have ended
                 tasks.append(task * 10)
     assert sorted(results) == [2, 4, 6, 60, 600] and not tasks
-
-
-def test_tasks_are_taken_from_an_iterator_as_workers_become_free():
-    taken = itertools.count()
-    with worker_pool.Pool(2, 30) as pool:
-        results = pool.run(_double, taken)
-        got = [next(results) for _ in range(5)]
-        results.close()
-    # The five, those that the two workers had in hand, and no more.
-    assert len(got) == 5 and next(taken) <= 5 + 2
 
 
 def test_a_run_that_is_left_ends_its_workers_and_leaves_the_pool_usable(tmp_path):

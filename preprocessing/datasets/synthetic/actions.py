@@ -14,35 +14,17 @@ The classes come in pairs chosen so that neither frames nor flow alone can name 
 | SitDown / StandUp | order of the same poses | either |
 | WaveTwice / WaveThenBow | the second half only | either, over long time |
 
-A class of `REVERSED` plays the poses of its partner backwards. In the periodic ones the cadence
-varies so much from clip to clip that frames sampled three to six apart advance by any part of a
-cycle, so their order says nothing of the direction, while consecutive frames show it.
+In the periodic ones the cadence varies so much from clip to clip that frames sampled three to six
+apart advance by any part of a cycle, so their order says nothing of the direction, while
+consecutive frames show it.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-CLASSES = (
-    "ClimbDown",
-    "ClimbUp",
-    "PullCrate",
-    "PullTrolley",
-    "PushCrate",
-    "PushTrolley",
-    "SitDown",
-    "StandUp",
-    "SwingBat",
-    "SwingRacket",
-    "WaveThenBow",
-    "WaveTwice",
-)
-REVERSED = {
-    "ClimbDown": "ClimbUp",
-    "PullCrate": "PushCrate",
-    "PullTrolley": "PushTrolley",
-    "StandUp": "SitDown",
-}
 NUM_FRAMES = (28, 40)  # fewest and most frames of a clip, both included
 
 ANKLE = 0.035  # height of the ankle above the floor
@@ -98,8 +80,9 @@ def motion(class_name: str, body: Body, rng: np.random.Generator) -> list[Pose]:
         One pose a frame, `NUM_FRAMES[0]` to `NUM_FRAMES[1]` of them.
     """
     num_frames = int(rng.integers(NUM_FRAMES[0], NUM_FRAMES[1] + 1))
-    poses = _PERFORM[REVERSED.get(class_name, class_name)](body, rng, num_frames)
-    return poses[::-1] if class_name in REVERSED else poses
+    action = ACTIONS[class_name]
+    poses = action.perform(body, rng, num_frames)
+    return poses[::-1] if action.backwards else poses
 
 
 def shoulder(body: Body, hip: np.ndarray, lean: float) -> np.ndarray:
@@ -239,13 +222,33 @@ def _wave(body: Body, rng: np.random.Generator, num_frames: int, bows: bool) -> 
     return poses
 
 
-_PERFORM = {
-    "ClimbUp": _climb,
-    "PushCrate": _push,
-    "PushTrolley": _push,
-    "SitDown": _sit_down,
-    "SwingBat": _swing,
-    "SwingRacket": _swing,
-    "WaveThenBow": lambda body, rng, num_frames: _wave(body, rng, num_frames, bows=True),
-    "WaveTwice": lambda body, rng, num_frames: _wave(body, rng, num_frames, bows=False),
+@dataclass(frozen=True)
+class Action:
+    """What is seen in the clips of a class.
+
+    Attributes:
+        perform: the performance.
+        prop: as `figure.draw_scene` takes it.
+        backwards: whether the poses of the performance are played backwards.
+    """
+
+    perform: Callable[[Body, np.random.Generator, int], list[Pose]]
+    prop: str = "none"
+    backwards: bool = False
+
+
+ACTIONS = {
+    "ClimbDown": Action(_climb, "ladder", backwards=True),
+    "ClimbUp": Action(_climb, "ladder"),
+    "PullCrate": Action(_push, "crate", backwards=True),
+    "PullTrolley": Action(_push, "trolley", backwards=True),
+    "PushCrate": Action(_push, "crate"),
+    "PushTrolley": Action(_push, "trolley"),
+    "SitDown": Action(_sit_down, "chair"),
+    "StandUp": Action(_sit_down, "chair", backwards=True),
+    "SwingBat": Action(_swing, "bat"),
+    "SwingRacket": Action(_swing, "racket"),
+    "WaveThenBow": Action(functools.partial(_wave, bows=True)),
+    "WaveTwice": Action(functools.partial(_wave, bows=False)),
 }
+CLASSES = tuple(ACTIONS)

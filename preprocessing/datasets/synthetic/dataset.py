@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from preprocessing import files
 from preprocessing.datasets.catalogue import Catalogue, Video
-from preprocessing.datasets.synthetic.actions import CLASSES, motion
+from preprocessing.datasets.synthetic.actions import ACTIONS, CLASSES, motion
 from preprocessing.datasets.synthetic.figure import Look, Stage, draw_scene, random_look
 from preprocessing.datasets.synthetic.scene import (
     Scene,
@@ -33,20 +33,6 @@ from preprocessing.errors import UserError
 
 _RENDERER = 3  # raise it with any change to the frames, so that old and new clips never mix
 _SETTINGS = "synthetic.json"
-_PROPS = {
-    "ClimbDown": "ladder",
-    "ClimbUp": "ladder",
-    "PullCrate": "crate",
-    "PullTrolley": "trolley",
-    "PushCrate": "crate",
-    "PushTrolley": "trolley",
-    "SitDown": "chair",
-    "StandUp": "chair",
-    "SwingBat": "bat",
-    "SwingRacket": "racket",
-    "WaveThenBow": "none",
-    "WaveTwice": "none",
-}
 
 
 def render_clip(class_name: str, group: int, clip: int, seed: int = 0) -> np.ndarray:
@@ -66,7 +52,7 @@ def render_clip(class_name: str, group: int, clip: int, seed: int = 0) -> np.nda
     poses = motion(class_name, look.body, rng)
     path = camera_path(scene, rng, len(poses))
     gain = rng.uniform(0.92, 1.08)
-    prop = _PROPS[class_name]
+    prop = ACTIONS[class_name].prop
     frames = []
     for pose, corner in zip(poses, path, strict=True):
         canvas = backdrop(scene, 0.0 if prop == "ladder" else pose.travel)

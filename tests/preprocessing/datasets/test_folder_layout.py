@@ -8,20 +8,6 @@ from preprocessing.datasets.folder_layout import Place
 from preprocessing.errors import UserError
 
 
-@pytest.fixture
-def make(tmp_path):
-    """Function of names of files in a folder that makes them; returns the folder."""
-
-    def make(*names):
-        for name in names:
-            path = tmp_path / "own" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"")
-        return tmp_path / "own"
-
-    return make
-
-
 def _check(root):
     folder_layout.check(root, class_folders.load(root))
 
@@ -75,8 +61,8 @@ def test_folders_beside_those_of_a_split_are_refused(names, message):
         ("jump/train/1", "wave/train/1", "jump/val/1", "wave/val/1", "jump/test/1", "wave/test/1"),
     ],
 )
-def test_folders_of_a_split_are_the_official_one(make, names):
-    catalogue = class_folders.load(make(*(f"{name}.mp4" for name in names)))
+def test_folders_of_a_split_are_the_official_one(touch, names):
+    catalogue = class_folders.load(touch(*(f"{name}.mp4" for name in names)))
     assert catalogue.classes == ("jump", "wave")
     sides = [(v.class_name, side) for v in catalogue.videos for side in v.splits.values()]
     assert sorted(sides) == [(c, s) for c in ("jump", "wave") for s in ("test", "train", "val")]
@@ -87,8 +73,8 @@ def test_folders_of_a_split_are_the_official_one(make, names):
     assert set(splits.assign(catalogue.videos, "official").values()) == {"train", "val", "test"}
 
 
-def test_groups_are_the_same_on_every_side(make):
-    root = make(
+def test_groups_are_the_same_on_every_side(touch):
+    root = touch(
         *("train/jump/anna/1.mp4", "test/jump/anna/2.mp4", "train/wave/v_w_g01_c01.mp4"),
         "test/wave/v_w_g01_c02.mp4",
     )
@@ -97,15 +83,15 @@ def test_groups_are_the_same_on_every_side(make):
     assert splits.leak(catalogue.videos, splits.assign(catalogue.videos, "official")) == 1
 
 
-def test_a_list_and_a_folder_that_name_other_sides_are_refused(make):
-    root = make("train/jump/1.mp4", "test/wave/2.mp4")
+def test_a_list_and_a_folder_that_name_other_sides_are_refused(touch):
+    root = touch("train/jump/1.mp4", "test/wave/2.mp4")
     (root / "splits.csv").write_text("video,split\ntrain/jump/1.mp4,test\n")
     with pytest.raises(UserError, match=r"line 2 puts train/jump/1.mp4 into test, its folder into"):
         class_folders.load(root)
 
 
-def test_videos_of_a_side_without_a_class_are_refused_or_get_one_from_the_list(make):
-    root = make("train/1.mp4", "test/2.mp4")
+def test_videos_of_a_side_without_a_class_are_refused_or_get_one_from_the_list(touch):
+    root = touch("train/1.mp4", "test/2.mp4")
     with pytest.raises(UserError, match=r"own/test/2.mp4 is in no class folder: move it into one"):
         class_folders.load(root)
     (root / "splits.csv").write_text("video,class\ntrain/1.mp4,jump\ntest/2.mp4,wave\n")
@@ -113,10 +99,11 @@ def test_videos_of_a_side_without_a_class_are_refused_or_get_one_from_the_list(m
     assert shown == [("wave", {"1": "test"}), ("jump", {"1": "train"})]
 
 
-def test_a_class_is_spelled_alike_on_every_side(make):
+def test_a_class_is_spelled_alike_on_every_side(touch):
     with pytest.raises(UserError, match="classes Jump and jump, which differ only in capitals"):
-        class_folders.load(make("train/Jump/1.mp4", "test/jump/2.mp4", "train/wave/3.mp4"))
-    assert class_folders.load(make("../signs/A/1.mp4", "../signs/a/2.mp4").parent / "signs").classes
+        class_folders.load(touch("train/Jump/1.mp4", "test/jump/2.mp4", "train/wave/3.mp4"))
+    signs = touch("../signs/A/1.mp4", "../signs/a/2.mp4").with_name("signs")
+    assert class_folders.load(signs).classes
 
 
 @pytest.mark.parametrize(
@@ -143,9 +130,9 @@ def test_a_class_is_spelled_alike_on_every_side(make):
         ),
     ],
 )
-def test_a_level_too_high_or_a_single_class_is_refused(make, names, message):
+def test_a_level_too_high_or_a_single_class_is_refused(touch, names, message):
     with pytest.raises(UserError, match=message) as caught:
-        _check(make(*names))
+        _check(touch(*names))
     assert "\n" not in str(caught.value)
 
 
@@ -165,8 +152,8 @@ def test_a_level_too_high_or_a_single_class_is_refused(make, names, message):
         ),
     ],
 )
-def test_classes_of_groups_are_no_data_sets(make, names):
-    root = make(*names)
+def test_classes_of_groups_are_no_data_sets(touch, names):
+    root = touch(*names)
     if "splits.csv" in names:
         (root / "splits.csv").write_text("video\n")
     _check(root)

@@ -1,7 +1,7 @@
 import pytest
 
 from preprocessing.datasets import listed_files
-from preprocessing.datasets.listed_entries import Entry
+from preprocessing.datasets.entries import Entry
 from preprocessing.errors import UserError
 from preprocessing.video import Segment
 

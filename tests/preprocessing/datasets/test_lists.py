@@ -23,7 +23,7 @@ def read(tmp_path):
 
 
 def _pairs(rows):
-    return [(row.values["video"], row.values["group"]) for row in rows]
+    return [(values["video"], values["group"]) for _, values in rows]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_excels_line_above_the_names_is_no_row(read, line):
 )
 def test_blanks_capitals_and_empty_rows(read, text):
     rows = read(text)
-    assert [row.values for row in rows] == [
+    assert [values for _, values in rows] == [
         dict.fromkeys(COLUMNS, "") | {"video": "jump/a.mp4", "group": "monday"}
     ]
 
@@ -74,12 +74,12 @@ def test_values_that_hold_a_separator_or_a_quote(read):
     "text", ["video\na b;c.mp4\n", "VIDEO\r\na b;c.mp4", 'video\n"a b;c.mp4"\n']
 )
 def test_one_column(read, text):
-    assert [row.values["video"] for row in read(text)] == ["a b;c.mp4"]
+    assert [values["video"] for _, values in read(text)] == ["a b;c.mp4"]
 
 
 def test_a_row_knows_its_line(read, tmp_path):
     rows = read("\nvideo\n\na.mp4\n\nb.mp4\n")
-    assert [row.where for row in rows] == [f"{tmp_path / 'splits.csv'} line {k}" for k in (4, 6)]
+    assert [where for where, _ in rows] == [f"{tmp_path / 'splits.csv'} line {k}" for k in (4, 6)]
 
 
 def test_a_table_of_names_alone_has_no_rows(read):

@@ -4,7 +4,7 @@ import cv2
 import pytest
 
 from preprocessing import splits, video
-from preprocessing.datasets import published_totals, ucf101
+from preprocessing.datasets import load, ucf101
 from preprocessing.errors import UserError
 
 
@@ -59,7 +59,7 @@ def test_what_is_missing_or_strange_is_named(ucf101_miniature):
     (clips / "v_Archery_g03_c02.avi").rename(clips / "v_Archery_g09_c02.avi")
     catalogue = ucf101.load(ucf101_miniature)
     assert _by_id(catalogue)["v_Archery_g09_c02"].splits == {}
-    assert published_totals.differences(catalogue, ucf101_miniature) == [
+    assert load.differences(catalogue, ucf101_miniature) == [
         "ucf101: 12 clips found, 13320 published",
         "missing: v_archery_g03_c02",
         "in no official list: v_archery_g09_c02",
@@ -97,7 +97,7 @@ def test_clips_are_of_any_format_or_folders_of_frames(ucf101_miniature, write_vi
     write_video(ucf101_miniature / "results" / "demo.mp4", 3)
     catalogue = ucf101.load(ucf101_miniature)
     assert len(catalogue.videos) == 12 and {one.path.suffix for one in catalogue.videos} == {ending}
-    assert published_totals.differences(catalogue, ucf101_miniature) == [
+    assert load.differences(catalogue, ucf101_miniature) == [
         "ucf101: 12 clips found, 13320 published"
     ]
     assert all(len(one.splits) == 3 for one in catalogue.videos)
@@ -146,7 +146,7 @@ def test_without_any_lists_the_clips_are_read_by_their_names(ucf101_miniature):
     assert not any(one.splits for one in catalogue.videos)
     (line,) = catalogue.left_out
     assert line.startswith("no official splits: ") and "trainlist01.txt" in line
-    assert published_totals.differences(catalogue, ucf101_miniature) == [
+    assert load.differences(catalogue, ucf101_miniature) == [
         "ucf101: 12 clips found, 13320 published"
     ]
 
@@ -154,7 +154,7 @@ def test_without_any_lists_the_clips_are_read_by_their_names(ucf101_miniature):
 def test_classes_without_clips_are_one_line_of_the_differences(ucf101_miniature):
     shutil.rmtree(ucf101_miniature / "UCF-101" / "Archery")
     catalogue = ucf101.load(ucf101_miniature)
-    assert published_totals.differences(catalogue, ucf101_miniature) == [
+    assert load.differences(catalogue, ucf101_miniature) == [
         "ucf101: 6 clips found, 13320 published",
         "no clips of 1 of 2 classes: Archery",
     ]

@@ -8,18 +8,6 @@ from preprocessing.datasets.video_tree import VideoTree, find_files, find_videos
 from preprocessing.errors import UserError
 
 
-@pytest.fixture
-def touch(tmp_path):
-    def touch(*names):
-        for name in names:
-            path = tmp_path / "own" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"")
-        return tmp_path / "own"
-
-    return touch
-
-
 def _names(catalogue, root):
     return [video.path.relative_to(root).as_posix() for video in catalogue.videos]
 
@@ -138,7 +126,7 @@ def test_videos_and_files_are_found_by_their_names(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
     pattern = re.compile(r"v_(\d)", re.IGNORECASE)
-    named, lines = named_videos(tmp_path, pattern)
+    named, lines = named_videos(tmp_path, pattern, "the kind")
     found = [(path.relative_to(tmp_path).as_posix(), match[1]) for path, match in named]
     assert found == [("a/v_1.mp4", "1"), ("b/V_2.AVI", "2"), ("v_4", "4")]
     assert lines == ["left out: 1 named otherwise than the clips (b/other.mp4)"]

@@ -63,8 +63,6 @@ def _run(function, films, workers=2, make_solver=stand_in):
 
 
 def test_fields_are_those_of_the_solver_in_one_process_bit_for_bit():
-    from preprocessing.flow import tvl1_keras
-
     # Longer than two batches, shorter than a batch, a single pair, none.
     films = [(seed, n) for seed, n in enumerate((23, 3, 2, 1, 9))]
     results, _ = _run(_convert, films, workers=3, make_solver=device.keras_solver)
@@ -73,7 +71,7 @@ def test_fields_are_those_of_the_solver_in_one_process_bit_for_bit():
         if num_frames == 1:
             assert fields is None
         else:
-            expected = tvl1_keras.tvl1(_film(num_frames, seed), batch=BATCH)
+            expected = flow.tvl1(_film(num_frames, seed), "keras", batch=BATCH)
             np.testing.assert_array_equal(fields, expected)
             assert np.abs(fields).max() > 0.1
 

@@ -17,7 +17,6 @@ import tensorflow as tf
 
 import preprocessing
 from preprocessing import flow
-from preprocessing.errors import UserError
 from preprocessing.flow import constants, tvl1_keras, tvl1_operators
 
 # One shape for most tests, since each compiles once. Not square, so that swapped axes show.
@@ -69,7 +68,7 @@ def real_frames(path, size=224):
 
 
 def solve_frames(frames):
-    return tvl1_keras.tvl1(frames, batch=BATCH)
+    return flow.tvl1(frames, "keras", batch=BATCH)
 
 
 def compare(name, ours, reference, capsys):
@@ -198,9 +197,9 @@ def test_the_solver_lives_in_a_saved_model_of_any_batch(tmp_path):
 PROGRAM = """
 import sys
 import numpy as np
-from preprocessing.flow import tvl1_keras
+from preprocessing import flow
 frames = np.load(sys.argv[1] + "/frames.npy")
-np.save(sys.argv[1] + "/flow.npy", tvl1_keras.tvl1(frames, batch=2))
+np.save(sys.argv[1] + "/flow.npy", flow.tvl1(frames, "keras", batch=2))
 """
 
 
@@ -239,18 +238,3 @@ def test_the_pyramid_is_opencvs(size):
     assert len(sizes) == 5 or min(smallest) < 16
     enlarged = tvl1_operators.resize(ours, size)
     np.testing.assert_allclose(enlarged, [cv2.resize(r, size[::-1]) for r in reference], atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("frames", "batch", "message"),
-    [
-        (np.zeros((3, 8, 8), "float32"), 4, r"float32 \(3, 8, 8\)"),
-        (np.zeros((3, 8, 8, 3), "uint8"), 4, r"uint8 \(3, 8, 8, 3\)"),
-        (np.zeros((1, 8, 8), "uint8"), 4, r"uint8 \(1, 8, 8\)"),
-        (np.zeros((3, 8, 1), "uint8"), 4, r"uint8 \(3, 8, 1\)"),
-        (np.zeros((3, 8, 8), "uint8"), 0, "at least 1 pair, not 0"),
-    ],
-)
-def test_unfit_input_is_refused(frames, batch, message):
-    with pytest.raises(UserError, match=message):
-        tvl1_keras.tvl1(frames, batch=batch)

@@ -84,19 +84,6 @@ def test_each_fault_has_its_name(tmp_path, write_video):
     assert _outcome(tmp_path / "sound.avi") == "no_video"
 
 
-def test_a_video_marked_as_rotated_comes_upright(tmp_path, write_video):
-    content = write_video(tmp_path / "a.mp4").read_bytes()
-    # The track header's display matrix of MP4 (ISO 14496-12, 8.3.2): a quarter turn clockwise.
-    identity = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    turned = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30)
-    position = content.index(identity, content.index(b"tkhd"))
-    path = tmp_path / "turned.mp4"
-    path.write_bytes(content[:position] + turned + content[position + len(turned) :])
-    frame = next(video.read_frames(path))
-    assert frame.shape == (64, 48, 3)
-    assert frame[3, -3].min() > 220 and frame[3, 3].max() < 150  # the corner went to the right
-
-
 def test_a_variable_frame_rate_gives_each_stored_frame_once(tmp_path, write_video):
     content = write_video(tmp_path / "a.mp4", num_frames=6).read_bytes()
     # Six frames of one duration become three short and three long ones: a second entry in the

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preprocessing.datasets.synthetic import actions
-from preprocessing.datasets.synthetic.actions import CLASSES, NUM_FRAMES, REVERSED, Body, motion
+from preprocessing.datasets.synthetic.actions import CLASSES, NUM_FRAMES, Body, motion
 
 
 def poses_of(class_name, seed=5):
@@ -23,7 +23,13 @@ def test_a_performance_has_28_to_40_poses_and_no_limb_below_the_floor(class_name
         assert all(pose.feet[:, 1].min() >= actions.ANKLE - 1e-9 for pose in performance)
 
 
-@pytest.mark.parametrize(("backward", "forward"), sorted(REVERSED.items()))
+@pytest.mark.parametrize(
+    ("backward", "forward"),
+    [
+        *(("ClimbDown", "ClimbUp"), ("PullCrate", "PushCrate"), ("PullTrolley", "PushTrolley")),
+        ("StandUp", "SitDown"),
+    ],
+)
 def test_reversed_pairs_are_made_of_the_same_poses(backward, forward):
     first, second = poses_of(forward), poses_of(backward)
     assert [as_numbers(pose) for pose in first] != [as_numbers(pose) for pose in second]

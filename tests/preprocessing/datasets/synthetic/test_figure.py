@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from preprocessing.datasets.synthetic import dataset
-from preprocessing.datasets.synthetic.actions import Body, motion
+from preprocessing.datasets.synthetic.actions import ACTIONS, Body, motion
 from preprocessing.datasets.synthetic.figure import Stage, bend, draw_scene, random_look, shade
 
 
@@ -65,7 +64,7 @@ def test_appearance_pairs_move_alike_and_fill_the_same_outline(pair):
         draw_scene(Stage(canvas, (110, 250), 180.0), look, first[10], prop)
         return canvas.astype(int)
 
-    bare, *with_prop = map(picture, ("none", *(dataset._PROPS[name] for name in pair)))
+    bare, *with_prop = map(picture, ("none", *(ACTIONS[name].prop for name in pair)))
     changed = [np.abs(image - bare).sum(-1) > 30 for image in with_prop]
     assert (changed[0] & changed[1]).sum() > 0.85 * (changed[0] | changed[1]).sum()
     both = changed[0] & changed[1]

@@ -36,7 +36,7 @@ def _inputs():
     (FAST, REFERENCE, FLOW_GPU),  # pairs/s
     (GRID_FIELDS,),
     (DECODING_MS, FRAME_BYTES, FIELD_BYTES),
-    (CLIP_MB, CLIP_MS),
+    (CLIP_MB, CLIP_MS, TWO_THREADS),
     (TRAINED,),  # clips/s of a GPU
     (EPOCH_CLIPS, EPOCHS),
     (PARAMETERS, OF_STREAMS),  # millions
@@ -133,9 +133,11 @@ def test_the_sentences_have_the_figures_of_the_tables():
     with (DOCS / "results" / "baselines_strokes.csv").open(newline="") as file:
         little = next(float(row["parameters_millions"]) for row in csv.DictReader(file))
     clip_gb = 17 * 224 * 224 * (3 + 2 * 4) / 1e9  # frames and flow of a clip, uint8
+    threads = 1 / (2 / TWO_THREADS - 1)  # Amdahl: what two lack of twice one is serial
     fewer = (4096 - 1024) * (7 * 7 * 512 + 1 + 4 * 101) / 1e6  # fc6 and the LSTM that reads it
     figures = [
         f"fewer than {HOUR * local / one[4][1]:.0f} epochs",
+        f"reading, {threads * 1e3 / CLIP_MS:.0f} clips/s where 8 GPUs train {eight[2][0]:.0f}",
         f"takes {eight[2][1]:.0f} % of it, JPEGs {eight[3][0]:.0f} of {CORES:.0f} cores",
         f"{many[2][1]:.0f} % of a step, {ethernet[2][1]:.0f} by Ethernet",
         f"has {EPOCH_CLIPS / (64 * 4):.0f};",
@@ -165,6 +167,7 @@ def test_the_sentences_have_the_figures_of_the_tables():
                 f"mixed_bfloat16, H100 | 4 | 344 | 2.0 | {TRAINED} |",
                 "0.47 MB a clip",
                 "`flip_crop` | 11.9;",
+                f"to one | {TWO_THREADS} times the clips/s",
                 "takes 9.4 to 10.5 s a clip",
                 "(`--cache=features`) 3.1 to 3.7",
             ],

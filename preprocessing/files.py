@@ -1,4 +1,4 @@
-"""Files that are whole or absent, JSON, locks on folders, and what a killed process left behind.
+"""Files that are whole or absent, JSON, CSV, locks on folders, what a killed process left behind.
 
 Every temporary file or folder of the project is named `.partial-HOST-PID-NAME` beside the NAME that
 it will take, so that two processes never share one and the next run can tell which were abandoned.
@@ -6,7 +6,9 @@ HOST has its dashes as `%2D`: else host `a` could not tell its process 5 from th
 """
 
 import contextlib
+import csv
 import errno
+import io
 import json
 import os
 import platform
@@ -121,6 +123,20 @@ def write_text(path: Path, text: str):
 def write_json(path: Path, value):
     """Replaces the file at `path` by `value` as indented JSON, in one step."""
     write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_csv(path: Path, rows: Iterable[Iterable[object]], end: str = "\n"):
+    """Replaces the file at `path` by rows as CSV, UTF-8, in one step.
+
+    Args:
+        path: of the file.
+        rows: of cells, taken one after the other: those of a large set would fill the memory.
+        end: of a line.
+    """
+    with writing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        csv.writer(text, lineterminator=end).writerows(rows)
+        text.detach()  # or it would close the file
 
 
 def remove_partial(folder: Path, name: str | None = None):

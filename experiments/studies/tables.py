@@ -1,8 +1,6 @@
 """The outcome of a study as a table, as CSV of every run, as JSON and as a picture."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,7 +89,8 @@ def write(
     groups = len({group_of[video] for video in rows[0].outcomes[0].right})
     table = table_of(study, rows, groups, times)
     files.write_text(paths.table, tables.to_markdown(table))
-    files.write_text(paths.runs, _runs_csv(study, rows))
+    runs = _runs(study, rows)
+    files.write_csv(paths.runs, [runs[0], *(run.values() for run in runs)])
     files.write_json(paths.figures, _figures(study, rows, groups, times))
     paths.picture.unlink(missing_ok=True)  # of an earlier table, should this drawing fail
     with plots.never_fatal(paths.picture):
@@ -263,9 +262,9 @@ def _about_networks(rows: Sequence[Row], times: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _runs_csv(study: Study, rows: Sequence[Row]) -> str:
-    """A line for each run, rates as fractions."""
-    lines = [
+def _runs(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """A line of the CSV file for each run, rates as fractions."""
+    return [
         {
             "study": study.name,
             "value": row.name,
@@ -279,11 +278,6 @@ def _runs_csv(study: Study, rows: Sequence[Row]) -> str:
         for row in rows
         for one in row.outcomes
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
 
 
 def _figures(

@@ -111,20 +111,16 @@ def write(
     """
     paths = paths_in(folder, suffix_of(results))
 
-    def rows() -> Iterator[tuple]:  # one at a time: all of a large set would fill the memory
+    def rows() -> Iterator[tuple]:
         yield (*_COLUMNS, *(f"p:{name}" for name in record_set.classes))
         for position, row in zip(positions, probabilities, strict=True):
             video, best = record_set.videos[position], int(row.argmax())
             named = (video.id, video.class_name, record_set.classes[best])
             yield (*named, *(f"{value:.6f}" for value in (row[best], row[video.label], *row)))
 
-    def write_rows(path: Path) -> None:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows())
-
     for path in paths:
         files.remove_partial(path.parent, path.name)
-    files.write_with(paths.predictions, write_rows)
+    files.write_csv(paths.predictions, rows(), end="\r\n")
     files.write_json(paths.results, results)
     for path in (paths.confusion, paths.reliability):
         path.unlink(missing_ok=True)  # of an earlier evaluation, should this drawing fail

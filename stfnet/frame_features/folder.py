@@ -10,10 +10,9 @@ Row t of an array is of frame t.
 """
 
 import contextlib
-import csv
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -260,15 +259,11 @@ class _Rows:
 def _write_index(folder: Path, record_set: RecordSet, arrays: dict[str, Kind]) -> None:
     folds = sorted({fold for video in record_set.videos for fold in video.splits})
 
-    def write_rows(path: Path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(
-                ["video", "class", "group", *(f"split_{f}" for f in folds), "frames", *arrays]
-            )
-            for video in record_set.videos:
-                splits = (video.splits.get(fold, "") for fold in folds)
-                row = (video.id, video.class_name, video.group, *splits, video.num_frames)
-                rows.writerow([*row, *paths_of(video, arrays).values()])
+    def rows() -> Iterator[tuple]:
+        yield ("video", "class", "group", *(f"split_{f}" for f in folds), "frames", *arrays)
+        for video in record_set.videos:
+            splits = (video.splits.get(fold, "") for fold in folds)
+            row = (video.id, video.class_name, video.group, *splits, video.num_frames)
+            yield (*row, *paths_of(video, arrays).values())
 
-    files.write_with(folder / INDEX_FILE, write_rows)
+    files.write_csv(folder / INDEX_FILE, rows(), end="\r\n")

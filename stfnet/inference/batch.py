@@ -1,8 +1,6 @@
 """Many videos, one answer each: their names to files, and their clips read on all cores."""
 
-import csv
 import glob
-import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,19 +108,18 @@ def predict(
             show(f"{count}  {path}  {one_line(name)} {probability:.1%}{notes}")
     finally:
         answered = [(path, answers[path]) for path in paths if path in answers]
-        files.write_text(output / CSV_FILE, _table(config.classes, answered))
+        files.write_csv(output / CSV_FILE, _rows(config.classes, answered))
     return len(paths) - len(answers)
 
 
-def _table(classes: Sequence[str], answers: Sequence[tuple[Path, np.ndarray]]) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *(f"p:{name}" for name in classes)])
+def _rows(
+    classes: Sequence[str], answers: Sequence[tuple[Path, np.ndarray]]
+) -> Iterator[tuple[str, ...]]:
+    yield (*_COLUMNS, *(f"p:{name}" for name in classes))
     for path, probabilities in answers:
         best = int(probabilities.argmax())
         values = (f"{value:.6f}" for value in (probabilities[best], *probabilities))
-        writer.writerow([files.printable(path), classes[best], *values])
-    return table.getvalue()
+        yield (files.printable(path), classes[best], *values)
 
 
 def _clips(

@@ -4,8 +4,6 @@ The window is that of live recognition (`stfnet.inference.live.SlidingWindow`): 
 once, each flow field is computed once, and no more than a window of it is in memory.
 """
 
-import csv
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -223,12 +221,10 @@ def write(folder: Path, timeline: Timeline) -> tuple[Path, Path]:
         The paths of both.
     """
     rows = timeline.rows()
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for row in rows:
-        times = f"{row.start:.3f}", f"{row.end:.3f}"
-        writer.writerow([*times, row.class_name, f"{row.probability:.4f}"])
+    table = [
+        (f"{row.start:.3f}", f"{row.end:.3f}", row.class_name, f"{row.probability:.4f}")
+        for row in rows
+    ]
     subtitles = "\n".join(
         f"{number}\n{_srt_time(row.start)} --> {_srt_time(row.end)}\n"
         f"{one_line(row.class_name)} {row.probability:.0%}\n"
@@ -236,7 +232,7 @@ def write(folder: Path, timeline: Timeline) -> tuple[Path, Path]:
     )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_text(folder / CSV_FILE, table.getvalue())
+    files.write_csv(folder / CSV_FILE, [CSV_COLUMNS, *table])
     files.write_text(folder / SRT_FILE, subtitles)
     return folder / CSV_FILE, folder / SRT_FILE
 

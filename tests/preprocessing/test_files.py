@@ -29,6 +29,15 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_cells_are_written_as_csv(tmp_path):
+    path = tmp_path / "rows.csv"
+    files.write_csv(path, iter([("video", "p"), ("a,ü", 0.5)]))
+    assert path.read_bytes() == 'video,p\n"a,ü",0.5\n'.encode()
+    files.write_csv(path, [[1, 2]], end="\r\n")
+    assert path.read_bytes() == b"1,2\r\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_full_disk_is_named_with_the_file(tmp_path):
     path = tmp_path / "checkpoint.npz"
 

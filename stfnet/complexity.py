@@ -7,7 +7,7 @@ import keras
 from stfnet.layers.attention_lstm import AttentionLSTM
 from stfnet.layers.layer_norm_lstm import LayerNormLSTM
 from stfnet.layers.vgg_stream import BLOCKS, VGGStream
-from stfnet.networks import NetworkConfig
+from stfnet.networks import NetworkConfig, parts
 from stfnet.networks.model import build_stfnet, without_weights
 
 
@@ -22,19 +22,19 @@ def forward_multiply_adds(config: NetworkConfig) -> int:
 
 def stream_multiply_adds(config: NetworkConfig, first: int = 1) -> int:
     """As `forward_multiply_adds`, of VGG-16's streams alone, from their block `first` on."""
-    streams = [layer for layer in _layers(config) if isinstance(layer, VGGStream)]
+    streams = parts.streams_of(_shapes(config)).values()
     return sum(_of_stream(stream, first) for stream in streams)
 
 
 def head_multiply_adds(config: NetworkConfig) -> int:
     """As `forward_multiply_adds`, of what follows the streams, from the fusion on."""
-    return sum(_of_layer(layer) for layer in _layers(config))
+    return sum(map(_of_layer, _shapes(config).layers))
 
 
-def _layers(config: NetworkConfig) -> list[keras.Layer]:
-    """The layers of the network, without memory for its weights."""
+def _shapes(config: NetworkConfig) -> keras.Model:
+    """The network, without memory for its weights."""
     with without_weights():
-        return build_stfnet(config).layers
+        return build_stfnet(config)
 
 
 def _of_stream(stream: VGGStream, first: int) -> int:

@@ -15,7 +15,7 @@ from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import FC6_INIT, TEMPORAL_CONV1
 from stfnet.layers.input_normalization import IMAGENET_MEAN
-from stfnet.layers.vgg_stream import VGGStream
+from stfnet.networks import parts
 from stfnet.run import checkpoints
 
 # Layers that depend on the classes.
@@ -93,7 +93,7 @@ def load_vgg16_weights(
     """
     _check_choice("temporal_conv1", temporal_conv1, TEMPORAL_CONV1)
     _check_choice("fc6_init", fc6_init, FC6_INIT)
-    streams = [layer for layer in model.layers if isinstance(layer, VGGStream)]
+    streams = parts.streams_of(model)
     if not streams:
         raise UserError(f"model {model.name} has no VGG stream to load VGG-16's weights into")
     path = vgg16_file(path, full=fc6_init == "imagenet")
@@ -106,11 +106,10 @@ def load_vgg16_weights(
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_open(path))
         of_flow = stack.enter_context(_open(Path(flow_path))) if flow_path else None
-        for stream in streams:
-            flows = stream.name == "flow_stream"
-            source = of_flow if flows and of_flow else file
-            for name, convolution in stream.convolutions.items():
-                if name == "block1_conv1" and flows:
+        for stream, layer in streams.items():
+            source = of_flow if stream == "flow" and of_flow else file
+            for name, convolution in layer.convolutions.items():
+                if name == "block1_conv1" and stream == "flow":
                     if of_flow:
                         kernel, bias = _of_stacks(of_flow, convolution)
                     elif temporal_conv1 == "random":

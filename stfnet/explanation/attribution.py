@@ -17,6 +17,7 @@ from keras import ops
 
 from preprocessing.errors import UserError
 from stfnet.networks import parts
+from stfnet.networks.model import in_float32
 
 # Convolutions of VGG-16 whose maps the paper's Figure 7 shows, counted from 1.
 SHOWN_CONVOLUTIONS = (1, 6, 9)
@@ -107,16 +108,6 @@ def explain_clip(
         importance=frame_importance(model, fused, target)
         | linear_importance(model, clip_inputs, target),
     )
-
-
-def in_float32(model: keras.Model) -> keras.Model:
-    """The network in float32: itself, or a copy where it computes in another precision."""
-    if model.dtype_policy.name == "float32":
-        return model
-    config = {**model.get_config(), "dtype": "float32"}
-    copy = type(model).from_config(config)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def branches(model: keras.Model) -> list[str]:

@@ -18,7 +18,7 @@ from preprocessing.datasets import titles
 from preprocessing.errors import UserError
 from stfnet.config import WHOLE_STREAM, read_json
 from stfnet.export import layout
-from stfnet.layers.vgg_stream import VGGStream
+from stfnet.networks import parts
 from stfnet.networks.model import STFNet, undrawn_weights
 from stfnet.run.config import RunConfig
 from stfnet.weights import load_vgg16_weights, vgg16_file
@@ -146,8 +146,7 @@ def streams_norms(model: keras.Model) -> list[float]:
     """
     return [
         float(np.linalg.norm(keras.ops.convert_to_numpy(variable).astype(np.float64)))
-        for stream in model.layers
-        if isinstance(stream, VGGStream)
+        for stream in parts.streams_of(model).values()
         for convolution in stream.convolutions.values()
         for variable in (convolution.kernel, convolution.bias)
     ]
@@ -155,7 +154,8 @@ def streams_norms(model: keras.Model) -> list[float]:
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     """The variables outside the streams, by their paths."""
-    layers = [layer for layer in model.layers if not isinstance(layer, VGGStream)]
+    streams = parts.streams_of(model).values()
+    layers = [layer for layer in model.layers if layer not in streams]
     return {variable.path: variable for layer in layers for variable in layer.weights}
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from preprocessing import files, worker_pool
 from preprocessing.errors import UserError
 from stfnet.export import layout, saved_model
-from stfnet.networks.model import STFNet
+from stfnet.networks.model import in_float32
 from stfnet.run.config import RunConfig
 
 ALLOWED_DIFFERENCE = 1e-5  # of a probability, where nothing was quantised
@@ -159,7 +159,7 @@ def export_litert(model, config: RunConfig, folder, clips, fingerprint=None):
 
 
 def _export(model, config, folder, clips, fingerprint, convert, runtime):
-    network = _in_float32(model)
+    network = in_float32(model)
     size = 4 * network.count_params()
     if size > LARGEST_FILE:
         raise UserError(
@@ -180,15 +180,6 @@ def _export(model, config, folder, clips, fingerprint, convert, runtime):
         files.write_json(temporary / layout.AGREEMENT_FILE, agreement)
         layout.write_facts(temporary, config, fingerprint)
     return rows
-
-
-def _in_float32(model):
-    """The network itself, or one in float32 with the weights of one in half precision."""
-    if model.dtype_policy.compute_dtype == "float32":
-        return model
-    network = STFNet(model.config, dtype="float32")
-    network.set_weights(model.get_weights())
-    return network
 
 
 def _converting(convert, argument):

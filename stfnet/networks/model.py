@@ -108,6 +108,15 @@ def build_stfnet(
     return STFNet(model_config, learned=learned)
 
 
+def in_float32(model: STFNet) -> STFNet:
+    """The network in float32: itself, or a copy where it computes in another precision."""
+    if model.dtype_policy.name == "float32":
+        return model
+    copy = STFNet.from_config({**model.get_config(), "dtype": "float32"})
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def undrawn_weights() -> contextlib.AbstractContextManager[None]:
     """Scope in which networks begin with zeros, because a file's weights come next.
 

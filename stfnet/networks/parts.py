@@ -239,8 +239,9 @@ def averaged(
 
 
 def streams_of(model: keras.Model) -> dict[str, VGGStream]:
-    """The streams of a network, in the order of its inputs: name -> VGGStream."""
-    return {name: model.get_layer(f"{name}_stream") for name in model.input}
+    """The streams of a network, in the order of its inputs: name -> VGGStream; C3D has none."""
+    layers = {layer.name: layer for layer in model.layers if isinstance(layer, VGGStream)}
+    return {name: layers[f"{name}_stream"] for name in model.input if f"{name}_stream" in layers}
 
 
 def has(model: keras.Model, name: str) -> bool:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import TrainingConfig, microbatches_per_device
-from stfnet.layers.vgg_stream import VGGStream
+from stfnet.networks import parts
 from stfnet.networks.model import build_stfnet
 from stfnet.run import checkpoints
 from stfnet.run.config import RunConfig
@@ -32,7 +32,7 @@ def make_model(config: RunConfig) -> keras.Model:
         model = build_stfnet(config.model, config.learned)
     finally:
         keras.config.set_dtype_policy(previous)
-    for stream in _streams(model):
+    for stream in parts.streams_of(model).values():
         stream.remat = training.remat
     devices = tf.distribute.get_strategy().num_replicas_in_sync
     for layer in model.layers:
@@ -79,7 +79,7 @@ def start(
         previous.reset_optimizer()
         return previous
     with strategy.scope():
-        for stream in _streams(model):
+        for stream in parts.streams_of(model).values():
             stream.freeze(frozen[stage])
         optimizer = make_optimizer(training, training.learning_rates[stage])
     block = training.unchanged_blocks(stage) if on_maps else 0
@@ -106,7 +106,3 @@ def load_best(workdir: Path, model: keras.Model, stage: int) -> None:
             f"{path}, from which stage {stage + 1} starts, is missing or damaged ({error}): "
             "restore it from a copy, or train the run again in another folder"
         ) from error
-
-
-def _streams(model: keras.Model) -> list[VGGStream]:
-    return [layer for layer in model.layers if isinstance(layer, VGGStream)]

@@ -7,7 +7,6 @@ notes. DIR/<ID>.png has the video's frames above and its optical flow below, col
 beside its scale in pixels. Without --video it shows a typical one of the class that moves most.
 """
 
-import base64
 from pathlib import Path
 
 from absl import flags
@@ -26,13 +25,14 @@ _SHOWN_FAILURES = 50
 def main(_):
     output = program.output_folder("output")
     from preprocessing import files, records
-    from preprocessing.records import summary
+    from preprocessing.records import contact_sheet, summary
+    from stfnet.drawing.annotation import to_png
 
     record_set = records.load_record_set(FLAGS.records, every_class=True)
     figures = summary.summarise(record_set)
     video = summary.choose_video(record_set, figures, FLAGS.video)
     output.mkdir(parents=True, exist_ok=True)
-    png = _contact_sheet(record_set, video)
+    png = to_png(contact_sheet.contact_sheet(record_set, video))
     # An id may be a path, where a data set repeats file names.
     picture = output / f"{video.id.replace('/', '-')}.png"
     with files.writing(picture) as file:
@@ -42,19 +42,11 @@ def main(_):
     print(f"written: {output / 'summary.html'}")
 
 
-def _contact_sheet(record_set, video) -> bytes:
-    import cv2
-
-    from preprocessing.records import contact_sheet
-
-    sheet = contact_sheet.contact_sheet(record_set, video)
-    return cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes()
-
-
 def _page(record_set, figures, video, png) -> str:
     import jinja2
 
     from preprocessing import splits
+    from stfnet.drawing.annotation import data_url
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     page = jinja2.Environment(
@@ -63,7 +55,7 @@ def _page(record_set, figures, video, png) -> str:
     return page.get_template("inspect_records.html.jinja").render(
         record_set=record_set,
         summary=figures,
-        picture="data:image/png;base64," + base64.b64encode(png).decode(),
+        picture=data_url("image/png", png),
         pictured=video.id,
         shown_failures=_SHOWN_FAILURES,
         leak_text=splits.leak_text,

@@ -34,7 +34,7 @@ class Recognizer:
     """
 
     def __init__(self, network: Any, config: RunConfig):
-        self.network, self.config = network, config.model
+        self.network, self.config, self._run = network, config.model, config
         self.classes, self.stored = tuple(config.classes), config.records
 
     def __getattr__(self, name: str) -> Any:
@@ -64,9 +64,7 @@ class Recognizer:
         return self._answer(np.asarray(frames), top, flow_quality)
 
     def _answer(self, source, top, quality):
-        config = self.config
-        clip = read_clip(source, config.clip, config.streams, quality, self.stored)
-        probabilities = prediction.predict_clip(self.network, clip)
+        probabilities, _ = prediction.predict_video(self.network, self._run, source, quality)
         return prediction.rank(probabilities, self.classes, top)
 
 

@@ -57,7 +57,8 @@ def write_lossless(path: Path, frames: np.ndarray):
 class VideoWriter:
     """Writes RGB frames to a file; the first makes its folder.
 
-    A file counts only when `close` has returned: call it in `files.write_with`.
+    A file counts only when `close` has returned, as at the end of a `with` block: write it in
+    `files.write_with`.
 
     Args:
         path: `.mp4` (H.264) or `.webm` (VP8), which browsers play, or LOSSLESS_EXTENSION.
@@ -79,6 +80,12 @@ class VideoWriter:
                 f"this build of PyAV has no {codec}, which writes videos: install the package av of"
                 " PyPI"
             )
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def write(self, frame: np.ndarray) -> None:
         """Appends a frame.

@@ -1,5 +1,6 @@
 """An annotated video: the frames, the flow that the network read, and what it recognised."""
 
+import base64
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -169,6 +170,16 @@ def draw_clip(rgb: np.ndarray, fields: np.ndarray, clip: ClipConfig) -> np.ndarr
     return frames_above_flow(rgb[shown], displacements, scale_of(displacements), CELL)
 
 
+def to_png(picture: np.ndarray) -> bytes:
+    """A picture, uint8 (H, W, 3), RGB, as the content of a PNG file."""
+    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def data_url(kind: str, content: bytes) -> str:
+    """Bytes of a media type as the address of an element of a page."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
 def enlarge(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resizes a picture: by cubic interpolation where it grows, by area where it shrinks."""
     grows = height * width > image.shape[0] * image.shape[1]
@@ -224,9 +235,8 @@ def write_annotated(
     def write(temporary: Path) -> None:
         chosen = video.Selection(clip.fps, clip.repeats)
         frames = video.read_frames(source, square=True, selection=chosen)
-        writer = video.VideoWriter(temporary, clip_inputs["fps"])
         panel = None
-        try:
+        with video.VideoWriter(temporary, clip_inputs["fps"]) as writer:
             for number, frame in enumerate(frames):
                 pictures = [("video", draw_frame(frame, clip_inputs["window"]))]
                 height, width = pictures[0][1].shape[:2]
@@ -244,7 +254,5 @@ def write_annotated(
                     number=number,
                 )
                 writer.write(compose(pictures, panel, timeline_of))
-        finally:
-            writer.close()
 
     files.write_with(path, write)

@@ -1,12 +1,10 @@
 """From a run and a video to the files that explain the network's answer."""
 
-import csv
-import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 
@@ -14,7 +12,7 @@ from preprocessing import files, video
 from preprocessing.errors import UserError
 from stfnet import sampling
 from stfnet.config import ClipConfig
-from stfnet.drawing.annotation import color_fields
+from stfnet.drawing.annotation import color_fields, to_png
 from stfnet.explanation import pictures
 from stfnet.explanation.attribution import Explanation, explain_clip
 from stfnet.explanation.film import write_film
@@ -61,6 +59,7 @@ def explain_video(
     path: Path | str,
     target: int | None = None,
     quality: str | None = None,
+    longest: float = math.inf,
 ) -> tuple[Explanation, pictures.ShownClip]:
     """Explains the answer of a network to the test clip of a video (Eqs. 13-14).
 
@@ -70,6 +69,7 @@ def explain_video(
         path: video file, or folder of images.
         target: position of the class to explain; None for the most probable.
         quality: of the flow, `reference` or `fast`; None for that of the records.
+        longest: seconds that the video may have.
 
     Raises:
         UserError: as `read_clip` and `explain_clip`.
@@ -77,7 +77,9 @@ def explain_video(
     streams = config.model.streams
     # A network that reads flow alone is explained on the frames all the same.
     streams = "both" if streams == "flow" else streams
-    clip_inputs = read_clip(path, config.model.clip, streams, quality, config.records)
+    clip_inputs = read_clip(
+        path, config.model.clip, streams, quality, config.records, longest=longest
+    )
     explanation = explain_clip(model, config.classes, clip_inputs, target)
     first = next(iter(video.read_frames(Path(path), square=True)))
     return explanation, _shown(clip_inputs, config.model.clip, first.shape[1] / first.shape[0])
@@ -102,15 +104,15 @@ def write_explanation(
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_png(folder / MAPS_FILE, pictures.draw_feature_maps(explanation, clip))
-    _write_png(folder / CLIP_FILE, pictures.draw_clip(explanation, clip))
+    for name, picture in (
+        (MAPS_FILE, pictures.draw_feature_maps(explanation, clip)),
+        (CLIP_FILE, pictures.draw_clip(explanation, clip)),
+    ):
+        with files.writing(folder / name) as file:
+            file.write(to_png(picture))
     write_film(folder / FILM_FILE, Path(source), explanation, clip)
     rows = frame_rows(explanation, clip)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_text(folder / FRAMES_FILE, text.getvalue())
+    files.write_csv(folder / FRAMES_FILE, [rows[0], *(row.values() for row in rows)])
     ranking = rank(explanation.probabilities, explanation.classes, len(explanation.classes))
     summary = {
         **about,
@@ -154,6 +156,7 @@ def _shown(clip_inputs: Mapping[str, Any], clip: ClipConfig, aspect: float) -> p
         fields=fields,
         numbers=tuple(numbers.tolist()),
         num_frames=num_frames,
+        times=clip_inputs["times"],
         fps=clip_inputs["fps"],
         whole=whole,
         aspect=aspect if whole else 1.0,
@@ -161,9 +164,3 @@ def _shown(clip_inputs: Mapping[str, Any], clip: ClipConfig, aspect: float) -> p
         selection=video.Selection(clip.fps, clip.repeats),
         notes=tuple(clip_inputs["notes"]),
     )
-
-
-def _write_png(path: Path, picture: np.ndarray) -> None:
-    content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
-    with files.writing(path) as file:
-        file.write(content)

@@ -68,9 +68,8 @@ def write_film(path: Path, source: Path, explanation: Explanation, clip: ShownCl
 
     def write(temporary: Path) -> None:
         frames = video.read_frames(source, square=True, selection=clip.selection)
-        writer = video.VideoWriter(temporary, clip.fps)
         panel = None
-        try:
+        with video.VideoWriter(temporary, clip.fps) as writer:
             for number, frame in enumerate(frames):
                 whole = annotation.draw_frame(frame, clip.window)
                 height, width = whole.shape[:2]
@@ -88,7 +87,5 @@ def write_film(path: Path, source: Path, explanation: Explanation, clip: ShownCl
                     pictures.append((f"frame {numbers[t] + 1}: optical flow", flow))
                 strips = functools.partial(draw_strips, explanation, clip, number)
                 writer.write(annotation.compose(pictures, panel, strips))
-        finally:
-            writer.close()
 
     files.write_with(path, write)

@@ -35,6 +35,7 @@ class ShownClip:
             network reads no flow.
         numbers: of the frames in the video, from 0.
         num_frames: of the video.
+        times: of the video's frames, in seconds.
         fps: frames a second of the video.
         whole: whether the clip has whole frames of the video, stretched, else a square out of them.
         aspect: width of the drawn frames by their height.
@@ -53,6 +54,7 @@ class ShownClip:
     window: video.Window | None = None
     selection: video.Selection | None = None
     notes: tuple[str, ...] = ()
+    times: Sequence[float] = ()
 
 
 def cell_width(aspect: float) -> int:

@@ -5,6 +5,7 @@ values that its record gives.
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,6 +71,7 @@ def read_clip(
     stored: RecordsConfig = RecordsConfig(),  # noqa: B008  # frozen
     threads: int = 0,
     waiting: Callable[[], None] = lambda: None,
+    longest: float = math.inf,
 ) -> dict[str, Any]:
     """Reads the test clip of a video (Eqs. 13-14) as the network takes it.
 
@@ -85,22 +87,25 @@ def read_clip(
         stored: how the run's records hold frames and fields.
         threads: that compute flow, a field each; 0 for one on each core.
         waiting: called after every frame and field, to show that the work continues.
+        longest: seconds that the video may have.
 
     Returns:
         Dictionary of `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L) as far as asked for,
-        `frame_numbers` int64 (T,) 0-based, `num_frames`, `fps` (frames a second), `window`, the
-        `preprocessing.video.Window` of the frame that was cut out, None where the whole is read,
-        and `notes`, a line for whatever was repaired or is damaged.
+        `frame_numbers` int64 (T,) 0-based, `num_frames`, `times`, the seconds at which these are
+        seen, `fps` (frames a second), `window`, the `preprocessing.video.Window` of the frame that
+        was cut out, None where the whole is read, and `notes`, a line for whatever was repaired or
+        is damaged.
 
     Raises:
         UserError: the video does not decode, has fewer than two frames, or fewer than T under
-            `short_video="error"`.
+            `short_video="error"`, or is too long.
     """
     notes: list[str] = []
     if streams != "rgb" and stored.flow_method == GIVEN:
         notes.append("the network learned from flow that other programs made; this is TV-L1")
     quality = quality or stored.flow_quality
-    num_frames, fps, resize = _look_through(path, config, notes, waiting)
+    times, fps, resize = _look_through(path, config, notes, waiting, longest)
+    num_frames = len(times)
     try:
         frame_numbers = sampling.test_indices(num_frames, config.num_frames, config.short_video)
         stacks = sampling.flow_indices(frame_numbers, num_frames, config.flow_length)  # t l
@@ -110,6 +115,7 @@ def read_clip(
     clip = {
         "frame_numbers": frame_numbers,
         "num_frames": num_frames,
+        "times": times,
         "fps": fps,
         "window": resize.window,
         "notes": notes,
@@ -173,28 +179,33 @@ def read_timed_frames(
 
 
 def _look_through(
-    path: Path | str | np.ndarray, config: ClipConfig, notes: list[str], waiting: Callable[[], None]
-) -> tuple[int, float, video.Resizer]:
-    """The number of a video's frames, their rate, and what brings them to the network's size."""
-    num_frames, first, last = 0, 0.0, 0.0
+    path: Path | str | np.ndarray,
+    config: ClipConfig,
+    notes: list[str],
+    waiting: Callable[[], None],
+    longest: float,
+) -> tuple[list[float], float, video.Resizer]:
+    """The times of a video's frames, their rate, and what brings them to the network's size."""
+    times: list[float] = []
 
     def counted():
-        nonlocal num_frames, first, last
         timed = read_timed_frames(
             path, config, note=lambda *note: notes.append(note[1]), waiting=waiting
         )
-        for last, frame in timed:
+        for seconds, frame in timed:
             waiting()
-            first = first if num_frames else last
-            num_frames += 1
+            if seconds > longest:
+                raise UserError(f"{path} is longer than {longest:g} s: send a part of it")
+            times.append(seconds)
             yield frame
 
     frames = counted()
     resize = video.Resizer(config.image_size, config.resize, frames)
     for _ in frames:
         pass
-    fps = (num_frames - 1) / (last - first) if last > first else 0.0
-    return num_frames, video.usual_fps(round(fps, 3)), resize
+    length = times[-1] - times[0] if times else 0.0
+    fps = (len(times) - 1) / length if length > 0 else 0.0
+    return times, video.usual_fps(round(fps, 3)), resize
 
 
 def _read(

@@ -218,15 +218,13 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
     outcome = {}
 
     def write(temporary):
-        writer = video.VideoWriter(temporary, source.fps)
-        try:
-            outcome["ranking"] = _follow(model, config, source, window, writer, show)
-        except UserError as error:
-            if not writer.count:
-                raise
-            outcome["error"] = error
-        finally:
-            writer.close()
+        with video.VideoWriter(temporary, source.fps) as writer:
+            try:
+                outcome["ranking"] = _follow(model, config, source, window, writer, show)
+            except UserError as error:
+                if not writer.count:
+                    raise
+                outcome["error"] = error
 
     files.write_with(path, write)
     if "error" in outcome:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from pathlib import Path
 
 import keras
@@ -191,7 +192,7 @@ def predict_clip(model, clip_inputs):
     return probabilities
 
 
-def predict_video(model, config: RunConfig, path, quality=None):
+def predict_video(model, config: RunConfig, path, quality=None, longest=math.inf):
     """Class probabilities of a video file, and the clip that they were computed from.
 
     Example:
@@ -205,12 +206,14 @@ def predict_video(model, config: RunConfig, path, quality=None):
         config: RunConfig.
         path: video file, folder of images, or the frames, uint8 (N, H, W, 3), RGB.
         quality: of the flow, `reference` or `fast`; None for that of the run's records.
+        longest: seconds that the video may have.
 
     Returns:
         (float32 (C,), dictionary of `stfnet.inference.clip.read_clip`).
     """
-    model_config = config.model
-    clip = read_clip(path, model_config.clip, model_config.streams, quality, config.records)
+    clip = read_clip(
+        path, config.model.clip, config.model.streams, quality, config.records, longest=longest
+    )
     return predict_clip(model, clip), clip
 
 

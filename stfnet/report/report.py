@@ -20,11 +20,12 @@ from preprocessing import files, records
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import to_dict
+from stfnet.drawing.annotation import data_url
 from stfnet.evaluation import bootstrap, printing, result_files
 from stfnet.explanation import attribution
 from stfnet.inference import prediction
 from stfnet.report import report_clips
-from stfnet.report.report_examples import MOST_FILM_BYTES, data_url, read_examples, with_films
+from stfnet.report.report_examples import MOST_FILM_BYTES, read_examples, with_films
 from stfnet.run.config import RunConfig
 
 REPORT_FILE = "report.html"

@@ -15,87 +15,97 @@ from preprocessing.flow.colors import flow_to_color, scale_of
 from preprocessing.records.reader import RecordReader
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import ClipConfig
-from stfnet.drawing.annotation import BACKGROUND, MARGIN, MUTED, TEXT, TRACK, enlarge
+from stfnet.drawing.annotation import BACKGROUND, MARGIN, MUTED, TEXT, TRACK, data_url, enlarge
 from stfnet.explanation import attribution
 from stfnet.explanation.pictures import overlay
+from stfnet.networks.model import in_float32
 from stfnet.run.config import RunConfig
 
-FILM_TYPE = "video/webm"  # VP8: plays in Chromium, Firefox and Safari, without licensed encoders
 FPS = 4.0  # sampled frames are far apart, and are shown slowly enough to be looked at
 SIDE, HEAD, FOOT = 224, 72, 30  # pixels: of a picture, and of the lines above and below
 GOOD, BAD = (110, 205, 150), (255, 130, 115)
 
 
 @dataclasses.dataclass(frozen=True)
-class Film:
-    """A clip as the page plays it.
+class Example:
+    """A test clip as the report shows it.
 
     Attributes:
-        film: WebM file with VP8.
-        poster: JPEG of its middle frame.
-        size: (height, width) in pixels.
+        name, truth, predicted: the video and its classes.
+        probability, probability_of_class: of the predicted and of the true class.
+        film, poster: data URLs of a WebM file with VP8, and of its middle frame as a JPEG; empty
+            without a film.
+        height, width: of the film, in pixels.
+        missing: why there is no film, where there could be one.
     """
 
-    film: bytes
-    poster: bytes
-    size: tuple[int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Recognised:
-    """What is written on a clip: the true class, the predicted one, and its probability."""
-
+    name: str
     truth: str
     predicted: str
     probability: float
+    probability_of_class: float
+    film: str = ""
+    poster: str = ""
+    height: int = 0
+    width: int = 0
+    missing: str = ""
 
 
 def films(
     record_set: records.RecordSet,
     config: RunConfig,
-    recognised: Mapping[str, Recognised],
+    examples: Sequence[Example],
     network: keras.Model | None = None,
-) -> Iterator[tuple[str, Film]]:
+) -> Iterator[Example]:
     """Makes the films of test clips (Eqs. 13-14), one after the other.
 
     Args:
         record_set: of the records.
         config: of the run.
-        recognised: id of a video -> what is written on it; ids that the records lack are left out.
+        examples: without films; those whose video the records lack are left out.
         network: of the run, for Grad-CAM of the predicted class as a third picture; None for
             frames and flow alone.
 
     Yields:
-        (id, film), in the order of `recognised`.
+        The examples with their films, in order.
 
     Raises:
         UserError: the records do not fit the run, or are damaged.
     """
     place = {video.id: k for k, video in enumerate(record_set.videos)}
-    ids = [name for name in recognised if name in place]
-    if not ids:
+    examples = [one for one in examples if one.name in place]
+    if not examples:
         return
     plans.check_records(record_set, config)
     clip = config.model.clip
-    network = attribution.in_float32(network) if network is not None else None
-    plan = plans.plan_evaluation(record_set, np.array([place[name] for name in ids]), clip, 1)
+    network = in_float32(network) if network is not None else None
+    plan = plans.plan_evaluation(
+        record_set, np.array([place[one.name] for one in examples]), clip, 1
+    )
     reader = RecordReader(record_set)
     batches = input_pipeline.clip_dataset(record_set, plan, clip, 1, reader=reader)
     with input_pipeline.naming_damage(reader):
-        for name, batch in zip(ids, batches, strict=True):
+        for one, batch in zip(examples, batches, strict=True):
             cam = None
             if network is not None:
-                target = config.classes.index(recognised[name].predicted)
-                cam = _grad_cam(network, batch, target)
+                cam = _grad_cam(network, batch, config.classes.index(one.predicted))
             rgb, fields = batch["rgb"][0].numpy(), batch["fields"][0].numpy()
-            yield name, encode(draw(rgb, fields, clip, recognised[name], cam))
+            frames = draw(rgb, fields, clip, one, cam)
+            film, poster = encode(frames)
+            yield dataclasses.replace(
+                one,
+                film=data_url("video/webm", film),
+                poster=data_url("image/jpeg", poster),
+                height=frames.shape[1],
+                width=frames.shape[2],
+            )
 
 
 def draw(
     rgb: np.ndarray,
     fields: np.ndarray,
     clip: ClipConfig,
-    recognised: Recognised,
+    example: Example,
     cam: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws each sampled frame beside the flow from it to the next frame, with truth and answer.
@@ -104,7 +114,7 @@ def draw(
         rgb: uint8 (T, H, W, 3).
         fields: uint8 (T, L, 2, H, W), encoded.
         clip: the clip configuration.
-        recognised: written above the pictures.
+        example: whose classes are written above the pictures.
         cam: Grad-CAM, float (T, h, w), at least 0; drawn over the frames as a third picture.
 
     Returns:
@@ -114,14 +124,14 @@ def draw(
     displacements = flow.decode(at_frame, clip.flow_bound)
     colored = flow_to_color(displacements, scale_of(displacements))
     width = SIDE * (2 if cam is None else 3)
-    head = _draw_head(recognised, width)
+    head = _draw_head(example, width)
     frames = []
     for t, frame in enumerate(rgb):
         pictures = [enlarge(frame, SIDE, SIDE), enlarge(colored[t], SIDE, SIDE)]
         names = [f"frame {t + 1} of {len(rgb)}", "flow to the next frame"]
         if cam is not None:
             pictures.append(overlay(frame, cam[t], float(cam.max()), SIDE, SIDE))
-            names.append(f"Grad-CAM of {recognised.predicted}")
+            names.append(f"Grad-CAM of {example.predicted}")
         foot = np.full((FOOT, width, 3), BACKGROUND, np.uint8)
         for k, name in enumerate(names):
             draw_text(foot, name, k * SIDE + MARGIN, 19, 15, MUTED, width=SIDE - 2 * MARGIN)
@@ -131,14 +141,11 @@ def draw(
     return np.stack(frames)
 
 
-def _draw_head(recognised: Recognised, width: int) -> np.ndarray:
+def _draw_head(example: Example, width: int) -> np.ndarray:
     head = np.full((HEAD, width, 3), BACKGROUND, np.uint8)
-    right = recognised.truth == recognised.predicted
-    probability = f"{recognised.probability:.1%}"
-    lines: Sequence[tuple[str, str, tuple[int, int, int]]] = (
-        ("truth", recognised.truth, TEXT),
-        ("answer", f"{recognised.predicted}  {probability}", GOOD if right else BAD),
-    )
+    right = example.truth == example.predicted
+    answer = f"{example.predicted}  {example.probability:.1%}"
+    lines = (("truth", example.truth, TEXT), ("answer", answer, GOOD if right else BAD))
     for k, (name, value, color) in enumerate(lines):
         baseline = 28 + 30 * k
         draw_text(head, name, MARGIN, baseline, 18, MUTED)
@@ -146,24 +153,26 @@ def _draw_head(recognised: Recognised, width: int) -> np.ndarray:
     return head
 
 
-def encode(frames: np.ndarray) -> Film:
+def encode(frames: np.ndarray) -> tuple[bytes, bytes]:
     """Encodes RGB frames, uint8 (T, H, W, 3) with even H and W, as a film.
+
+    VP8 plays in Chromium, Firefox and Safari, without licensed encoders.
+
+    Returns:
+        (WebM file, JPEG of the middle frame).
 
     Raises:
         UserError: PyAV was built without VP8.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.webm"
-        writer = video.VideoWriter(path, FPS)
-        try:
+        with video.VideoWriter(path, FPS) as writer:
             for frame in frames:
                 writer.write(frame)
-        finally:
-            writer.close()
         film = path.read_bytes()
     middle = cv2.cvtColor(frames[len(frames) // 2], cv2.COLOR_RGB2BGR)
     poster = cv2.imencode(".jpg", middle, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-    return Film(film, poster, frames.shape[1:3])
+    return film, poster
 
 
 def _grad_cam(network: keras.Model, batch: Mapping, target: int) -> np.ndarray:

@@ -1,10 +1,8 @@
 """Which tested clips a report shows, and their films inside the page, within a bound."""
 
-import base64
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -13,35 +11,11 @@ from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.evaluation import result_files
 from stfnet.report import report_clips
-from stfnet.report.report_clips import Recognised
+from stfnet.report.report_clips import Example
 from stfnet.run.config import RunConfig
 
 MOST_RIGHT = 4  # recognised clips that are shown
 MOST_FILM_BYTES = 16_000_000  # of a page: mail takes it, and a browser opens it at once
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """A test clip as the report shows it.
-
-    Attributes:
-        name, truth, predicted: the video and its classes.
-        probability, probability_of_class: of the predicted and of the true class.
-        film, poster: data URLs; empty without a film.
-        height, width: of the film, in pixels.
-        missing: why there is no film, where there could be one.
-    """
-
-    name: str
-    truth: str
-    predicted: str
-    probability: float
-    probability_of_class: float
-    film: str = ""
-    poster: str = ""
-    height: int = 0
-    width: int = 0
-    missing: str = ""
 
 
 def choose_examples(
@@ -64,11 +38,6 @@ def choose_examples(
             right.setdefault(row["class"], row)
     wrong = wrong[:count]
     return wrong, list(right.values())[: min(MOST_RIGHT, count - len(wrong))]
-
-
-def data_url(kind: str, content: bytes) -> str:
-    """Bytes of a media type as the address of an element."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def read_examples(workdir: Path, count: int) -> tuple[list[Example], list[Example]]:
@@ -126,25 +95,17 @@ def with_films(
     """
     located = run.locate(run.read_videos(workdir), record_set)
     there = {record_set.videos[k].id for k in located.test} - set(located.changed)
-    recognised = {
-        one.name: Recognised(one.truth, one.predicted, one.probability)
-        for one in examples
-        if one.name in there
-    }
-    shown: dict[str, dict[str, Any]] = {}
-    total = 0
-    for name, film in report_clips.films(record_set, config, recognised, network):
-        urls = {
-            "film": data_url(report_clips.FILM_TYPE, film.film),
-            "poster": data_url("image/jpeg", film.poster),
-        }
-        total += sum(map(len, urls.values()))
+    known = [one for one in examples if one.name in there]
+    shown, total = {}, 0
+    for one in report_clips.films(record_set, config, known, network):
+        total += len(one.film) + len(one.poster)
         if total > MOST_FILM_BYTES:
             break
-        shown[name] = {**urls, "height": film.size[0], "width": film.size[1]}
-    too_large = {"missing": "the page would be too large"}
-    absent = {"missing": "the records do not have the video that was tested"}
+        shown[one.name] = one
+    too_large = "the page would be too large"
+    absent = "the records do not have the video that was tested"
     return [
-        dataclasses.replace(one, **shown.get(one.name, too_large if one.name in there else absent))
+        shown.get(one.name)
+        or dataclasses.replace(one, missing=too_large if one.name in there else absent)
         for one in examples
     ]

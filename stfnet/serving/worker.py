@@ -11,14 +11,12 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from pydantic import BaseModel, Field
 
 from preprocessing import video, worker_pool
 from preprocessing.errors import UserError
-from stfnet.config import ClipConfig
-from stfnet.inference.clip import read_timed_frames
+from stfnet.drawing.annotation import draw_clip, to_png
 
 LARGEST_PICTURE = 8192 * 4320  # pixels of a frame: 8K; a header may claim any size
 VIDEO = "the video"  # what a message calls the file, whose name here is nobody's business
@@ -115,33 +113,6 @@ def recognise(
         raise UserError(str(error).replace(path, VIDEO)) from None
 
 
-def frame_times(path: str, max_seconds: float, clip: ClipConfig, notes: list[str]) -> list[float]:
-    """The time of every frame of a video file in seconds.
-
-    Args:
-        path, max_seconds: as of `recognise`.
-        clip: says which frames count.
-        notes: gets a line for whatever was repaired or is damaged, without the file's name.
-
-    Raises:
-        UserError: as `recognise`.
-    """
-    claim = video.probe(Path(path))
-    if claim.width * claim.height > LARGEST_PICTURE:
-        size = f"{claim.width} x {claim.height}"
-        raise UserError(f"{VIDEO} has frames of {size} pixels, more than 8192 x 4320")
-    times = []
-
-    def note(kind: str, reason: str):
-        notes.append(reason.replace(path, VIDEO))
-
-    for seconds, _ in read_timed_frames(path, clip, note=note):
-        if seconds > max_seconds:
-            raise UserError(f"{VIDEO} is longer than {max_seconds:g} s: send a part of it")
-        times.append(seconds)
-    return times
-
-
 def _open(folder: str, quality: str | None) -> _Opened:
     with worker_pool.silenced_stderr():
         import keras
@@ -163,16 +134,21 @@ def _recognise(
 ) -> Prediction:
     from stfnet.inference import prediction
 
+    claim = video.probe(Path(path))
+    if claim.width * claim.height > LARGEST_PICTURE:
+        size = f"{claim.width} x {claim.height}"
+        raise UserError(f"{VIDEO} has frames of {size} pixels, more than 8192 x 4320")
     model, config = opened.model, opened.config
-    notes: list[str] = []
-    times = frame_times(path, max_seconds, config.model.clip, notes)
     drawn = filmed = None
     if (picture or film) and opened.network.explains:
         from stfnet.explanation import explain, pictures
         from stfnet.explanation.film import write_film
 
-        explained, clip = explain.explain_video(model, config, path, quality=opened.quality)
-        probabilities, numbers, fps = explained.probabilities, clip.numbers, clip.fps
+        explained, clip = explain.explain_video(
+            model, config, path, quality=opened.quality, longest=max_seconds
+        )
+        probabilities, numbers = explained.probabilities, clip.numbers
+        times, fps, notes = clip.times, clip.fps, clip.notes
         if picture:
             drawn = pictures.draw_clip(explained, clip)
         if film:
@@ -180,8 +156,11 @@ def _recognise(
             write_film(file, Path(path), explained, clip)
             filmed = base64.b64encode(file.read_bytes()).decode()
     else:
-        probabilities, inputs = prediction.predict_video(model, config, path, opened.quality)
-        numbers, fps = inputs["frame_numbers"].tolist(), inputs["fps"]
+        probabilities, inputs = prediction.predict_video(
+            model, config, path, opened.quality, max_seconds
+        )
+        numbers = inputs["frame_numbers"].tolist()
+        times, fps, notes = (inputs[name] for name in ("times", "fps", "notes"))
         if picture and {"rgb", "flow"} <= set(inputs):
             drawn = _draw_clip(inputs, config.model.clip)
     ranking = prediction.rank(probabilities, opened.network.classes, len(probabilities))
@@ -191,23 +170,16 @@ def _recognise(
         num_frames=len(times),
         fps=fps,
         seconds=times[-1] + 1 / fps,
-        frames=[Frame(number=k, seconds=times[min(k, len(times) - 1)]) for k in numbers],
-        notes=notes,
+        frames=[Frame(number=k, seconds=times[k]) for k in numbers],
+        notes=[note.replace(path, VIDEO) for note in notes],
         took=0,
-        picture=None if drawn is None else _png(drawn),
+        picture=None if drawn is None else base64.b64encode(to_png(drawn)).decode(),
         film=filmed,
     )
 
 
 def _draw_clip(inputs, clip) -> np.ndarray:
     """The sampled frames above their flow, of a network that reads both."""
-    from stfnet.drawing import annotation
-
     frames, height, width, _ = inputs["flow"].shape
     planes = inputs["flow"].reshape(frames, height, width, clip.flow_length, 2)  # t h w l xy
-    return annotation.draw_clip(inputs["rgb"], planes.transpose(0, 3, 4, 1, 2), clip)
-
-
-def _png(picture: np.ndarray) -> str:
-    content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
-    return base64.b64encode(content.tobytes()).decode()
+    return draw_clip(inputs["rgb"], planes.transpose(0, 3, 4, 1, 2), clip)

@@ -1,3 +1,6 @@
+import base64
+import dataclasses
+
 import cv2
 import keras
 import numpy as np
@@ -10,11 +13,11 @@ from stfnet.clips import input_pipeline, plans
 from stfnet.config import TrainingConfig
 from stfnet.explanation import attribution, pictures
 from stfnet.report import report_clips
-from stfnet.report.report_clips import FOOT, HEAD, SIDE, Recognised
+from stfnet.report.report_clips import FOOT, HEAD, SIDE, Example
 from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-WRONG = Recognised("Left", "Right", 0.75)
+WRONG = Example("unknown", "Left", "Right", 0.75, 0.25)
 
 
 def _config(record_set, clip=CLIP):
@@ -22,9 +25,17 @@ def _config(record_set, clip=CLIP):
     return RunConfig("squares", record_set.classes, model, TrainingConfig())
 
 
+def _bytes(address):
+    return base64.b64decode(address.partition(",")[2])
+
+
+def _of(name):
+    return dataclasses.replace(WRONG, name=name)
+
+
 def _decoded(film, tmp_path):
     path = tmp_path / "film.webm"
-    path.write_bytes(film.film)
+    path.write_bytes(_bytes(film.film))
     capture, frames = cv2.VideoCapture(str(path)), []
     while (read := capture.read())[0]:
         frames.append(read[1][..., ::-1])
@@ -34,13 +45,13 @@ def _decoded(film, tmp_path):
 def test_a_film_shows_the_sampled_frames_beside_their_flow(tiny_records, tmp_path):
     config = _config(tiny_records)
     moving = next(v for v in tiny_records.videos if v.class_name == "Right")
-    ((name, film),) = report_clips.films(tiny_records, config, {moving.id: WRONG})
+    (film,) = report_clips.films(tiny_records, config, [_of(moving.id)])
     frames, capture = _decoded(film, tmp_path)
-    assert name == moving.id
-    assert frames.shape == (3, HEAD + SIDE + FOOT, 2 * SIDE, 3) == (3, *film.size, 3)
+    assert film.name == moving.id and film.film.startswith("data:video/webm")
+    assert frames.shape == (3, HEAD + SIDE + FOOT, 2 * SIDE, 3) == (3, film.height, film.width, 3)
     assert capture.get(cv2.CAP_PROP_FPS) == report_clips.FPS
     assert int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little") == b"VP80"
-    poster = cv2.imdecode(np.frombuffer(film.poster, np.uint8), cv2.IMREAD_COLOR)
+    poster = cv2.imdecode(np.frombuffer(_bytes(film.poster), np.uint8), cv2.IMREAD_COLOR)
     assert poster.shape == frames.shape[1:]
     # The frames of the record at the places of Eqs. 13-14 for 3 of its frames.
     example = records.read_video(tiny_records, moving)
@@ -56,21 +67,21 @@ def test_a_film_shows_the_sampled_frames_beside_their_flow(tiny_records, tmp_pat
     assert red.mean() > 0.05
 
 
-def _drawn(recognised, cam=None):
+def _drawn(example, cam=None):
     rgb = np.zeros((2, 32, 32, 3), np.uint8)
     still = flow.encode(np.zeros((2, 4, 2, 32, 32), np.float32), CLIP.flow_bound)
-    return report_clips.draw(rgb, still, CLIP, recognised, cam)
+    return report_clips.draw(rgb, still, CLIP, example, cam)
 
 
 def test_truth_and_answer_are_written_above_and_the_answer_in_its_colour():
-    wrong, right = (_drawn(Recognised("Left", name, 0.5))[0] for name in ("Right", "Left"))
+    wrong, right = (_drawn(Example("a", "Left", name, 0.5, 0.5))[0] for name in ("Right", "Left"))
 
     def of_color(picture, color):
         return (np.abs(picture[:HEAD].astype(int) - color).max(-1) < 30).sum()
 
     assert of_color(wrong, report_clips.BAD) > 100 and not of_color(wrong, report_clips.GOOD)
     assert of_color(right, report_clips.GOOD) > 100 and not of_color(right, report_clips.BAD)
-    other_truth = _drawn(Recognised("Still", "Right", 0.5))[0]
+    other_truth = _drawn(Example("a", "Still", "Right", 0.5, 0.5))[0]
     assert (other_truth[: HEAD // 2] != wrong[: HEAD // 2]).any()
     np.testing.assert_array_equal(other_truth[HEAD // 2 :], wrong[HEAD // 2 :])
 
@@ -86,7 +97,7 @@ def test_a_third_picture_shows_grad_cam_on_one_scale():
 
 
 def test_names_that_are_long_or_no_letters_are_drawn():
-    frames = _drawn(Recognised("x" * 500, "<b>\n日本\x00", 1.0))
+    frames = _drawn(Example("a", "x" * 500, "<b>\n日本\x00", 1.0, 0.0))
     assert frames[0, :HEAD].max() > 200
 
 
@@ -98,8 +109,8 @@ def test_with_a_network_the_answer_is_explained(tiny_records, tmp_path):
     a, b, _ = kernel.numpy().T
     kernel.assign(np.stack([a, b, -b], axis=1))  # what speaks for one class speaks against another
     name = tiny_records.videos[0].id
-    recognised = {name: Recognised("Left", tiny_records.classes[1], 0.5), "unknown": WRONG}
-    ((_, film),) = report_clips.films(tiny_records, config, recognised, network)
+    known = Example(name, "Left", tiny_records.classes[1], 0.5, 0.5)
+    (film,) = report_clips.films(tiny_records, config, [known, WRONG], network)
     shown = _decoded(film, tmp_path)[0][:, HEAD : HEAD + SIDE, 2 * SIDE :].astype(int)
     plan = plans.plan_evaluation(tiny_records, np.array([0]), CLIP, 1)
     (batch,) = input_pipeline.clip_dataset(tiny_records, plan, CLIP, 1)
@@ -119,5 +130,5 @@ def test_with_a_network_the_answer_is_explained(tiny_records, tmp_path):
 def test_records_of_another_size_are_refused(tiny_records):
     config = _config(tiny_records, ClipConfig(num_frames=3, flow_length=4, image_size=48))
     with pytest.raises(UserError, match="48"):
-        list(report_clips.films(tiny_records, config, {tiny_records.videos[0].id: WRONG}))
-    assert not list(report_clips.films(tiny_records, config, {"unknown": WRONG}))
+        list(report_clips.films(tiny_records, config, [_of(tiny_records.videos[0].id)]))
+    assert not list(report_clips.films(tiny_records, config, [WRONG]))

@@ -8,7 +8,6 @@ import pytest
 pytest.importorskip("pydantic", reason="needs pip install -e '.[serve]'")
 
 from preprocessing.errors import UserError
-from stfnet.config import ClipConfig
 from stfnet.serving import worker
 
 pytestmark = pytest.mark.slow
@@ -111,7 +110,7 @@ def test_a_playlist_that_ffmpeg_would_follow_is_no_video(
     assert capture.read()[0], "FFmpeg does not follow it: nothing is tested"
     with pytest.raises(UserError, match=r"^the video "):
         worker.recognise(str(playlist), 5)
-    assert len(worker.frame_times(str(film), 5, ClipConfig(), [])) == 11
+    assert worker.recognise(str(film), 5).num_frames == 11
 
 
 def test_what_of_a_video_was_repaired_is_said_without_its_name(of_run, interlaced_video):

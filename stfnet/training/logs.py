@@ -1,9 +1,8 @@
-"""Callbacks that write a run's steps and epochs to two CSV files and to the terminal."""
+"""What a run says of itself: its steps and epochs, to two CSV files and to the terminal."""
 
-import contextlib
 import csv
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,79 +57,28 @@ def print_header(
     )
 
 
-@contextlib.contextmanager
-def callbacks_of_run(
-    workdir: Path, progress: Progress, batch_size: int
-) -> Iterator[list[keras.callbacks.Callback]]:
-    """The callbacks that write steps.csv, history.csv and the terminal, open for the block.
+class RunLog(keras.callbacks.Callback):
+    """Writes steps.csv, history.csv and the terminal; to be closed at the end.
+
+    steps.csv gets a line an optimiser step, at once. Lines of steps that the run repeats, because
+    it was stopped after its last checkpoint, are dropped, and so are those that a crash damaged.
+    history.csv has a line an epoch, all of them written again at the end of each. The terminal has
+    a bar during the training part of an epoch, and a line with its figures at its end.
 
     Args:
         workdir: folder of the run.
         progress: of the run, resumed from its checkpoint.
         batch_size: clips an optimiser step.
     """
-    steps = StepsFile(workdir / run.STEPS_FILE, progress.step)
-    bar = ProgressBar(progress, batch_size)
-    history = HistoryFile(workdir / run.HISTORY_FILE, progress)
-    try:
-        yield [steps, bar, history, EpochLine()]
-    finally:
-        steps.close()
-        bar.close()
 
-
-class StepsFile(keras.callbacks.Callback):
-    """steps.csv: a line an optimiser step, at once.
-
-    Lines of steps that the run repeats, because it was stopped after its last checkpoint, are
-    dropped, and so are those that a crash damaged.
-
-    Args:
-        path: of the file.
-        next_step: the first step that will be written.
-    """
-
-    def __init__(self, path: Path, next_step: int):
+    def __init__(self, workdir: Path, progress: Progress, batch_size: int):
         super().__init__()
-        _write_rows(path, STEP_FIELDS, _whole_rows(path, next_step))
-        self._file = path.open("a", newline="", buffering=1)
-        self._writer = csv.DictWriter(self._file, STEP_FIELDS)
-
-    def on_train_batch_end(self, batch, logs=None):
-        row = {name: logs[name] for name in STEP_FIELDS}
-        self._writer.writerow({**row, **{name: int(row[name]) for name in _COUNTS}})
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class HistoryFile(keras.callbacks.Callback):
-    """history.csv: a line an epoch, all of them written again at the end of each.
-
-    Args:
-        path: of the file.
-        progress: whose history it is.
-    """
-
-    def __init__(self, path: Path, progress: Progress):
-        super().__init__()
-        self.path, self.progress = path, progress
-
-    def on_epoch_end(self, epoch, logs=None):
-        _write_rows(self.path, list(self.progress.history[0]), self.progress.history)
-
-
-class ProgressBar(keras.callbacks.Callback):
-    """The progress bar of the current epoch's training part.
-
-    Args:
-        progress: of the run.
-        batch_size: clips an optimiser step.
-    """
-
-    def __init__(self, progress: Progress, batch_size: int):
-        super().__init__()
+        self.history_file = workdir / run.HISTORY_FILE
         self.progress, self.batch_size = progress, batch_size
+        path = workdir / run.STEPS_FILE
+        _write_rows(path, STEP_FIELDS, _whole_rows(path, progress.step))
+        self._file = path.open("a", newline="", buffering=1)
+        self._steps = csv.DictWriter(self._file, STEP_FIELDS)
         self._bar = tqdm(disable=True)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -145,6 +93,8 @@ class ProgressBar(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch, logs=None):
+        row = {name: logs[name] for name in STEP_FIELDS}
+        self._steps.writerow({**row, **{name: int(row[name]) for name in _COUNTS}})
         progress = self.progress
         self._bar.set_postfix_str(
             f"loss {progress.loss_sum / progress.batch:.3f}, "
@@ -155,16 +105,11 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar.update()
 
     def on_test_begin(self, logs=None):
-        self.close()
-
-    def close(self) -> None:
         self._bar.close()
 
-
-class EpochLine(keras.callbacks.Callback):
-    """Prints the figures of an epoch in one line."""
-
     def on_epoch_end(self, epoch, logs=None):
+        history = self.progress.history
+        _write_rows(self.history_file, list(history[0]), history)
         print(
             f"stage {logs['stage']:.0f} epoch {logs['epoch']:3.0f}: loss {logs['loss']:.4f} "
             f"accuracy {logs['accuracy']:.3f} | validation loss {logs['val_loss']:.4f} "
@@ -172,6 +117,10 @@ class EpochLine(keras.callbacks.Callback):
             f"{logs['input_wait']:.0%} waiting",
             flush=True,
         )
+
+    def close(self) -> None:
+        self._file.close()
+        self._bar.close()
 
 
 class Stopwatch:
@@ -212,11 +161,6 @@ def _whole_rows(path: Path, next_step: int) -> list[dict[str, str]]:
     ]
 
 
-def _write_rows(path: Path, fields: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    def write(partial: Path) -> None:
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fields)
-            writer.writeheader()
-            writer.writerows(rows)
-
-    files.write_with(path, write)
+def _write_rows(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    cells = ([row[name] for name in fields] for row in rows)
+    files.write_csv(path, [fields, *cells], end="\r\n")

@@ -1,5 +1,6 @@
 """The files and lines that a run writes of its steps and epochs."""
 
+import contextlib
 import csv
 import dataclasses
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ from stfnet.training.schedule import Progress
 
 def _step(number, **changes):
     figures = {"loss": 0.5, "accuracy": 0.25, "learning_rate": 1e-3, "gradient_norm": 2.0}
-    return {"step": number, "stage": 1, "epoch": 2, **figures, **changes}
+    speed = {"clips_per_second": 8.0, "input_wait": 0.5}
+    return {"step": number, "stage": 1, "epoch": 2, **figures, **speed, **changes}
 
 
 def _read(path):
@@ -25,32 +27,32 @@ def _read(path):
         return list(csv.DictReader(file))
 
 
-def _write_steps(path, next_step, numbers):
+def _write_steps(workdir, next_step, numbers):
     """As the loop does, through Keras, which makes floats of all values."""
-    file = logs.StepsFile(path, next_step)
-    listeners = keras.callbacks.CallbackList([file])
-    for number in numbers:
-        listeners.on_train_batch_end(number, _step(number))
-    return file
+    with contextlib.closing(logs.RunLog(workdir, Progress(step=next_step, batch=1), 4)) as log:
+        listeners = keras.callbacks.CallbackList([log])
+        for number in numbers:
+            listeners.on_train_batch_end(number, _step(number))
+    return workdir / run.STEPS_FILE
 
 
 def test_a_step_is_a_line_at_once_with_whole_numbers_and_exact_figures(tmp_path):
-    path = tmp_path / run.STEPS_FILE
-    file = logs.StepsFile(path, 0)
+    log = logs.RunLog(tmp_path, Progress(batch=1), 4)
     loss = float(np.nextafter(0.1, 1))
-    keras.callbacks.CallbackList([file]).on_train_batch_end(0, _step(7, loss=loss, more=1))
-    lines = path.read_text().splitlines()  # before it is closed
+    keras.callbacks.CallbackList([log]).on_train_batch_end(0, _step(7, loss=loss, more=1))
+    lines = (tmp_path / run.STEPS_FILE).read_text().splitlines()  # before it is closed
     assert lines == [
         "step,stage,epoch,loss,accuracy,learning_rate,gradient_norm",
         f"7,1,2,{loss!r},0.25,0.001,2.0",
     ]
-    file.close()
+    log.close()
+    with pytest.raises(ValueError, match="closed file"):
+        log.on_train_batch_end(0, _step(0))
 
 
 def test_steps_after_the_checkpoint_are_written_again(tmp_path):
-    path = tmp_path / run.STEPS_FILE
-    _write_steps(path, 0, range(5)).close()
-    _write_steps(path, 3, (3, 4, 5)).close()
+    _write_steps(tmp_path, 0, range(5))
+    path = _write_steps(tmp_path, 3, (3, 4, 5))
     assert [int(row["step"]) for row in _read(path)] == [0, 1, 2, 3, 4, 5]
 
 
@@ -58,56 +60,40 @@ def test_steps_after_the_checkpoint_are_written_again(tmp_path):
     "damage", [b"2,1,2,0.5", b"\0" * 40, b"2,1,2,0.5,0.25,0.001,2.0,9", b"x,1,2,0.5,0.25,0.001,2.0"]
 )
 def test_damaged_lines_are_dropped(tmp_path, damage):
-    path = tmp_path / run.STEPS_FILE
-    _write_steps(path, 0, range(2)).close()
+    path = _write_steps(tmp_path, 0, range(2))
     path.write_bytes(path.read_bytes() + damage)
-    _write_steps(path, 9, [9]).close()
+    _write_steps(tmp_path, 9, [9])
     assert [int(row["step"]) for row in _read(path)] == [0, 1, 9]
 
 
-def test_the_history_is_written_whole_after_each_epoch(tmp_path):
+def test_an_epoch_is_a_line_of_the_terminal_and_the_history_is_written_whole(tmp_path, capsys):
+    figures = {"loss": 1.23456, "accuracy": 0.5, "val_loss": 2.0, "val_accuracy": 0.25}
+    speed = {"clips_per_second": 12.34, "input_wait": 0.125}
     progress = Progress(history=[{"stage": 1, "loss": 1.5}])  # of the checkpoint
     path = tmp_path / run.HISTORY_FILE
     path.write_text("what was there before\n")
-    callback = logs.HistoryFile(path, progress)
-    progress.history.append({"stage": 2, "loss": 0.5})
-    callback.on_epoch_end(1, progress.history[1])
+    with contextlib.closing(logs.RunLog(tmp_path, progress, 4)) as log:
+        progress.history.append({"stage": 2, "loss": 0.5})
+        listeners = keras.callbacks.CallbackList([log])
+        listeners.on_epoch_end(1, {"stage": 1, "epoch": 7, **figures, **speed})
     assert path.read_text().splitlines() == ["stage,loss", "1,1.5", "2,0.5"]
-
-
-def test_an_epoch_is_a_line_of_the_terminal(capsys):
-    figures = {"loss": 1.23456, "accuracy": 0.5, "val_loss": 2.0, "val_accuracy": 0.25}
-    speed = {"clips_per_second": 12.34, "input_wait": 0.125}
-    listeners = keras.callbacks.CallbackList([logs.EpochLine()])
-    listeners.on_epoch_end(0, {"stage": 1, "epoch": 7, **figures, **speed})
     assert capsys.readouterr().out == (
         "stage 1 epoch   7: loss 1.2346 accuracy 0.500 | validation loss 2.0000 accuracy 0.250 | "
         "12.3 clips/s, 12% waiting\n"
     )
 
 
-def test_the_bar_shows_the_means_of_the_epoch_so_far(capsys):
+def test_the_bar_shows_the_means_of_the_epoch_so_far(tmp_path, capsys):
     progress = Progress(stage=1, epoch=2, planned=12, batch=2)  # resumed within the epoch
-    bar = logs.ProgressBar(progress, batch_size=4)
-    bar.on_epoch_begin(0)
-    progress.loss_sum, progress.correct_sum, progress.batch = 6.0, 9, 3
-    bar.on_train_batch_end(2, {"clips_per_second": 8.0, "input_wait": 0.5})
-    bar._bar.refresh()
-    bar.on_test_begin()
+    with contextlib.closing(logs.RunLog(tmp_path, progress, batch_size=4)) as log:
+        log.on_epoch_begin(0)
+        progress.loss_sum, progress.correct_sum, progress.batch = 6.0, 9, 3
+        log.on_train_batch_end(2, _step(2))
+        log._bar.refresh()
+        log.on_test_begin()
     shown = capsys.readouterr().err
     assert "stage 2 epoch 3" in shown and "2/3" in shown and "3/3" in shown
     assert "loss 2.000, accuracy 0.750, 8.0 clips/s, 50% waiting for input" in shown
-
-
-def test_files_and_bar_are_closed_when_the_run_breaks_off(tmp_path):
-    with (
-        pytest.raises(InterruptedError),
-        logs.callbacks_of_run(tmp_path, Progress(), batch_size=4) as callbacks,
-    ):
-        raise InterruptedError
-    steps = next(one for one in callbacks if isinstance(one, logs.StepsFile))
-    with pytest.raises(ValueError, match="closed file"):
-        steps.on_train_batch_end(0, _step(0))
 
 
 def test_the_time_spent_waiting_is_separated_from_that_spent_training(monkeypatch):

@@ -131,7 +131,7 @@ def draw_reliability(
     """Draws accuracy against confidence, and below it how many clips have which confidence.
 
     Args:
-        rows: of `stfnet.evaluation.calibration.reliability`.
+        rows: of `stfnet.evaluation.breakdown.reliability`.
         calibration_error: ECE, written into the picture.
         path: PNG file, or a binary file to write to.
     """

@@ -1,4 +1,8 @@
-"""What an evaluation tells beside its headline figures: how sure they are, and where they fail."""
+"""The figures of tested videos: how many are right, how sure that is, and where they fail.
+
+Calibration is whether the probability of the predicted class is how often it is right (Guo, Pleiss,
+Sun & Weinberger, "On calibration of modern neural networks", 2017).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from preprocessing.records import RecordedVideo
-from stfnet.evaluation import bootstrap, calibration, metrics
+from stfnet.evaluation import bootstrap, metrics
 
 TOP = (1, 2, 3, 5, 10)  # the k of top-k
 MOST_CONFUSED = 10  # pairs of classes
 MOST_WRONG = 10  # videos
+BINS = 15  # of confidence
 
 
 def breakdown(
@@ -28,17 +33,26 @@ def breakdown(
         videos: the N videos.
 
     Returns:
-        `top_k`, `macro_f1`, `mean_roc_auc`, `mean_average_precision` (None where undefined),
-        `intervals` (95 %), `bootstrap` (what was drawn for them), `calibration`, `classes` (figures
-        of each), `most_confused` and `most_wrong`.
+        `top1`, `top5`, `mean_class_accuracy`, `per_class` (accuracy of each tested class),
+        `confusion` (true classes in rows), `top_k`, `macro_f1`, `mean_roc_auc`,
+        `mean_average_precision` (None where undefined), `intervals` (95 %), `bootstrap` (what was
+        drawn for them), `calibration`, `classes` (figures of each), `most_confused` and
+        `most_wrong`.
     """
     labels = np.asarray(labels)
     predicted = probabilities.argmax(1)
     groups = [video.group for video in videos]
     per_class = class_figures(probabilities, labels, classes)
-    rows = calibration.reliability(probabilities, labels)
+    rows = reliability(probabilities, labels)
     confusion = metrics.confusion_matrix(labels, predicted, len(classes))
+    accuracies = metrics.class_accuracies(confusion)
+    tested = np.flatnonzero(~np.isnan(accuracies)).tolist()
     return {
+        "top1": metrics.top_k(probabilities, labels, 1),
+        "top5": metrics.top_k(probabilities, labels, 5),
+        "mean_class_accuracy": float(accuracies[tested].mean()),
+        "per_class": {classes[k]: float(accuracies[k]) for k in tested},
+        "confusion": confusion.tolist(),
         "top_k": {
             str(k): metrics.top_k(probabilities, labels, k) for k in TOP if k <= len(classes)
         },
@@ -53,7 +67,7 @@ def breakdown(
             "confidence": bootstrap.CONFIDENCE,
         },
         "calibration": {
-            "expected_calibration_error": calibration.expected_calibration_error(rows),
+            "expected_calibration_error": expected_calibration_error(rows),
             "bins": rows,
         },
         "classes": per_class,
@@ -95,6 +109,52 @@ def class_figures(
             "average_precision": float(sklearn_metrics.average_precision_score(of_class, score)),
         }
     return figures
+
+
+def reliability(
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS
+) -> list[dict[str, Any]]:
+    """Accuracy and mean confidence of the predictions, by confidence.
+
+    Args:
+        probabilities: float (N, C).
+        labels: true classes, integers (N,).
+        bins: B, of equal width; bin b has the confidences in (b / B, (b + 1) / B].
+
+    Returns:
+        For each bin `low`, `high`, `count`, and `confidence` and `accuracy`, which are None where
+        the bin is empty.
+    """
+    confidence = probabilities.max(1).astype(np.float64)
+    correct = probabilities.argmax(1) == np.asarray(labels)
+    edges = np.arange(bins + 1) / bins
+    member = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    rows = []
+    for b in range(bins):
+        inside = member == b
+        rows.append(
+            {
+                "low": float(edges[b]),
+                "high": float(edges[b + 1]),
+                "count": int(inside.sum()),
+                "confidence": float(confidence[inside].mean()) if inside.any() else None,
+                "accuracy": float(correct[inside].mean()) if inside.any() else None,
+            }
+        )
+    return rows
+
+
+def expected_calibration_error(rows: list[dict[str, Any]]) -> float:
+    """ECE: the mean distance between accuracy and confidence, weighted by the bins' counts.
+
+    Args:
+        rows: of `reliability`.
+    """
+    total = sum(row["count"] for row in rows)
+    distances = (
+        row["count"] * abs(row["accuracy"] - row["confidence"]) for row in rows if row["count"]
+    )
+    return sum(distances) / total
 
 
 def most_confused(

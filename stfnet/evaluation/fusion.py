@@ -15,7 +15,7 @@ import numpy as np
 from preprocessing import records
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.evaluation import linear_model, metrics, result_files
+from stfnet.evaluation import linear_model, result_files
 from stfnet.evaluation.breakdown import breakdown
 from stfnet.evaluation.views import ONE_CLIP, Views
 
@@ -105,9 +105,7 @@ def fuse(
     positions = _positions(predictions[0], record_set, sources[0].folder)
     probabilities = _mean(predictions, [source.weight for source in sources])
     labels = np.array([record_set.videos[k].label for k in positions])
-    confusion = metrics.confusion_matrix(labels, probabilities.argmax(1), len(record_set.classes))
-    accuracies = metrics.class_accuracies(confusion)
-    tested = ~np.isnan(accuracies)
+    tested = [record_set.videos[k] for k in positions]
     first = evaluated[0]
     kept = ("protocol", "fold", "split", "chance", "majority", "num_test", "num_train")
     results = {
@@ -128,17 +126,9 @@ def fuse(
             for source, one in zip(sources, evaluated, strict=True)
         ],
         "finished": all(one["finished"] for one in evaluated),
-        "top1": metrics.top_k(probabilities, labels, 1),
-        "top5": metrics.top_k(probabilities, labels, 5),
-        "mean_class_accuracy": float(accuracies[tested].mean()),
-        "per_class": {record_set.classes[k]: float(accuracies[k]) for k in np.flatnonzero(tested)},
-        "confusion": confusion.tolist(),
-        **breakdown(
-            probabilities, labels, record_set.classes, [record_set.videos[k] for k in positions]
-        ),
+        **breakdown(probabilities, labels, record_set.classes, tested),
     }
     if "linear_model" in first:  # on the same videos
-        tested = [record_set.videos[k] for k in positions]
         results["linear_model"] = linear_model.network_ahead(
             first["linear_model"], tested, probabilities.argmax(1) == labels
         )

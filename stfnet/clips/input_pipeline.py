@@ -136,7 +136,7 @@ def network_inputs(batch):
     Args:
         batch: `rgb` uint8 (B, T, H, W, 3), `fields` uint8 (B, T, L, 2, H, W) and where clips are
             cropped `crop` float32 (B, 3), of `clip_dataset`; or the streams' maps, of
-            `map_dataset`, which are returned as they are.
+            `Features.dataset`, which are returned as they are.
 
     Returns:
         Dictionary of `rgb` and `flow`, uint8 (B, T, H, W, 2L), channels x1, y1, x2, y2, ...

@@ -97,8 +97,8 @@ def predict_from_maps(
     plan = plans.plan_evaluation(record_set, positions, config.model.clip, size)
     head = parts.from_block(model, block)
     probabilities = []
-    with input_pipeline.naming_damage(maps):
-        for batch in stream_maps.map_dataset(maps, record_set, plan, config, size):
+    with stream_maps.reading(record_set, plan, config, size, maps) as batches:
+        for batch in batches:
             logits = head.predict_on_batch({name: batch[name] for name in head.input})
             probabilities.append(scipy.special.softmax(np.asarray(logits, np.float32), axis=-1))
     return np.concatenate(probabilities)[: len(positions)]
@@ -216,9 +216,6 @@ def evaluate(
         for part in (positions, learned)
     )
     classes = len(config.classes)
-    confusion = metrics.confusion_matrix(labels, probabilities.argmax(1), classes)
-    accuracies = metrics.class_accuracies(confusion)
-    tested = ~np.isnan(accuracies)
     results = {
         "dataset": record_set.title_of(config.name),
         "protocol": protocol or config.protocol,
@@ -226,9 +223,6 @@ def evaluate(
         "split": split,
         "architecture": config.model.network,
         "streams": config.model.streams,
-        "top1": metrics.top_k(probabilities, labels, 1),
-        "top5": metrics.top_k(probabilities, labels, 5),
-        "mean_class_accuracy": float(accuracies[tested].mean()),
         "chance": 1 / classes,
         "majority": metrics.majority_accuracy(train_labels, labels, classes),
         **_leak(record_set, located, learned, positions),
@@ -244,8 +238,6 @@ def evaluate(
         "copies": [record_set.videos[k].id for k in located.copies],
         "lost": list(located.lost),
         "changed": list(located.changed),
-        "per_class": {config.classes[k]: float(accuracies[k]) for k in np.flatnonzero(tested)},
-        "confusion": confusion.tolist(),
         "views": views.to_json(),
         **breakdown(
             probabilities, labels, config.classes, [record_set.videos[k] for k in positions]

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from preprocessing.errors import UserError
 from preprocessing.records import RecordedVideo, RecordSet
-from preprocessing.records.reader import RecordReader
 from stfnet import logistic, run
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import WHOLE_STREAM, TrainingConfig
@@ -101,30 +100,23 @@ def clip_features(
     precision = config.training.precision
     network = vgg16_streams(clip, weights, of_vgg16.flow_input, levels=LEVELS, dtype=precision)
     plan = plans.plan_evaluation(record_set, np.asarray(positions), clip, 1)
-    reader: RecordReader | stream_maps.Features
+    training = TrainingConfig(frame_grid=config.training.frame_grid, precision=precision)
+    config = dataclasses.replace(config, model=of_vgg16, training=training)
+    kept = None
     if features_folder:
-        training = TrainingConfig(frame_grid=config.training.frame_grid, precision=precision)
-        whole = dataclasses.replace(config, model=of_vgg16, training=training)
-        reader = stream_maps.Features(
-            features_folder, network, record_set, whole, WHOLE_STREAM, test_clips=True
+        kept = stream_maps.Features(
+            features_folder, network, record_set, config, WHOLE_STREAM, test_clips=True
         )
-        reader.compute(positions)
-        batches = stream_maps.map_dataset(reader, record_set, plan, whole, 1)
-    else:
-        reader = RecordReader(record_set)
-        clips = input_pipeline.clip_dataset(record_set, plan, clip, 1, reader=reader)
-        streams = tf.function(network, autograph=False)
-
-        def of_frames(batch):
-            inputs = input_pipeline.network_inputs(batch)
-            return streams({name: inputs[name][0][:, None] for name in network.input})
-
-        batches = map(of_frames, clips)
-    with input_pipeline.naming_damage(reader):
-        rows = [
-            {name: np.asarray(maps[name], np.float32).mean((0, 1, 2, 3)) for name in network.input}
-            for maps in tqdm(batches, "linear model", len(plan), unit="video", leave=False)
-        ]
+        kept.compute(positions)
+    streams = tf.function(network, autograph=False)
+    rows = []
+    with stream_maps.reading(record_set, plan, config, 1, kept) as batches:
+        for maps in tqdm(batches, "linear model", len(plan), unit="video", leave=False):
+            if not kept:
+                inputs = input_pipeline.network_inputs(maps)
+                maps = streams({name: inputs[name][0][:, None] for name in network.input})
+            each = {name: np.asarray(maps[name], np.float32) for name in network.input}
+            rows.append({name: one.mean((0, 1, 2, 3)) for name, one in each.items()})
     return {name: np.stack([row[name] for row in rows]) for name in network.input}
 
 

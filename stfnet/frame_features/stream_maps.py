@@ -9,12 +9,13 @@ float16 (F, height, width, channels), the maps (`parts.block_shape`) of its F fr
 rounded to 11 significant bits (relative error at most 2^-11, against 2^-8 of bfloat16).
 """
 
+import contextlib
 import errno
 import hashlib
 import json
 import math
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,36 @@ class Features:
         with files.writing(self._path(position, stream, flip)) as file:
             np.save(file, maps)
 
+    def dataset(self, plan: ClipPlan, batch_size: int) -> tf.data.Dataset:
+        """As `input_pipeline.clip_dataset`, with the streams' maps in place of their inputs.
+
+        The caller keeps the maps' object while the dataset is read. TensorFlow keeps the functions
+        that datasets call to the end of the process, and with them it would keep network and maps
+        of every run of an ablation.
+
+        Returns:
+            tf.data.Dataset of dictionaries: for each stream float16 (B, T, *block_shape), `label`
+            int64 (B,), `weight` float32 (B,), `video` int64 (B,).
+        """
+        model = self._config.model
+        shape = (batch_size, model.clip.num_frames, *block_shape(model, self.block))
+        streams, weak = list(self.folders), weakref.proxy(self)
+
+        def clips(*rows):
+            return weak.clips(*rows)
+
+        def read(rows):
+            maps = tf.numpy_function(
+                clips,
+                [rows["video"], rows["frames"], rows["flip"]],
+                [tf.float16] * len(streams),
+                stateful=False,
+            )
+            maps = [tf.ensure_shape(value, shape) for value in maps]
+            return dict(zip(streams, maps, strict=True))
+
+        return input_pipeline.planned_dataset(self._record_set, plan, batch_size, read)
+
     def clips(
         self, positions: np.ndarray, frames: np.ndarray, flip: np.ndarray
     ) -> list[np.ndarray]:
@@ -311,38 +342,30 @@ class Features:
             raise self.damage from error
 
 
-def map_dataset(
-    features: Features,
+@contextlib.contextmanager
+def reading(
     record_set: RecordSet,
     plan: ClipPlan,
     config: RunConfig,
     batch_size: int,
-) -> tf.data.Dataset:
-    """As `input_pipeline.clip_dataset`, with the maps of the streams in place of their inputs.
+    maps: Features | None = None,
+) -> Iterator[tf.data.Dataset]:
+    """The clips of a plan, to be read in the block: the maps if given, else the images.
 
-    The caller keeps `features` while the dataset is read. TensorFlow keeps the functions that
-    datasets call to the end of the process, and with them it would keep network and maps of every
-    run of an ablation.
+    Args:
+        record_set: of the records.
+        plan: the clips; its length is a multiple of `batch_size`.
+        config: of the run.
+        batch_size: clips a batch.
+        maps: of the plan's videos, computed.
 
-    Returns:
-        tf.data.Dataset of dictionaries: for each stream float16 (B, T, *block_shape), `label` int64
-        (B,), `weight` float32 (B,), `video` int64 (B,).
+    Raises:
+        UserError: what is read in the block is damaged.
     """
-    model = config.model
-    shape = (batch_size, model.clip.num_frames, *block_shape(model, features.block))
-    streams, weak = list(features.folders), weakref.proxy(features)
-
-    def clips(*rows):
-        return weak.clips(*rows)
-
-    def read(rows):
-        maps = tf.numpy_function(
-            clips,
-            [rows["video"], rows["frames"], rows["flip"]],
-            [tf.float16] * len(streams),
-            stateful=False,
-        )
-        maps = [tf.ensure_shape(value, shape) for value in maps]
-        return dict(zip(streams, maps, strict=True))
-
-    return input_pipeline.planned_dataset(record_set, plan, batch_size, read)
+    source = maps or RecordReader(record_set)
+    with input_pipeline.naming_damage(source):
+        if isinstance(source, Features):
+            yield source.dataset(plan, batch_size)
+        else:
+            clip = config.model.clip
+            yield input_pipeline.clip_dataset(record_set, plan, clip, batch_size, source)

@@ -19,7 +19,7 @@ from preprocessing.records import RecordSet
 from preprocessing.records.reader import RecordReader
 from stfnet import run
 from stfnet.clips import input_pipeline, plans
-from stfnet.frame_features.stream_maps import Features, map_dataset
+from stfnet.frame_features.stream_maps import Features
 from stfnet.run import checkpoints
 from stfnet.run.config import RunConfig
 from stfnet.training import linear_start, logs, stages, strategies, variables
@@ -123,7 +123,7 @@ def train(
 
         def read(plan: plans.ClipPlan, batch_size: int) -> tf.data.Dataset:
             if maps:
-                return map_dataset(maps, record_set, plan, config, batch_size)
+                return maps.dataset(plan, batch_size)
             return input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader)
 
         if checkpoint:
@@ -139,8 +139,8 @@ def train(
 
         shown: list[keras.callbacks.Callback] = []
         if chief:
-            own = stack.enter_context(logs.callbacks_of_run(workdir, progress, size))
-            shown = [*own, *callbacks]
+            own = logs.RunLog(workdir, progress, size)
+            shown = [stack.enter_context(contextlib.closing(own)), *callbacks]
         listeners = keras.callbacks.CallbackList(shown, model=model, validated=located.val)
 
         def finish_step(

@@ -10,9 +10,8 @@ import numpy as np
 
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
-from preprocessing.records.reader import RecordReader
 from stfnet import logistic, networks, run
-from stfnet.clips import input_pipeline, plans
+from stfnet.clips import plans
 from stfnet.config import WHOLE_STREAM, to_dict
 from stfnet.frame_features import stream_maps
 from stfnet.networks.small_data import root_of_means
@@ -104,19 +103,13 @@ def _moments(config, record_set, workdir, features_folder, must_stop):
     plan = plans.plan_evaluation(
         record_set, learned, config.model.clip, size, 1, config.training.frame_grid
     )
-    source: RecordReader | stream_maps.Features
+    maps = None
     if features_folder:
-        source = stream_maps.Features(features_folder, model, record_set, config, WHOLE_STREAM)
-        if not source.compute([*located.train, *located.val], must_stop):
+        maps = stream_maps.Features(features_folder, model, record_set, config, WHOLE_STREAM)
+        if not maps.compute([*located.train, *located.val], must_stop):
             raise Preempted("stopped among the maps; the same command goes on with them")
-        batches = stream_maps.map_dataset(source, record_set, plan, config, size)
-    else:
-        source = RecordReader(record_set)
-        batches = input_pipeline.clip_dataset(
-            record_set, plan, config.model.clip, size, reader=source
-        )
-    block = WHOLE_STREAM if features_folder else 0
-    with input_pipeline.naming_damage(source):
+    block = maps.block if maps else 0
+    with stream_maps.reading(record_set, plan, config, size, maps) as batches:
         of = linear_start.moments(model, block, linear_start.until(must_stop, batches))
     widths = [model.get_layer(f"{name}_stream").output.shape[-1] for name in model.input]
     return of, np.cumsum(widths)[:-1]

@@ -28,7 +28,7 @@ class DistributedSteps:
         optimizer: of the stage.
         training: the configuration.
         strategy: over whose replicas a batch is divided.
-        block: at whose end the streams' maps are that batches hold, of `map_dataset`: only
+        block: at whose end the streams' maps are that batches hold, of `Features.dataset`: only
             what follows is computed and trained. 0: they hold images.
     """
 

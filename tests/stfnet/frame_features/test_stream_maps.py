@@ -79,7 +79,7 @@ def test_a_clips_maps_are_those_of_vgg16_for_it(tiny_records, tmp_path, streams,
     maps.compute(positions)
     plan = plans.plan_training(tiny_records, positions, CLIP, config.training, 0, 0)
     plan = dataclasses.replace(plan, flip=np.arange(len(plan)) % 2 == 0)
-    (batch,) = stream_maps.map_dataset(maps, tiny_records, plan, config, len(plan))
+    (batch,) = maps.dataset(plan, len(plan))
     (clips,) = input_pipeline.clip_dataset(tiny_records, plan, CLIP, len(plan))
     inputs = input_pipeline.network_inputs(clips)
     for name in model.input:
@@ -178,7 +178,7 @@ def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, 
     plan = plans.plan_evaluation(tiny_records, np.array([0, 1]), CLIP, 1)
     damaged = rf"{kept.name} is missing or damaged .* delete it and"
     with pytest.raises(UserError, match=damaged), input_pipeline.naming_damage(maps):
-        list(stream_maps.map_dataset(maps, tiny_records, plan, config, 1))
+        list(maps.dataset(plan, 1))
 
 
 def test_a_computation_that_must_stop_keeps_what_it_has(tiny_records, tmp_path):
@@ -356,7 +356,7 @@ def test_a_dataset_that_was_read_does_not_keep_the_network(tiny_records, tmp_pat
     positions = np.array([1, 6])
     maps.compute(positions)
     plan = plans.plan_evaluation(tiny_records, positions, CLIP, 2)
-    assert len(list(stream_maps.map_dataset(maps, tiny_records, plan, config, 2))) == 1
+    assert len(list(maps.dataset(plan, 2))) == 1
     alive = weakref.ref(maps)
     del maps
     gc.collect()

@@ -176,7 +176,7 @@ def live(video: Path, width_divisor: int, image_size: int) -> dict[str, float]:
 
     config = _run_config(width_divisor, image_size)
     model = build_stfnet(config.model)
-    window = live.window_of(config, live.usual_interval(config), "fast")
+    window = live.SlidingWindow(config, quality="fast")
     source = capture.open_capture(str(video))
     latencies: list[float] = []
     frames, since = 0, 0.0

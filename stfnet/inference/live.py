@@ -1,7 +1,6 @@
 """Recognition as frames come: a window of sampled frames that slides along with the capture."""
 
 import collections
-import dataclasses
 import time
 
 import numpy as np
@@ -10,7 +9,7 @@ from preprocessing import files, flow, video
 from preprocessing.errors import UserError
 from preprocessing.flow.colors import flow_to_color, scale_of
 from stfnet import sampling
-from stfnet.config import ClipConfig, RecordsConfig
+from stfnet.config import ClipConfig
 from stfnet.drawing import annotation
 from stfnet.inference import prediction
 from stfnet.inference.clip import encoded_field, stack, stored_frame
@@ -55,31 +54,28 @@ class SlidingWindow:
     a few frames later. Only the fields of the stacks are computed, and the raw frames are not kept.
 
     Args:
-        clip: the clip configuration.
-        streams: `both`, `rgb` or `flow`.
-        interval: frames from one sampled frame to the next.
+        config: of the run whose network is asked.
+        interval: frames from one sampled frame to the next; 0 for that of the training clips.
         quality: of the flow, `reference` or `fast`; None for that of the records.
-        stored: how the run's records hold frames and fields.
     """
 
-    def __init__(
-        self,
-        clip: ClipConfig,
-        streams: str,
-        interval: int,
-        quality: str | None = None,
-        stored: RecordsConfig = RecordsConfig(),  # noqa: B008  # frozen
-    ):
-        self.clip, self.streams, self.interval, self._stored = clip, streams, interval, stored
+    def __init__(self, config: RunConfig, interval: int = 0, quality: str | None = None):
+        self.clip, self.streams, self._stored = (
+            config.model.clip,
+            config.model.streams,
+            config.records,
+        )
+        self.interval = interval or usual_interval(config)
         # (number, frame, stack); the stack is None where no flow is read.
         self.samples: collections.deque[tuple[int, np.ndarray, np.ndarray | None]]
-        self.samples = collections.deque(maxlen=clip.num_frames)
+        self.samples = collections.deque(maxlen=self.clip.num_frames)
         self.count = 0
         self.fields: dict[int, np.ndarray] = {}  # number -> uint8 (H, W, 2)
         self._pending: collections.deque[tuple[int, np.ndarray]] = collections.deque()
-        self._quality = quality or stored.flow_quality
+        self._quality = quality or config.records.flow_quality
         self._previous: np.ndarray | None = None  # the last frame, uint8 (H, W), grayscale
-        self._resizer = _Follower(clip, interval) if clip.resize == "motion" else None
+        moves = self.clip.resize == "motion"
+        self._resizer = _Follower(self.clip, self.interval) if moves else None
 
     @property
     def full(self):
@@ -165,32 +161,6 @@ def usual_interval(config: RunConfig) -> int:
     return sampling.clamp(middle, num_frames, config.model.clip.num_frames)
 
 
-def window_of(config: RunConfig, interval: int, quality: str | None) -> SlidingWindow:
-    """An empty window of a run's clips."""
-    model = config.model
-    return SlidingWindow(model.clip, model.streams, interval, quality, config.records)
-
-
-@dataclasses.dataclass
-class Rates:
-    """How fast the frames of a capture are worked through.
-
-    Attributes:
-        frames: frames seen.
-        begun: seconds on the monotonic clock when the first came.
-        latencies: seconds from a window's newest frame to its label.
-    """
-
-    frames: int = 0
-    begun: float = 0.0
-    latencies: list[float] = dataclasses.field(default_factory=list)
-
-    @property
-    def per_second(self):
-        """Frames a second, since the first."""
-        return self.frames / max(time.monotonic() - self.begun, 1e-9)
-
-
 def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast", show=print):
     """Recognises what happens before a camera, or in a file, until it ends.
 
@@ -210,8 +180,7 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
     Raises:
         UserError: the camera or the connection is gone, or it was stopped before the first frame.
     """
-    interval = interval or usual_interval(config)
-    window = window_of(config, interval, quality)
+    window = SlidingWindow(config, interval, quality)
     prediction.warm_up(model, config, quality)
     if path is None:
         return _follow(model, config, source, window, None, show)
@@ -233,16 +202,19 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
 
 
 def _follow(model, config, source, window, writer, show):
-    ranking, rates = [], Rates()
+    begun, ranking, latencies = 0.0, [], []
     notes: tuple[str, ...] = ("filling the window",)
+
+    def frames_per_second():
+        return window.count / max(time.monotonic() - begun, 1e-9)
 
     def predict(captured):
         nonlocal ranking, notes
         probabilities = prediction.predict_clip(model, window.clip_inputs())
         ranking = prediction.rank(probabilities, config.classes, annotation.BARS)
-        rates.latencies.append(time.monotonic() - captured)
-        speed = f"{rates.per_second:.1f} frames/s"
-        delay = f"latency {rates.latencies[-1]:.2f} s"
+        latencies.append(time.monotonic() - captured)
+        speed = f"{frames_per_second():.1f} frames/s"
+        delay = f"latency {latencies[-1]:.2f} s"
         notes = (speed, delay)
         label, probability = ranking[0]
         show(f"frame {window.count:6d}  {label} {probability:.1%}  {speed}, {delay}")
@@ -250,8 +222,7 @@ def _follow(model, config, source, window, writer, show):
     captured = time.monotonic()
     try:
         for captured, frame in source:
-            rates.begun = rates.begun or captured
-            rates.frames += 1
+            begun = begun or captured
             if window.add(frame) and window.full:
                 predict(captured)
             if writer is not None:
@@ -264,16 +235,16 @@ def _follow(model, config, source, window, writer, show):
         pass
     finally:
         source.close()
-        if rates.frames:
-            latency = f"{np.mean(rates.latencies):.2f} s" if rates.latencies else "none"
+        if window.count:
+            latency = f"{np.mean(latencies):.2f} s" if latencies else "none"
             show(
-                f"{rates.frames} frames at {rates.per_second:.1f} frames/s, "
-                f"{len(rates.latencies)} predictions, mean latency {latency}, "
+                f"{window.count} frames at {frames_per_second():.1f} frames/s, "
+                f"{len(latencies)} predictions, mean latency {latency}, "
                 f"{source.dropped} frames dropped"
             )
         for note in source.notes:
             show(f"note: {note}")
-    if not rates.frames:
+    if not window.count:
         raise UserError("stopped before the first frame: there is nothing to show or to write")
     return ranking
 

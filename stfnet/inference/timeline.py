@@ -113,10 +113,10 @@ def recognise(
     Raises:
         UserError: the video does not decode, or has one frame and the network reads flow.
     """
-    interval = interval or live.usual_interval(config)
+    window = live.SlidingWindow(config, interval, quality)
+    interval = window.interval
     samples = config.model.clip.num_frames
     every = max(1, round(stride / interval) if stride else samples // 2)
-    window = live.window_of(config, interval, quality)
     claim = video.probe(Path(path))
     fps = selection(config.model.clip).rate(claim.fps)
     progress = _Progress(claim.num_frames / video.usual_fps(claim.fps), show)

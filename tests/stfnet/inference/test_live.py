@@ -37,10 +37,10 @@ def _fill(window, path):
 def test_a_window_over_a_whole_video_is_its_test_clip(tiny_run, moving_square, computed):
     config = prediction.load_run(tiny_run)[1]
     clip = config.model.clip
-    stored = RecordsConfig("jpeg", 60)
-    expected = read_clip(moving_square, clip, stored=stored)  # frames 0, 3, 6
+    config = dataclasses.replace(config, records=RecordsConfig("jpeg", 60))
+    expected = read_clip(moving_square, clip, stored=config.records)  # frames 0, 3, 6
     computed.clear()
-    window = live.SlidingWindow(clip, "both", 3, "fast", stored)
+    window = live.SlidingWindow(config, 3, "fast")
     inputs = _fill(window, moving_square).clip_inputs()
     assert [number for number, *_ in window.samples] == [0, 3, 6]
     for stream in ("rgb", "flow"):
@@ -53,9 +53,10 @@ def test_a_window_over_a_whole_video_is_its_test_clip(tiny_run, moving_square, c
 
 def test_the_window_follows_what_moves_and_flow_is_of_one_window(tiny_run):
     """A bright block over still noise, first on the left, then on the right."""
-    clip = prediction.load_run(tiny_run)[1].model.clip
-    clip = dataclasses.replace(clip, resize="motion")
-    window = live.SlidingWindow(clip, "both", 3, "fast")
+    config = prediction.load_run(tiny_run)[1]
+    clip = dataclasses.replace(config.model.clip, resize="motion")
+    model = dataclasses.replace(config.model, clip=clip)
+    window = live.SlidingWindow(dataclasses.replace(config, model=model), 3, "fast")
     rng = np.random.default_rng(0)
     still = rng.integers(0, 90, (60, 160, 3), np.uint8)
     brightness = []
@@ -102,13 +103,14 @@ def test_the_usual_interval_is_that_of_the_training_clips(tau_range, num_frames,
 
 
 def test_only_fields_of_a_stack_are_computed(tiny_run, moving_square, computed):
-    clip = prediction.load_run(tiny_run)[1].model.clip
-    window = _fill(live.SlidingWindow(clip, "both", 6), moving_square)
+    config = prediction.load_run(tiny_run)[1]
+    window = _fill(live.SlidingWindow(config, 6), moving_square)
     # Of 10 fields, frame 0 takes 0 and 1, frame 6 takes 4 to 7; 10 begins the stack of frame 12.
     assert len(computed) == 2 + 4
     assert [number for number, *_ in window.samples] == [0, 6]
     computed.clear()
-    _fill(live.SlidingWindow(clip, "rgb", 6), moving_square)
+    model = dataclasses.replace(config.model, streams="rgb")
+    _fill(live.SlidingWindow(dataclasses.replace(config, model=model), 6), moving_square)
     assert not computed
 
 

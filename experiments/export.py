@@ -66,8 +66,8 @@ def main(_):
     if FLAGS.format != "head":
         check_room(4 * model.count_params(), output)
     if compared:
-        write = {"onnx": runtimes.export_onnx, "litert": runtimes.export_litert}[FLAGS.format]
-        _print_agreement(write(model, config, output, _clips(config), fingerprint))
+        clips = _clips(config)
+        _print_agreement(runtimes.export(FLAGS.format, model, config, output, clips, fingerprint))
     elif FLAGS.format == "serving":
         if tf_serving.export_serving(model, config, output, FLAGS.jit_compile, fingerprint):
             print("the flow solver needs XLA: give the server --xla_cpu_compilation_enabled=true")

@@ -112,26 +112,16 @@ def noise(config: RunConfig, count):
     }
 
 
-def export_onnx(model, config: RunConfig, folder, clips, fingerprint=None):
-    """Writes `network.onnx`, compared with Keras in ONNX Runtime.
+def export(name, model, config: RunConfig, folder, clips, fingerprint=None):
+    """Writes the network for the format `onnx` or `litert`, compared with Keras in its runtime.
 
-    As `export_litert`, but for the files of the network.
-    """
-
-    def convert(network):
-        return {layout.ONNX_FILE: _to_onnx(network)}
-
-    return _export(model, config, folder, clips, fingerprint, convert, OnnxNetwork)
-
-
-def export_litert(model, config: RunConfig, folder, clips, fingerprint=None):
-    """Writes `network.tflite` and `network_quantised.tflite`, compared with Keras in LiteRT.
-
-    The second has weights of 8 bits (dynamic range). Both take and return what
-    `export.clip_function` does. Beside them stand config.json, classes.txt, the first clip with
-    Keras' probabilities in example.npz, the figures in agreement.json, and SHA256SUMS.
+    `onnx` is `network.onnx`; `litert` is `network.tflite` and `network_quantised.tflite`, which has
+    weights of 8 bits (dynamic range). All take and return what `saved_model.clip_function` does.
+    Beside them stand config.json, classes.txt, the first clip with Keras' probabilities in
+    example.npz, the figures in agreement.json, and SHA256SUMS.
 
     Args:
+        name: of the format.
         model: network that `stfnet.build_stfnet` made; of half precision, its weights are taken to
             a network in float32, which is then the one compared with.
         config: RunConfig.
@@ -148,17 +138,9 @@ def export_litert(model, config: RunConfig, folder, clips, fingerprint=None):
             an operation that does not convert, or a file that is not quantised differs from Keras
             by more than ALLOWED_DIFFERENCE.
     """
-
-    def convert(network):
-        return {
-            layout.LITERT_FILE: _to_litert(network, []),
-            layout.QUANTISED_FILE: _to_litert(network, [tf.lite.Optimize.DEFAULT]),
-        }
-
-    return _export(model, config, folder, clips, fingerprint, convert, LiteRTNetwork)
-
-
-def _export(model, config, folder, clips, fingerprint, convert, runtime):
+    convert, runtime = {"onnx": (_to_onnx, OnnxNetwork), "litert": (_to_litert, LiteRTNetwork)}[
+        name
+    ]
     network = in_float32(model)
     size = 4 * network.count_params()
     if size > LARGEST_FILE:
@@ -169,9 +151,10 @@ def _export(model, config, folder, clips, fingerprint, convert, runtime):
     with layout.writing(folder) as temporary:
         expected, seconds = _answers(network, clips)
         rows = [Agreement("Keras", size, seconds, 0.0, len(expected), len(expected))]
-        for name, content in _converting(convert, network).items():
-            rows.append(_compare(name, content, _converting(runtime, content), clips, expected))
-            with files.writing(temporary / name) as file:
+        for file_name, content in _converting(convert, network).items():
+            loaded = _converting(runtime, content)
+            rows.append(_compare(file_name, content, loaded, clips, expected))
+            with files.writing(temporary / file_name) as file:
                 file.write(content)
         example = {name: clip[:1] for name, clip in clips.items()}
         with files.writing(temporary / layout.EXAMPLE_FILE) as file:
@@ -196,7 +179,7 @@ def _converting(convert, argument):
 
 
 def _to_onnx(network):
-    """Bytes of the ONNX file.
+    """The content of the ONNX file, by its name.
 
     The weights are arguments of the function that is converted and become constants afterwards,
     since tf2onnx copies constants until a network of 755 MB takes more than 22 GB.
@@ -232,7 +215,7 @@ def _to_onnx(network):
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.checker.check_model(onnx_model)
-    return onnx_model.SerializeToString()
+    return {layout.ONNX_FILE: onnx_model.SerializeToString()}
 
 
 def _names_read(graph):
@@ -258,7 +241,9 @@ def _refusing(clips, shape):
     return clips
 
 
-def _to_litert(network, optimizations):
+def _to_litert(network):
+    """The contents of both files, by their names."""
+    optimizations = {layout.LITERT_FILE: [], layout.QUANTISED_FILE: [tf.lite.Optimize.DEFAULT]}
     archive = keras.export.ExportArchive()
     archive.track(network)
     classify, specs = saved_model.clip_function(network)
@@ -270,14 +255,17 @@ def _to_litert(network, optimizations):
     with tempfile.TemporaryDirectory(prefix="stfnet-export-") as folder:
         with saved_model.naming_full_disk(folder):
             archive.write_out(folder, verbose=False)
-        with worker_pool.silenced_stderr():
-            converter = tf.lite.TFLiteConverter.from_saved_model(
-                folder, signature_keys=["serving_default"]
-            )
-            # LiteRT's own operations alone: every build of it has them.
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-            converter.optimizations = optimizations
-            return converter.convert()
+        contents = {}
+        for name in optimizations:
+            with worker_pool.silenced_stderr():
+                converter = tf.lite.TFLiteConverter.from_saved_model(
+                    folder, signature_keys=["serving_default"]
+                )
+                # LiteRT's own operations alone: every build of it has them.
+                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+                converter.optimizations = optimizations[name]
+                contents[name] = converter.convert()
+        return contents
 
 
 def _answers(network, clips):

@@ -14,7 +14,6 @@ from stfnet.config import TrainingConfig, to_dict
 from stfnet.export import layout, runtimes
 from stfnet.inference import prediction
 
-FORMATS = {"onnx": runtimes.export_onnx, "litert": runtimes.export_litert}
 FILES = {
     "onnx": {layout.ONNX_FILE},
     "litert": {layout.LITERT_FILE, layout.QUANTISED_FILE},
@@ -44,7 +43,7 @@ def exported(name, tiny, tmp_path_factory):
     folder.mkdir()
     for marker in ("saved_model.pb", "batching.config"):  # the second is of another format
         (folder / marker).touch()
-    return folder, FORMATS[name](*tiny[:2], folder, tiny[2], {"protocol": "group"})
+    return folder, runtimes.export(name, *tiny[:2], folder, tiny[2], {"protocol": "group"})
 
 
 def _run(name, folder, inputs, *chosen):
@@ -108,7 +107,7 @@ def test_a_litert_file_of_one_frame_refuses_two(tiny, tmp_path):
     clip = dataclasses.replace(tiny[1].model.clip, num_frames=1)
     config = dataclasses.replace(tiny[1], model=dataclasses.replace(tiny[1].model, clip=clip))
     clips = runtimes.noise(config, 1)
-    runtimes.export_litert(build_stfnet(config.model), config, tmp_path / "export", clips)
+    runtimes.export("litert", build_stfnet(config.model), config, tmp_path / "export", clips)
     assert _run("litert", tmp_path / "export", clips)
     twice = {key: np.repeat(value, 2, axis=1) for key, value in clips.items()}
     with pytest.raises(RuntimeError, match="SPLIT_V"):
@@ -162,7 +161,7 @@ def test_every_initializer_of_an_onnx_file_is_read(name, network, tiny, tmp_path
 
     model = networks.read(networks.switched(to_dict(tiny[1].model), network))
     config = dataclasses.replace(tiny[1], model=model)
-    runtimes.export_onnx(build_stfnet(model), config, tmp_path / "export", tiny[2])
+    runtimes.export("onnx", build_stfnet(model), config, tmp_path / "export", tiny[2])
     graph = onnx.load(tmp_path / "export" / layout.ONNX_FILE).graph
     read = {name for node in graph.node for name in node.input}
     assert {one.name for one in graph.initializer} <= read
@@ -191,7 +190,7 @@ def test_every_kind_of_network_converts(name, settings, tiny, tmp_path):
     model = networks.read(values | settings)
     config = dataclasses.replace(tiny[1], model=model, training=TrainingConfig(batch_size=4))
     clips = runtimes.noise(config, 2)
-    rows = FORMATS[name](build_stfnet(model), config, tmp_path / "export", clips)
+    rows = runtimes.export(name, build_stfnet(model), config, tmp_path / "export", clips)
     assert rows[1].difference <= 1e-5
 
 
@@ -203,7 +202,7 @@ def test_half_precision_is_exported_in_float32(name, tiny, tmp_path):
         model = build_stfnet(config.model)
     finally:
         keras.config.set_dtype_policy("float32")
-    rows = FORMATS[name](model, config, tmp_path / "export", clips)
+    rows = runtimes.export(name, model, config, tmp_path / "export", clips)
     assert rows[1].difference <= 1e-5
     half = model.predict_on_batch(clips)
     answer = _run(name, tmp_path / "export", clips)[min(FILES[name])]
@@ -217,7 +216,7 @@ def test_an_operation_that_does_not_convert_is_one_line(name, tiny, tmp_path):
     model = keras.Model({"rgb": rgb}, keras.layers.Softmax()(keras.ops.erfinv(means / 256)))
     clips = {"rgb": clips["rgb"]}
     with pytest.raises(UserError, match=r"does not convert \(.*\): give --format=saved_mod") as one:
-        FORMATS[name](model, config, tmp_path / "export", clips)
+        runtimes.export(name, model, config, tmp_path / "export", clips)
     assert "\n" not in str(one.value)
     assert not list(tmp_path.iterdir())
 
@@ -225,7 +224,7 @@ def test_an_operation_that_does_not_convert_is_one_line(name, tiny, tmp_path):
 def test_a_network_larger_than_a_file_can_be_is_refused(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(runtimes, "LARGEST_FILE", 1000)
     with pytest.raises(UserError, match=r"GB of weights and its file can have 2.1 GB: give"):
-        runtimes.export_onnx(*tiny[:2], tmp_path / "export", tiny[2])
+        runtimes.export("onnx", *tiny[:2], tmp_path / "export", tiny[2])
 
 
 def test_a_file_that_disagrees_is_not_written(name, tiny, tmp_path, monkeypatch):
@@ -242,7 +241,7 @@ def test_a_file_that_disagrees_is_not_written(name, tiny, tmp_path, monkeypatch)
     for runtime in ("OnnxNetwork", "LiteRTNetwork"):
         monkeypatch.setattr(runtimes, runtime, Wrong)
     with pytest.raises(UserError, match=r"network\.\w+ differs from Keras by up to 2e-05 in a pro"):
-        FORMATS[name](*tiny[:2], tmp_path / "export", tiny[2])
+        runtimes.export(name, *tiny[:2], tmp_path / "export", tiny[2])
     assert not list(tmp_path.iterdir())
 
 

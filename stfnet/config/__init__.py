@@ -14,7 +14,7 @@ from stfnet.config.clip import (
     STATISTICS,
     ClipConfig,
 )
-from stfnet.config.files import from_dict, read_json, to_dict
+from stfnet.config.files import flat, from_dict, read_json, to_dict
 from stfnet.config.learned import LearnedConfig, RecordsConfig
 from stfnet.config.training import (
     FC6_INIT,
@@ -39,6 +39,7 @@ __all__ = [
     "LearnedConfig",
     "RecordsConfig",
     "TrainingConfig",
+    "flat",
     "from_dict",
     "microbatches_per_device",
     "read_json",

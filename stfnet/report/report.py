@@ -19,13 +19,12 @@ import tensorflow as tf
 from preprocessing import files, records
 from preprocessing.errors import UserError
 from stfnet import run
-from stfnet.config import to_dict
+from stfnet.config import flat, to_dict
 from stfnet.drawing.annotation import data_url
 from stfnet.evaluation import bootstrap, printing, result_files
 from stfnet.explanation import attribution
 from stfnet.inference import prediction
-from stfnet.report import report_clips
-from stfnet.report.report_examples import MOST_FILM_BYTES, read_examples, with_films
+from stfnet.report.report_examples import FPS, MOST_FILM_BYTES, read_examples, with_films
 from stfnet.run.config import RunConfig
 
 REPORT_FILE = "report.html"
@@ -58,19 +57,9 @@ def settings_beside(config: RunConfig, paper: Mapping[str, Mapping]) -> list[tup
         config: of the run.
         paper: nested dictionaries `model` and `training`; settings they lack count as the run's.
     """
-    rows = []
-
-    def compare(name: str, value: Any, default: Any) -> None:
-        if isinstance(value, dict):
-            for key in value:
-                compare(f"{name}.{key}", value[key], default[key])
-        else:
-            rows.append((name, value, default))
-
-    for part in ("model", "training"):
-        ours = to_dict(getattr(config, part))
-        compare(part, ours, {**ours, **paper[part]})
-    return rows
+    ours = {"model": to_dict(config.model), "training": to_dict(config.training)}
+    published = flat(paper)
+    return [(name, value, published.get(name, value)) for name, value in flat(ours).items()]
 
 
 def _commands(workdir: Path, record_set: records.RecordSet | None) -> list[str]:
@@ -192,7 +181,7 @@ def write_report(
         right=right,
         grad_cam=grad_cam and not without_maps,
         without_maps=without_maps,
-        fps=report_clips.FPS,
+        fps=FPS,
         film_count=len(filmed),
         film_bytes=sum(len(one.film) + len(one.poster) for one in filmed),
         most_film_bytes=MOST_FILM_BYTES,

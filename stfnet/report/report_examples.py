@@ -1,21 +1,59 @@
-"""Which tested clips a report shows, and their films inside the page, within a bound."""
+"""The tested clips that a report shows: which, and as short films of frames, flow and answer."""
 
 import dataclasses
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import keras
+import numpy as np
 
-from preprocessing import records
+from preprocessing import flow, records, video
+from preprocessing.captions import draw_text
 from preprocessing.errors import UserError
+from preprocessing.flow.colors import flow_to_color, scale_of
+from preprocessing.records.reader import RecordReader
 from stfnet import run
+from stfnet.clips import input_pipeline, plans
+from stfnet.config import ClipConfig
+from stfnet.drawing.annotation import BACKGROUND, MARGIN, MUTED, TEXT, TRACK, data_url, enlarge
 from stfnet.evaluation import result_files
-from stfnet.report import report_clips
-from stfnet.report.report_clips import Example
+from stfnet.explanation import attribution
+from stfnet.explanation.pictures import overlay
+from stfnet.networks.model import in_float32
 from stfnet.run.config import RunConfig
 
 MOST_RIGHT = 4  # recognised clips that are shown
 MOST_FILM_BYTES = 16_000_000  # of a page: mail takes it, and a browser opens it at once
+FPS = 4.0  # sampled frames are far apart, and are shown slowly enough to be looked at
+SIDE, HEAD, FOOT = 224, 72, 30  # pixels: of a picture, and of the lines above and below
+GOOD, BAD = (110, 205, 150), (255, 130, 115)
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A test clip as the report shows it.
+
+    Attributes:
+        name, truth, predicted: the video and its classes.
+        probability, probability_of_class: of the predicted and of the true class.
+        film, poster: data URLs of a WebM file with VP8, and of its middle frame as a JPEG; empty
+            without a film.
+        height, width: of the film, in pixels.
+        missing: why there is no film, where there could be one.
+    """
+
+    name: str
+    truth: str
+    predicted: str
+    probability: float
+    probability_of_class: float
+    film: str = ""
+    poster: str = ""
+    height: int = 0
+    width: int = 0
+    missing: str = ""
 
 
 def choose_examples(
@@ -88,16 +126,16 @@ def with_films(
         record_set: of the records; a video whose file is another one now gets no film, since the
             answer was not to that.
         config: of the run.
-        network: see `report_clips.films`.
+        network: see `films`.
 
     Raises:
-        UserError: as `report_clips.films`.
+        UserError: as `films`.
     """
     located = run.locate(run.read_videos(workdir), record_set)
     there = {record_set.videos[k].id for k in located.test} - set(located.changed)
     known = [one for one in examples if one.name in there]
     shown, total = {}, 0
-    for one in report_clips.films(record_set, config, known, network):
+    for one in films(record_set, config, known, network):
         total += len(one.film) + len(one.poster)
         if total > MOST_FILM_BYTES:
             break
@@ -109,3 +147,134 @@ def with_films(
         or dataclasses.replace(one, missing=too_large if one.name in there else absent)
         for one in examples
     ]
+
+
+def films(
+    record_set: records.RecordSet,
+    config: RunConfig,
+    examples: Sequence[Example],
+    network: keras.Model | None = None,
+) -> Iterator[Example]:
+    """Makes the films of test clips (Eqs. 13-14), one after the other.
+
+    Args:
+        record_set: of the records.
+        config: of the run.
+        examples: without films; those whose video the records lack are left out.
+        network: of the run, for Grad-CAM of the predicted class as a third picture; None for
+            frames and flow alone.
+
+    Yields:
+        The examples with their films, in order.
+
+    Raises:
+        UserError: the records do not fit the run, or are damaged.
+    """
+    place = {video.id: k for k, video in enumerate(record_set.videos)}
+    examples = [one for one in examples if one.name in place]
+    if not examples:
+        return
+    plans.check_records(record_set, config)
+    clip = config.model.clip
+    network = in_float32(network) if network is not None else None
+    plan = plans.plan_evaluation(
+        record_set, np.array([place[one.name] for one in examples]), clip, 1
+    )
+    reader = RecordReader(record_set)
+    batches = input_pipeline.clip_dataset(record_set, plan, clip, 1, reader=reader)
+    with input_pipeline.naming_damage(reader):
+        for one, batch in zip(examples, batches, strict=True):
+            cam = None
+            if network is not None:
+                cam = _grad_cam(network, batch, config.classes.index(one.predicted))
+            rgb, fields = batch["rgb"][0].numpy(), batch["fields"][0].numpy()
+            frames = draw(rgb, fields, clip, one, cam)
+            film, poster = encode(frames)
+            yield dataclasses.replace(
+                one,
+                film=data_url("video/webm", film),
+                poster=data_url("image/jpeg", poster),
+                height=frames.shape[1],
+                width=frames.shape[2],
+            )
+
+
+def draw(
+    rgb: np.ndarray,
+    fields: np.ndarray,
+    clip: ClipConfig,
+    example: Example,
+    cam: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draws each sampled frame beside the flow from it to the next frame, with truth and answer.
+
+    Args:
+        rgb: uint8 (T, H, W, 3).
+        fields: uint8 (T, L, 2, H, W), encoded.
+        clip: the clip configuration.
+        example: whose classes are written above the pictures.
+        cam: Grad-CAM, float (T, h, w), at least 0; drawn over the frames as a third picture.
+
+    Returns:
+        uint8 (T, HEAD + SIDE + FOOT, 2 SIDE or 3 SIDE, 3), RGB.
+    """
+    at_frame = np.moveaxis(fields[:, clip.flow_length // 2], 1, -1)  # t xy h w -> t h w xy
+    displacements = flow.decode(at_frame, clip.flow_bound)
+    colored = flow_to_color(displacements, scale_of(displacements))
+    width = SIDE * (2 if cam is None else 3)
+    head = _draw_head(example, width)
+    frames = []
+    for t, frame in enumerate(rgb):
+        pictures = [enlarge(frame, SIDE, SIDE), enlarge(colored[t], SIDE, SIDE)]
+        names = [f"frame {t + 1} of {len(rgb)}", "flow to the next frame"]
+        if cam is not None:
+            pictures.append(overlay(frame, cam[t], float(cam.max()), SIDE, SIDE))
+            names.append(f"Grad-CAM of {example.predicted}")
+        foot = np.full((FOOT, width, 3), BACKGROUND, np.uint8)
+        for k, name in enumerate(names):
+            draw_text(foot, name, k * SIDE + MARGIN, 19, 15, MUTED, width=SIDE - 2 * MARGIN)
+        foot[-3:] = TRACK
+        foot[-3:, : round(width * (t + 1) / len(rgb))] = TEXT
+        frames.append(np.concatenate([head, np.concatenate(pictures, axis=1), foot]))
+    return np.stack(frames)
+
+
+def _draw_head(example: Example, width: int) -> np.ndarray:
+    head = np.full((HEAD, width, 3), BACKGROUND, np.uint8)
+    right = example.truth == example.predicted
+    answer = f"{example.predicted}  {example.probability:.1%}"
+    lines = (("truth", example.truth, TEXT), ("answer", answer, GOOD if right else BAD))
+    for k, (name, value, color) in enumerate(lines):
+        baseline = 28 + 30 * k
+        draw_text(head, name, MARGIN, baseline, 18, MUTED)
+        draw_text(head, value, MARGIN + 72, baseline, 22, color, 600, width - 72 - 2 * MARGIN)
+    return head
+
+
+def encode(frames: np.ndarray) -> tuple[bytes, bytes]:
+    """Encodes RGB frames, uint8 (T, H, W, 3) with even H and W, as a film.
+
+    VP8 plays in Chromium, Firefox and Safari, without licensed encoders.
+
+    Returns:
+        (WebM file, JPEG of the middle frame).
+
+    Raises:
+        UserError: PyAV was built without VP8.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.webm"
+        with video.VideoWriter(path, FPS) as writer:
+            for frame in frames:
+                writer.write(frame)
+        film = path.read_bytes()
+    middle = cv2.cvtColor(frames[len(frames) // 2], cv2.COLOR_RGB2BGR)
+    poster = cv2.imencode(".jpg", middle, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    return film, poster
+
+
+def _grad_cam(network: keras.Model, batch: Mapping, target: int) -> np.ndarray:
+    """Grad-CAM of a class on the clip of a batch of one, float32 (T, h, w)."""
+    inputs = input_pipeline.network_inputs(batch)
+    fused = attribution.fuse(network, {name: inputs[name][0] for name in network.input})
+    return attribution.grad_cam(network, fused, target)

@@ -11,7 +11,7 @@ from pathlib import Path
 from preprocessing import files
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
-from stfnet.config import read_json, to_dict
+from stfnet.config import flat, read_json, to_dict
 from stfnet.run import checkpoints
 from stfnet.run.config import RunConfig
 from stfnet.run.videos import Located, RunVideos
@@ -177,7 +177,7 @@ def differences(there: RunConfig, now: RunConfig) -> list[str]:
 
 def _differences(there: RunConfig, now: RunConfig) -> dict[str, str]:
     """`differences` by the dotted name of the setting."""
-    old, new = (dict(_flat(to_dict(config))) for config in (there, now))
+    old, new = (flat(to_dict(config)) for config in (there, now))
     ignored = {"name", *(f"training.{name}" for name in WITHOUT_PART)}
     if not now.model.batch_statistics:
         ignored.add("training.accumulation_steps")
@@ -196,15 +196,6 @@ def _differences(there: RunConfig, now: RunConfig) -> dict[str, str]:
         )
         texts["classes"] = f"classes: {first} there, {second} now"
     return texts
-
-
-def _flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """(dotted name, value) of every setting in nested dictionaries."""
-    if not isinstance(value, dict):
-        yield prefix, value
-        return
-    for name, inner in value.items():
-        yield from _flat(inner, f"{prefix}.{name}".lstrip("."))
 
 
 @contextlib.contextmanager

@@ -12,15 +12,6 @@ CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 RANKING = [("Wave", 0.75), ("Jump", 0.25)]
 
 
-def _read(path):
-    capture, frames = cv2.VideoCapture(str(path)), []
-    while True:
-        there_is, frame = capture.read()
-        if not there_is:
-            return frames, capture.get(cv2.CAP_PROP_FPS)
-        frames.append(frame[..., ::-1])
-
-
 @pytest.fixture
 def clip_inputs():
     """A clip of 11 frames whose flow is 10 pixels to the right everywhere."""
@@ -51,12 +42,12 @@ def test_pictures_are_large_enough_to_read_and_small_enough_to_play(size, drawn)
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 def test_the_annotated_video_shows_every_frame_beside_its_flow(
-    moving_square, tmp_path, clip_inputs, suffix
+    read_film, moving_square, tmp_path, clip_inputs, suffix
 ):
     path = tmp_path / f"annotated{suffix}"
     annotation.write_annotated(path, moving_square, clip_inputs, CLIP, RANKING)
-    frames, fps = _read(path)
-    originals, _ = _read(moving_square)
+    frames, fps, _ = read_film(path)
+    originals, *_ = read_film(moving_square)
     assert len(frames) == len(originals) == 11
     assert fps == pytest.approx(20)
     assert frames[0].shape == (360 + 34 + 44, 480 + 480 + 300, 3)
@@ -78,11 +69,11 @@ def test_the_window_that_the_network_reads_is_outlined():
     assert not picture[44:132, 84:172].any()
 
 
-def test_the_annotated_video_outlines_what_moves(moving_square, tmp_path):
+def test_the_annotated_video_outlines_what_moves(read_film, moving_square, tmp_path):
     clip = ClipConfig(num_frames=3, image_size=32, resize="motion")
     clip_inputs = read_clip(moving_square, clip, "rgb")
     annotation.write_annotated(tmp_path / "a.webm", moving_square, clip_inputs, clip, RANKING)
-    picture = _read(tmp_path / "a.webm")[0][0][34:394, :480].astype(int)
+    picture = read_film(tmp_path / "a.webm")[0][0][34:394, :480].astype(int)
     window, scale = clip_inputs["window"], 360 / 48
     middle = round((window.left + window.side / 2) * scale)
     edge = picture[round(window.top * scale) : round(window.top * scale) + 2, middle]

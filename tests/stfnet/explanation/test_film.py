@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 
 from stfnet.drawing.annotation import TEXT
@@ -6,23 +5,14 @@ from stfnet.explanation import film
 from stfnet.explanation.pictures import LEFT_OUT
 
 
-def _read(path):
-    capture, frames = cv2.VideoCapture(str(path)), []
-    while True:
-        there_is, frame = capture.read()
-        if not there_is:
-            return frames, capture.get(cv2.CAP_PROP_FPS)
-        frames.append(frame[..., ::-1])
-
-
 def test_the_film_shows_the_map_and_the_flow_of_the_last_sampled_frame(
-    moving_square, tmp_path, explanation, make_clip
+    read_film, moving_square, tmp_path, explanation, make_clip
 ):
     path = tmp_path / "explanation.mp4"
     fields = make_clip().fields.copy()
     fields[1] = (0, 0, 255)
     film.write_film(path, moving_square, explanation, make_clip(fields=fields))
-    frames, fps = _read(path)
+    frames, fps, _ = read_film(path)
     assert len(frames) == 11 and fps == 20
     assert frames[0].shape == (34 + 360 + 2 * film.STRIP, 3 * 480 + 300, 3)
     flow = [frame[200, 2 * 480 + 240].argmax() for frame in frames]
@@ -34,12 +24,12 @@ def test_the_film_shows_the_map_and_the_flow_of_the_last_sampled_frame(
 
 
 def test_a_square_clip_without_flow_stands_beside_the_video(
-    moving_square, tmp_path, explanation, make_clip
+    read_film, moving_square, tmp_path, explanation, make_clip
 ):
     path = tmp_path / "explanation.webm"
     clip = make_clip(fields=None, whole=False, aspect=1.0, numbers=(6, 0, 3))
     film.write_film(path, moving_square, explanation, clip)
-    frames, _ = _read(path)
+    frames, *_ = read_film(path)
     assert frames[0].shape[1] == 480 + 360 + 300
     # Frames 6, 0 and 3 have values 1, 0.5 and 0.
     red = [int(frame[50, 480 + 340, 0]) for frame in frames]

@@ -1,10 +1,133 @@
+import base64
 import dataclasses
 
+import cv2
+import keras
+import numpy as np
 import pytest
 
+from preprocessing import flow, records
 from preprocessing.errors import UserError
-from stfnet import run
+from stfnet import ClipConfig, ModelConfig, build_stfnet, run
+from stfnet.clips import input_pipeline, plans
+from stfnet.config import TrainingConfig
+from stfnet.explanation import attribution, pictures
 from stfnet.report import report_examples
+from stfnet.report.report_examples import FOOT, HEAD, SIDE, Example
+from stfnet.run.config import RunConfig
+
+CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+WRONG = Example("unknown", "Left", "Right", 0.75, 0.25)
+
+
+def _config(record_set, clip=CLIP):
+    model = ModelConfig(3, clip, width_divisor=16, fc6_units=8, lstm_units=4)
+    return RunConfig("squares", record_set.classes, model, TrainingConfig())
+
+
+def _bytes(address):
+    return base64.b64decode(address.partition(",")[2])
+
+
+def _of(name):
+    return dataclasses.replace(WRONG, name=name)
+
+
+def _written(film, tmp_path):
+    path = tmp_path / "film.webm"
+    path.write_bytes(_bytes(film.film))
+    return path
+
+
+def test_a_film_shows_the_sampled_frames_beside_their_flow(read_film, tiny_records, tmp_path):
+    config = _config(tiny_records)
+    moving = next(v for v in tiny_records.videos if v.class_name == "Right")
+    (film,) = report_examples.films(tiny_records, config, [_of(moving.id)])
+    frames, fps, codec = read_film(_written(film, tmp_path))
+    assert film.name == moving.id and film.film.startswith("data:video/webm")
+    assert frames.shape == (3, HEAD + SIDE + FOOT, 2 * SIDE, 3) == (3, film.height, film.width, 3)
+    assert (fps, codec) == (report_examples.FPS, b"VP80")
+    poster = cv2.imdecode(np.frombuffer(_bytes(film.poster), np.uint8), cv2.IMREAD_COLOR)
+    assert poster.shape == frames.shape[1:]
+    # The frames of the record at the places of Eqs. 13-14 for 3 of its frames.
+    example = records.read_video(tiny_records, moving)
+    interval = moving.num_frames // 3
+    for t in range(3):
+        stored = records.decode_frame(example["frames"][t * interval])
+        expected = cv2.resize(stored, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+        shown = frames[t, HEAD : HEAD + SIDE, :SIDE].astype(int)
+        assert np.abs(shown - expected).mean() < 6
+    # A square that moves right is red in the colours of the flow.
+    field = frames[0, HEAD : HEAD + SIDE, SIDE:].astype(int)
+    red = (field[..., 0] - field[..., 1:].max(-1)) > 80
+    assert red.mean() > 0.05
+
+
+def _drawn(example, cam=None):
+    rgb = np.zeros((2, 32, 32, 3), np.uint8)
+    still = flow.encode(np.zeros((2, 4, 2, 32, 32), np.float32), CLIP.flow_bound)
+    return report_examples.draw(rgb, still, CLIP, example, cam)
+
+
+def test_truth_and_answer_are_written_above_and_the_answer_in_its_colour():
+    wrong, right = (_drawn(Example("a", "Left", name, 0.5, 0.5))[0] for name in ("Right", "Left"))
+
+    def of_color(picture, color):
+        return (np.abs(picture[:HEAD].astype(int) - color).max(-1) < 30).sum()
+
+    assert of_color(wrong, report_examples.BAD) > 100 and not of_color(wrong, report_examples.GOOD)
+    assert of_color(right, report_examples.GOOD) > 100 and not of_color(right, report_examples.BAD)
+    other_truth = _drawn(Example("a", "Still", "Right", 0.5, 0.5))[0]
+    assert (other_truth[: HEAD // 2] != wrong[: HEAD // 2]).any()
+    np.testing.assert_array_equal(other_truth[HEAD // 2 :], wrong[HEAD // 2 :])
+
+
+def test_a_third_picture_shows_grad_cam_on_one_scale():
+    cam = np.zeros((2, 2, 2), np.float32)
+    cam[0, 0, 1], cam[1, 0, 1] = 2, 1
+    frames = _drawn(WRONG, cam)
+    assert frames.shape == (2, HEAD + SIDE + FOOT, 3 * SIDE, 3)
+    corners = frames[:, HEAD + 10, 3 * SIDE - 10].astype(int).sum(-1)
+    assert corners[0] > corners[1] + 100 > 200
+    assert frames[0, HEAD + SIDE - 10, 2 * SIDE + 10].max() < 10
+
+
+def test_names_that_are_long_or_no_letters_are_drawn():
+    frames = _drawn(Example("a", "x" * 500, "<b>\n日本\x00", 1.0, 0.0))
+    assert frames[0, :HEAD].max() > 200
+
+
+def test_with_a_network_the_answer_is_explained(read_film, tiny_records, tmp_path):
+    config = _config(tiny_records)
+    keras.utils.set_random_seed(3)
+    network = build_stfnet(config.model)
+    kernel = network.get_layer("logits").kernel
+    a, b, _ = kernel.numpy().T
+    kernel.assign(np.stack([a, b, -b], axis=1))  # what speaks for one class speaks against another
+    name = tiny_records.videos[0].id
+    known = Example(name, "Left", tiny_records.classes[1], 0.5, 0.5)
+    (film,) = report_examples.films(tiny_records, config, [known, WRONG], network)
+    shown = read_film(_written(film, tmp_path))[0][:, HEAD : HEAD + SIDE, 2 * SIDE :].astype(int)
+    plan = plans.plan_evaluation(tiny_records, np.array([0]), CLIP, 1)
+    (batch,) = input_pipeline.clip_dataset(tiny_records, plan, CLIP, 1)
+    inputs = input_pipeline.network_inputs(batch)
+    fused = attribution.fuse(network, {name: inputs[name][0] for name in network.input})
+    distances = []
+    for target in range(3):
+        cam = attribution.grad_cam(network, fused, target)
+        expected = [
+            pictures.overlay(frame, one, cam.max(), SIDE, SIDE)
+            for frame, one in zip(batch["rgb"][0].numpy(), cam, strict=True)
+        ]
+        distances.append(np.abs(shown - np.stack(expected).astype(int)).mean())
+    assert distances[1] < 8 < min(distances[0], distances[2])
+
+
+def test_records_of_another_size_are_refused(tiny_records):
+    config = _config(tiny_records, ClipConfig(num_frames=3, flow_length=4, image_size=48))
+    with pytest.raises(UserError, match="48"):
+        list(report_examples.films(tiny_records, config, [_of(tiny_records.videos[0].id)]))
+    assert not list(report_examples.films(tiny_records, config, [WRONG]))
 
 
 def _rows(*answers):

@@ -174,7 +174,7 @@ def datasets(
 
 
 def _crop(images: np.ndarray, crop: np.ndarray, flow: bool) -> np.ndarray:
-    """`stfnet.clips.augmentation.crop_and_enlarge` for one input, in NumPy."""
+    """`stfnet.clips.input_pipeline.crop_and_enlarge` for one input, in NumPy."""
     size = images.shape[2]
     steps = np.arange(size, dtype=np.float32) / max(size - 1, 1)
     enlarged = np.empty(images.shape, np.uint8)

@@ -102,7 +102,8 @@ def test_other_requests_take_no_place(path, method):
 def test_an_upload_that_never_ends_loses_its_place():
     jobs = _Jobs(time_limit=0.3)
     pieces = [b"x"] * 1000
-    status, _, _ = asyncio.run(_ask(_app(jobs), PREDICT, pieces=pieces, pause=0.05))
+    status, headers, text = asyncio.run(_ask(_app(jobs), PREDICT, pieces=pieces, pause=0.05))
+    assert b"the upload took longer than 0.3 s" in text and headers["connection"] == "close"
     assert status == 408 and _counted() == {"408": 1} and jobs.in_hand == 0
 
 
@@ -141,7 +142,7 @@ def test_a_declared_size_is_refused_before_the_upload():
         sent.clear()
         headers = [(b"content-length", str(size).encode())]
         await _app(_Jobs())({**scope, "headers": headers}, receive, send)
-        return sent[0]["status"], sent[1]["body"]
+        return sent[0]["status"], dict(sent[0]["headers"])[b"connection"], sent[1]["body"]
 
-    refusal = (413, b'{"detail":"the video is larger than 100 MB"}')
+    refusal = (413, b"close", b'{"detail":"the video is larger than 100 MB"}')
     assert asyncio.run(ask(100_010_001)) == refusal

@@ -55,23 +55,6 @@ def test_a_bad_file_is_refused_and_leaves_no_trace(server, films_of_all_kinds, m
     server.lives(moving_square)
 
 
-def test_a_form_without_a_video_is_refused(server):
-    assert httpx.post(f"{server.url}/api/predict").status_code == 422
-    answer = httpx.post(f"{server.url}/api/predict", data={"video": "/etc/hostname"})
-    assert answer.status_code == 422 and "Traceback" not in answer.text
-    broken = {"Content-Type": "multipart/form-data; boundary=x"}
-    answer = httpx.post(f"{server.url}/api/predict", content=server.FORM[:40], headers=broken)
-    assert answer.status_code in (400, 422)
-
-
-def test_a_file_that_declares_two_gigabytes_is_not_read(server, moving_square):
-    with server.connect() as connection:
-        connection.sendall(server.head("Content-Length: 2000000000"))
-        answer = connection.recv(10_000)
-    assert answer.startswith(b"HTTP/1.1 413") and b"connection: close" in answer.lower()
-    server.lives(moving_square)
-
-
 def test_a_file_that_streams_two_gigabytes_is_cut_off(server, moving_square):
     """Without a length, in chunks: the server counts itself."""
     piece = bytes(100_000)
@@ -124,11 +107,6 @@ def test_health_and_documentation_come_from_this_server(server):
     health = server.get("/health").json()
     assert health["status"] == "ok" and health["classes"] == ["Bow", "Jump", "Wave"]
     assert health["explains"] and (health["max_megabytes"], health["max_seconds"]) == (1, 5)
-    documented = server.get("/openapi.json").json()["paths"]
-    assert {"/api/predict", "/health", "/metrics"} == set(documented)
-    assert {"200", "413", "422", "503", "504"} <= set(
-        documented["/api/predict"]["post"]["responses"]
-    )
     page = server.get("/docs")
     assert page.status_code == 200 and "https://" not in page.text
     script = server.get("/static-offline-docs/swagger-ui-bundle.js")

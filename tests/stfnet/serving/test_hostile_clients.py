@@ -270,17 +270,6 @@ def test_a_client_that_does_not_read_its_answer_is_hung_up_on(impatient, films_o
             time.sleep(0.5)
 
 
-def test_an_upload_that_stalls_is_given_up(impatient, moving_square):
-    with impatient.connect() as connection:
-        begin = impatient.head("Content-Length: 2000000") + impatient.FORM
-        connection.sendall(begin + bytes(1_500_000))
-        impatient.wait_for_in_hand(1)
-        answer = b"".join(iter(lambda: connection.recv(10_000), b""))
-    assert answer.startswith(b"HTTP/1.1 408") and b"connection: close" in answer.lower()
-    assert b"the upload took longer than 10 s" in answer
-    _lives(impatient, moving_square)
-
-
 def _connections(server):
     """How many connections to its port are established, seen from the server."""
     port = int(server.url.rpartition(":")[2])

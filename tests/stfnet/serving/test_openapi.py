@@ -55,7 +55,7 @@ def _standing_still(server, film):
 
 def _stalled(server, film):
     with server.connect() as connection:
-        connection.sendall(server.head("Content-Length: 900000") + server.FORM)
+        connection.sendall(server.head("Content-Length: 900000") + server.FORM + bytes(500_000))
         return _answer(connection)
 
 

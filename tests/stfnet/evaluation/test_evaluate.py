@@ -37,6 +37,10 @@ class _Known:
         return np.array([next(self.rows) for _ in inputs["rgb"]])
 
 
+def _config(record_set, name="tiny"):
+    return RunConfig(name, record_set.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4))
+
+
 def _evaluate(model, record_set, config, videos, **part):
     located = run.locate(videos, record_set)
     return evaluation.evaluate(model, record_set, config, videos, located, **part)
@@ -50,9 +54,7 @@ def test_a_damaged_record_is_named(damaged_records):
 
 
 def test_figures_are_those_counted_by_hand(tiny_records):
-    config = RunConfig(
-        "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
-    )
+    config = _config(tiny_records)
     # Six test videos, two groups of the three classes, in batches of four: two clips only fill.
     answers = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]] * 2
     answers[5] = [0.1, 0.1, 0.8]
@@ -78,9 +80,7 @@ def test_figures_are_those_counted_by_hand(tiny_records):
 @pytest.fixture
 def evaluated(tiny_records):
     """Function that evaluates a part with a network that always answers the first class."""
-    config = RunConfig(
-        "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
-    )
+    config = _config(tiny_records)
     videos = run.draw_videos(tiny_records, config)
 
     def evaluate(**part):
@@ -104,9 +104,7 @@ def test_a_part_of_a_collection_is_named_also_for_a_run_that_does_not_say_so(tin
     record_set = dataclasses.replace(tiny_records, name="ucf11")
     title = "ucf11 (3 of 11 classes, 24 of 1600 clips)"
     for name, expected in (("ucf11", title), (title, title), ("mine", "mine")):
-        config = RunConfig(
-            name, record_set.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
-        )
+        config = _config(record_set, name)
         videos = run.draw_videos(record_set, config)
         results, *_ = _evaluate(_Known([[1.0, 0.0, 0.0]]), record_set, config, videos)
         assert results["dataset"] == expected
@@ -161,9 +159,7 @@ def test_a_run_is_evaluated_on_several_clips_beside_its_own_results(trained, tin
 
 
 def test_the_test_part_stands_when_the_records_gain_videos(tiny_records, prepare_squares, tmp_path):
-    config = RunConfig(
-        "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
-    )
+    config = _config(tiny_records)
     videos = run.draw_videos(tiny_records, config)
     gained = prepare_squares(tmp_path, range(10))  # groups 0 and 9 are new
     redrawn = run.draw_videos(gained, config)
@@ -180,9 +176,7 @@ def test_the_test_part_stands_when_the_records_gain_videos(tiny_records, prepare
 
 
 def test_a_copy_of_a_training_video_is_no_test_video_of_another_split(tiny_records):
-    config = RunConfig(
-        "tiny", tiny_records.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4)
-    )
+    config = _config(tiny_records)
     videos = run.draw_videos(tiny_records, config)
     trained = next(video for video in tiny_records.videos if video.id in videos.train)
     copy = dataclasses.replace(trained, id="copy", splits={"1": "test"})

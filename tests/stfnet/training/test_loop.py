@@ -1,56 +1,13 @@
 """The training loop on real records: it learns, and says what is wrong."""
 
-import csv
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import TrainingConfig
-from stfnet.run.config import RunConfig
+from stfnet import run
 from stfnet.training import loop
-from stfnet.training.steps import DistributedSteps
-
-CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-# One stream, because most of the time goes into building graphs.
-MODEL = ModelConfig(
-    num_classes=3,
-    clip=CLIP,
-    streams="rgb",
-    width_divisor=32,
-    fc6_units=8,
-    lstm_units=8,
-    rgb_input="unit",
-    flow_input="pixels",
-    normalize="all",
-    fc6_dropout=0.1,
-    lstm_dropout=0.1,
-)
-TRAINING = TrainingConfig(
-    learning_rates=(3e-3, 1e-3),
-    max_epochs=(2, 1),
-    batch_size=4,
-    tau_range=(1, 3),
-    validation_fraction=0.2,
-)
-
-
-def _config(record_set, model=None, **changes):
-    return RunConfig(
-        record_set.name,
-        record_set.classes,
-        dataclasses.replace(MODEL, **(model or {})),
-        dataclasses.replace(TRAINING, **changes),
-    )
-
-
-def _rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 class _Network(keras.callbacks.Callback):
@@ -64,25 +21,9 @@ class _Network(keras.callbacks.Callback):
         return {name: np.asarray(layer.kernel) for name, layer in convolutions.items()}
 
 
-class _StopAt(keras.callbacks.Callback):
-    """Breaks the run off in the middle of the step of a given number."""
-
-    def __init__(self, step, how):
-        super().__init__()
-        self.step, self.how = step, how
-
-    def on_train_batch_end(self, batch, logs=None):
-        if int(logs["step"]) == self.step:
-            self.how()
-
-
-def _kill():
-    raise InterruptedError("killed")
-
-
 @pytest.mark.slow
-def test_a_network_learns_direction_from_real_records(tiny_records, tmp_path):
-    config = _config(
+def test_a_network_learns_direction_from_real_records(make_config, tiny_records, tmp_path):
+    config = make_config(
         tiny_records,
         model={"streams": "flow", "width_divisor": 16, "fc6_dropout": 0.0, "lstm_dropout": 0.0},
         learning_rates=(3e-3,),
@@ -117,16 +58,18 @@ class _Order(keras.callbacks.Callback):
         (0.0, [("launched", 0), ("read", 0), ("launched", 1), ("read", 1), ("launched", 2)]),
     ],
 )
-def test_a_steps_figures_are_read_when_the_next_is_launched(tiny_records, tmp_path, minutes, order):
+def test_a_steps_figures_are_read_when_the_next_is_launched(
+    make_config, tiny_records, tmp_path, minutes, order
+):
     steps = _Order()
     stage = {"learning_rates": (3e-3,), "max_epochs": (1,), "frozen_blocks": (0,)}
-    config = _config(tiny_records, **stage, checkpoint_minutes=minutes)
+    config = make_config(tiny_records, **stage, checkpoint_minutes=minutes)
     loop.train(config, tiny_records, tmp_path, callbacks=[steps])
     assert steps.calls == [*order, ("read", 2)]
 
 
-def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
-    config = _config(tiny_records, learning_rates=(3e-3, 1e-30))
+def test_stage_two_starts_from_the_best_of_stage_one(make_config, tiny_records, tmp_path):
+    config = make_config(tiny_records, learning_rates=(3e-3, 1e-30))
     trained = _Network()
     progress = loop.train(config, tiny_records, tmp_path, callbacks=[trained])
     kept = keras.saving.load_model(tmp_path / run.BEST_FILE, compile=False)
@@ -135,8 +78,8 @@ def test_stage_two_starts_from_the_best_of_stage_one(tiny_records, tmp_path):
     assert [row["stage"] for row in progress.history] == [1, 1, 2]
 
 
-def test_a_plateau_ends_a_stage(tiny_records, tmp_path):
-    config = _config(
+def test_a_plateau_ends_a_stage(make_config, tiny_records, tmp_path):
+    config = make_config(
         tiny_records, learning_rates=(1e-30,), max_epochs=(50,), frozen_blocks=(0,), patience=3
     )
     progress = loop.train(config, tiny_records, tmp_path)
@@ -144,7 +87,9 @@ def test_a_plateau_ends_a_stage(tiny_records, tmp_path):
 
 
 @pytest.mark.slow
-def test_validation_videos_are_trained_on_where_asked(tiny_records, tmp_path, monkeypatch, capfd):
+def test_validation_videos_are_trained_on_where_asked(
+    make_config, tiny_records, tmp_path, monkeypatch, capfd
+):
     trained = {}
 
     def counted(record_set, positions, *rest):
@@ -154,7 +99,7 @@ def test_validation_videos_are_trained_on_where_asked(tiny_records, tmp_path, mo
     plan_training = loop.plans.plan_training
     monkeypatch.setattr(loop.plans, "plan_training", counted)
     for name, asked in (("without", False), ("with", True)):
-        config = _config(
+        config = make_config(
             tiny_records,
             learning_rates=(1e-3,),
             max_epochs=(1,),
@@ -170,8 +115,8 @@ def test_validation_videos_are_trained_on_where_asked(tiny_records, tmp_path, mo
     assert capfd.readouterr().out.count("the validation videos are trained on too") == 1
 
 
-def test_frozen_streams_keep_their_weights(tiny_records, tmp_path):
-    config = _config(tiny_records, max_epochs=(1, 1), frozen_blocks=(5, 2))
+def test_frozen_streams_keep_their_weights(make_config, tiny_records, tmp_path):
+    config = make_config(tiny_records, max_epochs=(1, 1), frozen_blocks=(5, 2))
     trained = _Network()
     loop.train(config, tiny_records, tmp_path, callbacks=[trained])
     before, after = trained.before, trained.kernels()
@@ -191,10 +136,10 @@ class _Weights(keras.callbacks.Callback):
         self.kept.append(np.asarray(kernel).astype(np.float64))
 
 
-def test_the_running_mean_of_the_weights_is_what_is_kept(tiny_records, tmp_path):
+def test_the_running_mean_of_the_weights_is_what_is_kept(make_config, tiny_records, tmp_path):
     stage = {"learning_rates": (3e-3,), "max_epochs": (1,), "frozen_blocks": (0,)}
     # With a checkpoint after each, no step is under way when one is logged.
-    config = _config(tiny_records, ema=0.5, **stage, checkpoint_minutes=0.0)
+    config = make_config(tiny_records, ema=0.5, **stage, checkpoint_minutes=0.0)
     steps = _Weights()
     loop.train(config, tiny_records, tmp_path, callbacks=[steps])
     mean = steps.kept[0]
@@ -206,12 +151,17 @@ def test_the_running_mean_of_the_weights_is_what_is_kept(tiny_records, tmp_path)
 
 
 @pytest.mark.slow
-def test_the_modern_recipe_trains(tiny_records, tmp_path):
+def test_the_modern_recipe_trains(make_config, tiny_records, tmp_path):
     from experiments.configs import modern
     from experiments.run_config import make_run_config
 
     values = modern.get_config()
-    values.model.update(clip=dataclasses.asdict(CLIP), width_divisor=32, fc6_units=8, lstm_units=8)
+    values.model.update(
+        clip=dict(num_frames=3, flow_length=4, image_size=32),
+        width_divisor=32,
+        fc6_units=8,
+        lstm_units=8,
+    )
     values.model.update(rgb_input="unit", flow_input="pixels")
     values.training.update(weights="", temporal_conv1="random", tau_range=(1, 3))
     values.training.update(batch_size=4, accumulation_steps=1)
@@ -224,53 +174,32 @@ def test_the_modern_recipe_trains(tiny_records, tmp_path):
     assert min(losses[1:]) < losses[0]
 
 
-def test_a_loss_that_is_not_finite_names_the_videos(tiny_records, tmp_path):
-    config = _config(tiny_records, optimizer="sgd", learning_rates=(1e30, 1e30))
+def test_a_loss_that_is_not_finite_names_the_videos(make_config, tiny_records, tmp_path):
+    config = make_config(tiny_records, optimizer="sgd", learning_rates=(1e30, 1e30))
     with pytest.raises(UserError, match=r"the loss of step [12] is (nan|inf)") as caught:
         loop.train(config, tiny_records, tmp_path)
     step = int(str(caught.value).split("of step ")[1][0])
     train = run.locate(run.read_videos(tmp_path), tiny_records).train
-    plan = loop.plans.plan_training(tiny_records, train, CLIP, config.training, 0, 0)
+    plan = loop.plans.plan_training(tiny_records, train, config.model.clip, config.training, 0, 0)
     for position in plan.video[4 * step : 4 * step + 4]:
         assert tiny_records.videos[position].id in str(caught.value)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(tiny_records, tmp_path):
+def test_a_batch_that_cannot_be_shared_is_refused(make_config, tiny_records, tmp_path):
     with pytest.raises(UserError, match=r"accumulation_steps=3 does not divide .*batch_size=4"):
-        loop.train(_config(tiny_records, accumulation_steps=3), tiny_records, tmp_path)
+        loop.train(make_config(tiny_records, accumulation_steps=3), tiny_records, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
-def test_a_gradient_that_is_not_finite_reaches_no_checkpoint(tiny_records, tmp_path):
-    config = _config(tiny_records, checkpoint_minutes=0.0)
-    with pytest.raises(InterruptedError):
-        loop.train(config, tiny_records, tmp_path, callbacks=[_StopAt(1, _kill)])
-    kept = sorted((tmp_path / run.CHECKPOINTS_FOLDER).iterdir())
-    before = [path.read_bytes() for path in kept]
-    apply = DistributedSteps._gradients
-
-    def overflow(self, batch):
-        gradients, loss, correct = apply(self, batch)
-        return [gradient * float("inf") for gradient in gradients], loss, correct
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DistributedSteps, "_gradients", overflow)
-        with pytest.raises(UserError, match=r"the gradient norm of step \d is (inf|nan); its vid"):
-            loop.train(config, tiny_records, tmp_path)
-    assert sorted((tmp_path / run.CHECKPOINTS_FOLDER).iterdir()) == kept
-    assert [path.read_bytes() for path in kept] == before
-
-
-def test_two_trainings_of_one_folder_do_not_mix(tiny_records, tmp_path):
-    config = _config(tiny_records)
+def test_two_trainings_of_one_folder_do_not_mix(make_config, tiny_records, tmp_path):
+    config = make_config(tiny_records)
     with files.locked(tmp_path, "training"), pytest.raises(UserError, match="another training"):
         loop.train(config, tiny_records, tmp_path)
     assert not (tmp_path / run.CONFIG_FILE).exists()
 
 
-def test_the_network_that_is_kept_has_no_optimiser_in_it(tiny_records, tmp_path):
-    config = _config(tiny_records, max_epochs=(1, 1))
+def test_the_network_that_is_kept_has_no_optimiser_in_it(make_config, tiny_records, tmp_path):
+    config = make_config(tiny_records, max_epochs=(1, 1))
     loop.train(config, tiny_records, tmp_path)
     model = keras.saving.load_model(tmp_path / run.BEST_FILE)
     assert getattr(model, "optimizer", None) is None
@@ -278,49 +207,7 @@ def test_the_network_that_is_kept_has_no_optimiser_in_it(tiny_records, tmp_path)
 
 
 @pytest.mark.slow
-def test_steps_of_a_file_that_a_crash_filled_with_zeros_are_kept_as_far_as_they_go(
-    tiny_records, tmp_path
-):
-    config = _config(tiny_records, checkpoint_minutes=0.0)
-    with pytest.raises(InterruptedError):
-        loop.train(config, tiny_records, tmp_path, callbacks=[_StopAt(4, _kill)])
-    with open(tmp_path / run.STEPS_FILE, "ab") as file:
-        file.write(b"\0" * 116 + b"5,1,2,0.9")
-    loop.train(config, tiny_records, tmp_path)
-    assert [int(row["step"]) for row in _rows(tmp_path / run.STEPS_FILE)] == list(range(9))
-
-
-def test_a_run_does_not_go_on_with_other_files_under_its_names(tiny_records, tmp_path):
-    config = _config(tiny_records, checkpoint_minutes=0.0)
-    with pytest.raises(InterruptedError):
-        loop.train(config, tiny_records, tmp_path, callbacks=[_StopAt(1, _kill)])
-    name = min(run.read_videos(tmp_path).train)
-    videos = [
-        dataclasses.replace(video, source_sha256="0" * 64) if video.id == name else video
-        for video in tiny_records.videos
-    ]
-    changed = dataclasses.replace(tiny_records, videos=tuple(videos))
-    with pytest.raises(UserError, match=rf"1 training or validation videos .* \(such as {name}\)"):
-        loop.train(config, changed, tmp_path)
-
-
-@pytest.mark.slow
-def test_an_epoch_begins_again_where_the_records_lost_videos(tiny_records, tmp_path, capsys):
-    config = _config(tiny_records, checkpoint_minutes=0.0)
-    with pytest.raises(InterruptedError):
-        loop.train(config, tiny_records, tmp_path, callbacks=[_StopAt(1, _kill)])
-    assert not run.is_finished(tmp_path)
-    gone = sorted(run.read_videos(tmp_path).train)[:8]
-    fewer = dataclasses.replace(
-        tiny_records, videos=tuple(v for v in tiny_records.videos if v.id not in gone)
-    )
-    loop.train(config, fewer, tmp_path)
-    assert "stage 1 epoch 1 begins again" in capsys.readouterr().out
-    assert run.is_finished(tmp_path)
-
-
-@pytest.mark.slow
-def test_what_a_killed_run_left_half_written_is_removed(tiny_records, tmp_path):
+def test_what_a_killed_run_left_half_written_is_removed(make_config, tiny_records, tmp_path):
     left = [
         # The number of a killed process may be given again.
         files.partial_path(tmp_path / "best.keras"),
@@ -329,5 +216,5 @@ def test_what_a_killed_run_left_half_written_is_removed(tiny_records, tmp_path):
     for path in left:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"half")
-    loop.train(_config(tiny_records, max_epochs=(1, 1)), tiny_records, tmp_path)
+    loop.train(make_config(tiny_records, max_epochs=(1, 1)), tiny_records, tmp_path)
     assert not any(path.exists() for path in left)

@@ -2,8 +2,15 @@
 
 A .npz is a zip archive, whose members carry CRCs, so a truncated or damaged file is detected when
 it is read, and the one before it is used.
+
+The arrays are the variables of the network and its optimiser. An array is named by its variable's
+path, such as `model/rgb_stream/block1_conv1/kernel`. Keras numbers optimisers and random generators
+in the order in which a process makes them (`adam_1`), and that number is left out: it is another in
+the process that resumes. Where two paths are then the same, the second ends in `#1`, the third in
+`#2`, in the order of the variables.
 """
 
+import collections
 import io
 import json
 import logging
@@ -13,14 +20,18 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from preprocessing import files
 from preprocessing.errors import UserError
 
+if TYPE_CHECKING:  # a run's folder is read without Keras
+    import keras
+
 KEPT = 2
+_COUNTER = re.compile(r"_\d+(?=/)")  # of Keras, in a path
 _STATE = "__state__"  # name of the array that holds the state as JSON
 _NAME = re.compile(r"checkpoint-(\d{9})\.npz")
 # What reading a damaged zip archive raises.
@@ -152,3 +163,49 @@ def load_latest(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | 
             f"{folder}: all {len(paths)} checkpoints are damaged; remove the folder to start again"
         )
     return None
+
+
+def named_variables(
+    model: "keras.Model", optimizer: "keras.optimizers.Optimizer"
+) -> "dict[str, keras.Variable]":
+    """Every variable that a run needs to resume, by a name that is the same in each process."""
+    named: dict[str, keras.Variable] = {}
+    seen: collections.Counter[str] = collections.Counter()
+    for owner, variables in (("model", model.variables), ("optimizer", optimizer.variables)):
+        for variable in variables:
+            path = _COUNTER.sub("", f"{owner}/{variable.path}")
+            named[f"{path}#{seen[path]}" if seen[path] else path] = variable
+            seen[path] += 1
+    return named
+
+
+def to_arrays(
+    model: "keras.Model", optimizer: "keras.optimizers.Optimizer"
+) -> dict[str, np.ndarray]:
+    """The values of `named_variables`."""
+    named = named_variables(model, optimizer)
+    return {name: variable.value.numpy() for name, variable in named.items()}
+
+
+def assign(
+    arrays: Mapping[str, np.ndarray], model: "keras.Model", optimizer: "keras.optimizers.Optimizer"
+) -> None:
+    """Gives the variables the values of a checkpoint.
+
+    Checkpoints of earlier versions name arrays by their position, `0000`, `0001`, ...
+
+    Raises:
+        UserError: the checkpoint lacks a variable; nothing was assigned.
+    """
+    named = named_variables(model, optimizer)
+    names = list(named)
+    if "0000" in arrays:
+        names = [f"{k:04d}" for k in range(len(named))]
+    if missing := [name for name in names if name not in arrays]:
+        raise UserError(
+            f"the checkpoint has no array {missing[0]} ({len(missing)} are missing): it is of "
+            "another version of this program or of Keras; resume with that one, or train the run "
+            "again in another folder"
+        )
+    for name, variable in zip(names, named.values(), strict=True):
+        variable.assign(arrays[name])

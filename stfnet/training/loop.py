@@ -22,7 +22,7 @@ from stfnet.clips import input_pipeline, plans
 from stfnet.frame_features.stream_maps import Features
 from stfnet.run import checkpoints
 from stfnet.run.config import RunConfig
-from stfnet.training import linear_start, logs, stages, strategies, variables
+from stfnet.training import linear_start, logs, stages, strategies
 from stfnet.training.preemption import Preempted, StopSignals
 from stfnet.training.schedule import Progress, learning_rate
 from stfnet.training.steps import DistributedSteps
@@ -127,7 +127,7 @@ def train(
             return input_pipeline.clip_dataset(record_set, plan, clip, batch_size, reader)
 
         if checkpoint:
-            variables.assign(checkpoint[0], model, steps.optimizer)
+            checkpoints.assign(checkpoint[0], model, steps.optimizer)
             logging.info("resuming from step %d", progress.step)
         elif training.linear_start:
             maps = open_maps()
@@ -179,7 +179,7 @@ def train(
             """Writes a checkpoint."""
             nonlocal saved_at
             if chief:
-                arrays = variables.to_arrays(model, steps.optimizer)
+                arrays = checkpoints.to_arrays(model, steps.optimizer)
                 if not all(np.isfinite(array).all() for array in arrays.values()):
                     raise NotFinite(f"the weights after step {progress.step - 1} are not finite")
                 folder, state = workdir / run.CHECKPOINTS_FOLDER, dataclasses.asdict(progress)

@@ -1,7 +1,6 @@
 """Choosing the streams of a run by cross-validation over the videos that it learns from."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +43,8 @@ def choose_streams(
     record_set: RecordSet,
     workdir: Path,
     features_folder: Path | None = None,
-    report: Callable[[str], None] = print,
 ) -> RunConfig:
-    """Fits a regression to both streams and to each alone, and takes what recognises more.
+    """Fits a regression to both streams and to each alone, takes what recognises more, and says so.
 
     The regressions are those of `linear_start`, on the means of the streams' maps over the test
     clips of the videos to learn from; the folds are whole groups, and the test videos have no say.
@@ -57,7 +55,6 @@ def choose_streams(
         record_set: of the records.
         workdir: folder of the run; one that began before keeps its streams.
         features_folder: of maps, as of `loop.train`.
-        report: is given a line for the outcome.
 
     Returns:
         The configuration with the chosen streams.
@@ -90,7 +87,7 @@ def choose_streams(
     shown = ", ".join(
         f"{name} {one.accuracy:.3f}" for name, one in fits.items() if one.accuracy is not None
     )
-    report(f"chosen: model.streams={chosen} (right in cross-validation over groups: {shown})")
+    print(f"chosen: model.streams={chosen} (right in cross-validation over groups: {shown})")
     keras.backend.clear_session()
     return _with_streams(config, chosen)
 

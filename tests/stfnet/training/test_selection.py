@@ -54,23 +54,21 @@ def _features(config, record_set):
 
 @pytest.mark.parametrize(("on_maps", "root"), [(False, False), (True, False), (False, True)])
 def test_the_streams_are_chosen_that_a_regression_on_their_maps_prefers(
-    tiny_records, tmp_path, on_maps, root
+    tiny_records, tmp_path, capsys, on_maps, root
 ):
-    config, lines = _config(tiny_records), []
+    config = _config(tiny_records)
     if root:
         model = dataclasses.replace(MODEL, linear_parts=1, linear_root=True, stream_dropout=0.0)
         config = dataclasses.replace(config, model=model)
     maps = tmp_path / "maps" if on_maps else None
-    chosen = selection.choose_streams(
-        config, tiny_records, tmp_path / "run", maps, lines.append
-    ).model
+    chosen = selection.choose_streams(config, tiny_records, tmp_path / "run", maps).model
+    line = capsys.readouterr().out.splitlines()[-1]
     of, labels, groups = _features(config, tiny_records)
     together = np.concatenate([of["rgb"], of["flow"]], axis=1)
     candidates = {"both": together, "flow": of["flow"], "rgb": of["rgb"]}
     fits = {name: logistic.fit(x, labels, groups) for name, x in candidates.items()}
     assert chosen.streams == logistic.plainest(fits, groups)
     assert chosen.stream_dropout == (0.2 if chosen.streams == "both" and not root else 0.0)
-    (line,) = lines
     assert line.startswith(f"chosen: model.streams={chosen.streams} (right in cross-validation")
     figures = {name: float(x) for name, x in re.findall(r"(both|flow|rgb) (\d\.\d+)", line)}
     assert set(figures) == {"both", "flow", "rgb"}
@@ -83,16 +81,15 @@ def test_the_streams_are_chosen_that_a_regression_on_their_maps_prefers(
     assert not on_maps or len(list(maps.iterdir())) == 2
 
 
-def test_a_run_that_began_keeps_its_streams(tiny_records, tmp_path):
+def test_a_run_that_began_keeps_its_streams(tiny_records, tmp_path, capsys):
     config = _config(tiny_records)
     begun = dataclasses.replace(
         config, model=dataclasses.replace(MODEL, streams="rgb", stream_dropout=0.0)
     )
     with run.writing(tmp_path, begun, run.draw_videos(tiny_records, begun)):
         pass
-    lines = []
-    assert selection.choose_streams(config, tiny_records, tmp_path, None, lines.append) == begun
-    assert lines == []
+    assert selection.choose_streams(config, tiny_records, tmp_path) == begun
+    assert capsys.readouterr().out == ""
 
 
 def test_several_workers_and_streams_that_are_trained_are_refused(tiny_records):

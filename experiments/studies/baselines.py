@@ -8,7 +8,6 @@ from preprocessing.errors import UserError
 from stfnet.run.config import RunConfig
 
 REFERENCE = "stfnet"
-FACTORS = (0.3, 1.0, 3.0)  # of the learning rates, that are tried in any case
 _FRAMES = {"model.streams": "rgb", "model.stream_dropout": 0.0}  # a stream has none to leave out
 # Name of a network in the study -> its settings.
 NETWORKS: Mapping[str, Mapping[str, Any]] = {

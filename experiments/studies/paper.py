@@ -99,7 +99,6 @@ class Claim:
     """What the paper's training time would need."""
 
     multiply_adds: int  # of the network for one clip
-    flops: float  # floating-point operations a second, of the first stage
     milliseconds: float  # a clip of training, of the first stage
     lines: tuple[str, ...]  # the arithmetic in words
 
@@ -116,7 +115,6 @@ def claim() -> Claim:
     tera = 1e12
     return Claim(
         multiply_adds,
-        needed[0],
         1000 * 3600 * hours / (clips * epochs),
         (
             f"One clip (T = 17, 224 pixels) takes {multiply_adds / 1e9:.0f} G multiply-adds "

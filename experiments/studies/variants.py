@@ -54,12 +54,10 @@ class Variant:
     """A value of a study's settings, in a run's configuration.
 
     Attributes:
-        name: of the value.
         folder: name of its folder. Variants of several studies with the same settings share it.
         config: of its runs, apart from the seed.
     """
 
-    name: str
     folder: str
     config: RunConfig
 
@@ -94,19 +92,17 @@ def variants(study: Study, base: RunConfig, rate_factor: float = 1.0) -> dict[st
         own = ", ".join(text(_value(base, path)) for path in study.settings)
         settings[f"{own} (as configured)"] = {}
     rates = tuple(float(f"{rate_factor * rate:.6g}") for rate in base.training.learning_rates)
-    return {
-        name: _variant(name, base, {**changes, RATES: rates}) for name, changes in settings.items()
-    }
+    return {name: _variant(base, {**changes, RATES: rates}) for name, changes in settings.items()}
 
 
-def _variant(name: str, base: RunConfig, changes: Mapping[str, Any]) -> Variant:
+def _variant(base: RunConfig, changes: Mapping[str, Any]) -> Variant:
     """A configuration with some settings changed, and the folder that is named after them."""
     changed = {path: value for path, value in changes.items() if _value(base, path) != value}
     parts = [
         f"{path.rpartition('.')[2]}-{text(value).replace(' ', '-')}"
         for path, value in changed.items()
     ]
-    return Variant(name, "+".join(parts) or AS_CONFIGURED, changed_config(base, changed))
+    return Variant("+".join(parts) or AS_CONFIGURED, changed_config(base, changed))
 
 
 def changed_config(base: RunConfig, changes: Mapping[str, Any]) -> RunConfig:

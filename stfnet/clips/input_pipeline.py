@@ -27,11 +27,11 @@ class Reader(Protocol):
 
 
 @contextlib.contextmanager
-def naming_damage(*readers: Reader):
+def naming_damage(reader: Reader):
     """Turns what TensorFlow makes of damaged data into the error that names it.
 
     Args:
-        readers: of the datasets that are read inside the block.
+        reader: of the datasets that are read inside the block.
 
     Raises:
         UserError: what was read inside the block is damaged.
@@ -39,10 +39,9 @@ def naming_damage(*readers: Reader):
     try:
         yield
     except tf.errors.OpError as error:
-        for reader in readers:
-            if reader.damage is not None:
-                raise reader.damage from error
-        raise
+        if reader.damage is None:
+            raise
+        raise reader.damage from error
 
 
 def clip_dataset(

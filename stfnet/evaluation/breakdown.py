@@ -194,20 +194,18 @@ def most_wrong(
     labels: np.ndarray,
     classes: Sequence[str],
     videos: Sequence[RecordedVideo],
-    count: int = MOST_WRONG,
 ) -> list[dict[str, Any]]:
-    """The mistaken videos to whose true class the network gives the least probability.
+    """The MOST_WRONG mistaken videos to whose true class the network gives the least probability.
 
     Args:
         probabilities, labels, classes, videos: as for `breakdown`.
-        count: videos, at most.
 
     Returns:
         For each `video`, `class`, `predicted`, `probability` (of the predicted class) and
         `probability_of_class`.
     """
     predicted, given = probabilities.argmax(1), probabilities[np.arange(len(labels)), labels]
-    order = [k for k in np.argsort(given, kind="stable") if predicted[k] != labels[k]][:count]
+    order = [k for k in np.argsort(given, kind="stable") if predicted[k] != labels[k]]
     return [
         {
             "video": videos[k].id,
@@ -216,7 +214,7 @@ def most_wrong(
             "probability": float(probabilities[k, predicted[k]]),
             "probability_of_class": float(given[k]),
         }
-        for k in order
+        for k in order[:MOST_WRONG]
     ]
 
 

@@ -12,9 +12,7 @@ import numpy as np
 from stfnet.evaluation import bootstrap, significance
 
 
-def interval_of_mean(
-    rates: Sequence[float], confidence: float = bootstrap.CONFIDENCE
-) -> list[float] | None:
+def interval_of_mean(rates: Sequence[float]) -> list[float] | None:
     """Student's interval of the mean rate over seeds: mean +- t s / sqrt(S), kept within [0, 1].
 
     It covers the training's randomness alone. With three seeds t is 4.3, so it is wide; it takes
@@ -22,7 +20,6 @@ def interval_of_mean(
 
     Args:
         rates: of S seeds, each in [0, 1].
-        confidence: such as 0.95.
 
     Returns:
         [lower end, upper end]; None with a single seed, which tells nothing of others.
@@ -32,7 +29,7 @@ def interval_of_mean(
     count = len(rates)
     if count < 2:
         return None
-    standard = np.array(stats.t.interval(confidence, count - 1))
+    standard = np.array(stats.t.interval(bootstrap.CONFIDENCE, count - 1))
     return np.clip(np.mean(rates) + stats.sem(rates) * standard, 0, 1).tolist()
 
 

@@ -8,7 +8,7 @@ LEVEL = 0.05  # of the verdicts of a table together
 RELABELLINGS = 2**14
 
 
-def paired_p(differences: np.ndarray, groups: Sequence[Hashable], seed: int = 0) -> float:
+def paired_p(differences: np.ndarray, groups: Sequence[Hashable]) -> float:
     """Two-sided p of the paired permutation test over whole groups of videos.
 
     If two networks did equally well, their names could be swapped within any group: the sum of
@@ -24,7 +24,6 @@ def paired_p(differences: np.ndarray, groups: Sequence[Hashable], seed: int = 0)
     Args:
         differences: float (N,), of each video.
         groups: the group of each.
-        seed: of the drawing.
     """
     numbers: dict[Hashable, int] = {}
     member = [numbers.setdefault(group, len(numbers)) for group in groups]
@@ -33,7 +32,7 @@ def paired_p(differences: np.ndarray, groups: Sequence[Hashable], seed: int = 0)
     if 2 ** len(sums) <= RELABELLINGS:
         signs = 1 - 2 * (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1)
     else:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         signs = rng.choice([-1, 1], size=(RELABELLINGS, len(sums)))
         signs[0] = 1
     return float(np.mean(np.abs(signs @ sums) >= np.abs(sums.sum()) - 1e-9))

@@ -38,7 +38,7 @@ def test_a_run_is_trained_once_and_evaluated_again_only_where_files_are_damaged(
     clip = dataclasses.replace(MODEL.clip, flow_length=8, num_frames=4)
     model = dataclasses.replace(MODEL, clip=clip, streams="flow")
     training = dataclasses.replace(TRAINING, max_epochs=(2,))
-    variant = Variant("8", "L-8", dataclasses.replace(base, model=model, training=training))
+    variant = Variant("L-8", dataclasses.replace(base, model=model, training=training))
     runner = runs.Runner(tiny_records, tmp_path, 1)
     first = runner.run(variant, 5)
     assert first.folder == tmp_path / "runs" / "L-8" / "seed-5"

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import tensorflow as tf
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from tensorflow.core.protobuf import saved_model_pb2
 
 from preprocessing import files
@@ -156,6 +155,10 @@ def warmup_inputs(model, config: RunConfig):
 def prediction_log(signature, inputs):
     """A request as TensorFlow Serving reads it from its warm-up file.
 
+    The package with the classes of its messages, tensorflow-serving-api, would install a second
+    TensorFlow beside tensorflow-cpu. Fields have the numbers of its prediction_log.proto,
+    predict.proto and model.proto.
+
     Args:
         signature: its name.
         inputs: dictionary of argument name to tf.TensorProto.
@@ -163,12 +166,20 @@ def prediction_log(signature, inputs):
     Returns:
         Bytes of a tensorflow.serving.PredictionLog.
     """
-    log = _prediction_log_class()()
-    request = log.predict_log.request
-    request.model_spec.name, request.model_spec.signature_name = NAME, signature
+    model = _field(1, NAME.encode()) + _field(3, signature.encode())
+    request = _field(1, model)
     for name, tensor in inputs.items():
-        request.inputs.add(key=name, value=tensor.SerializeToString())
-    return log.SerializeToString()
+        request += _field(2, _field(1, name.encode()) + _field(2, tensor.SerializeToString()))
+    return _field(6, _field(1, request))
+
+
+def _field(number, content):
+    """A field of a Protocol Buffers message: number and kind, length in 7 bits a byte, content."""
+    length, bits = [], len(content)
+    while bits > 127:
+        length.append(bits & 127 | 128)
+        bits >>= 7
+    return bytes([number << 3 | 2, *length, bits]) + content
 
 
 def _graph(folder):
@@ -176,36 +187,3 @@ def _graph(folder):
     content = (Path(folder) / layout.SAVED_MODEL).read_bytes()
     graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
     return graph, [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-
-
-def _prediction_log_class():
-    """The class of tensorflow.serving.PredictionLog, with what a warm-up request is made of.
-
-    The package that has them, tensorflow-serving-api, would install a second TensorFlow beside
-    tensorflow-cpu. Fields have the numbers of its prediction_log.proto, predict.proto and
-    model.proto. A map is written as pairs and a tensor as the bytes of its message: the same bytes.
-    """
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="warmup.proto", package="stfnet.serving", syntax="proto3"
-    )
-    for message, fields in {
-        "ModelSpec": [("name", 1, "string"), ("signature_name", 3, "string")],
-        "Input": [("key", 1, "string"), ("value", 2, "bytes")],
-        "PredictRequest": [("model_spec", 1, "ModelSpec"), ("inputs", 2, "Input")],
-        "PredictLog": [("request", 1, "PredictRequest")],
-        "PredictionLog": [("predict_log", 6, "PredictLog")],
-    }.items():
-        added = file.message_type.add(name=message)
-        for key, number, kind in fields:
-            repeated = field.LABEL_REPEATED if key == "inputs" else field.LABEL_OPTIONAL
-            one = added.field.add(name=key, number=number, label=repeated)
-            if kind in ("string", "bytes"):
-                one.type = field.TYPE_STRING if kind == "string" else field.TYPE_BYTES
-            else:
-                one.type, one.type_name = field.TYPE_MESSAGE, f".stfnet.serving.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(
-        pool.FindMessageTypeByName("stfnet.serving.PredictionLog")
-    )

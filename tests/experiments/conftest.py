@@ -52,6 +52,21 @@ def run_program(request):
 
 
 @pytest.fixture(scope="session")
+def small():
+    """Flags of a network so small that a training takes seconds."""
+    return (
+        "--config=experiments/configs/synthetic.py",
+        "--config.model.clip.num_frames=3",
+        "--config.model.clip.image_size=32",
+        "--config.model.width_divisor=32",
+        "--config.model.fc6_units=8",
+        "--config.model.lstm_units=8",
+        "--config.training.max_epochs=(1,1)",
+        "--config.training.batch_size=4",
+    )
+
+
+@pytest.fixture(scope="session")
 def run_often(request):
     """Function of a program's name and lists of flags that runs it with each, in one process.
 

@@ -11,20 +11,6 @@ import pytest
 
 from experiments.studies.ablation import STUDIES
 
-# Training takes long enough to be stopped in its middle.
-CONFIG = (
-    "--config=experiments/configs/synthetic.py",
-    "--config.model.clip.num_frames=3",
-    "--config.model.clip.image_size=32",
-    "--config.model.width_divisor=32",
-    "--config.model.fc6_units=8",
-    "--config.model.lstm_units=8",
-    "--config.model.normalize=gates",
-    "--config.training.max_epochs=(4,1)",
-    "--config.training.batch_size=4",
-    "--config.training.checkpoint_minutes=0",
-)
-
 
 @pytest.fixture
 def start(request):
@@ -61,9 +47,12 @@ def _stop_when_trained(process, folder, epochs, how):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # on a slow machine beside other tests
 def test_a_study_that_is_killed_and_stopped_goes_on_and_skips_what_is_finished(
-    start, tiny_records, tmp_path
+    small, start, tiny_records, tmp_path
 ):
-    arguments = (*CONFIG, f"--records={tiny_records.folder}", f"--output={tmp_path}", "--seeds=2")
+    # Training takes long enough to be stopped in its middle.
+    long = ("--config.training.max_epochs=(4,1)", "--config.training.checkpoint_minutes=0")
+    places = (f"--records={tiny_records.folder}", f"--output={tmp_path}")
+    arguments = (*small, *long, "--config.model.normalize=gates", *places, "--seeds=2")
     runs = tmp_path / "runs"
     seeds = [runs / "as-configured" / f"seed-{seed}" for seed in (0, 1)]
     process = start(*arguments, "--study=fusion_init")
@@ -107,7 +96,7 @@ def test_the_studies_are_listed(start):
     assert [line for line in printed.splitlines() if not line.startswith(" ")] == list(STUDIES)
 
 
-def test_a_mistake_is_one_line_and_leaves_nothing(check_mistakes, tiny_records, tmp_path):
+def test_a_mistake_is_one_line_and_leaves_nothing(small, check_mistakes, tiny_records, tmp_path):
     output = tmp_path / "out"
     places = (f"--records={tiny_records.folder}", f"--output={output}")
     mistakes = [
@@ -118,5 +107,5 @@ def test_a_mistake_is_one_line_and_leaves_nothing(check_mistakes, tiny_records, 
             "the study merge needs model.branches=both",
         ),
     ]
-    check_mistakes("ablate", [((*CONFIG, *places, *case), text) for case, text in mistakes])
+    check_mistakes("ablate", [((*small, *places, *case), text) for case, text in mistakes])
     assert not output.exists()

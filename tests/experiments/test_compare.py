@@ -5,19 +5,6 @@ import json
 
 import pytest
 
-# A network so small that a training takes seconds.
-STUDY = (
-    "--study=baselines",
-    "--config=experiments/configs/synthetic.py",
-    "--config.model.clip.num_frames=3",
-    "--config.model.clip.image_size=32",
-    "--config.model.width_divisor=32",
-    "--config.model.fc6_units=8",
-    "--config.model.lstm_units=8",
-    "--config.training.max_epochs=(1,1)",
-    "--config.training.batch_size=4",
-)
-
 
 def test_tables_are_printed_and_written(run_program, tmp_path):
     own = tmp_path / "own"
@@ -39,11 +26,12 @@ def test_tables_are_printed_and_written(run_program, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # two networks train a dozen times
 def test_baselines_are_trained_and_compared_and_the_same_command_does_nothing_twice(
-    run_program, tiny_records, tmp_path
+    small, run_program, tiny_records, tmp_path
 ):
     arguments = (
         "compare",
-        *STUDY,
+        "--study=baselines",
+        *small,
         *(f"--records={tiny_records.folder}", f"--output={tmp_path}"),
         *("--seeds=2", "--baselines=tsn,c3d", "--rate_factors=0.1,1", "--cache=features"),
         "--config.training.frozen_blocks=(5,5)",
@@ -75,9 +63,9 @@ def test_baselines_are_trained_and_compared_and_the_same_command_does_nothing_tw
     assert again.stdout.count("finished before: ") == 6
 
 
-def test_a_mistake_is_one_line_and_leaves_nothing(check_mistakes, tiny_records, tmp_path):
+def test_a_mistake_is_one_line_and_leaves_nothing(small, check_mistakes, tiny_records, tmp_path):
     output = tmp_path / "out"
-    study = (*STUDY, f"--records={tiny_records.folder}", f"--output={output}")
+    study = ("--study=baselines", *small, f"--records={tiny_records.folder}", f"--output={output}")
     mistakes = [
         ((f"--results={tmp_path / 'none'}",), "results.json is missing"),
         (("--study=baselines",), "--config is missing"),

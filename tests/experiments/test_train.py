@@ -9,22 +9,11 @@ import pytest
 
 from preprocessing import records
 
-SMALL = (
-    "--config=experiments/configs/synthetic.py",
-    "--config.model.clip.num_frames=3",
-    "--config.model.clip.image_size=32",
-    "--config.model.width_divisor=32",
-    "--config.model.fc6_units=8",
-    "--config.model.lstm_units=8",
-    "--config.training.max_epochs=(1,1)",
-    "--config.training.batch_size=4",
-)
-
 
 @pytest.mark.slow
-def test_a_run_is_trained_evaluated_and_compared(run_program, tiny_records, tmp_path):
+def test_a_run_is_trained_evaluated_and_compared(small, run_program, tiny_records, tmp_path):
     places = (f"--records={tiny_records.folder}", f"--workdir={tmp_path}")
-    trained = run_program("train", *SMALL, *places)
+    trained = run_program("train", *small, *places)
     assert trained.returncode == 0, trained.stderr
     assert "15 training, 3 validation and 6 test videos of 3 classes" in trained.stdout
     for name in ("best.keras", "config.json", "history.csv", "steps.csv", "curves.png"):
@@ -50,7 +39,7 @@ def test_a_run_is_trained_evaluated_and_compared(run_program, tiny_records, tmp_
     assert "were trained on, or the epoch was chosen on them: the run was" in leaking.stderr
 
 
-def test_a_mistake_is_one_line_and_status_1(check_mistakes, tiny_records, tmp_path):
+def test_a_mistake_is_one_line_and_status_1(small, check_mistakes, tiny_records, tmp_path):
     places = (f"--records={tiny_records.folder}", f"--workdir={tmp_path / 'run'}")
     (tmp_path / "broken.py").write_text(
         'def get_config():\n    raise ValueError("it\'s\\nwrong")\n'
@@ -82,12 +71,14 @@ def test_a_mistake_is_one_line_and_status_1(check_mistakes, tiny_records, tmp_pa
             "--config.fold=2 has no effect with --folds=all",
         ),
     ]
-    check_mistakes("train", [((*SMALL, *places, *case), text) for case, text in mistakes])
+    check_mistakes("train", [((*small, *places, *case), text) for case, text in mistakes])
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
-def test_every_fold_is_trained_once_and_their_mean_is_written(run_program, tiny_records, tmp_path):
+def test_every_fold_is_trained_once_and_their_mean_is_written(
+    small, run_program, tiny_records, tmp_path
+):
     shutil.copytree(tiny_records.folder, tmp_path / "records")
     groups = sorted({video.group for video in tiny_records.videos})
     split_of = {
@@ -107,7 +98,7 @@ def test_every_fold_is_trained_once_and_their_mean_is_written(run_program, tiny_
     )
     records.write_record_set(record_set)
     places = (f"--records={record_set.folder}", f"--workdir={tmp_path / 'runs'}")
-    train = ("train", *SMALL, *places, "--config.protocol=official")
+    train = ("train", *small, *places, "--config.protocol=official")
     missing = run_program("evaluate", *places, "--folds=all")
     assert missing.returncode == 1 and "experiments.train --folds=1,2" in missing.stderr
     first = run_program(*train, "--folds=2,group*")

@@ -84,7 +84,7 @@ def _answers_to_records(model, config, catalogue, folder, **settings):
     )
     record_set = records.load_record_set(folder)
     positions = np.arange(len(record_set.videos))
-    probabilities = evaluate.predict_clips(model, record_set, positions, clip, 1)
+    probabilities = evaluate.predict_clips(model, record_set, positions, config)
     return {video.id: row for video, row in zip(record_set.videos, probabilities, strict=True)}
 
 

@@ -11,10 +11,8 @@ from tqdm import tqdm
 
 from preprocessing import files, records, splits
 from preprocessing.errors import UserError
-from preprocessing.records.reader import RecordReader
 from stfnet import run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import ClipConfig
 from stfnet.evaluation import baselines, linear_model, metrics, result_files
 from stfnet.evaluation import views as views_of_videos
 from stfnet.evaluation.breakdown import breakdown
@@ -22,7 +20,6 @@ from stfnet.evaluation.views import ONE_CLIP, Views
 from stfnet.frame_features import stream_maps
 from stfnet.inference import prediction
 from stfnet.networks import parts
-from stfnet.networks.model import STFNet
 from stfnet.run.config import RunConfig
 
 
@@ -30,78 +27,52 @@ def predict_clips(
     model: keras.Model,
     record_set: records.RecordSet,
     positions: np.ndarray,
-    clip: ClipConfig,
-    batch_size: int,
+    config: RunConfig,
     views: Views = ONE_CLIP,
+    features_folder: Path | None = None,
 ) -> np.ndarray:
     """Class probabilities of each video, the mean over its views.
-
-    Args:
-        model: network built by `stfnet.build_stfnet`.
-        record_set: of the records.
-        positions: positions in `record_set.videos`.
-        clip: the clip configuration.
-        batch_size: clips a batch.
-        views: of each video; the test clip of Eqs. 13-14 unless given.
-
-    Returns:
-        float32 (N, C), in the order of the N `positions`.
-    """
-    mirrored = views_of_videos.mirrored_classes(views, record_set.classes)
-    plan = plans.plan_evaluation(record_set, positions, clip, batch_size, views.num_clips)
-    reader = RecordReader(record_set)
-    clips = {}
-    for flip in views.flips:
-        one_way = dataclasses.replace(plan, flip=np.full(len(plan), flip))
-        dataset = input_pipeline.clip_dataset(record_set, one_way, clip, batch_size, reader)
-        probabilities = []
-        with input_pipeline.naming_damage(reader):
-            for batch in tqdm(dataset, total=len(plan) // batch_size, unit="batch", leave=False):
-                inputs = input_pipeline.network_inputs(batch)
-                inputs = {name: inputs[name] for name in model.input}
-                probabilities.append(np.asarray(model.predict_on_batch(inputs), np.float32))
-        clips[flip] = np.concatenate(probabilities)[: len(positions) * views.num_clips]
-    return views_of_videos.average(clips, views.num_clips, mirrored)
-
-
-def predict_from_maps(
-    model: STFNet,
-    record_set: records.RecordSet,
-    positions: np.ndarray,
-    config: RunConfig,
-    folder: Path,
-    block: int,
-) -> np.ndarray:
-    """As `predict_clips` for the test clips, on maps of the streams' frozen blocks.
-
-    Runs whose frozen blocks have the same weights share the maps, so that the streams see a test
-    clip once for all of them.
 
     Args:
         model: the network of a run.
         record_set: of the records.
         positions: positions in `record_set.videos`.
         config: of the run.
-        folder: in which the maps are kept; missing ones are computed.
-        block: the last of the blocks that the run never trained, 1 to 5.
+        views: of each video; the test clip of Eqs. 13-14 unless given.
+        features_folder: of maps of the blocks that the run never trained. Those of test clips are
+            read from there, and missing ones are computed: runs whose frozen blocks have the same
+            weights share them. None computes everything from images, as other views do.
 
     Returns:
-        float32 (N, C), equal to those of `predict_clips` but for the maps' rounding (2^-11).
+        float32 (N, C), in the order of the N `positions`; from maps but for their rounding (2^-11).
 
     Raises:
-        UserError: as `stream_maps.Features`.
+        UserError: a record is damaged, or as `stream_maps.Features`.
     """
-    maps = stream_maps.Features(folder, model, record_set, config, block, test_clips=True)
-    maps.compute(positions.tolist())
-    size = _batch_size(config)
-    plan = plans.plan_evaluation(record_set, positions, config.model.clip, size)
-    head = parts.from_block(model, block)
-    probabilities = []
-    with stream_maps.reading(record_set, plan, config, size, maps) as batches:
-        for batch in batches:
-            logits = head.predict_on_batch({name: batch[name] for name in head.input})
-            probabilities.append(scipy.special.softmax(np.asarray(logits, np.float32), axis=-1))
-    return np.concatenate(probabilities)[: len(positions)]
+    mirrored = views_of_videos.mirrored_classes(views, record_set.classes)
+    # As many clips as a training step computes at once, which fit the memory.
+    size = max(1, config.training.batch_size // config.training.accumulation_steps)
+    block = config.training.unchanged_blocks(len(config.training.learning_rates) - 1)
+    network, maps = model, None
+    if features_folder and block and views == ONE_CLIP:
+        maps = stream_maps.Features(
+            features_folder, model, record_set, config, block, test_clips=True
+        )
+        maps.compute(positions.tolist())
+        network = parts.from_block(model, block)
+    plan = plans.plan_evaluation(record_set, positions, config.model.clip, size, views.num_clips)
+    clips = {}
+    for flip in views.flips:
+        one_way = dataclasses.replace(plan, flip=np.full(len(plan), flip))
+        rows = []
+        with stream_maps.reading(record_set, one_way, config, size, maps) as batches:
+            for batch in tqdm(batches, total=len(plan) // size, unit="batch", leave=False):
+                inputs = input_pipeline.network_inputs(batch)
+                inputs = {name: inputs[name] for name in network.input}
+                rows.append(np.asarray(network.predict_on_batch(inputs), np.float32))
+        scores = np.concatenate(rows)[: len(positions) * views.num_clips]
+        clips[flip] = scipy.special.softmax(scores, axis=-1) if maps else scores
+    return views_of_videos.average(clips, views.num_clips, mirrored)
 
 
 def choose_positions(
@@ -188,8 +159,7 @@ def evaluate(
         located: those videos in the records.
         split, protocol, fold: see `choose_positions`.
         views: of each video.
-        features_folder: of maps, for `predict_from_maps`; None computes everything from images, as
-            where the run trained all blocks.
+        features_folder: see `predict_clips`.
 
     Returns:
         (results, probabilities, positions): a dictionary of JSON values, float32 (N, C), and the
@@ -201,15 +171,7 @@ def evaluate(
     started = time.monotonic()
     plans.check_records(record_set, config)
     positions = choose_positions(record_set, config, located, split, protocol, fold)
-    block = config.training.unchanged_blocks(len(config.training.learning_rates) - 1)
-    if features_folder and block and views == ONE_CLIP:
-        probabilities = predict_from_maps(
-            model, record_set, positions, config, features_folder, block
-        )
-    else:
-        probabilities = predict_clips(
-            model, record_set, positions, config.model.clip, _batch_size(config), views
-        )
+    probabilities = predict_clips(model, record_set, positions, config, views, features_folder)
     learned = located.learned(config.training.train_on_validation)
     labels, train_labels = (
         np.array([record_set.videos[k].label for k in part], np.int64)
@@ -245,11 +207,6 @@ def evaluate(
         "seconds": round(time.monotonic() - started, 1),
     }
     return results, probabilities, positions
-
-
-def _batch_size(config: RunConfig) -> int:
-    """Clips a batch: as many as a training step computes at once, which fit the memory."""
-    return max(1, config.training.batch_size // config.training.accumulation_steps)
 
 
 def _validated_on(training) -> str:

@@ -37,8 +37,9 @@ class _Known:
         return np.array([next(self.rows) for _ in inputs["rgb"]])
 
 
-def _config(record_set, name="tiny"):
-    return RunConfig(name, record_set.classes, ModelConfig(3, CLIP), TrainingConfig(batch_size=4))
+def _config(record_set, name="tiny", size=4):
+    training = TrainingConfig(batch_size=size)
+    return RunConfig(name, record_set.classes, ModelConfig(3, CLIP), training)
 
 
 def _evaluate(model, record_set, config, videos, **part):
@@ -50,7 +51,7 @@ def test_a_damaged_record_is_named(damaged_records):
     network = _Known([[1.0, 0.0, 0.0]])
     name = damaged_records.videos[2].id
     with pytest.raises(DamagedRecordError, match=f"the record of {name} is damaged"):
-        evaluation.predict_clips(network, damaged_records, np.arange(4), CLIP, 2)
+        evaluation.predict_clips(network, damaged_records, np.arange(4), _config(damaged_records))
 
 
 def test_figures_are_those_counted_by_hand(tiny_records):
@@ -132,10 +133,11 @@ def test_clips_and_their_mirrors_are_averaged_over_each_video(tiny_records):
             rows.append([*halves, np.minimum(256 - x.astype(int), 255).mean()])
         expected.append(np.mean(rows, 0))
     views = Views(3, True, ((left, right),))
-    predicted = evaluation.predict_clips(_Brightness(), tiny_records, positions, CLIP, 4, views)
+    config = _config(tiny_records)
+    predicted = evaluation.predict_clips(_Brightness(), tiny_records, positions, config, views)
     np.testing.assert_allclose(predicted, expected, rtol=1e-5)
     alone = evaluation.predict_clips(
-        _Brightness(), tiny_records, positions, CLIP, 1, Views(3, True)
+        _Brightness(), tiny_records, positions, _config(tiny_records, size=1), Views(3, True)
     )
     # Without the pair the mirror image counts for the wrong side.
     sides = np.array(expected)[:, :2].mean(1)
@@ -148,7 +150,7 @@ def test_the_papers_clip_is_what_it_was_before_there_were_views(trained, tiny_re
     plan = plans.plan_evaluation(tiny_records, positions, clip, 4)
     batches = input_pipeline.clip_dataset(tiny_records, plan, clip, 4)
     direct = [model.predict_on_batch(input_pipeline.network_inputs(batch)) for batch in batches]
-    predicted = evaluation.predict_clips(model, tiny_records, positions, clip, 4)
+    predicted = evaluation.predict_clips(model, tiny_records, positions, config)
     assert predicted.tobytes() == np.concatenate(direct)[:6].tobytes()
 
 
@@ -278,15 +280,16 @@ def test_what_differs_from_the_records_of_the_run_is_noted(trained, tiny_records
 
 
 def test_predictions_are_in_the_order_of_the_videos_for_every_batch_size(trained, tiny_records):
-    model, config = prediction.load_run(trained)
+    model, _ = prediction.load_run(trained)
     positions = np.array([20, 3, 11, 0, 7])
-    clip = config.model.clip
     one, four = (
-        evaluation.predict_clips(model, tiny_records, positions, clip, size) for size in (1, 4)
+        evaluation.predict_clips(model, tiny_records, positions, _config(tiny_records, size=size))
+        for size in (1, 4)
     )
     assert one.shape == (5, 3) and one.dtype == np.float32
     np.testing.assert_allclose(four, one, atol=1e-5)
-    alone = evaluation.predict_clips(model, tiny_records, positions[2:3], clip, 1)
+    config = _config(tiny_records, size=1)
+    alone = evaluation.predict_clips(model, tiny_records, positions[2:3], config)
     np.testing.assert_allclose(alone, one[2:3], atol=1e-5)
 
 
@@ -299,11 +302,15 @@ def test_maps_of_the_test_clips_give_the_same_probabilities(tiny_records, tmp_pa
     config = RunConfig("tiny", tiny_records.classes, model, training)
     keras.utils.set_random_seed(0)
     network, positions = build_stfnet(model), np.array([0, 3, 4, 7, 8])
-    expected = evaluation.predict_clips(network, tiny_records, positions, CLIP, 4)
-    for _ in range(2):
-        probabilities = evaluation.predict_from_maps(
-            network, tiny_records, positions, config, tmp_path, block
+    expected = evaluation.predict_clips(network, tiny_records, positions, config)
+
+    def from_maps():
+        return evaluation.predict_clips(
+            network, tiny_records, positions, config, features_folder=tmp_path
         )
+
+    for _ in range(2):
+        probabilities = from_maps()
         error = np.abs(probabilities - expected).max()
         assert error < 2e-3
         files_there = sorted(tmp_path.rglob("*.npy"))
@@ -312,9 +319,7 @@ def test_maps_of_the_test_clips_give_the_same_probabilities(tiny_records, tmp_pa
     contents = [path.read_bytes() for path in files_there]
     for path, content in zip(files_there, contents[1:] + contents[:1], strict=True):
         path.write_bytes(content)
-    changed = evaluation.predict_from_maps(
-        network, tiny_records, positions, config, tmp_path, block
-    )
+    changed = from_maps()
     assert np.abs(changed - expected).max() > 10 * error
 
 
@@ -325,7 +330,9 @@ def test_records_of_a_grid_give_the_clips_of_their_stored_frames(
     clip = dataclasses.replace(CLIP, num_frames=2, flow_length=2)
     network = build_stfnet(ModelConfig(3, clip, normalize="all", **SIZES))
     positions, views = np.arange(6), Views(num_clips)
-    of_grid = evaluation.predict_clips(network, grid_records, positions, clip, 2, views)
+    training = TrainingConfig(batch_size=4, frozen_blocks=(5, 5), frame_grid=3)
+    config = RunConfig("tiny", grid_records.classes, network.config, training)
+    of_grid = evaluation.predict_clips(network, grid_records, positions, config, views)
     # The same frames of the whole records, by the plan of a validation.
     plan = plans.plan_evaluation(tiny_records, positions, clip, 2, num_clips, frame_grid=3)
     rows = [
@@ -335,10 +342,8 @@ def test_records_of_a_grid_give_the_clips_of_their_stored_frames(
     expected = np.concatenate(rows).reshape(6, num_clips, 3).mean(1)
     np.testing.assert_allclose(of_grid, expected, atol=1e-5)
     if num_clips == 1:
-        training = TrainingConfig(batch_size=4, frozen_blocks=(5, 5), frame_grid=3)
-        config = RunConfig("tiny", grid_records.classes, network.config, training)
-        from_maps = evaluation.predict_from_maps(
-            network, grid_records, positions, config, tmp_path, 5
+        from_maps = evaluation.predict_clips(
+            network, grid_records, positions, config, features_folder=tmp_path
         )
         np.testing.assert_allclose(from_maps, expected, atol=2e-3)
 

@@ -228,8 +228,8 @@ def test_a_network_larger_than_a_file_can_be_is_refused(tiny, tmp_path, monkeypa
 
 
 def test_a_file_that_disagrees_is_not_written(name, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(runtimes, "_to_onnx", lambda network: b"")
-    monkeypatch.setattr(runtimes, "_to_litert", lambda network, optimizations: b"")
+    monkeypatch.setattr(runtimes, "_to_onnx", lambda network: {layout.ONNX_FILE: b""})
+    monkeypatch.setattr(runtimes, "_to_litert", lambda network: {layout.LITERT_FILE: b""})
 
     class Wrong:
         def __init__(self, content):

@@ -1,9 +1,12 @@
-"""A small video and the folder of a small run, shared by the tests of prediction and after."""
+"""Programs in processes, small videos, records and runs, shared by all tests."""
 
 import dataclasses
+import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -17,6 +20,71 @@ from benchmarks import films
 def warnings_are_logged():
     """Some libraries raise the level of the root logger when they are imported."""
     logging.getLogger().setLevel(logging.WARNING)
+
+
+@pytest.fixture(scope="session")
+def run_python(request):
+    """Function of arguments of Python that runs it on this project and returns the ended process.
+
+    It runs in `folder`, by default the project's; `begin` is what the command begins with.
+    """
+    root = request.config.rootpath
+
+    def run(*arguments, folder=None, timeout=900, begin=()):
+        paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return subprocess.run(
+            [*begin, sys.executable, *map(str, arguments)],
+            cwd=folder or root,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+# Runs one program after the other, each with flags of its own: a start takes seconds.
+CHILD = """
+import contextlib, importlib, io, json, sys, traceback
+from absl import flags
+from experiments import program
+shared, ends = set(flags.FLAGS), []
+for name, *arguments in json.loads(sys.argv[1]):
+    for flag in set(flags.FLAGS) - shared:
+        delattr(flags.FLAGS, flag)
+    flags.FLAGS.unparse_flags()
+    sys.modules.pop("experiments." + name, None)
+    printed, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
+        try:
+            main = importlib.import_module("experiments." + name).cli
+            sys.argv[1:] = arguments
+            main()
+        except SystemExit as end:
+            ends.append((end.code or 0, printed.getvalue(), errors.getvalue()))
+        except BaseException:
+            ends.append((None, printed.getvalue(), errors.getvalue() + traceback.format_exc()))
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+print(json.dumps(ends))
+"""
+
+
+@pytest.fixture(scope="session")
+def run_in_turn(run_python):
+    """Function of (program's name, *flags), ... that runs all of them in one process.
+
+    Returns for each the exit status (None after a traceback), what was printed, and the errors.
+    """
+
+    def run(commands, folder=None, timeout=900, begin=()):
+        given = json.dumps([list(map(str, one)) for one in commands])
+        ended = run_python("-c", CHILD, given, folder=folder, timeout=timeout, begin=begin)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout.splitlines()[-1])
+
+    return run
 
 
 def _textures(seed, count, height, width):

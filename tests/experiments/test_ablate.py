@@ -14,12 +14,12 @@ from experiments.studies.ablation import STUDIES
 # Training takes long enough to be stopped in its middle.
 CONFIG = (
     "--config=experiments/configs/synthetic.py",
-    "--config.model.clip.num_frames=3",
+    "--config.model.clip.num_frames=2",
     "--config.model.clip.image_size=32",
     "--config.model.width_divisor=32",
     "--config.model.fc6_units=8",
     "--config.model.lstm_units=8",
-    "--config.model.normalize=gates",
+    "--config.model.normalize=none",
     "--config.training.max_epochs=(4,1)",
     "--config.training.batch_size=4",
     "--config.training.checkpoint_minutes=0",

@@ -9,11 +9,12 @@ import pytest
 STUDY = (
     "--study=baselines",
     "--config=experiments/configs/synthetic.py",
-    "--config.model.clip.num_frames=3",
+    "--config.model.clip.num_frames=2",
     "--config.model.clip.image_size=32",
     "--config.model.width_divisor=32",
     "--config.model.fc6_units=8",
     "--config.model.lstm_units=8",
+    "--config.model.normalize=none",
     "--config.training.max_epochs=(1,1)",
     "--config.training.batch_size=4",
 )

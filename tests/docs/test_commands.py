@@ -62,6 +62,8 @@ OF_CONFIG = {
     "synthetic.py": [*NARROW, "model.clip.image_size=32"],  # of the records of `make demo`
     "run/config.json": [],  # of a run that is small
 }
+# What comes after the first run begins with narrow streams.
+WITHOUT_VGG16 = ["model.width_divisor=16", "training.weights=", "training.temporal_conv1=random"]
 PROGRAM = re.compile(r"python -m experiments\.(\w+)")
 
 
@@ -105,6 +107,8 @@ def _small(command):
     name = PROGRAM.match(command)[1]
     config = next((one for one in arguments if one.startswith("--config=")), None)
     settings = OF_CONFIG[config.removeprefix("--config=")] if config else []
+    if config == "--config=real_videos.py" and "--workdir=run" not in arguments:
+        settings = [*settings, *WITHOUT_VGG16]
     trains = "--study=" in command or name not in ("ablate", "compare")
     small = SMALL.get(name, []) if trains else []
     if name == "prepare" and "--frame_grid=16" in arguments:

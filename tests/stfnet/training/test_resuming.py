@@ -17,14 +17,14 @@ from stfnet.training.preemption import Preempted
 # One stream, because most of the time goes into building graphs.
 MODEL = ModelConfig(
     num_classes=3,
-    clip=ClipConfig(num_frames=3, flow_length=4, image_size=32),
+    clip=ClipConfig(num_frames=2, flow_length=4, image_size=32),
     streams="rgb",
     width_divisor=32,
     fc6_units=8,
     lstm_units=8,
     rgb_input="unit",
     flow_input="pixels",
-    normalize="all",
+    normalize="none",
     fc6_dropout=0.1,
     lstm_dropout=0.1,
 )

@@ -73,7 +73,7 @@ test: $(INSTALLED)-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow"
 
 test-slow: $(INSTALLED)-slow
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m slow
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 --dist worksteal -m slow
 
 test-lowest: $(VENV)-lowest/installed
 	$(VENV)-lowest/bin/python -m pytest -q -n 2 -m "not slow" $(CENTRAL)
@@ -89,7 +89,7 @@ benchmarks: install
 # All tests, slow ones too. TESTS names a part of them, which then need not reach the 90 % of
 # pyproject.toml.
 coverage: $(INSTALLED)-slow
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal --cov \
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 --dist worksteal --cov \
 		--cov-report=term:skip-covered --cov-report=html \
 		$(if $(filter-out tests,$(TESTS)),--cov-fail-under=0) $(TESTS)
 

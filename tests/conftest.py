@@ -1,9 +1,13 @@
-"""A small video and the folder of a small run, shared by the tests of prediction and after."""
+"""Programs in processes, small videos, records and runs, shared by all tests."""
 
 import dataclasses
+import fcntl
+import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -17,6 +21,96 @@ from benchmarks import films
 def warnings_are_logged():
     """Some libraries raise the level of the root logger when they are imported."""
     logging.getLogger().setLevel(logging.WARNING)
+
+
+@pytest.fixture(scope="session")
+def run_python(request):
+    """Function of arguments of Python that runs it on this project and returns the ended process.
+
+    It runs in `folder`, by default the project's; `begin` is what the command begins with.
+    """
+    root = request.config.rootpath
+
+    def run(*arguments, folder=None, timeout=900, begin=()):
+        paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return subprocess.run(
+            [*begin, sys.executable, *map(str, arguments)],
+            cwd=folder or root,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+# Runs one program after the other, each with flags of its own: a start takes seconds.
+CHILD = """
+import contextlib, importlib, io, json, sys, traceback
+from absl import flags
+from experiments import program
+shared, ends = set(flags.FLAGS), []
+for name, *arguments in json.loads(sys.argv[1]):
+    for flag in set(flags.FLAGS) - shared:
+        delattr(flags.FLAGS, flag)
+    flags.FLAGS.unparse_flags()
+    sys.modules.pop("experiments." + name, None)
+    printed, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
+        try:
+            main = importlib.import_module("experiments." + name).cli
+            sys.argv[1:] = arguments
+            main()
+        except SystemExit as end:
+            ends.append((end.code or 0, printed.getvalue(), errors.getvalue()))
+        except BaseException:
+            ends.append((None, printed.getvalue(), errors.getvalue() + traceback.format_exc()))
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+print(json.dumps(ends))
+"""
+
+
+@pytest.fixture(scope="session")
+def run_in_turn(run_python):
+    """Function of (program's name, *flags), ... that runs all of them in one process.
+
+    Returns for each the exit status (None after a traceback), what was printed, and the errors.
+    """
+
+    def run(commands, folder=None, timeout=900, begin=()):
+        given = json.dumps([list(map(str, one)) for one in commands])
+        ended = run_python("-c", CHILD, given, folder=folder, timeout=timeout, begin=begin)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Function of a name and a function that fills the folder it is given; returns the folder.
+
+    It is filled once for all workers of pytest, so what is in it must stay as it is.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # of all workers
+
+    def make(name, fill):
+        folder = base / f"{name}-once"
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            filled = folder.with_suffix(".filled")
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+                folder.mkdir()
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return make
 
 
 def _textures(seed, count, height, width):
@@ -131,16 +225,22 @@ def prepare_squares(write_squares):
 
 
 @pytest.fixture(scope="session")
-def tiny_records(prepare_squares, tmp_path_factory):
+def tiny_records(prepare_squares, once):
     """Records of 24 videos, 8 groups of 3 classes (see `prepare_squares`)."""
-    return prepare_squares(tmp_path_factory.mktemp("tiny"), range(1, 9))
+    from preprocessing import records
+
+    folder = once("tiny", lambda folder: prepare_squares(folder, range(1, 9)))
+    return records.load_record_set(folder / "records")
 
 
 @pytest.fixture(scope="session")
-def grid_records(prepare_squares, tmp_path_factory):
+def grid_records(prepare_squares, once):
     """As `tiny_records`, of whose videos 3 frames are stored, and flow for L of at most 2."""
-    folder = tmp_path_factory.mktemp("grid")
-    return prepare_squares(folder, range(1, 9), frame_grid=3, flow_length=2)
+    from preprocessing import records
+
+    settings = {"frame_grid": 3, "flow_length": 2}
+    folder = once("grid", lambda folder: prepare_squares(folder, range(1, 9), **settings))
+    return records.load_record_set(folder / "records")
 
 
 @pytest.fixture
@@ -195,16 +295,20 @@ def vgg16():
 
 
 @pytest.fixture(scope="session")
-def notop(vgg16, tmp_path_factory):
+def notop(request, once):
     """The weights of `vgg16` in a file."""
-    layers = {layer.name: layer.get_weights() for layer in vgg16.layers if layer.weights}
-    path = _write_vgg16(tmp_path_factory.mktemp("vgg16") / "notop.h5", layers)
-    vgg16.load_weights(path)  # Keras itself accepts the layout
-    return path
+
+    def write(folder):
+        vgg16 = request.getfixturevalue("vgg16")
+        layers = {layer.name: layer.get_weights() for layer in vgg16.layers if layer.weights}
+        path = _write_vgg16(folder / "notop.h5", layers)
+        vgg16.load_weights(path)  # Keras itself accepts the layout
+
+    return once("vgg16", write) / "notop.h5"
 
 
 @pytest.fixture(scope="session")
-def frozen_run(tiny_records, notop, tmp_path_factory):
+def frozen_run(tiny_records, notop, once, tmp_path_factory):
     """Folder of a run that was trained on frozen VGG-16s and evaluated."""
     from stfnet import ClipConfig
     from stfnet.config import RecordsConfig, TrainingConfig
@@ -226,11 +330,13 @@ def frozen_run(tiny_records, notop, tmp_path_factory):
     )
     of_records = RecordsConfig.of(tiny_records)
     config = RunConfig("squares", tiny_records.classes, model, training, records=of_records)
-    folder = tmp_path_factory.mktemp("frozen")
-    maps = tmp_path_factory.mktemp("maps")
-    loop.train(config, tiny_records, folder, features_folder=maps)
-    evaluate.evaluate_run(folder, tiny_records)
-    return folder
+
+    def train(folder):
+        maps = tmp_path_factory.mktemp("maps")
+        loop.train(config, tiny_records, folder, features_folder=maps)
+        evaluate.evaluate_run(folder, tiny_records)
+
+    return once("frozen", train)
 
 
 @pytest.fixture(scope="session")

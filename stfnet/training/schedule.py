@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from stfnet.config import TrainingConfig
+from stfnet.training import adam
 
 
 def learning_rate(training: TrainingConfig, stage: int, step: int, steps_per_epoch: int) -> float:
@@ -36,9 +37,9 @@ def make_optimizer(training: TrainingConfig, rate: float) -> keras.optimizers.Op
     if training.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, **ema)
     elif training.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, **ema)
+        optimizer = adam.AdamW(rate, weight_decay=training.weight_decay, **ema)
     else:
-        optimizer = keras.optimizers.Adam(rate, **ema)
+        optimizer = adam.Adam(rate, **ema)
     if training.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

@@ -1,6 +1,7 @@
 """Which devices train: one, all of this machine, or those of several machines."""
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -131,13 +132,17 @@ def total(strategy: tf.distribute.Strategy, value: float) -> float:
     """Sum of a number over all devices; it waits until every worker has called it."""
     if strategy.num_replicas_in_sync == 1:
         return value
+    return float(_adder(strategy)(tf.constant(value)))
 
+
+@functools.lru_cache(maxsize=1)  # traced once, and not at every call
+def _adder(strategy):
     @tf.function(autograph=False)
     def add(value):
         values = strategy.run(tf.identity, args=(value,))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
 
-    return float(add(tf.constant(value)))
+    return add
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:

@@ -42,21 +42,28 @@ EXTRAS = {"--format=onnx": "tf2onnx", "--format=litert": "ai_edge_litert"}
 EXTRAS["experiments.serve"] = "fastapi_offline"
 # Program -> flags that make it small. For configurations: by what --config names.
 SMALL = {
-    "prepare": ["--image_size=32", "--workers=2"],
+    "prepare": ["--image_size=16", "--workers=1"],
     "ablate": ["--seeds=1"],
     "compare": ["--seeds=1", "--baselines=tsn", "--rate_factors=1"],
     "serve": ["--port=0"],
 }
-SIZES = ["model.clip.image_size=32", "model.fc6_units=8", "model.lstm_units=4"]
-NARROW = [*SIZES, "model.clip.num_frames=3", "model.width_divisor=32", "training.max_epochs=(1,)"]
+SIZES = ["model.clip.image_size=16", "model.fc6_units=8", "model.lstm_units=4"]
+SIZES += ["training.batch_size=4", "training.max_epochs=(1,)"]
+NARROW = [*SIZES, "model.clip.num_frames=2", "model.width_divisor=32"]
 NARROW += ["training.learning_rates=(1e-3,)", "training.frozen_blocks=(0,)"]  # one stage
+GRID = 4  # frames of each video that are stored, in place of 16
 OF_CONFIG = {
-    "real_videos.py": [*SIZES, "training.weights=vgg16.h5", "training.max_epochs=(1,)"],
+    "real_videos.py": [
+        *(*SIZES, "training.weights=vgg16.h5"),
+        *(f"model.clip.num_frames={GRID}", f"training.frame_grid={GRID}"),
+    ],
     "real_videos.py:scratch": NARROW,
     "paper.py:ucf101": [*NARROW, "training.weights=", "training.accumulation_steps=1"],
-    "synthetic.py": NARROW,
+    "synthetic.py": [*NARROW, "model.clip.image_size=32"],  # of the records of `make demo`
     "run/config.json": [],  # of a run that is small
 }
+# What comes after the first run begins with narrow streams.
+WITHOUT_VGG16 = ["model.width_divisor=16", "training.weights=", "training.temporal_conv1=random"]
 PROGRAM = re.compile(r"python -m experiments\.(\w+)")
 
 
@@ -95,54 +102,61 @@ def test_every_command_stands_in_a_block():
 
 
 def _small(command):
-    """A command of a program as arguments of Python, made small."""
-    _, *arguments = shlex.split(command)
+    """A command as a program's name and its flags, made small."""
+    _, _, _, *arguments = shlex.split(command)
     name = PROGRAM.match(command)[1]
     config = next((one for one in arguments if one.startswith("--config=")), None)
     settings = OF_CONFIG[config.removeprefix("--config=")] if config else []
+    if config == "--config=real_videos.py" and "--workdir=run" not in arguments:
+        settings = [*settings, *WITHOUT_VGG16]
     trains = "--study=" in command or name not in ("ablate", "compare")
     small = SMALL.get(name, []) if trains else []
-    return [*arguments, *small, *(f"--config.{one}" for one in settings)]
+    if name == "prepare" and "--frame_grid=16" in arguments:
+        small = [*small, f"--frame_grid={GRID}"]
+    return [name, *arguments, *small, *(f"--config.{one}" for one in settings)]
 
 
 class Folder:
     """Where the pages are carried out; what was done already is not done again."""
 
-    def __init__(self, path):
-        self.path, self.done, self.server, self.address = path, set(), None, None
+    def __init__(self, path, run_in_turn):
+        self.path, self.run_in_turn = path, run_in_turn
+        self.done, self.server, self.address = set(), None, None
 
-    def python(self, *arguments):
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        ended = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.path,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
-        assert ended.returncode == 0, (arguments, ended.stdout[-2000:], ended.stderr[-4000:])
-        return ended.stdout
+    def carry_out(self, commands):
+        """In turn, those of programs between two that need a server in one process."""
+        waiting = []
+        for command in commands:
+            lacks = [name for flag, name in EXTRAS.items() if flag in command]
+            if command in self.done or _reason(command):
+                continue
+            if any(importlib.util.find_spec(name) is None for name in lacks):
+                continue  # make test-slow has all extras
+            self.done.add(command)
+            if not ("experiments.serve" in command or command.startswith("curl")):
+                waiting.append(command)
+                continue
+            self.run(waiting)
+            waiting = []
+            if command.startswith("curl"):
+                self.ask(command)
+            else:
+                self.serve(_small(command))
+        self.run(waiting)
 
-    def carry_out(self, command):
-        lacks = [name for flag, name in EXTRAS.items() if flag in command]
-        if command in self.done or _reason(command):
+    def run(self, commands):
+        if not commands:
             return
-        if any(importlib.util.find_spec(name) is None for name in lacks):
-            return  # make test-slow has all extras
-        self.done.add(command)
-        if "experiments.serve" in command:
-            self.serve(_small(command))
-        elif command.startswith("curl"):
-            self.ask(command)
-        else:
-            self.python(*_small(command))
+        ends = self.run_in_turn(map(_small, commands), folder=self.path, timeout=2000)
+        for command, (status, printed, errors) in zip(commands, ends, strict=True):
+            assert status == 0, (command, printed[-2000:], errors[-4000:])
 
-    def serve(self, arguments):
+    def serve(self, command):
+        name, *flags = command
         log = self.path / "serve.log"
         with log.open("w") as file:
             self.server = subprocess.Popen(
-                [sys.executable, *arguments],
+                [sys.executable, "-m", f"experiments.{name}", *flags],
                 cwd=self.path,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
                 stdout=file,
@@ -178,20 +192,19 @@ def _write_ucf101(folder, write_squares):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, write_squares, tiny_records, moving_square, notop):
+def folder(tmp_path_factory, write_squares, tiny_records, moving_square, notop, run_in_turn):
     """The folder, with the run of the README's commands."""
     path = tmp_path_factory.mktemp("pages")
-    write_squares(path / "videos", range(1, 9))
+    write_squares(path / "videos", range(1, 7))
     write_squares(path / "folder", range(9, 10))
     _write_ucf101(path / "DIR", write_squares)
     shutil.copytree(tiny_records.folder, path / "runs" / "demo" / "records")
     for name in ("some.mp4", "long.mp4"):
         shutil.copy(moving_square, path / name)
     shutil.copy(notop, path / "vgg16.h5")
-    folder = Folder(path)
+    folder = Folder(path, run_in_turn)
     try:
-        for command in _commands(PAGES[0]):
-            folder.carry_out(command)
+        folder.carry_out(_commands(PAGES[0]))
         folder.stop()
         yield folder
     finally:
@@ -202,11 +215,11 @@ def folder(tmp_path_factory, write_squares, tiny_records, moving_square, notop):
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_is_carried_out(folder, page):
-    for command in _commands(page):
-        folder.carry_out(command)
+def test_a_page_is_carried_out(folder, run_python, page):
+    folder.carry_out(_commands(page))
     folder.stop()
     for block in _blocks(page, "python"):
-        shown = folder.python("-c", block)
+        ended = run_python("-c", block, folder=folder.path)
+        assert ended.returncode == 0, (block, ended.stdout[-2000:], ended.stderr[-4000:])
         if "predict_video" in block:
-            assert len(re.findall(r"\('(?:Left|Right|Still)', [\d.e-]+\)", shown)) >= 3
+            assert len(re.findall(r"\('(?:Left|Right|Still)', [\d.e-]+\)", ended.stdout)) >= 3

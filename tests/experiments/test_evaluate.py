@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -38,21 +36,14 @@ def test_mistakes_are_one_line(check_mistakes, tiny_records, tmp_path):
 
 
 @pytest.fixture
-def evaluate_as_user(request):
-    """Function of flags that evaluates without root's right to every file."""
+def evaluate_as_user(run_often):
+    """Function of lists of flags: `run_often` without root's right to every file."""
     limits = []
     if os.geteuid() == 0:
         limits = [shutil.which("setpriv"), "--bounding-set=-all", "--inh-caps=-all"]
         if not limits[0]:
             pytest.skip("no setpriv to give up the rights of root")
-
-    def evaluate(*flags):
-        command = [*limits, sys.executable, "-m", "experiments.evaluate", *map(str, flags)]
-        return subprocess.run(
-            command, cwd=request.config.rootpath, capture_output=True, text=True, timeout=300
-        )
-
-    return evaluate
+    return lambda *lists: run_often("evaluate", lists, begin=limits)
 
 
 @pytest.fixture
@@ -72,22 +63,25 @@ def test_a_run_that_cannot_be_written_is_told_before_the_work(
     evaluate_as_user, read_only_run, tiny_records, tmp_path
 ):
     places = (f"--records={tiny_records.folder}", f"--workdir={read_only_run}")
-    for more in ([], ["--timing"]):
-        done = evaluate_as_user(*places, *more)
-        assert done.returncode == 1 and not done.stdout, done.stdout
-        assert done.stderr == (
-            f"error: {read_only_run} cannot be written (Permission denied): experiments.evaluate"
-            " --output=DIR writes the results elsewhere\n"
-        )
     output = tmp_path / "results" / "here"
-    done = evaluate_as_user(*places, f"--output={output}", "--cache=features")
-    assert done.returncode == 1 and not done.stdout, done.stdout
+    *refused, cache, done = evaluate_as_user(
+        *((*places, *more) for more in ([], ["--timing"])),
+        (*places, f"--output={output}", "--cache=features"),
+        (*places, f"--output={output}"),
+    )
+    line = (
+        f"error: {read_only_run} cannot be written (Permission denied): experiments.evaluate"
+        " --output=DIR writes the results elsewhere\n"
+    )
+    assert refused == [[1, "", line]] * 2
+    status, printed, errors = cache
+    assert status == 1 and not printed, cache
     maps = f"--cache_dir={read_only_run / run.FEATURES_FOLDER}"
     reason = f"{read_only_run} cannot be written (Permission denied)"
-    assert done.stderr.splitlines()[-1] == f"error: {maps}: {reason}: name another place"
-    done = evaluate_as_user(*places, f"--output={output}")
-    assert done.returncode == 0, done.stderr
-    assert f"written: {output / 'results.json'}" in done.stdout
+    assert errors.splitlines()[-1] == f"error: {maps}: {reason}: name another place"
+    status, printed, errors = done
+    assert status == 0, errors
+    assert f"written: {output / 'results.json'}" in printed
     assert (output / "predictions.csv").is_file()
     assert not (read_only_run / "results.json").exists()
 
@@ -97,9 +91,9 @@ def test_a_network_that_cannot_be_read_is_told(
 ):
     (read_only_run / run.BEST_FILE).chmod(0)
     places = (f"--records={tiny_records.folder}", f"--workdir={read_only_run}")
-    done = evaluate_as_user(*places, f"--output={tmp_path / 'results'}")
-    assert done.returncode == 1
-    line = done.stderr.splitlines()[-1]
+    ((status, _, errors),) = evaluate_as_user((*places, f"--output={tmp_path / 'results'}"))
+    assert status == 1
+    line = errors.splitlines()[-1]
     assert line.startswith(
         f"error: {read_only_run / run.BEST_FILE} cannot be read (Permission denied)"
     )

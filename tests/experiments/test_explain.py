@@ -45,14 +45,14 @@ def test_the_video_that_is_read_is_not_replaced(check_mistakes, tiny_run, moving
     assert video.read_bytes() == moving_square.read_bytes() and list(tmp_path.iterdir()) == [video]
 
 
-def test_what_of_a_video_was_repaired_is_said(run_program, tiny_run, interlaced_video, tmp_path):
+def test_what_of_a_video_was_repaired_is_said(run_in_turn, tiny_run, interlaced_video, tmp_path):
     expected = f"note: {interlaced_video} is interlaced: its frames were deinterlaced"
-    source, output = f"--video={interlaced_video}", f"--output={tmp_path}"
-    for command in (
-        ("explain", source, output),
-        ("predict", source, output),
-        ("predict", f"--live={interlaced_video}"),
-    ):
-        done = run_program(*command, f"--model={tiny_run}")
-        assert done.returncode == 0, done.stderr
-        assert expected in done.stdout.splitlines()
+    model, output = f"--model={tiny_run}", f"--output={tmp_path}"
+    commands = [
+        ("explain", model, f"--video={interlaced_video}", output),
+        ("predict", model, f"--video={interlaced_video}", output),
+        ("predict", model, f"--live={interlaced_video}"),
+    ]
+    for status, printed, errors in run_in_turn(commands):
+        assert status == 0, errors
+        assert expected in printed.splitlines()

@@ -11,17 +11,23 @@ from preprocessing import records
 
 
 @pytest.mark.slow
-def test_a_run_is_trained_evaluated_and_compared(small, run_program, tiny_records, tmp_path):
+def test_a_run_is_trained_evaluated_and_compared(small, run_in_turn, tiny_records, tmp_path):
     places = (f"--records={tiny_records.folder}", f"--workdir={tmp_path}")
-    trained = run_program("train", *small, *places)
-    assert trained.returncode == 0, trained.stderr
-    assert "15 training, 3 validation and 6 test videos of 3 classes" in trained.stdout
+    trained, evaluated, leaking = run_in_turn(
+        [
+            ("train", *small, *places),
+            ("evaluate", *places, "--nearest_neighbour"),
+            ("evaluate", *places, "--protocol=paper"),
+        ]
+    )
+    status, printed, errors = trained
+    assert status == 0, errors
+    assert "15 training, 3 validation and 6 test videos of 3 classes" in printed
     for name in ("best.keras", "config.json", "history.csv", "steps.csv", "curves.png"):
         assert (tmp_path / name).stat().st_size > 0
     assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
 
-    evaluated = run_program("evaluate", *places, "--nearest_neighbour")
-    assert evaluated.returncode == 0, evaluated.stderr
+    assert evaluated[0] == 0, evaluated
     results = json.loads((tmp_path / "results.json").read_text())
     with open(tmp_path / "predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -34,9 +40,8 @@ def test_a_run_is_trained_evaluated_and_compared(small, run_program, tiny_record
     assert results["protocol"] == "group"
     assert "nearest_neighbour" in results
 
-    leaking = run_program("evaluate", *places, "--protocol=paper")
-    assert leaking.returncode == 1
-    assert "were trained on, or the epoch was chosen on them: the run was" in leaking.stderr
+    assert leaking[0] == 1
+    assert "were trained on, or the epoch was chosen on them: the run was" in leaking[2]
 
 
 def test_a_mistake_is_one_line_and_status_1(small, check_mistakes, tiny_records, tmp_path):
@@ -77,7 +82,7 @@ def test_a_mistake_is_one_line_and_status_1(small, check_mistakes, tiny_records,
 
 @pytest.mark.slow
 def test_every_fold_is_trained_once_and_their_mean_is_written(
-    small, run_program, tiny_records, tmp_path
+    small, run_in_turn, tiny_records, tmp_path
 ):
     shutil.copytree(tiny_records.folder, tmp_path / "records")
     groups = sorted({video.group for video in tiny_records.videos})
@@ -99,18 +104,17 @@ def test_every_fold_is_trained_once_and_their_mean_is_written(
     records.write_record_set(record_set)
     places = (f"--records={record_set.folder}", f"--workdir={tmp_path / 'runs'}")
     train = ("train", *small, *places, "--config.protocol=official")
-    missing = run_program("evaluate", *places, "--folds=all")
-    assert missing.returncode == 1 and "experiments.train --folds=1,2" in missing.stderr
-    first = run_program(*train, "--folds=2,group*")
-    assert first.returncode == 0, first.stderr
-    every = run_program(*train, "--folds=all")
-    assert every.returncode == 0, every.stderr
+    evaluate = ("evaluate", *places, "--folds=all")
+    missing, *ends = run_in_turn(
+        [evaluate, (*train, "--folds=2,group*"), (*train, "--folds=all"), evaluate]
+    )
+    assert missing[0] == 1 and "experiments.train --folds=1,2" in missing[2]
+    for status, _, errors in ends:
+        assert status == 0, errors
     folders = sorted((tmp_path / "runs").iterdir())
     assert [folder.name for folder in folders] == ["fold-1", "fold-2", "fold-group07"]
-    trained = [line for line in every.stdout.splitlines() if line.startswith("stage 1 epoch")]
+    trained = [line for line in ends[1][1].splitlines() if line.startswith("stage 1 epoch")]
     assert len(trained) == 1  # fold 2 was trained before
-    evaluated = run_program("evaluate", *places, "--folds=all")
-    assert evaluated.returncode == 0, evaluated.stderr
     mean = json.loads((tmp_path / "runs" / "results.json").read_text())
     single = [
         json.loads((tmp_path / "runs" / f"fold-{fold}" / "results.json").read_text())

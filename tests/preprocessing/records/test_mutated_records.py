@@ -17,7 +17,7 @@ from preprocessing.records import image_layout, tfrecord
 from preprocessing.records.example import view_example
 
 SIZE = 16
-FEW, MANY = 300, 10_000
+FEW, MANY = 300, 3_000
 
 
 def _record(image_format):

@@ -1,13 +1,17 @@
 """The training loop on real records: it learns, and says what is wrong."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from preprocessing import files
 from preprocessing.errors import UserError
-from stfnet import run
+from stfnet import ClipConfig, run
 from stfnet.training import loop
+
+LEARNED = {"clip": ClipConfig(num_frames=3, flow_length=4, image_size=32), "normalize": "all"}
 
 
 class _Network(keras.callbacks.Callback):
@@ -25,7 +29,8 @@ class _Network(keras.callbacks.Callback):
 def test_a_network_learns_direction_from_real_records(make_config, tiny_records, tmp_path):
     config = make_config(
         tiny_records,
-        model={"streams": "flow", "width_divisor": 16, "fc6_dropout": 0.0, "lstm_dropout": 0.0},
+        model=LEARNED
+        | {"streams": "flow", "width_divisor": 16, "fc6_dropout": 0.0, "lstm_dropout": 0.0},
         learning_rates=(3e-3,),
         max_epochs=(40,),
         frozen_blocks=(0,),
@@ -156,12 +161,8 @@ def test_the_modern_recipe_trains(make_config, tiny_records, tmp_path):
     from experiments.run_config import make_run_config
 
     values = modern.get_config()
-    values.model.update(
-        clip=dict(num_frames=3, flow_length=4, image_size=32),
-        width_divisor=32,
-        fc6_units=8,
-        lstm_units=8,
-    )
+    values.model.update(clip=dataclasses.asdict(LEARNED["clip"]))
+    values.model.update(width_divisor=32, fc6_units=8, lstm_units=8)
     values.model.update(rgb_input="unit", flow_input="pixels")
     values.training.update(weights="", temporal_conv1="random", tau_range=(1, 3))
     values.training.update(batch_size=4, accumulation_steps=1)
@@ -175,7 +176,8 @@ def test_the_modern_recipe_trains(make_config, tiny_records, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_names_the_videos(make_config, tiny_records, tmp_path):
-    config = make_config(tiny_records, optimizer="sgd", learning_rates=(1e30, 1e30))
+    changes = {"optimizer": "sgd", "learning_rates": (1e30, 1e30)}
+    config = make_config(tiny_records, {"normalize": "all"}, **changes)
     with pytest.raises(UserError, match=r"the loss of step [12] is (nan|inf)") as caught:
         loop.train(config, tiny_records, tmp_path)
     step = int(str(caught.value).split("of step ")[1][0])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stfnet.config import TrainingConfig
+from stfnet.training import adam
 from stfnet.training.schedule import Progress, learning_rate, make_optimizer
 
 TWO_STAGES = TrainingConfig(learning_rates=(1e-2, 1e-3), max_epochs=(3, 2), patience=2)
@@ -37,8 +38,8 @@ def test_a_constant_rate_is_that_of_its_stage():
     ("settings", "kind"),
     [
         ({"optimizer": "sgd"}, keras.optimizers.SGD),
-        ({"optimizer": "adam"}, keras.optimizers.Adam),
-        ({"optimizer": "adamw", "weight_decay": 0.1}, keras.optimizers.AdamW),
+        ({"optimizer": "adam"}, adam.Adam),
+        ({"optimizer": "adamw", "weight_decay": 0.1}, adam.AdamW),
         ({"precision": "mixed_float16"}, keras.optimizers.LossScaleOptimizer),
     ],
 )

@@ -92,8 +92,8 @@ class TrainingConfig:
     linear_start: bool = False
     """Fit the linear path (`model.linear_parts` of the network `small_data`) to the test clips of
     the training videos before the first step: training begins at a logistic regression, whose
-    blocks, parts and penalty are chosen by cross-validation over their groups. Batch normalisations
-    keep those clips' statistics.
+    blocks, parts and penalty are chosen by cross-validation over their groups. It stays as it is,
+    with those clips' statistics of batch normalisations, and the LSTMs learn beside it.
     """
     temporal_conv1: str = setting("random", TEMPORAL_CONV1)
     """First convolution of the flow stream: the paper's, or the mean of the RGB filters."""

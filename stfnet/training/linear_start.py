@@ -2,7 +2,7 @@
 
 With some hundreds of videos and frozen streams a linear model is hard to beat. So training begins
 there: the path of `model.linear_parts` gets the weights of a logistic regression on the same
-features, and the LSTMs learn from what it leaves.
+features and keeps them, and the LSTMs learn from what it leaves.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -41,6 +41,9 @@ def make_model(config: RunConfig) -> keras.Model:
             layer.synchronized = devices > 1 and microbatches_per_device(training, devices) == 1
             # A linear start gives it the statistics of all clips; a few batches' would say less.
             layer.trainable = not training.linear_start
+    if training.linear_start:
+        # Its training clips are right already: steps would only undo the penalty it was fitted with
+        model.get_layer(parts.LINEAR_LOGITS).trainable = False
     if training.weights.endswith(".keras"):
         if unfit := load_run_weights(model, training.weights):
             logging.warning("%s: does not fit %s", training.weights, ", ".join(unfit))

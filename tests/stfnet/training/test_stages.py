@@ -56,7 +56,7 @@ def test_best_weights_that_are_missing_or_damaged_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("linear_start", [False, True])
-def test_normalisations_keep_the_statistics_that_a_linear_start_gives(linear_start):
+def test_a_linear_start_keeps_its_weights_and_statistics(linear_start):
     model = networks.read(
         networks.switched(to_dict(MODEL), "small_data") | {"linear_parts": 2, "map_norm": True}
     )
@@ -64,6 +64,7 @@ def test_normalisations_keep_the_statistics_that_a_linear_start_gives(linear_sta
         "squares", ("Left", "Right", "Still"), model, TrainingConfig(linear_start=linear_start)
     )
     network = stages.make_model(config)
+    assert network.get_layer("linear_logits").trainable != linear_start
     clips = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3), np.uint8)
     for name in ("rgb_map_norm", "linear_norm"):
         before = np.array(network.get_layer(name).moving_mean)

@@ -88,25 +88,25 @@ def test_the_training_accuracy_of_the_papers_network_is_that_of_its_last_epoch()
 def test_the_table_of_ucf101_13_is_that_of_the_file():
     rows = _rows("ucf101_13")
 
-    def figures(model, streams, protocol="official"):
-        found = [
-            row["accuracy"]
-            for row in rows
-            if (row["model"], row["streams"], row["protocol"]) == (model, streams, protocol)
-        ]
-        assert found
+    def figures(model, pixels, streams, protocol="official", column="accuracy"):
+        wanted = {"model": model, "pixels": pixels, "streams": streams, "protocol": protocol}
+        found = [row[column] for row in rows if row | wanted == row]
+        assert found, wanted
         return found
 
-    network, alone, root, linear, _ = _table("what | seeds | official split 1")
-    seeds = figures("network", "both")
-    assert network[2] == f"{sum(map(float, seeds)) / 3:.1f} ({', '.join(seeds)})"
-    assert network[4].split()[0] == figures("network", "both", "paper")[0]
-    fused = figures("rgb and flow networks fused", "both")
-    wanted = [*figures("network", "rgb"), *figures("network", "flow"), *fused]
-    assert alone[2].split("; ") == wanted
-    assert [root[2]] == figures("network with model.linear_root", "both")
-    for cell, protocol in ((linear[2], "official"), (linear[4], "paper")):
-        of_streams = [
-            figures("linear model", name, protocol)[0] for name in ("both", "rgb", "flow")
-        ]
-        assert cell.split("; ") == of_streams
+    def of_streams(pixels, protocol="official"):
+        names = ("both", "rgb", "flow")
+        return "; ".join(figures("linear model", pixels, name, protocol)[0] for name in names)
+
+    network, small, linear, trained = _table("what | pixels | official split 1")
+    assert [network[2]] == figures("network", "112", "both")
+    low, high = (figures("network", "112", "both", column=name)[0] for name in ("low", "high"))
+    assert network[3] == f"{low} to {high}"
+    assert small[2] == of_streams("112")
+    assert linear[2] == of_streams("160") and linear[4] == of_streams("160", "paper")
+    earlier = "network whose linear path was trained too"
+    seeds = figures(earlier, "160", "both")
+    assert trained[2] == f"{sum(map(float, seeds)) / 3:.1f} ({', '.join(seeds)})"
+    assert trained[4].split()[0] == figures(earlier, "160", "both", "paper")[0]
+    scene = [figures("nearest scene", "160", "rgb", one)[0] for one in ("official", "paper")]
+    assert f"nearest scene ({', '.join(scene)})" in " ".join(PAGE.split())

@@ -104,6 +104,16 @@ def own_name(kind: str, name: str) -> str:
 def refuse_capitals(source: Path, names: Iterable[str], meant: Collection[str]):
     """Refuses classes of a source that differ only in capitals, where one is among the `meant`.
 
+    Example:
+        >>> refuse_capitals(Path("videos"), ["Run", "run"], meant=["run"])
+        Traceback (most recent call last):
+        preprocessing.errors.UserError: videos has classes Run and run, which differ ...
+
+    Args:
+        source: folder or list that names them.
+        names: of all classes.
+        meant: those that are surely classes, as a list says.
+
     Raises:
         UserError: names the two.
     """

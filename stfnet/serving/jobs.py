@@ -119,7 +119,17 @@ class Jobs:
                 than the limit; (500) the process died of it; (503) the server ended before; (499)
                 nobody wanted the answer before its turn came.
         """
-        scheduled = self._schedule((path, self.limits.max_seconds, picture, film))
+        arguments = (path, self.limits.max_seconds, picture, film)
+        with contextlib.suppress(BrokenProcessPool):  # it died before it took the request up
+            return await self._answer(self._schedule(arguments), gone)
+        try:
+            return await self._answer(self._schedule(arguments), gone)
+        except BrokenProcessPool as error:
+            raise HTTPException(500, "the process that decodes videos died twice") from error
+
+    async def _answer(
+        self, scheduled: pebble.ProcessFuture, gone: Callable[[], Awaitable[object]]
+    ) -> Prediction:
         future = asyncio.wrap_future(scheduled)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
@@ -143,7 +153,7 @@ class Jobs:
             limit = f"{self.limits.time_limit:g} s"
             reason = f"no answer within {limit}: send a shorter or smaller video"
             raise HTTPException(504, reason) from error
-        except (pebble.ProcessExpired, BrokenProcessPool) as error:
+        except pebble.ProcessExpired as error:
             raise HTTPException(500, "the process that decoded the video died") from error
         except UserError as error:
             raise HTTPException(422, " ".join(str(error).split())) from error

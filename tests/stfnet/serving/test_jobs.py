@@ -2,7 +2,6 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import time
 
 import pytest
 
@@ -61,8 +60,7 @@ def test_a_process_that_dies_is_replaced(jobs, moving_square, films_of_all_kinds
         return asyncio.run(_recognise(jobs, path))
 
     assert recognised(moving_square).num_frames == 11
-    _signal_the_process(signal.SIGKILL)  # while it has nothing to do
-    time.sleep(1)
+    _signal_the_process(signal.SIGKILL)  # while it has nothing to do, seen or not yet
     assert recognised(moving_square).num_frames == 11
     with pytest.raises(HTTPException, match="died") as caught:
         asyncio.run(killed())

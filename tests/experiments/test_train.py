@@ -111,7 +111,7 @@ def test_every_fold_is_trained_once_and_their_mean_is_written(
     assert missing[0] == 1 and "experiments.train --folds=1,2" in missing[2]
     for status, _, errors in ends:
         assert status == 0, errors
-    folders = sorted((tmp_path / "runs").iterdir())
+    folders = sorted(path for path in (tmp_path / "runs").iterdir() if path.is_dir())
     assert [folder.name for folder in folders] == ["fold-1", "fold-2", "fold-group07"]
     trained = [line for line in ends[1][1].splitlines() if line.startswith("stage 1 epoch")]
     assert len(trained) == 1  # fold 2 was trained before

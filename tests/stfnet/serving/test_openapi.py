@@ -59,14 +59,6 @@ def _stalled(server, film):
         return _answer(connection)
 
 
-def _killed(server, film):
-    with ThreadPoolExecutor(1) as pool, _standing_still(server, film) as worker:
-        answer = pool.submit(_post, server, {"video": film})
-        server.wait_for_in_hand(1)
-        os.kill(worker, signal.SIGKILL)
-        return answer.result()
-
-
 def _crowded(server, film):
     with ThreadPoolExecutor(2) as pool, _standing_still(server, film):
         for _ in range(2):
@@ -75,16 +67,27 @@ def _crowded(server, film):
         return _post(server, {"video": film})
 
 
-def _hung(server, film):
-    """Stops the process while it reads the video: what it has not begun has no time limit."""
+def _while_it_reads(server, film, how):
+    """The answer where the process gets a signal while it reads the video.
+
+    What it has not begun has no time limit, and another process takes it up.
+    """
     assert _post(server, {"video": film}).status_code == 200
     worker = server.worker()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(_post, server, {"video": film}, params={"film": "true"})
         while not _reads_an_upload(worker, server):
             assert not answer.done(), "it was too fast to be stopped"
-        os.kill(worker, signal.SIGSTOP)
+        os.kill(worker, how)
         return answer.result()
+
+
+def _killed(server, film):
+    return _while_it_reads(server, film, signal.SIGKILL)
+
+
+def _hung(server, film):
+    return _while_it_reads(server, film, signal.SIGSTOP)
 
 
 def _reads_an_upload(worker, server):

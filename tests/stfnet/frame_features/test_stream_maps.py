@@ -102,6 +102,17 @@ def test_maps_that_are_there_are_read_while_others_are_computed(tiny_records, tm
             maps.compute([1, 2])
 
 
+def test_maps_that_16_bits_cannot_hold_are_refused_and_not_written(tiny_records, tmp_path):
+    config = _config(tiny_records, dataclasses.replace(MODEL, streams="rgb"))
+    model = stages.make_model(config)
+    bias = model.get_layer("rgb_stream").convolutions["block5_conv3"].bias
+    bias.assign(np.full(bias.shape, 7e4, "float32"))
+    maps = stream_maps.Features(tmp_path, model, tiny_records, config, 5)
+    with pytest.raises(UserError, match="have values that float16 cannot hold: train without"):
+        maps.compute([1])
+    assert not list(tmp_path.glob("*/*.npy"))
+
+
 ONE_STAGE = {"learning_rates": (1e-2,), "max_epochs": (2,), "frozen_blocks": (5,)}
 
 

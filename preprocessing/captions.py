@@ -8,12 +8,7 @@ _READ = 1000  # characters that are read: names have no bound
 
 
 def one_line(text: str, length: int = 200) -> str:
-    """Removes line breaks and control characters from a text and shortens it with an ellipsis.
-
-    Args:
-        text: any.
-        length: most characters of the line.
-    """
+    """Removes line breaks and control characters from a text and shortens it with an ellipsis."""
     # Control characters, and halves of surrogate pairs, which no encoding takes.
     unwritable = ("Cc", "Cs")
     characters = (" " if unicodedata.category(c) in unwritable else c for c in text[:_READ])

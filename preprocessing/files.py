@@ -129,9 +129,7 @@ def write_csv(path: Path, rows: Iterable[Iterable[object]], end: str = "\n"):
     """Replaces the file at `path` by rows as CSV, UTF-8, in one step.
 
     Args:
-        path: of the file.
         rows: of cells, taken one after the other: those of a large set would fill the memory.
-        end: of a line.
     """
     with writing(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
@@ -146,7 +144,6 @@ def remove_partial(folder: Path, name: str | None = None):
     them. Names of any other form are not the project's.
 
     Args:
-        folder: in which they lie.
         name: that they were to take; None for any.
     """
     for path in _abandoned(folder, name):

@@ -18,7 +18,6 @@ def checked(
 
     Args:
         where: what the object is, for the message.
-        values: the object.
         needed, optional: key -> check.
 
     Raises:

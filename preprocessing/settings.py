@@ -34,7 +34,6 @@ def check(config, prefix=""):
     Numbers must be finite, also without an interval. Fields of other types are left alone.
 
     Args:
-        config: the dataclass.
         prefix: of the names in messages, such as `training.`.
 
     Raises:

@@ -68,11 +68,6 @@ def assign(
 def group_folds(videos: Iterable, parts: int, seed: int = 0) -> dict[str, int]:
     """Divides videos into parts for cross-validation, by whole groups, with the classes balanced.
 
-    Args:
-        videos: as for `assign`.
-        parts: their number.
-        seed: of the drawing.
-
     Returns:
         video id -> number of its part, from 0.
 
@@ -120,13 +115,7 @@ def ungrouped(videos: Iterable, assignment: Mapping[str, str]) -> int:
 
 
 def leak_text(leak: float, ungrouped: int, tested: int) -> str:
-    """A leak in words, which says where it cannot be known.
-
-    Args:
-        leak: see `leak`.
-        ungrouped: see `ungrouped`.
-        tested: number of test clips.
-    """
+    """A leak in words, which says where it cannot be known."""
     if ungrouped == tested and ungrouped and not leak:
         return "unknown: every video is its own group"
     more = f" or more: {ungrouped} of {tested} test videos are of no known group"
@@ -148,7 +137,6 @@ class Division:
     Attributes:
         protocol: its name, with the fold where the data set has several official lists.
         train, test: number of videos on either side.
-        leak, ungrouped: see the functions.
         val: number of videos of an official validation part.
         impossible: why the protocol cannot divide these videos; empty where it can.
     """
@@ -203,7 +191,6 @@ def chosen_folds(videos: Iterable, wanted: str) -> list[str]:
     """The official lists that `wanted` names.
 
     Args:
-        videos: as for `assign`.
         wanted: `all` for the numbered ones, or names and patterns such as `1,3` or `group*`.
 
     Raises:

@@ -72,7 +72,6 @@ class Pool:
     """Worker processes, spawned when first needed, that live until the context ends.
 
     Args:
-        workers: number of processes.
         time_limit: seconds after which a worker that reported nothing is given up.
     """
 
@@ -193,9 +192,6 @@ class _Worker:
     to read itself: so neither pipe stays full.
 
     Attributes:
-        connection: the pipe.
-        idle: whether it has no task.
-        task: the last one it got.
         heard: when it last showed that it lives, by `time.monotonic`.
         waits: whether it is in `Reporter.ask`.
     """

@@ -52,11 +52,7 @@ def unpacked(place: Path, published: Mapping[str, str] | None = None) -> Path:
 
 
 def _unpack(archive: Path) -> Path:
-    """Unpacks an archive into the folder of its name, in one step, unless that is there.
-
-    Raises:
-        UserError: as `unpacked`.
-    """
+    """Unpacks an archive into the folder of its name, in one step, unless that is there."""
     target = archive.with_suffix("")
     if target.exists():
         print(f"{target} is there: {archive.name} is not unpacked again", flush=True)

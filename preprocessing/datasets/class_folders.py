@@ -157,11 +157,7 @@ def _said(videos: Sequence[Video], found: Sequence[tuple[Place, Entry]]) -> list
 def _lines_of(
     folder: Path, places: Sequence[Place], lines: Mapping[str, list[Entry]]
 ) -> dict[Path, list[Entry]]:
-    """The lines of each video in `splits.csv`; an empty one where it has none.
-
-    Raises:
-        UserError: two paths differ in spelling alone, a line has no video, or images have times.
-    """
+    """The lines of each video in `splits.csv`; an empty one where it has none."""
     paths: dict[str, Path] = {}
     for place in places:
         key = path_key(place.path.relative_to(folder).as_posix())
@@ -209,12 +205,7 @@ def _refuse_uncut(folder: Path, places: Sequence[Place], listed: Mapping[Path, S
 
 
 def _class_names(folder: Path, found: Sequence[tuple[Place, Entry]]) -> list[str]:
-    """The class of each video: that of its line, or of its folder.
-
-    Raises:
-        UserError: a video has none, or two classes differ only in capitals though a list or the
-            folders of a split mean one.
-    """
+    """The class of each video: that of its line, or of its folder."""
     spelled = {_composed(place.class_folder): place.class_folder for place, _ in found}
     names = []
     for place, line in found:
@@ -243,11 +234,7 @@ def _composed(name: str) -> str:
 
 
 def _one_group(folder: Path, place: Place, lines: Sequence[Entry]) -> tuple[str, bool]:
-    """(the group of all lines of one file, whether it is the file itself).
-
-    Raises:
-        UserError: they have several, or several splits: one recording would train and test.
-    """
+    """(the group of all lines of one file, whether it is the file itself)."""
     own, ungrouped = _group(folder, place)
     path = place.path.relative_to(folder).as_posix()
     groups = sorted({line.group or own for line in lines})

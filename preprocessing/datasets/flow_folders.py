@@ -56,10 +56,6 @@ class _Layout:
 def pair(root: Path, paths: Iterable[Path]) -> Paired:
     """Puts frames and their flow together.
 
-    Args:
-        root: the source.
-        paths: of the videos in it, as `VideoTree` finds them.
-
     Raises:
         UserError: all flow is without frames, or beside several folders of them, or inside the
             folder of a clip; or as `folder_layout.places`.

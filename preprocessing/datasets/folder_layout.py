@@ -19,7 +19,6 @@ class Place:
     """Where a video lies.
 
     Attributes:
-        path: of the video.
         class_folder: name of the folder of its class; empty where there is none.
         group: the folders between its class and itself, joined by `/`.
         side: `train`, `val` or `test`, where folders are called so; else empty.
@@ -79,9 +78,6 @@ def check(root: Path, catalogue: Catalogue):
     Data sets side by side look like classes of several groups each. They are taken for data sets
     where no group is named twice or has a number in its name, and no `splits.csv` is there; or
     where one has a `splits.csv` of its own.
-
-    Raises:
-        UserError: names what was found and what to give.
     """
     # Where flow lies apart, the frames have a root of their own, and `flow_folders` found it.
     among = [video for video in catalogue.videos if not video.flow or video.path in video.flow]

@@ -82,11 +82,7 @@ def _paths(source: str) -> list[Path]:
 def _class_names(
     paths: Sequence[Path], entries: Sequence[Entry], notes: list[str]
 ) -> dict[str, str]:
-    """Label -> name of its class, in the order of the classes.
-
-    Raises:
-        UserError: names differ only in capitals, or labels do not fit the names beside the list.
-    """
+    """Label -> name of its class, in the order of the classes."""
     labels = {entry.label for entry in entries}
     if all(label.isdecimal() for label in labels):
         of_number = _names_beside(paths, entries, notes)
@@ -98,11 +94,7 @@ def _class_names(
 def _names_beside(
     paths: Sequence[Path], entries: Sequence[Entry], notes: list[str]
 ) -> dict[int, str]:
-    """Number -> name of the classes by a file beside the list; empty without such a file.
-
-    Raises:
-        UserError: a label has no name there, or the folder of a video has the name of another.
-    """
+    """Number -> name of the classes by a file beside the list; empty without such a file."""
     home = paths[0].absolute().parent
     beside = [
         file
@@ -163,11 +155,7 @@ def _folders(entry: Entry) -> tuple[str, ...]:
 
 
 def _once(found: Sequence[Found], notes: list[str]) -> list[Found]:
-    """Each video once; a line that repeats another is left out.
-
-    Raises:
-        UserError: two lines put one video into two classes.
-    """
+    """Each video once; a line that repeats another is left out."""
     first: dict[tuple[Path, object], Entry] = {}
     kept = []
     for path, entry in found:

@@ -27,8 +27,6 @@ def of_paths(path: Path, entries: Sequence[Entry], notes: list[str]) -> list[tup
     A name without a folder may lie anywhere below the list's folder, if it is there once.
 
     Args:
-        path: of the list.
-        entries: of it.
         notes: gets a line where the paths count from another folder.
 
     Raises:
@@ -66,8 +64,6 @@ def of_youtube(path: Path, entries: Sequence[Entry], notes: list[str]) -> list[t
     Entries without a file are left out.
 
     Args:
-        path: of the list.
-        entries: of it.
         notes: gets a line about what is left out, and about files that are cut.
 
     Raises:

@@ -103,7 +103,6 @@ def read_rows(
     between values, also below Excel's line `sep=;`; every line end; column names in capitals.
 
     Args:
-        path: of the table.
         columns: the known columns, in small letters.
         required: those that the table must have, with a value in every row.
 

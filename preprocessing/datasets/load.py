@@ -90,7 +90,6 @@ def differences(catalogue: Catalogue, folder: Path) -> list[str]:
     """One line for every difference from the published collection; none for other catalogues.
 
     Args:
-        catalogue: as loaded, not limited.
         folder: where it was loaded from; official lists name every clip.
     """
     if catalogue.name not in PUBLISHED:

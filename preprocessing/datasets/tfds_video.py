@@ -121,15 +121,7 @@ def _reason(error: Exception) -> str:
 
 
 def _write(path: Path, frames: np.ndarray) -> bool:
-    """Writes a video unless it is there already.
-
-    Args:
-        path: of the file.
-        frames: uint8 (N, H, W, 3) RGB, or (N, H, W, 1).
-
-    Returns:
-        Whether it replaced a file with other frames.
-    """
+    """Writes a video unless it is there; whether it replaced a file with other frames."""
     frames = np.repeat(frames, 3, axis=3) if frames.shape[3] == 1 else frames
     was_there = path.exists()
     if was_there and _holds(path, frames):

@@ -22,7 +22,6 @@ def title(name: str, class_names: Iterable[str]) -> str:
     bare name.
 
     Args:
-        name: of a catalogue.
         class_names: of the class of each of its videos.
 
     Returns:

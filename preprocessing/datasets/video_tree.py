@@ -66,8 +66,6 @@ def named_videos(
     """The videos below a folder whose whole `clip_name` fits, with the match, sorted by path.
 
     Args:
-        folder: in which they lie.
-        name: of each of them.
         what: they are of, how they are called, and what to do where there are none.
 
     Returns:
@@ -94,9 +92,6 @@ class VideoTree:
     that hold images and are called `thumbs` or `thumbnails`, are left out. A link is followed where
     it leads to something that is not in the tree already: neither a link to the folder itself nor
     one from class to class gives a video twice.
-
-    Args:
-        root: the folder.
 
     Attributes:
         left_out: files that are neither videos nor frames of one.

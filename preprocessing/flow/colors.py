@@ -53,9 +53,6 @@ def flow_to_color(flow: np.ndarray, max_pixels: float) -> np.ndarray:
 def color_wheel(side: int) -> np.ndarray:
     """The key to the colours: a vector's colour is at its end point, drawn from the centre.
 
-    Args:
-        side: pixels.
-
     Returns:
         uint8 (side, side, 3), RGB; white outside the wheel.
     """

@@ -85,7 +85,6 @@ def solve(pairs: Iterable[_Pair], report: worker_pool.Reporter) -> Iterator[np.n
 
     Args:
         pairs: tuples (first, second) of uint8 (H, W), of the size that the device solves.
-        report: of the worker's task.
 
     Yields:
         float32 (H, W, 2), pixels.
@@ -159,10 +158,8 @@ class Device:
         size: side of the frames, in pixels.
         batch: pairs at once, or None for `constants.BATCHES` of the device.
         time_limit: seconds after which a batch that is not solved is given up.
-        make_solver: see `keras_solver`.
 
     Attributes:
-        connection: see `worker_pool.Service`.
         statistics: what was done so far; None before the solver is compiled.
     """
 

@@ -44,11 +44,9 @@ class GivenFlow:
     """The ready-made flow of one clip.
 
     Args:
-        path: the folder of the clip's frames.
         folders: those of its x and of its y pictures, as `preprocessing.video.flow_files` takes
             them; None where there are none.
         bound: displacement in pixels at the ends of the 8-bit range.
-        resize: what the frames go through.
 
     Attributes:
         notes: what was assumed or is doubtful, in lines that are complete when `fields` has ended.

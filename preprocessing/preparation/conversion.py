@@ -110,9 +110,6 @@ def convert(
     tells. The header mostly tells it too: the video is decoded again where it does not.
 
     Args:
-        path: video file or folder of images.
-        writer: takes the encoded images.
-        settings: sizes and encodings.
         report: called with 1 after every flow field, and with 0 while none comes.
         frame_limit: stop after this many frames (None: all).
         solver: of the flow (None: the one of the settings, in this process).

@@ -29,7 +29,6 @@ class Forecast:
     """The work ahead, with the frames that headers declare; the decoder will count them.
 
     Attributes:
-        videos: how many there are.
         frames: class name -> frames of each of its videos whose header was read and opens.
         unreadable: headers that do not open.
         pairs: pairs of frames whose flow is to be stored, of all videos.
@@ -70,8 +69,6 @@ def forecast(
 
     Args:
         videos: still to convert; at least one.
-        settings: what they will be converted to.
-        workers: processes that will convert them.
         time_limit: seconds without a frame after which a video is given up.
     """
     some = _spread(videos, _HEADERS)

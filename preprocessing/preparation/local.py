@@ -69,9 +69,7 @@ def make(
 
     Args:
         shards: what is to be made; taken as there is room for them.
-        settings, folder: of the preparation.
         run: function of a queue of tasks, to which this one adds, that yields (task, result).
-        workers: how many do the tasks.
 
     Yields:
         (video, its record or Failure) as they end.

@@ -68,13 +68,7 @@ class Shard:
 class Preparation:
     """A record set that is being made of a catalogue's videos.
 
-    Args:
-        catalogue: the videos.
-        folder: the record set's folder.
-        settings: what the stored bytes depend on.
-
     Attributes:
-        folder, settings: as given.
         name, classes, videos: of the catalogue, with absolute paths.
     """
 
@@ -90,11 +84,7 @@ class Preparation:
             yield Shard(videos, {v.id: kept[v.id] for v in videos if v.id in kept})
 
     def _check_same(self, name: str, stored: Mapping[str, Any]):
-        """Compares the source and the settings of what the folder holds with these.
-
-        Raises:
-            UserError: names the first difference, with both values.
-        """
+        """Compares the source and the settings of what the folder holds with these."""
         way_out = "ask for the same, or choose another --output"
         for key, value in dataclasses.asdict(self.settings).items():
             if key in stored and stored[key] != value:

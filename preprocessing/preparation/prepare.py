@@ -33,7 +33,6 @@ class Prepared:
     """What `prepare` did.
 
     Attributes:
-        record_set: the finished set.
         failures: one mapping with `id`, `path`, `outcome`, `reason` for each video left out.
         converted: videos converted in this run; the others were done before.
         notes: as `failures`, for each video that is in the set though something about it is
@@ -64,10 +63,6 @@ def prepare(
     others as they are. The result equals a new set of the same videos.
 
     Args:
-        catalogue: the videos.
-        folder: where the records go.
-        settings: what the stored bytes depend on.
-        run: the runner, such as `local_runner(...)`.
         update: whether records of videos that are gone or changed may be dropped.
         announce: called with the videos still to do, before they are done, and with one line on
             what has changed since the records that are there were made (empty if there are none).

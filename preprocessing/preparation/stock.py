@@ -52,9 +52,7 @@ def compare(
     whose file is away keeps its record.
 
     Args:
-        videos: of the catalogue.
         there: mappings of ids to records; the first that fits is taken.
-        settings: of the preparation.
     """
     known = {video.id for video in videos}
     left = {name: kept for of in reversed(there) for name, kept in of.items() if name not in known}
@@ -157,7 +155,6 @@ def of_parts(
     What is damaged there is deleted: it is made again.
 
     Args:
-        folder: of the parts.
         but: the `times` of files that are left out.
     """
     there: dict[str, Kept] = {}

@@ -86,13 +86,7 @@ class Kept:
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """A video of a preparation that is to become a record.
-
-    Attributes:
-        video: the video.
-        settings: what the stored bytes depend on.
-        folder: the record set's folder.
-    """
+    """A video of a preparation that is to become a record."""
 
     video: Video
     settings: conversion.Settings
@@ -140,7 +134,6 @@ class Join:
     """Records that are to become one file.
 
     Attributes:
-        folder: the record set's folder.
         records: (id, label, record) of each, in their order. A record of another id or label gets
             this one.
         failures: rows of the videos of the shard that have no record.

@@ -17,10 +17,6 @@ _PAPER, _INK, _MUTED = (255, 255, 255), (28, 35, 48), (102, 112, 133)
 def contact_sheet(record_set: records.RecordSet, video: records.RecordedVideo) -> np.ndarray:
     """Draws evenly spaced frames, the flow from each to its next frame, and the colour wheel.
 
-    Args:
-        record_set: of the record set.
-        video: one of its videos.
-
     Returns:
         uint8 (H, W, 3), RGB.
 

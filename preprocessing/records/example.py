@@ -42,8 +42,6 @@ class Example(TypedDict):
     """A parsed record.
 
     Keys:
-        video_id: the video's name.
-        label: index of its class.
         frames: its N encoded frames, views of the record; of a grid, the stored ones.
         flow: its N-1 encoded flow fields, views of the record; of a grid, the stored ones.
         frame_numbers, field_numbers: which frames of the video, and which fields, these are.
@@ -64,8 +62,6 @@ class ExampleWriter:
     are spooled first and the message is put together when their sizes are known.
 
     Args:
-        video_id: the video's name.
-        label: index of its class.
         spool_folder: where images go that memory should not hold (None: the system's folder).
     """
 
@@ -236,11 +232,6 @@ def places(numbers: Sequence[int], wanted: np.ndarray) -> np.ndarray:
 
 def relabelled(record: tfrecord.Buffer, video_id: str, label: int) -> bytes:
     """A record with another name and label of its video, as `ExampleWriter` would write it.
-
-    Args:
-        record: a TFRecord.
-        video_id: the video's name.
-        label: index of its class.
 
     Raises:
         ValueError: it is damaged.

@@ -34,11 +34,7 @@ def copied_to_disk(record_set: RecordSet, folder: Path | None = None) -> Iterato
     Copies that killed runs left are deleted when the next one starts.
 
     Args:
-        record_set: of the records.
         folder: where copies lie; None for one of this user's in the system's temporary folder.
-
-    Yields:
-        RecordSet of the copy.
 
     Raises:
         UserError: the system has no shared locks, the disk has too little room, or the folder in

@@ -20,10 +20,7 @@ class Row(TypedDict):
     """One video of a list.
 
     Keys:
-        id: of the video.
-        path: its file.
         outcome: name of the kind of fault, such as `truncated`.
-        reason: one line.
     """
 
     id: str

@@ -25,12 +25,10 @@ class RecordReader:
     checksum of a record is compared when its video is read for the first time.
 
     Args:
-        record_set: of the records.
         cache_in_memory: positions in `record_set.videos` of the videos whose records are read into
             memory now.
 
     Attributes:
-        record_set: of the records.
         damage: the error that the last damaged record raised, or None. TensorFlow replaces an
             exception of Python code that it calls by one of its own; the original is kept here.
 
@@ -88,11 +86,7 @@ class RecordReader:
         return rgb, fields
 
     def _message(self, position: int) -> memoryview:
-        """The video's serialized Example, as a view of the shard.
-
-        Raises:
-            ValueError: the record is damaged.
-        """
+        """The video's serialized Example, as a view of the shard."""
         video = self.record_set.videos[position]
         shard = self._shards.get(video.shard)
         if shard is None:

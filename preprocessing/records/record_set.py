@@ -115,7 +115,6 @@ class RecordSet:
     """A record set, as its `metadata.json` describes it.
 
     Attributes:
-        folder: the record set's folder.
         name: name of the catalogue it was made from.
         clip: `image_size`, `resize`, `fps`, `repeats`; `frame_grid`, the frames of a video that are
             stored (0: all), and `flow_length`, the largest L of which the fields are.
@@ -181,12 +180,7 @@ class DamagedRecordError(UserError):
 
     @classmethod
     def of(cls, record_set: RecordSet, video: RecordedVideo, reason: object):
-        """The error that names the shard, the video and the way out.
-
-        Args:
-            record_set, video: where the record is.
-            reason: what is wrong with it.
-        """
+        """The error that names the shard, the video and the way out."""
         return cls(
             f"{record_set.path_of(video)}: the record of {video.id} is damaged "
             f"({reason}): experiments.prepare --verify={record_set.folder} lists what to prepare "
@@ -331,11 +325,7 @@ def read_record_set(folder: Path) -> RecordSet:
 
 
 def _record_set(folder: Path, values: dict) -> RecordSet:
-    """Checks what was read from `metadata.json`.
-
-    Raises:
-        ValueError: names the key and what is wrong with it.
-    """
+    """Checks what was read from `metadata.json`."""
     values = checked("it", values, _RECORD_SET_KEYS, _OPTIONAL_KEYS)
     del values["format"]
     values["clip"].pop("num_frames", None)  # sets of earlier versions have it

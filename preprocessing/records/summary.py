@@ -18,7 +18,6 @@ class ClassSummary:
     """The recorded videos of one class.
 
     Attributes:
-        name: of the class.
         videos, groups: how many.
         shortest, median, longest: frames a video.
         mean_motion: mean over its videos of the mean length of the flow vectors, in pixels of the
@@ -61,7 +60,6 @@ def summarise(record_set: records.RecordSet, bars: int = 12) -> Summary:
     """Summarises a record set from its metadata, `failures.jsonl` and `notes.jsonl`.
 
     Args:
-        record_set: of the set.
         bars: most bars of the histogram of lengths.
 
     Raises:
@@ -115,8 +113,6 @@ def choose_video(
     """The video of an id, or the typical one of the class with the most motion.
 
     Args:
-        record_set: of the set.
-        summary: of the set.
         video_id: None for the typical one.
 
     Raises:

@@ -24,9 +24,7 @@ def write(file: Writable, length: int, pieces: Iterable[bytes]) -> int:
     """Writes one record: its length, the data, and the masked CRC-32C of either.
 
     Args:
-        file: to append to.
         length: bytes of the data.
-        pieces: the data.
 
     Returns:
         Bytes written.

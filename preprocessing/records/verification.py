@@ -37,8 +37,6 @@ def verify(
     A shard with faults is repaired by deleting it and preparing again.
 
     Args:
-        record_set: of the set.
-        workers: processes.
         time_limit: seconds after which a record that is still being checked is given up.
         progress: called with the number of videos checked.
 

@@ -46,7 +46,6 @@ class Damage:
     """Collects what the reader and the decoder of one file complain of.
 
     Args:
-        name: of the file.
         formats: FFmpeg's names of its container.
         size: of the file in bytes.
         declared_frames: by its header, 0 where it does not say.

@@ -23,7 +23,6 @@ def read_image(path: Path, mode: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
     """Reads a jpg or png file.
 
     Args:
-        path: the file.
         mode: one of OpenCV's `IMREAD_...`.
 
     Returns:

@@ -67,7 +67,6 @@ class Selection:
         """The taken ones of (seconds, frame).
 
         Args:
-            timed: the frames.
             pixels: gives uint8 (H, W, 3), RGB, of a frame, where `repeats` needs them.
         """
         chosen = _without_repeats(timed, pixels) if self.repeats == "drop" else iter(timed)

@@ -61,10 +61,6 @@ def other_direction(name: str) -> str:
 def check(folder: Path, frames: Sequence[Path]):
     """Refuses frames of several videos, or of one in two formats, by their names.
 
-    Args:
-        folder: of the frames.
-        frames: pictures that are no flow.
-
     Raises:
         UserError: names the series.
     """

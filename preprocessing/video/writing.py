@@ -38,7 +38,6 @@ def write_lossless(path: Path, frames: np.ndarray):
     `read_frames` gives back every bit of it.
 
     Args:
-        path: of the file.
         frames: uint8 (N, H, W, 3), RGB, at least one.
 
     Raises:
@@ -62,7 +61,6 @@ class VideoWriter:
 
     Args:
         path: `.mp4` (H.264) or `.webm` (VP8), which browsers play, or LOSSLESS_EXTENSION.
-        fps: frames a second.
 
     Attributes:
         count: frames written.

@@ -71,11 +71,6 @@ class Pose:
 def motion(class_name: str, body: Body, rng: np.random.Generator) -> list[Pose]:
     """Draws one performance of an action.
 
-    Args:
-        class_name: one of `CLASSES`.
-        body: proportions of the performer.
-        rng: source of the performance's length, timing and extent.
-
     Returns:
         One pose a frame, `NUM_FRAMES[0]` to `NUM_FRAMES[1]` of them.
     """
@@ -227,7 +222,6 @@ class Action:
     """What is seen in the clips of a class.
 
     Attributes:
-        perform: the performance.
         prop: as `figure.draw_scene` takes it.
         backwards: whether the poses of the performance are played backwards.
     """

@@ -39,10 +39,8 @@ def render_clip(class_name: str, group: int, clip: int, seed: int = 0) -> np.nda
     """Renders one clip. The same arguments give the same bytes, in any process and order.
 
     Args:
-        class_name: one of `CLASSES`.
         group: number of the look: figure, clothes, surroundings, camera style.
         clip: number of the performance in its class and group.
-        seed: of the whole data set.
 
     Returns:
         uint8 (N, 128, 128, 3) RGB frames, N from 28 to 40.
@@ -72,11 +70,8 @@ def write_dataset(
     """Renders the data set into a folder; clips already there are kept, so it can be resumed.
 
     Args:
-        folder: to write to; made if missing.
-        seed: of the data set.
         groups: looks to render, numbered from 1.
         clips_per_group: clips of each class in each group, numbered from 1.
-        classes: some of `CLASSES`.
         workers: processes; None for one a core. 1 renders in this process.
 
     Returns:

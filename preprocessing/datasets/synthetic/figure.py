@@ -164,9 +164,6 @@ def draw_scene(stage: Stage, look: Look, pose: Pose, prop: str) -> None:
     """Draws the figure in a pose with its prop.
 
     Args:
-        stage: where to draw.
-        look: of figure and prop.
-        pose: of this frame.
         prop: "racket", "bat", "trolley", "crate", "ladder", "chair" or "none".
     """
     if prop == "chair":

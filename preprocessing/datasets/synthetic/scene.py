@@ -63,7 +63,6 @@ def backdrop(scene: Scene, travel: float) -> np.ndarray:
     """Paints wall and floor on a fresh canvas.
 
     Args:
-        scene: to paint.
         travel: way the figure has walked over the floor, in figure heights.
 
     Returns:
@@ -96,11 +95,8 @@ def expose(scene: Scene, canvas: np.ndarray, corner, gain: float, rng) -> np.nda
     """Films a canvas: crop, lens, light, sensor noise and the camera's compression.
 
     Args:
-        scene: for the light and the camera style.
         canvas: uint8 (CANVAS_SIZE, CANVAS_SIZE, 3) RGB.
         corner: left and top canvas pixel of the frame.
-        gain: factor on the brightness.
-        rng: source of the noise.
 
     Returns:
         uint8 (FRAME_SIZE, FRAME_SIZE, 3) RGB.

@@ -39,12 +39,6 @@ def ucf101():
     return videos
 
 
-def test_the_group_structure_is_ucf101s(ucf101):
-    assert len(ucf101) == 13_320
-    assert len({video.class_name for video in ucf101}) == 101
-    assert len({video.group for video in ucf101}) == 2_525
-
-
 def test_a_random_split_of_ucf101_leaks_and_the_official_ones_do_not(ucf101):
     leaks = []
     for seed in range(40):

@@ -12,23 +12,17 @@ def _by_id(catalogue):
     return {video.id: video for video in catalogue.videos}
 
 
-def _touch(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"")
-    return path
-
-
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path, touch):
     for name in (
         "Bow/v_Bow_g01_c01.mp4",
         "Bow/v_Bow_g01_c02.AVI",
         "Wave/deep/a.webm",
         "Wave/b.mpg",
     ):
-        _touch(tmp_path / "own" / name)
+        touch(tmp_path / "own" / name)
     for name in ("Bow/.hidden.mp4", "Bow/notes.txt", "Empty/readme.md", "top.mp4"):
-        _touch(tmp_path / "own" / name)
+        touch(tmp_path / "own" / name)
     return tmp_path / "own"
 
 
@@ -42,20 +36,15 @@ def test_a_folder_of_class_folders(own):
     assert [videos[name].label for name in ("v_Bow_g01_c01", "b")] == [0, 1]
 
 
-def test_equal_file_names_are_kept_apart_by_their_folders(tmp_path):
-    for name in ("Bow/1.mp4", "Wave/1.mp4", "Wave/2.mp4"):
-        _touch(tmp_path / name)
-    assert set(_by_id(class_folders.load(tmp_path))) == {"Bow/1.mp4", "Wave/1.mp4", "2"}
+def test_equal_file_names_are_kept_apart_by_their_folders(touch):
+    root = touch("Bow/1.mp4", "Wave/1.mp4", "Wave/2.mp4")
+    assert set(_by_id(class_folders.load(root))) == {"Bow/1.mp4", "Wave/1.mp4", "2"}
 
 
-def test_folders_between_class_and_clip_name_groups_over_all_classes(tmp_path):
+def test_folders_between_class_and_clip_name_groups_over_all_classes(touch):
     clips = ("jump/anna/1.mp4", "jump/ben/v_Jump_g01_c01.mp4", "wave/anna/2.mp4")
-    for name in (*clips, "wave/3.mp4", "wave/ben/day2/4.mp4", "wave/ben/frames/1.png"):
-        _touch(tmp_path / name)
-    groups = {
-        v.path.relative_to(tmp_path).as_posix(): v.group
-        for v in class_folders.load(tmp_path).videos
-    }
+    root = touch(*clips, "wave/3.mp4", "wave/ben/day2/4.mp4", "wave/ben/frames/1.png")
+    groups = {v.path.relative_to(root).as_posix(): v.group for v in class_folders.load(root).videos}
     assert groups == {
         "jump/anna/1.mp4": "anna",
         "jump/ben/v_Jump_g01_c01.mp4": "ben",
@@ -64,31 +53,6 @@ def test_folders_between_class_and_clip_name_groups_over_all_classes(tmp_path):
         "wave/ben/day2/4.mp4": "ben/day2",
         "wave/ben/frames": "ben",
     }
-
-
-def test_a_split_by_groups_divides_no_person(tmp_path):
-    for class_name in ("jump", "wave"):
-        for person in ("anna", "ben", "cleo"):
-            for clip in ("1", "2"):
-                _touch(tmp_path / class_name / person / f"{clip}.mp4")
-    catalogue = class_folders.load(tmp_path)
-    for seed in range(5):
-        assignment = splits.assign(catalogue.videos, "group", seed=seed)
-        sides = {(video.group, assignment[video.id]) for video in catalogue.videos}
-        assert len(sides) == 3
-
-
-def test_splits_csv_is_above_the_folders(tmp_path):
-    for name in ("jump/anna/1.mp4", "jump/ben/2.mp4"):
-        _touch(tmp_path / name)
-    (tmp_path / "splits.csv").write_text("video,group\njump/anna/1.mp4,garden\n")
-    assert [video.group for video in class_folders.load(tmp_path).videos] == ["garden", "ben"]
-
-
-def test_a_folder_of_images_counts_as_a_video(tmp_path):
-    for name in ("Bow/clip1/001.jpg", "Bow/clip1/002.jpg", "Bow/film.mp4"):
-        _touch(tmp_path / name)
-    assert [v.path.name for v in class_folders.load(tmp_path).videos] == ["clip1", "film.mp4"]
 
 
 def test_splits_csv_gives_groups_and_the_official_split(own):
@@ -124,10 +88,10 @@ def test_a_splits_csv_that_does_not_fit_is_refused(own, text, message):
 
 
 @pytest.fixture
-def cut(tmp_path):
+def cut(tmp_path, touch):
     """Function of the lines of a splits.csv that cuts two recordings, beside one whole clip."""
     for name in ("rec/anna.mp4", "rec/ben.mp4", "Wave/a.mp4", "top.mp4"):
-        _touch(tmp_path / "own" / name)
+        touch(tmp_path / "own" / name)
 
     def load(*lines, columns="video,class,group,split,start,end"):
         ben = "rec/ben.mp4,Bow,,,0,1"
@@ -160,13 +124,12 @@ def test_rows_with_times_are_videos_of_their_own(cut):
     assert catalogue.left_out == ()
 
 
-def test_the_class_of_a_row_without_one_is_its_folder(tmp_path):
-    for name in ("Bow/anna/1.mp4", "Wave/anna/1.mp4"):
-        _touch(tmp_path / name)
-    (tmp_path / "splits.csv").write_text(
+def test_the_class_of_a_row_without_one_is_its_folder(touch):
+    root = touch("Bow/anna/1.mp4", "Wave/anna/1.mp4")
+    (root / "splits.csv").write_text(
         "video,start,end\nBow/anna/1.mp4,0,2\nBow/anna/1.mp4,2,4\nWave/anna/1.mp4,0,2\n"
     )
-    videos = _by_id(class_folders.load(tmp_path))
+    videos = _by_id(class_folders.load(root))
     # Names of files, though both recordings are called 1.mp4.
     assert {name: video.class_name for name, video in videos.items()} == {
         "Bow__anna__1.mp4@0-2": "Bow",
@@ -174,20 +137,6 @@ def test_the_class_of_a_row_without_one_is_its_folder(tmp_path):
         "Wave__anna__1.mp4@0-2": "Wave",
     }
     assert {video.group for video in videos.values()} == {"anna"}
-
-
-def test_no_split_by_groups_divides_a_recording(tmp_path):
-    lines = ["video,class,start,end"]
-    for k in range(8):
-        _touch(tmp_path / f"day{k}.mp4")
-        lines += [f"day{k}.mp4,Bow,{t},{t + 2}" for t in range(4)]
-        lines += [f"day{k}.mp4,Wave,{t},{t + 3}" for t in range(4)]
-    (tmp_path / "splits.csv").write_text("\n".join(lines))
-    catalogue = class_folders.load(tmp_path)
-    for seed in range(5):
-        assignment = splits.assign(catalogue.videos, "group", seed=seed)
-        sides = {(video.path, assignment[video.id]) for video in catalogue.videos}
-        assert len(sides) == 8 and set(assignment.values()) == {"train", "test"}
 
 
 @pytest.mark.parametrize(
@@ -215,8 +164,8 @@ def test_times_that_do_not_fit_are_refused(cut, lines, message):
         cut(*lines)
 
 
-def test_images_have_no_times(cut, tmp_path):
-    _touch(tmp_path / "own" / "rec" / "frames" / "1.png")
+def test_images_have_no_times(cut, tmp_path, touch):
+    touch(tmp_path / "own" / "rec" / "frames" / "1.png")
     with pytest.raises(UserError, match=r"line 2: .*rec/frames is a folder of images, which have"):
         cut("rec/frames,Bow,,,0,5", "rec/anna.mp4,Bow,,,0,1")
 
@@ -233,13 +182,12 @@ def test_the_class_of_a_list_goes_before_the_folders(own):
     )
 
 
-def test_videos_without_class_folders_have_the_classes_of_the_list(tmp_path):
-    for name in ("a.mp4", "b, c.mp4", "d.mp4", "film/1.jpg", "film/2.jpg"):
-        _touch(tmp_path / name)
-    (tmp_path / "splits.csv").write_bytes(
+def test_videos_without_class_folders_have_the_classes_of_the_list(touch):
+    root = touch("a.mp4", "b, c.mp4", "d.mp4", "film/1.jpg", "film/2.jpg")
+    (root / "splits.csv").write_bytes(
         'Video;CLASS\r\n.\\a.mp4;jump\r\n"b, c.mp4";wave\r\nfilm;wave\r\n'.encode("utf-16")
     )
-    catalogue = class_folders.load(tmp_path)
+    catalogue = class_folders.load(root)
     assert {video.id: video.class_name for video in catalogue.videos} == {
         "a": "jump",
         "b, c": "wave",
@@ -249,12 +197,12 @@ def test_videos_without_class_folders_have_the_classes_of_the_list(tmp_path):
 
 
 @pytest.mark.parametrize(("on_disk", "listed"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_letters_may_be_coded_otherwise_in_the_list(tmp_path, on_disk, listed):
+def test_letters_may_be_coded_otherwise_in_the_list(tmp_path, on_disk, listed, touch):
     def coded(form, text):
         return unicodedata.normalize(form, text)
 
     for name in ("Grüße/André/é.mp4", "Wave/b.mp4"):
-        _touch(tmp_path / coded(on_disk, name))
+        touch(tmp_path / coded(on_disk, name))
     (tmp_path / "splits.csv").write_text(
         "video,class,group\n" + coded(listed, "Grüße/André/é.mp4,,\nWave/b.mp4,Grüße,André\n")
     )
@@ -263,15 +211,15 @@ def test_letters_may_be_coded_otherwise_in_the_list(tmp_path, on_disk, listed):
     assert {video.group for video in catalogue.videos} == {"André"}
 
 
-def test_two_files_that_a_list_cannot_tell_apart_are_refused(tmp_path):
+def test_two_files_that_a_list_cannot_tell_apart_are_refused(tmp_path, touch):
     for form in ("NFC", "NFD"):
-        _touch(tmp_path / "Bow" / unicodedata.normalize(form, "é.mp4"))
+        touch(tmp_path / "Bow" / unicodedata.normalize(form, "é.mp4"))
     with pytest.raises(UserError, match=r"differ only in how their letters or blanks are coded"):
         class_folders.load(tmp_path)
 
 
-def test_a_group_is_unknown_where_nothing_names_it(own):
-    _touch(own / "Wave" / "c.mp4")
+def test_a_group_is_unknown_where_nothing_names_it(own, touch):
+    touch(own / "Wave" / "c.mp4")
     (own / "splits.csv").write_text(
         "video,class,group,start,end\nWave/b.mpg,,street,,\nWave/c.mp4,,,0,1\n"
     )
@@ -287,13 +235,12 @@ def test_a_group_is_unknown_where_nothing_names_it(own):
     assert _by_id(class_folders.load(own))["b"].ungrouped
 
 
-def test_folders_without_videos_are_told_and_are_no_classes(tmp_path):
-    for name in ("Bow/a.mp4", "Wave/b.mp4", "Old/c.rm", "Old/d.txt", "Loose/1.jpg", "Loose/2.jpg"):
-        _touch(tmp_path / name)
+def test_folders_without_videos_are_told_and_are_no_classes(touch):
+    root = touch("Bow/a.mp4", "Wave/b.mp4", "Old/c.rm", "Old/d.txt", "Loose/1.jpg", "Loose/2.jpg")
     for name in ("Empty", "Hidden", "More"):
-        (tmp_path / name).mkdir()
-    _touch(tmp_path / "Hidden" / ".DS_Store")
-    catalogue = class_folders.load(tmp_path)
+        (root / name).mkdir()
+    touch(root / "Hidden" / ".DS_Store")
+    catalogue = class_folders.load(root)
     assert catalogue.classes == ("Bow", "Wave")
     assert catalogue.left_out == (
         "left out: 2 .jpg (Loose/1.jpg, Loose/2.jpg)",
@@ -305,25 +252,24 @@ def test_folders_without_videos_are_told_and_are_no_classes(tmp_path):
     )
 
 
-def test_empty_classes_of_a_side_are_told(tmp_path):
-    for name in ("train/Bow/a.mp4", "train/Wave/b.mp4", "test/Bow/c.mp4"):
-        _touch(tmp_path / name)
-    (tmp_path / "test" / "Wave").mkdir()
-    assert "no class: 1 empty folders (test/Wave)" in class_folders.load(tmp_path).left_out
+def test_empty_classes_of_a_side_are_told(touch):
+    root = touch("train/Bow/a.mp4", "train/Wave/b.mp4", "test/Bow/c.mp4")
+    (root / "test" / "Wave").mkdir()
+    assert "no class: 1 empty folders (test/Wave)" in class_folders.load(root).left_out
 
 
-def test_an_archive_alone_is_to_be_unpacked(tmp_path):
-    _touch(tmp_path / "clips.zip")
+def test_an_archive_alone_is_to_be_unpacked(tmp_path, touch):
+    touch(tmp_path / "clips.zip")
     with pytest.raises(UserError, match=r"has no videos in class folders: .*: unpack clips.zip fi"):
         class_folders.load(tmp_path)
 
 
 @pytest.mark.parametrize("by", ["folders", "list"])
-def test_without_a_test_part_validation_is_the_test_part(tmp_path, by):
+def test_without_a_test_part_validation_is_the_test_part(tmp_path, by, touch):
     sides = {"train": "train", "val": "val"} if by == "folders" else {"train": "a", "val": "b"}
     for name in ("jump", "wave"):
         for side in sides.values():
-            _touch(tmp_path / side / name / f"{side}.mp4")
+            touch(tmp_path / side / name / f"{side}.mp4")
     if by == "list":
         rows = [
             f"{folder}/{name}/{folder}.mp4,{name},{side}"
@@ -337,9 +283,9 @@ def test_without_a_test_part_validation_is_the_test_part(tmp_path, by):
     assert "the validation part is the test part: there is no other" in catalogue.left_out
 
 
-def test_a_video_that_a_list_forgets_is_not_of_its_folders_class(tmp_path):
+def test_a_video_that_a_list_forgets_is_not_of_its_folders_class(tmp_path, touch):
     for number in range(4):
-        _touch(tmp_path / "all" / f"{number}.mp4")
+        touch(tmp_path / "all" / f"{number}.mp4")
     table = tmp_path / "splits.csv"
     table.write_text("video,class\nall/0.mp4,jump\nall/1.mp4,wave\nall/2.mp4,wave\n")
     with pytest.raises(

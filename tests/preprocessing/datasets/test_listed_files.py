@@ -6,11 +6,6 @@ from preprocessing.errors import UserError
 from preprocessing.video import Segment
 
 
-def _touch(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"")
-
-
 def _find(folder, *names):
     """Paths from the folder that the names are found at, and the notes."""
     entries = [Entry(f"list.txt line {k}", name, "0") for k, name in enumerate(names, 1)]
@@ -20,59 +15,45 @@ def _find(folder, *names):
     return [path.relative_to(folder.parent).as_posix() for path, _ in found], notes
 
 
-@pytest.mark.parametrize(
-    ("place", "home"),
-    [("", ""), ("videos", "sets"), ("clips_256", "sets"), ("../videos", ""), ("../rawframes", "")],
-)
-def test_paths_count_from_the_folder_that_has_the_videos(tmp_path, place, home):
+@pytest.mark.parametrize("place", ["", "videos", "clips_256", "../videos", "../rawframes"])
+def test_paths_count_from_the_folder_that_has_the_videos(tmp_path, place, touch):
     folder = tmp_path / "sets"
     (folder / "other").mkdir(parents=True)
-    for name in ("jump/a.mp4", "wave/b.mp4"):
-        _touch(folder / place / name)
+    touch(folder / place / "jump" / "a.mp4", folder / place / "wave" / "b.mp4")
     found, notes = _find(folder, "jump/a.mp4", "./wave\\b.mp4")
     root = (folder / place).resolve().relative_to(tmp_path)
     assert found == [f"{root}/jump/a.mp4", f"{root}/wave/b.mp4"]
     assert notes == ([f"the paths in list.txt count from {tmp_path / root}"] if place else [])
 
 
-def test_files_of_other_endings_and_folders_of_frames(tmp_path):
-    for name in ("jump/a.mp4", "jump/a.txt", "jump/B.mkv", "jump/c/1.jpg", "jump/d/1.jpg"):
-        _touch(tmp_path / "set" / name)
-    found, _ = _find(tmp_path / "set", "jump/a.avi", "jump/b.avi", "jump/c.avi", "jump/d")
-    assert found == ["set/jump/a.mp4", "set/jump/B.mkv", "set/jump/c", "set/jump/d"]
-    absolute = str(tmp_path / "set" / "jump" / "a.mp4")
-    assert _find(tmp_path / "set", absolute)[0] == ["set/jump/a.mp4"]
+def test_files_of_other_endings_and_folders_of_frames(touch):
+    root = touch("jump/a.mp4", "jump/a.txt", "jump/B.mkv", "jump/c/1.jpg", "jump/d/1.jpg")
+    found, _ = _find(root, "jump/a.avi", "jump/b.avi", "jump/c.avi", "jump/d")
+    assert found == ["own/jump/a.mp4", "own/jump/B.mkv", "own/jump/c", "own/jump/d"]
+    absolute = str(root / "jump" / "a.mp4")
+    assert _find(root, absolute)[0] == ["own/jump/a.mp4"]
 
 
-def test_a_list_of_frames_is_not_of_the_videos_beside_them(tmp_path):
-    for name in ("rawframes/jump/a/1.jpg", "videos/jump/a.mp4"):
-        _touch(tmp_path / "set" / name)
-    assert _find(tmp_path / "set", "jump/a")[0] == ["set/rawframes/jump/a"]
-    assert _find(tmp_path / "set", "jump/a.mp4")[0] == ["set/videos/jump/a.mp4"]
+def test_a_list_of_frames_is_not_of_the_videos_beside_them(touch):
+    root = touch("rawframes/jump/a/1.jpg", "videos/jump/a.mp4")
+    assert _find(root, "jump/a")[0] == ["own/rawframes/jump/a"]
+    assert _find(root, "jump/a.mp4")[0] == ["own/videos/jump/a.mp4"]
+    # A stroke in front of a path makes no difference.
+    assert _find(root, "/videos/jump/a.avi")[0] == ["own/videos/jump/a.mp4"]
 
 
-def test_names_without_folders_lie_anywhere_if_they_are_there_once(tmp_path):
-    for name in ("train/jump/a.mp4", "val/wave/b.avi", "val/jump/c.avi", "train/jump/c.avi"):
-        _touch(tmp_path / "set" / name)
-    assert _find(tmp_path / "set", "a.mp4", "b")[0] == [
-        "set/train/jump/a.mp4",
-        "set/val/wave/b.avi",
-    ]
+def test_names_without_folders_lie_anywhere_if_they_are_there_once(touch):
+    root = touch("train/jump/a.mp4", "val/wave/b.avi", "val/jump/c.avi", "train/jump/c.avi")
+    assert _find(root, "a.mp4", "b")[0] == ["own/train/jump/a.mp4", "own/val/wave/b.avi"]
     for name in ("c.avi", "wave/a.mp4"):
         with pytest.raises(UserError, match=f"line 2 names {name}, which is not in"):
-            _find(tmp_path / "set", "a.mp4", name)
+            _find(root, "a.mp4", name)
 
 
-def test_paths_that_begin_with_a_stroke_count_from_the_folder_too(tmp_path):
-    _touch(tmp_path / "set" / "train" / "jump" / "a.avi")
-    assert _find(tmp_path / "set", "/train/jump/a.avi")[0] == ["set/train/jump/a.avi"]
-
-
-def test_missing_files_are_counted_and_the_first_is_named(tmp_path):
-    for name in ("jump/a.mp4", "jump/c.mp4"):
-        _touch(tmp_path / "set" / name)
+def test_missing_files_are_counted_and_the_first_is_named(touch):
+    root = touch("jump/a.mp4", "jump/c.mp4")
     with pytest.raises(UserError, match=r"line 2 names jump/b.mp4, .* 2 of the 4 videos are miss"):
-        _find(tmp_path / "set", "jump/a.mp4", "jump/b.mp4", "jump/c.mp4", "jump/e.mp4")
+        _find(root, "jump/a.mp4", "jump/b.mp4", "jump/c.mp4", "jump/e.mp4")
 
 
 def _youtube(*rows):
@@ -82,9 +63,9 @@ def _youtube(*rows):
     ]
 
 
-def test_youtube_videos_are_found_by_id_and_times(tmp_path, write_video):
+def test_youtube_videos_are_found_by_id_and_times(tmp_path, write_video, touch):
     for name in ("train/jump/-_aaaaaaaaa_000010_000020.mp4", "b_b_b_b_b_b_5_15.webm"):
-        _touch(tmp_path / name)
+        touch(tmp_path / name)
     write_video(tmp_path / "c" / "ccccccccccc.mp4", 30)
     entries = _youtube(
         ("-_aaaaaaaaa", 10, 20), ("-_aaaaaaaaa", 30, 40), ("b_b_b_b_b_b", 5, 15),

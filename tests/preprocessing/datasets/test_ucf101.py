@@ -12,12 +12,6 @@ def _by_id(catalogue):
     return {one.id: one for one in catalogue.videos}
 
 
-def _touch(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"")
-    return path
-
-
 @pytest.fixture
 def ucf101_miniature(tmp_path, write_video):
     """Two classes of three groups, the official lists' spelling different from a file's."""
@@ -54,7 +48,7 @@ def test_clips_have_the_lists_classes_groups_and_official_splits(ucf101_miniatur
     assert splits.leak(catalogue.videos, assignment) == 0
 
 
-def test_what_is_missing_or_strange_is_named(ucf101_miniature):
+def test_what_is_missing_or_strange_is_named(ucf101_miniature, touch):
     clips = ucf101_miniature / "UCF-101" / "Archery"
     (clips / "v_Archery_g03_c02.avi").rename(clips / "v_Archery_g09_c02.avi")
     catalogue = ucf101.load(ucf101_miniature)
@@ -64,21 +58,21 @@ def test_what_is_missing_or_strange_is_named(ucf101_miniature):
         "missing: v_archery_g03_c02",
         "in no official list: v_archery_g09_c02",
     ]
-    _touch(clips / "v_Juggling_g01_c01.avi")
+    touch(clips / "v_Juggling_g01_c01.avi")
     with pytest.raises(UserError, match=r"v_Juggling_g01_c01.avi is of no class in .*classInd.txt"):
         ucf101.load(ucf101_miniature)
 
 
-def test_an_id_that_is_met_twice_is_refused(ucf101_miniature):
+def test_an_id_that_is_met_twice_is_refused(ucf101_miniature, touch):
     copy = ucf101_miniature / "backup" / "v_Archery_g01_c01.avi"
-    _touch(copy)
+    touch(copy)
     with pytest.raises(UserError, match=r"two videos are called v_Archery_g01_c01, .*: remove the"):
         ucf101.load(ucf101_miniature)
 
 
-def test_without_clips_it_is_said_how_they_are_called(ucf101_miniature):
+def test_without_clips_it_is_said_how_they_are_called(ucf101_miniature, touch):
     shutil.rmtree(ucf101_miniature / "UCF-101")
-    _touch(ucf101_miniature / "film.mp4")
+    touch(ucf101_miniature / "film.mp4")
     with pytest.raises(UserError, match=r"v_<class>_gGG_cCC: unpack UCF101.rar in it \(UCF-101/<"):
         ucf101.load(ucf101_miniature)
 

@@ -135,42 +135,10 @@ def test_videos_and_files_are_found_by_their_names(tmp_path):
     assert path == tmp_path / "a" / "v_5.txt" and match[1] == "5"
 
 
-@pytest.mark.parametrize(
-    ("names", "begin"),
-    [
-        (("a_001.jpg", "a_002.jpg", "b_001.jpg", "b_002.jpg"), "a_001.jpg, b_001.jpg"),
-        (("a_001.jpg", "a_002.jpg", "b_003.jpg", "b_004.jpg"), "a_001.jpg, b_003.jpg"),
-        (("clip1_1.png", "clip1_2.png", "clip2_1.png", "clip2_2.png"), "clip1_1.png, clip2_1.png"),
-        (("front-1.jpg", "front-2.jpg", "frame1.jpg", "frame2.jpg"), "frame1.jpg, front-1.jpg"),
-    ],
-)
-def test_images_of_several_videos_in_one_folder_are_refused(touch, names, begin):
-    root = touch(*(f"Bow/clip/{name}" for name in names))
-    with pytest.raises(UserError, match=r"Bow/clip has images of 2 series") as caught:
+def test_images_of_several_videos_in_one_folder_are_refused(touch):
+    root = touch("Bow/clip/a_1.jpg", "Bow/clip/a_2.jpg", "Bow/clip/b_1.jpg", "Bow/clip/b_2.jpg")
+    with pytest.raises(UserError, match="Bow/clip has images of 2 series"):
         class_folders.load(root)
-    assert f"which begin with {begin}: give each video's images a" in str(caught.value)
-
-
-def test_images_in_two_formats_are_refused(touch):
-    root = touch("Bow/clip/1.jpg", "Bow/clip/2.jpg", "Bow/clip/1.png", "Bow/clip/2.png")
-    with pytest.raises(UserError, match=r"Bow/clip has 1.jpg and 1.png: remove one kind"):
-        class_folders.load(root)
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("1.jpg", "2.png", "3.jpg"),
-        ("a.jpg", "b.jpg", "c.jpg"),
-        ("IMG_0001.JPG", "img_0002.jpg", "cover.jpg"),
-        ("film2 01.jpg", "film2 02.jpg", "film2 03.jpg"),
-        ("0-00.000.jpg", "0-00.040.jpg", "0-00.080.jpg", "0-01.020.jpg", "0-01.060.jpg"),
-        ("frame 1 of 12.png", "frame 2 of 12.png"),
-    ],
-)
-def test_names_of_one_series(touch, names):
-    root = touch(*(f"Bow/clip/{name}" for name in names))
-    assert _names(class_folders.load(root), root) == ["Bow/clip"]
 
 
 def test_thumbnails_and_folders_of_the_system_are_left_out_and_named(touch):

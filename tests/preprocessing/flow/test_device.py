@@ -76,20 +76,6 @@ def test_fields_are_those_of_the_solver_in_one_process_bit_for_bit():
             assert np.abs(fields).max() > 0.1
 
 
-def _convert_every_other(task, report):
-    seed, num_frames = task
-    film = _film(num_frames, seed)
-    pairs = zip(film[:-2], film[2:], strict=True)
-    return np.stack(list(flow.Solver("keras", report=report).solve(pairs)))
-
-
-def test_pairs_need_not_be_neighbours():
-    results, _ = _run(_convert_every_other, [(0, 20), (1, 3)])
-    for (seed, num_frames), fields in results.items():
-        film = _film(num_frames, seed)
-        np.testing.assert_array_equal(fields, _difference(film[:-2], film[2:]))
-
-
 def test_the_device_tells_what_it_did():
     films = [(seed, n) for seed, n in enumerate((23, 3, 2, 1, 23))]
     _, statistics = _run(_convert, films)

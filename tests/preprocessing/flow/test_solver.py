@@ -45,16 +45,6 @@ def test_methods_and_qualities_that_are_none_are_refused_before_any_frame():
         flow.Solver(quality="best")
 
 
-@pytest.mark.slow
-def test_keras_fields_do_not_depend_on_the_batch():
-    frames = _moving_texture((1.5, 0.0), num_frames=6, size=48)
-    fields = flow.tvl1(frames, method="keras", batch=2)
-    assert fields.shape == (5, 48, 48, 2) and fields.dtype == np.float32
-    np.testing.assert_allclose(fields, flow.tvl1(frames, method="keras", batch=5), atol=1e-3)
-    levels = flow.encode(fields).astype(int) - flow.encode(flow.tvl1(frames))
-    assert (np.abs(levels) <= 1).mean() >= 0.99
-
-
 @pytest.mark.parametrize("quality", flow.QUALITIES)
 def test_a_field_comes_as_soon_as_its_two_frames_are_there(quality):
     asked = []

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import av
 import cv2
 import numpy as np
@@ -50,25 +48,6 @@ def test_a_lossless_example_holds_the_frames_and_their_flow(tmp_path, write_vide
     assert np.abs(planes[:, :32].astype(int) - 128).max() > 3  # the square moves along x
 
 
-def test_jpeg_keeps_frames_and_flow_closely(tmp_path, write_video):
-    path = write_video(tmp_path / "a.mp4", num_frames=4)
-    stored = {}
-    for image_format in records.IMAGE_FORMATS:
-        settings = conversion.Settings(image_size=64, image_format=image_format)
-        features = tf.train.Example.FromString(_example(path, "v", 0, settings))
-        feature = features.features.feature
-        assert feature["flow"].bytes_list.value[0][:3] == {"jpeg": b"\xff\xd8\xff"}.get(
-            image_format, b"\x89PN"
-        )
-        stored[image_format] = [
-            np.stack(_images(feature[name].bytes_list.value)).astype(int)
-            for name in ("frames", "flow")
-        ]
-    for exact, close in zip(stored["png"], stored["jpeg"], strict=True):
-        assert exact.shape == close.shape
-        assert np.abs(exact - close).mean() < 4
-
-
 def test_a_single_frame_is_too_short(tmp_path, write_video):
     path = write_video(tmp_path / "a.avi", num_frames=1, fourcc="MJPG")
     with pytest.raises(video.VideoError, match="has 1 frame, and flow needs two") as caught:
@@ -82,17 +61,6 @@ def test_a_video_that_fills_a_record_is_refused_by_name(tmp_path, write_video, m
     with pytest.raises(video.VideoError, match="cut it into clips") as caught:
         _example(path, "v", 0, conversion.Settings(image_size=32))
     assert caught.value.outcome == "too_long"
-
-
-def test_a_real_ucf101_file_has_141_frames_and_140_fields():
-    path = Path("../shared/data/clips/v_Basketball_g01_c01.avi")
-    if not path.is_file():
-        pytest.skip(f"{path} is not here: UCF101 is not part of the project")
-    settings = conversion.Settings(image_size=32)
-    feature = tf.train.Example.FromString(_example(path, "v", 0, settings))
-    feature = feature.features.feature
-    assert len(feature["frames"].bytes_list.value) == 141
-    assert len(feature["flow"].bytes_list.value) == 140
 
 
 @pytest.mark.parametrize("method", ["keras", "given"])
@@ -267,9 +235,6 @@ def _check_grid(path, frame_grid=4, flow_length=4, given_flow=None, segment=None
     return facts, of_grid
 
 
-REAL = Path("../shared/data/clips/v_Basketball_g01_c01.avi")
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -314,13 +279,6 @@ def test_a_wrong_count_of_frames_changes_nothing(tmp_path, encode, claimed):
     assert video.probe(path).num_frames == claimed
     facts, _ = _check_grid(path)
     assert facts.num_frames == 40
-
-
-def test_the_grid_of_a_real_ucf101_file():
-    if not REAL.is_file():
-        pytest.skip(f"{REAL} is not here: UCF101 is not part of the project")
-    for mode in ("stretch", "motion"):
-        _check_grid(REAL, frame_grid=16, resize=mode)
 
 
 def test_images_that_are_not_stored_are_not_read(tmp_path):

@@ -42,18 +42,3 @@ def test_each_video_ends_as_a_record_or_a_failure_and_each_shard_as_a_file(
     for shard in preparation.shards(made):
         assert shard.is_done() or "empty" in {video.id for video in shard.lacking()}
         assert not shard.kept or shard.file().suffix == ".tfrecord"
-
-
-def test_what_is_there_is_not_made_again(preparation):
-    run = local_runner(2, 60)
-    some = [shard for shard in preparation.shards({})]
-    some[0].videos = [video for video in some[0].videos if video.id != "v_Left_g01_c01"]
-    assert len(list(run(preparation, some))) == 5
-    made, _ = stock.of_parts(preparation.parts)
-    assert [v.id for v, _ in run(preparation, preparation.shards(made)) if v.id != "empty"] == [
-        "v_Left_g01_c01"
-    ]
-
-
-def test_nothing_to_do_starts_nothing(preparation):
-    assert list(local_runner(2, 60)(preparation, [])) == []

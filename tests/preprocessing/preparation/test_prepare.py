@@ -58,35 +58,6 @@ def test_the_records_hold_every_video_where_the_metadata_say(videos, tmp_path):
         assert video.group == f"{video.class_name}/{video.id.split('_')[2]}"
 
 
-def test_tensorflow_datasets_loads_the_records(videos, tmp_path):
-    import tensorflow_datasets as tfds
-
-    _prepare(videos, tmp_path / "records")
-    builder = tfds.builder_from_directory(tmp_path / "records")
-    assert builder.info.features["label"].names == ["Left", "Right"]
-    assert builder.info.splits["videos"].num_examples == 5
-    seen = {}
-    for example in builder.as_dataset(split="all"):
-        frames, flow = example["frames"], example["flow"]
-        assert frames.shape[1:] == (16, 16, 3) and frames.dtype == tf.uint8
-        assert flow.shape[1:] == (32, 16, 1)
-        assert len(frames) == len(flow) + 1
-        seen[example["video_id"].numpy().decode()] = len(frames)
-    assert seen["v_Left_g02_c01"] == 4 and len(seen) == 5
-
-
-def test_labels_of_tensorflow_datasets_fit_whatever_the_classes_are_called(tmp_path, write_video):
-    import tensorflow_datasets as tfds
-
-    classes = (" ", "$5", "walk\nrun", "walk run", "歩く")  # as sorted
-    for name in classes:
-        write_video(tmp_path / "actions" / name / f"of {name}.mp4", 2)
-    record_set = _prepare(tmp_path / "actions", tmp_path / "records").record_set
-    assert record_set.classes == classes
-    labels = tfds.builder_from_directory(tmp_path / "records").info.features["label"].names
-    assert labels == ["unnamed", "$5", "walk run (label 2)", "walk run (label 3)", "歩く"]
-
-
 def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, write_video):
     (videos / "Left" / "v_Left_g07_c01.mp4").write_bytes(b"no video at all")
     (videos / "Left" / "v_Left_g08_c01.mp4").write_bytes(b"")
@@ -200,20 +171,6 @@ def test_the_digests_are_those_of_the_shards_and_of_the_videos(videos, tmp_path)
     assert records.load_record_set(tmp_path / "records").sha256 == record_set.sha256
 
 
-def test_the_digest_of_a_set_does_not_depend_on_the_workers(videos, tmp_path):
-    one, two = (_prepare(videos, tmp_path / str(n), workers=n).record_set for n in (1, 2))
-    assert one.sha256 == two.sha256 and one.videos == two.videos
-
-
-def test_another_pixel_is_another_digest(videos, tmp_path, write_video):
-    before = _prepare(videos, tmp_path / "records").record_set
-    write_video(videos / "Left" / "v_Left_g00_c01.mp4", 2, seed=7)
-    after = _prepare(videos, tmp_path / "others").record_set
-    pairs = zip(before.videos, after.videos, strict=True)
-    changed = [a.id for a, b in pairs if a.record_sha256 != b.record_sha256]
-    assert changed == ["v_Left_g00_c01"] and before.sha256 != after.sha256
-
-
 @pytest.fixture
 def recordings(tmp_path, write_video):
     """A folder of two recordings of 4 s; the first has two segments, the second one."""
@@ -249,21 +206,6 @@ def test_segments_are_records_of_their_frames_and_flow(recordings, tmp_path):
     assert len({video.source_sha256 for video in record_set.videos}) == 3
     assert by_id["anna@0.5-0.9"].group == by_id["anna@0.8-1.2"].group == "rec/anna"
     assert _prepare(recordings, tmp_path / "records", lossless).converted == 0
-
-
-def test_another_time_is_another_video(recordings, tmp_path):
-    _prepare(recordings, tmp_path / "records")
-    path = recordings / "splits.csv"
-    path.write_text(path.read_text().replace("0.8,1.2", "0.8,1.3"))
-    with pytest.raises(UserError, match=r"1 new, 1 gone, 2 .* records of anna@0.8-1.2 would be"):
-        _prepare(recordings, tmp_path / "records")
-    again = _prepare(recordings, tmp_path / "records", update=True)
-    assert again.converted == 1
-    assert _files(tmp_path / "records") == _files(
-        _prepare(recordings, tmp_path / "new").record_set.folder
-    )
-    lengths = {video.id: video.num_frames for video in again.record_set.videos}
-    assert lengths["anna@0.8-1.3"] == 13
 
 
 def test_a_segment_that_does_not_fit_its_video_fails_alone(recordings, tmp_path):

@@ -1,11 +1,7 @@
-import dataclasses
-
 import cv2
 import numpy as np
-import pytest
 
 from preprocessing import records
-from preprocessing.errors import UserError
 from preprocessing.records import contact_sheet
 
 
@@ -45,13 +41,3 @@ def test_of_a_grid_the_stored_pairs_are_shown(tiny_records, grid_records):
         shown = sheet[:, left : left + 128]
         _, _, (_, top), _ = cv2.minMaxLoc(cv2.matchTemplate(shown, frame, cv2.TM_SQDIFF))
         np.testing.assert_array_equal(shown[top : top + len(frame)], frame)
-
-
-def test_a_damaged_record_is_named(tiny_records, tmp_path):
-    shard = bytearray(tiny_records.shard_paths[0].read_bytes())
-    video = tiny_records.videos[0]
-    shard[video.offset + video.length // 2] ^= 1
-    damaged = dataclasses.replace(tiny_records, folder=tmp_path)
-    damaged.shard_paths[0].write_bytes(shard)
-    with pytest.raises(UserError, match=rf"{video.id} is damaged \(the checksum of its data"):
-        contact_sheet.contact_sheet(damaged, video)

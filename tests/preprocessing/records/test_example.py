@@ -56,31 +56,6 @@ def test_images_spooled_to_disk_give_the_same_bytes(tmp_path, monkeypatch):
         assert writer.serialized() == in_memory
 
 
-def test_tensorflow_reads_and_parses_the_records(tmp_path):
-    path = tmp_path / "one"
-    lengths = []
-    with path.open("wb") as file:
-        for name in ("v_a", "v_b"):
-            with _writer(name) as writer:
-                lengths.append(writer.write_record(file))
-    assert path.stat().st_size == sum(lengths)
-    _, second = tf.data.TFRecordDataset([str(path)])
-    images = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
-    parsed = tf.io.parse_single_example(
-        second,
-        {
-            "video_id": tf.io.FixedLenFeature([], tf.string),
-            "label": tf.io.FixedLenFeature([], tf.int64),
-            "frames": images,
-            "flow": images,
-        },
-    )
-    assert parsed["video_id"].numpy() == b"v_b"
-    assert parsed["label"].numpy() == 3
-    assert list(parsed["frames"].numpy()) == FRAMES
-    assert list(parsed["flow"].numpy()) == FLOW
-
-
 def test_a_message_of_protocol_buffers_is_viewed_in_place():
     data = bytearray(_protocol_buffer("v_Über", 300).SerializeToString())
     viewed = records.view_example(data)

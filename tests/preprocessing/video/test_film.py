@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import av
@@ -118,11 +119,13 @@ def test_a_segment_is_decoded_from_the_key_frame_before_it(
     decoded = []
     add = Damage.add_frame
     monkeypatch.setattr(Damage, "add_frame", lambda *frame: decoded.append(1) or add(*frame))
-    part = list(video.read_timed_frames(path, segment=video.Segment(12, 12.4)))
+    skipped, segment = [], video.Segment(12, 12.4)
+    waiting = functools.partial(skipped.append, 1)
+    part = list(video.read_timed_frames(path, waiting=waiting, segment=segment))
     expected = [(seconds, frame) for seconds, frame in whole if 11.999 < seconds < 12.399]
     assert [round(seconds, 3) for seconds, _ in part] == [round(t, 3) for t, _ in expected]
     np.testing.assert_array_equal([f for _, f in part], [f for _, f in expected])
-    assert len(decoded) < 50  # a group of pictures is 12 frames long
+    assert len(skipped) < len(decoded) < 50  # a group of pictures is 12 frames long
 
 
 @pytest.mark.parametrize("name", ["television.ts", "disc.mpg", "disc.vob", "divx.avi"])

@@ -35,14 +35,6 @@ def test_frames_are_taken_at_a_rate_by_their_times(own, fps, expected):
     assert taken[: len(expected)] == list(expected)
 
 
-def test_two_recordings_of_one_motion_give_the_same_frames(tmp_path, encode):
-    # The same scene at 100 and at 25 frames a second, as every fourth picture.
-    fast = [(k / 100, k // 4) for k in range(96)]
-    slow = [(k / 25, k) for k in range(24)]
-    select = video.Selection(fps=25)
-    assert [v for _, v in select(fast)] == [v for _, v in select(slow)]
-
-
 @pytest.mark.parametrize(
     ("levels", "expected"),
     [

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from preprocessing.errors import UserError
 from preprocessing.video import series
 
 
@@ -52,3 +53,38 @@ def test_folders_of_directions():
         assert series.folder_axis(name) is None
     for one, other in (("u", "v"), ("flow_x", "flow_y"), ("V", "U")):
         assert series.other_direction(one) == other
+
+
+@pytest.mark.parametrize(
+    ("names", "begin"),
+    [
+        (("a_001.jpg", "a_002.jpg", "b_001.jpg", "b_002.jpg"), "a_001.jpg, b_001.jpg"),
+        (("a_001.jpg", "a_002.jpg", "b_003.jpg", "b_004.jpg"), "a_001.jpg, b_003.jpg"),
+        (("clip1_1.png", "clip1_2.png", "clip2_1.png", "clip2_2.png"), "clip1_1.png, clip2_1.png"),
+        (("front-1.jpg", "front-2.jpg", "frame1.jpg", "frame2.jpg"), "frame1.jpg, front-1.jpg"),
+    ],
+)
+def test_images_of_several_videos_are_refused(names, begin):
+    message = f"^clip has images of 2 series, which begin with {begin}: give each video's images a"
+    with pytest.raises(UserError, match=message):
+        series.check(Path("clip"), list(map(Path, names)))
+
+
+def test_images_in_two_formats_are_refused():
+    with pytest.raises(UserError, match=r"clip has 1.jpg and 1.png: remove one kind"):
+        series.check(Path("clip"), list(map(Path, ("1.jpg", "2.jpg", "1.png", "2.png"))))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1.jpg", "2.png", "3.jpg"),
+        ("a.jpg", "b.jpg", "c.jpg"),
+        ("IMG_0001.JPG", "img_0002.jpg", "cover.jpg"),
+        ("film2 01.jpg", "film2 02.jpg", "film2 03.jpg"),
+        ("0-00.000.jpg", "0-00.040.jpg", "0-00.080.jpg", "0-01.020.jpg", "0-01.060.jpg"),
+        ("frame 1 of 12.png", "frame 2 of 12.png"),
+    ],
+)
+def test_names_of_one_series(names):
+    series.check(Path("clip"), list(map(Path, names)))

@@ -2,7 +2,6 @@ import subprocess
 import sys
 
 import av
-import cv2
 import numpy as np
 import pytest
 
@@ -44,14 +43,6 @@ def test_every_bit_comes_back(frames, tmp_path):
     np.testing.assert_allclose(times, np.arange(len(frames)) / video.UNKNOWN_FPS, atol=1e-6)
     assert video.probe(path).fps == video.UNKNOWN_FPS
     assert not notes
-
-
-def test_opencv_reads_it_too(tmp_path):
-    frames = _noise(4, 48, 64)
-    reader = cv2.VideoCapture(str(_written(tmp_path, frames)))
-    read = [cv2.cvtColor(reader.read()[1], cv2.COLOR_BGR2RGB) for _ in frames]
-    np.testing.assert_array_equal(read, frames)
-    assert not reader.read()[0]
 
 
 # Writes a film through `files.write_with`, as programs do, where a file may have so many bytes.

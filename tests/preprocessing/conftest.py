@@ -3,6 +3,11 @@ import cv2
 import numpy as np
 import pytest
 
+from preprocessing.datasets import class_folders
+from preprocessing.preparation import conversion
+from preprocessing.preparation import prepare as preparation
+from preprocessing.preparation.local import local_runner
+
 # Name of a file, codec, options of the container's writer: what phones, cameras and the web give.
 CONTAINERS = {
     "faststart.mp4": ("libx264", {"movflags": "faststart"}),
@@ -55,33 +60,17 @@ def write_video():
 
 
 @pytest.fixture(scope="session")
-def write_container():
+def write_container(encode):
     """Writes `num_frames` of 64 x 48 pixels at 25 frames/s with FFmpeg, one of `CONTAINERS`."""
 
     def write(folder, name, num_frames=30, sound_seconds=0.0):
-        codec, options = CONTAINERS[name]
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        codec, container = CONTAINERS[name]
         noise = np.random.default_rng(0).integers(0, 256, (48, 64 + 3 * num_frames, 3), np.uint8)
-        kind = _FORMATS.get(path.suffix.lower())
-        with av.open(str(path), "w", format=kind, options=options) as file:
-            picture = file.add_stream(codec, rate=25)
-            picture.width, picture.height, picture.gop_size = 64, 48, 12
-            picture.pix_fmt = _PIXELS.get(codec, "yuv420p")
-            picture.thread_count = 1
-            sound = file.add_stream("libopus", rate=48000) if sound_seconds else None
-            for k in range(num_frames):
-                image = np.ascontiguousarray(noise[:, 3 * k : 3 * k + 64])
-                file.mux(picture.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-            file.mux(picture.encode())
-            for k in range(round(50 * sound_seconds)):
-                silence = np.zeros((1, 960), np.int16)
-                frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
-                frame.sample_rate, frame.pts = 48000, 960 * k
-                file.mux(sound.encode(frame))
-            if sound:
-                file.mux(sound.encode())
-        return path
+        images = [np.ascontiguousarray(noise[:, 3 * k : 3 * k + 64]) for k in range(num_frames)]
+        kind = _FORMATS.get((folder / name).suffix.lower())
+        how = {"container": container, "kind": kind, "sound_seconds": sound_seconds}
+        pixels = _PIXELS.get(codec, "yuv420p")
+        return encode(folder / name, codec, images=images, pixels=pixels, key_frames=12, **how)
 
     return write
 
@@ -119,7 +108,10 @@ def _scene(number, size):
 
 @pytest.fixture(scope="session")
 def encode():
-    """Writes `_scene` as a video, with whatever FFmpeg's encoder and writer can be asked for."""
+    """Writes a video with whatever FFmpeg's encoder and writer can be asked for.
+
+    It is of `images`, uint8 (H, W, 3), or of `num_frames` of `_scene`.
+    """
 
     def write(
         path,
@@ -130,23 +122,68 @@ def encode():
         pixels="yuv420p",
         options=None,
         container=None,
+        kind=None,
         stamps=None,
+        images=None,
+        key_frames=None,
+        sound_seconds=0.0,
         prepare=lambda stream: None,
         mark=lambda frame: None,
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(path), "w", options=container or {}) as file:
+        images = images or [_scene(number, size) for number in range(num_frames)]
+        with av.open(str(path), "w", format=kind, options=container or {}) as file:
             stream = file.add_stream(codec, rate=rate, options=options or {})
-            stream.width, stream.height = size
+            stream.height, stream.width, _ = images[0].shape
             stream.pix_fmt, stream.thread_count = pixels, 1
+            if key_frames:
+                stream.gop_size = key_frames
             prepare(stream)
-            for number in range(num_frames):
-                image = av.VideoFrame.from_ndarray(_scene(number, size), format="rgb24")
-                frame = image.reformat(format=pixels)
+            sound = file.add_stream("libopus", rate=48000) if sound_seconds else None
+            for number, image in enumerate(images):
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)
                 mark(frame)
                 frame.pts = number if stamps is None else stamps[number]
                 file.mux(stream.encode(frame))
             file.mux(stream.encode())
+            for k in range(round(50 * sound_seconds)):
+                silence = np.zeros((1, 960), np.int16)
+                frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+                frame.sample_rate, frame.pts = 48000, 960 * k
+                file.mux(sound.encode(frame))
+            if sound:
+                file.mux(sound.encode())
         return path
 
     return write
+
+
+class Preparing:
+    """Prepares folders of class folders, 16 x 16 pixels unless other settings are given.
+
+    An `output` is a folder in that of the test.
+    """
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def __call__(self, videos, output="records", settings=None, workers=1, update=False, run=None):
+        settings = settings or conversion.Settings(image_size=16)
+        run = run or local_runner(workers, time_limit=60)
+        catalogue = class_folders.load(videos)
+        return preparation.prepare(catalogue, self._folder / output, settings, run, update)
+
+    def files(self, output="records"):
+        """Name -> bytes of the files in it."""
+        paths = (self._folder / output).iterdir()
+        return {path.name: path.read_bytes() for path in paths if path.is_file()}
+
+    def anew(self, videos, **options):
+        """The files of a set that is made of the videos as they are now."""
+        self(videos, "anew", **options)
+        return self.files("anew")
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    return Preparing(tmp_path)

@@ -13,17 +13,11 @@ def _by_id(catalogue):
 
 
 @pytest.fixture
-def own(tmp_path, touch):
-    for name in (
-        "Bow/v_Bow_g01_c01.mp4",
-        "Bow/v_Bow_g01_c02.AVI",
-        "Wave/deep/a.webm",
-        "Wave/b.mpg",
-    ):
-        touch(tmp_path / "own" / name)
-    for name in ("Bow/.hidden.mp4", "Bow/notes.txt", "Empty/readme.md", "top.mp4"):
-        touch(tmp_path / "own" / name)
-    return tmp_path / "own"
+def own(touch):
+    touch("Bow/.hidden.mp4", "Bow/notes.txt", "Empty/readme.md", "top.mp4")
+    return touch(
+        *("Bow/v_Bow_g01_c01.mp4", "Bow/v_Bow_g01_c02.AVI", "Wave/deep/a.webm", "Wave/b.mpg")
+    )
 
 
 def test_a_folder_of_class_folders(own):
@@ -88,16 +82,16 @@ def test_a_splits_csv_that_does_not_fit_is_refused(own, text, message):
 
 
 @pytest.fixture
-def cut(tmp_path, touch):
+def cut(touch):
     """Function of the lines of a splits.csv that cuts two recordings, beside one whole clip."""
-    for name in ("rec/anna.mp4", "rec/ben.mp4", "Wave/a.mp4", "top.mp4"):
-        touch(tmp_path / "own" / name)
+    root = touch("rec/anna.mp4", "rec/ben.mp4", "Wave/a.mp4", "top.mp4")
 
-    def load(*lines, columns="video,class,group,split,start,end"):
-        ben = "rec/ben.mp4,Bow,,,0,1"
-        lines = [columns, *lines, *([ben] if "rec/ben" not in "".join(lines) else [])]
-        (tmp_path / "own" / "splits.csv").write_text("\n".join(lines) + "\n")
-        return class_folders.load(tmp_path / "own")
+    def load(*lines):
+        lines = ["video,class,group,split,start,end", *lines]
+        if "rec/ben" not in "".join(lines):
+            lines.append("rec/ben.mp4,Bow,,,0,1")
+        (root / "splits.csv").write_text("\n".join(lines))
+        return class_folders.load(root)
 
     return load
 
@@ -164,8 +158,8 @@ def test_times_that_do_not_fit_are_refused(cut, lines, message):
         cut(*lines)
 
 
-def test_images_have_no_times(cut, tmp_path, touch):
-    touch(tmp_path / "own" / "rec" / "frames" / "1.png")
+def test_images_have_no_times(cut, touch):
+    touch("rec/frames/1.png")
     with pytest.raises(UserError, match=r"line 2: .*rec/frames is a folder of images, which have"):
         cut("rec/frames,Bow,,,0,5", "rec/anna.mp4,Bow,,,0,1")
 
@@ -188,11 +182,8 @@ def test_videos_without_class_folders_have_the_classes_of_the_list(touch):
         'Video;CLASS\r\n.\\a.mp4;jump\r\n"b, c.mp4";wave\r\nfilm;wave\r\n'.encode("utf-16")
     )
     catalogue = class_folders.load(root)
-    assert {video.id: video.class_name for video in catalogue.videos} == {
-        "a": "jump",
-        "b, c": "wave",
-        "film": "wave",
-    }
+    classes = {video.id: video.class_name for video in catalogue.videos}
+    assert classes == {"a": "jump", "b, c": "wave", "film": "wave"}
     assert catalogue.left_out == ("left out: 1 .mp4 (d.mp4)",)
 
 
@@ -224,13 +215,8 @@ def test_a_group_is_unknown_where_nothing_names_it(own, touch):
         "video,class,group,start,end\nWave/b.mpg,,street,,\nWave/c.mp4,,,0,1\n"
     )
     unknown = {name: video.ungrouped for name, video in _by_id(class_folders.load(own)).items()}
-    assert unknown == {
-        "v_Bow_g01_c01": False,
-        "v_Bow_g01_c02": False,
-        "a": False,
-        "b": False,
-        "c@0-1": False,  # a recording is the group of its parts
-    }
+    # A recording is the group of its parts.
+    assert unknown == dict.fromkeys(("v_Bow_g01_c01", "v_Bow_g01_c02", "a", "b", "c@0-1"), False)
     (own / "splits.csv").unlink()
     assert _by_id(class_folders.load(own))["b"].ungrouped
 
@@ -258,39 +244,37 @@ def test_empty_classes_of_a_side_are_told(touch):
     assert "no class: 1 empty folders (test/Wave)" in class_folders.load(root).left_out
 
 
-def test_an_archive_alone_is_to_be_unpacked(tmp_path, touch):
-    touch(tmp_path / "clips.zip")
+def test_an_archive_alone_is_to_be_unpacked(touch):
     with pytest.raises(UserError, match=r"has no videos in class folders: .*: unpack clips.zip fi"):
-        class_folders.load(tmp_path)
+        class_folders.load(touch("clips.zip"))
 
 
 @pytest.mark.parametrize("by", ["folders", "list"])
-def test_without_a_test_part_validation_is_the_test_part(tmp_path, by, touch):
+def test_without_a_test_part_validation_is_the_test_part(by, touch):
     sides = {"train": "train", "val": "val"} if by == "folders" else {"train": "a", "val": "b"}
-    for name in ("jump", "wave"):
-        for side in sides.values():
-            touch(tmp_path / side / name / f"{side}.mp4")
+    root = touch(
+        *(f"{side}/{name}/{side}.mp4" for name in ("jump", "wave") for side in sides.values())
+    )
     if by == "list":
         rows = [
             f"{folder}/{name}/{folder}.mp4,{name},{side}"
             for side, folder in sides.items()
             for name in ("jump", "wave")
         ]
-        (tmp_path / "splits.csv").write_text("\n".join(["video,class,split", *rows]))
-    catalogue = class_folders.load(tmp_path)
+        (root / "splits.csv").write_text("\n".join(["video,class,split", *rows]))
+    catalogue = class_folders.load(root)
     parts = splits.assign(catalogue.videos, "official").values()
     assert sorted(parts) == ["test", "test", "train", "train"]
     assert "the validation part is the test part: there is no other" in catalogue.left_out
 
 
-def test_a_video_that_a_list_forgets_is_not_of_its_folders_class(tmp_path, touch):
-    for number in range(4):
-        touch(tmp_path / "all" / f"{number}.mp4")
-    table = tmp_path / "splits.csv"
+def test_a_video_that_a_list_forgets_is_not_of_its_folders_class(touch):
+    root = touch(*(f"all/{number}.mp4" for number in range(4)))
+    table = root / "splits.csv"
     table.write_text("video,class\nall/0.mp4,jump\nall/1.mp4,wave\nall/2.mp4,wave\n")
     with pytest.raises(
         UserError, match=r"puts videos in .*/all into other .* no line for all/3.mp4"
     ):
-        class_folders.load(tmp_path)
+        class_folders.load(root)
     table.write_text("video,class\nall/0.mp4,jump\n")  # a correction
-    assert class_folders.load(tmp_path).classes == ("all", "jump")
+    assert class_folders.load(root).classes == ("all", "jump")

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocessing.datasets import class_folders, flow_folders, folder_layout, load
+from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 
 
@@ -138,20 +138,11 @@ def test_what_cannot_be_put_together_is_refused(tmp_path, folders, message):
     assert "\n" not in str(caught.value)
 
 
-def test_files_and_folders_without_flow_pass_as_they_are(tmp_path):
-    film = tmp_path / "jump/a.mp4"
-    frames = _pictures(tmp_path / "jump/b", "")
-    film.write_bytes(b"")
-    paired = flow_folders.pair(tmp_path, [film, frames])
-    assert paired.places == folder_layout.places(tmp_path, [film, frames])
-    assert paired == flow_folders.Paired(paired.places, {}, [], ())
-
-
-def test_the_whole_source_passes_where_frames_and_flow_are_apart(tmp_path):
+def test_the_whole_source_passes_where_frames_and_flow_are_apart(tmp_path, load_source):
     for clip in ("train/jump/a", "train/wave/b", "test/jump/a", "test/wave/d"):
         for tree in ("jpegs_256", "tvl1_flow/u", "tvl1_flow/v"):
             _pictures(tmp_path / tree / clip, "frame", gray="flow" in tree)
-    catalogue = load.load(f"folder:{tmp_path}", tmp_path, 0, 1, 1, 1).catalogue
+    catalogue = load_source(f"folder:{tmp_path}").catalogue
     assert [(video.class_name, video.splits["1"]) for video in catalogue.videos] == [
         *(("jump", "test"), ("wave", "test"), ("jump", "train"), ("wave", "train"))
     ]

@@ -3,28 +3,21 @@
 import pytest
 
 from preprocessing import splits
-from preprocessing.datasets import load
 from preprocessing.errors import UserError
 from preprocessing.video import Segment
 
 
 @pytest.fixture
-def lists(tmp_path):
+def lists(tmp_path, touch, load_source):
     """Function of a list's text and of the videos, which are made, that gives its catalogue."""
 
     def make(text, *videos, name="train.txt"):
         for video in videos:
-            path = tmp_path / video
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"")
+            touch(tmp_path / video)
         (tmp_path / name).write_text(text)
-        return load.load(f"list:{tmp_path / name}", tmp_path, 0, 1, 1, 1).catalogue
+        return load_source(f"list:{tmp_path / name}").catalogue
 
     return make
-
-
-def _by_id(catalogue):
-    return {one.id: one for one in catalogue.videos}
 
 
 VIDEOS = ("videos/Archery/v_Archery_g01_c01.avi", "videos/Bow/v_Bow_g02_c01.avi")
@@ -41,7 +34,7 @@ def test_numbers_are_named_by_the_file_beside_from_0_or_1(lists, tmp_path, numbe
         return
     catalogue = lists(LIST.format(*numbers), *VIDEOS)
     assert catalogue.name == "train" and catalogue.classes == ("Archery", "Bow")
-    assert _by_id(catalogue)["v_Bow_g02_c01"].group == "Bow/g02"
+    assert {one.group for one in catalogue.videos} == {"Archery/g01", "Bow/g02"}
     assert not any(one.ungrouped or one.splits for one in catalogue.videos)
     assert catalogue.left_out == (
         f"classes are named by {tmp_path / 'classInd.txt'}",
@@ -64,16 +57,6 @@ def test_numbers_without_names_are_the_classes_and_class_folders_no_groups(lists
     assert all(one.ungrouped for one in catalogue.videos)
     assert len({one.group for one in catalogue.videos}) == 3
     assert catalogue.left_out[0].startswith("classes are called by their numbers: no classInd.txt")
-
-
-def test_rawframes(lists):
-    catalogue = lists(
-        "jump/a 163 jump\njump/b 20 wave\n", "rawframes/jump/a/1.jpg", "rawframes/jump/b/1.jpg"
-    )
-    assert [(one.path.name, one.class_name) for one in catalogue.videos] == [
-        ("a", "jump"),
-        ("b", "wave"),
-    ]
 
 
 def test_folders_beyond_the_class_are_groups_in_any_class(lists):
@@ -130,20 +113,20 @@ def test_segments_of_one_recording_stay_together(lists):
             lists(text, "a.mp4")
 
 
-def test_two_lists_are_training_and_test(lists, tmp_path):
+def test_two_lists_are_training_and_test(lists, tmp_path, load_source):
     lists("jump/a.mp4 jump\nwave/b.mp4 wave\n", "jump/a.mp4", "wave/b.mp4")
     lists("jump/c.mp4 jump\n", "jump/c.mp4", name="test.txt")
     source = f"list:{tmp_path / 'train.txt'},{tmp_path / 'test.txt'}"
-    catalogue = load.load(source, tmp_path, 0, 1, 1, 1).catalogue
+    catalogue = load_source(source).catalogue
     assert catalogue.name == "train+test"
     assert splits.assign(catalogue.videos, "official") == {"a": "train", "b": "train", "c": "test"}
     (tmp_path / "test.txt").write_text("jump/a.mp4 jump\n")
     with pytest.raises(
         UserError, match=r"test.txt line 1 puts jump/a.mp4 into the part test, .*tr"
     ):
-        load.load(source, tmp_path, 0, 1, 1, 1)
+        load_source(source)
     with pytest.raises(UserError, match=r"nowhere.txt is no file: name a list"):
-        load.load("list:nowhere.txt", tmp_path, 0, 1, 1, 1)
+        load_source("list:nowhere.txt")
 
 
 def test_lines_that_repeat_or_contradict(lists):

@@ -11,10 +11,9 @@ import pytest
 
 # Not tvl1_keras: the processes that import this would load TensorFlow.
 from preprocessing import flow, worker_pool
-from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.flow import device
-from preprocessing.preparation import local, prepare, tasks
+from preprocessing.preparation import local, tasks
 from preprocessing.preparation.conversion import Settings
 from preprocessing.preparation.local import local_runner
 
@@ -60,20 +59,6 @@ def _run(function, films, workers=2, make_solver=stand_in):
     with solving, worker_pool.Pool(workers, 60) as pool:
         results = dict(pool.run(function, films, service=solving))
     return results, solving.statistics
-
-
-def test_fields_are_those_of_the_solver_in_one_process_bit_for_bit():
-    # Longer than two batches, shorter than a batch, a single pair, none.
-    films = [(seed, n) for seed, n in enumerate((23, 3, 2, 1, 9))]
-    results, _ = _run(_convert, films, workers=3, make_solver=device.keras_solver)
-    for seed, num_frames in films:
-        fields = results[seed, num_frames]
-        if num_frames == 1:
-            assert fields is None
-        else:
-            expected = flow.tvl1(_film(num_frames, seed), "keras", batch=BATCH)
-            np.testing.assert_array_equal(fields, expected)
-            assert np.abs(fields).max() > 0.1
 
 
 def test_the_device_tells_what_it_did():
@@ -270,15 +255,7 @@ def videos(tmp_path, write_video):
     return tmp_path / "actions"
 
 
-def _prepare(videos, output, run):
-    return prepare.prepare(class_folders.load(videos), output, SETTINGS, run)
-
-
-def _files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-def test_records_of_one_and_of_two_workers_are_those_of_one_process(videos, tmp_path):
+def test_records_of_one_and_of_two_workers_are_those_of_one_process(videos, prepare):
     def in_this_process(preparation, shards):
         def run(queue):
             while queue:
@@ -288,10 +265,10 @@ def test_records_of_one_and_of_two_workers_are_those_of_one_process(videos, tmp_
 
         return local.make(shards, preparation.settings, preparation.folder, run, 1)
 
-    _prepare(videos, tmp_path / "here", in_this_process)
+    prepare(videos, "here", SETTINGS, run=in_this_process)
     for workers in (1, 2):
-        _prepare(videos, tmp_path / str(workers), local_runner(workers, 60, flow_batch=BATCH))
-        assert _files(tmp_path / str(workers)) == _files(tmp_path / "here")
+        prepare(videos, str(workers), SETTINGS, run=local_runner(workers, 60, flow_batch=BATCH))
+        assert prepare.files(str(workers)) == prepare.files("here")
 
 
 @pytest.fixture
@@ -333,30 +310,29 @@ def _run_out_of_memory():
     ],
 )
 def test_a_solver_that_fails_ends_the_run_and_the_next_resumes(
-    videos, tmp_path, solve_with, what, patience, reason
+    videos, prepare, solve_with, what, patience, reason
 ):
     solve_with(_breaking(what), patience)
     run = local_runner(2, 60, flow_batch=BATCH)
     with pytest.raises(UserError, match=f"optical flow with Keras stopped: {reason}") as caught:
-        _prepare(videos, tmp_path / "records", run)
+        prepare(videos, "records", SETTINGS, run=run)
     assert str(caught.value).endswith("Run the same command again to continue")
     assert "\n" not in str(caught.value)
     solve_with(stand_in)
-    _prepare(videos, tmp_path / "records", run)
-    _prepare(videos, tmp_path / "fresh", local_runner(1, 60))
-    assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
+    prepare(videos, "records", SETTINGS, run=run)
+    assert prepare.files() == prepare.anew(videos, settings=SETTINGS)
 
 
-def test_a_solver_that_does_not_start_is_one_line(videos, tmp_path, solve_with):
+def test_a_solver_that_does_not_start_is_one_line(videos, prepare, solve_with):
     def not_installed(size, batch):
         raise ModuleNotFoundError("No module named 'keras'")
 
     solve_with(not_installed)
     with pytest.raises(UserError, match="ModuleNotFoundError: No module named 'keras'"):
-        _prepare(videos, tmp_path / "records", local_runner(1, 60))
+        prepare(videos, "records", SETTINGS, run=local_runner(1, 60))
 
 
-def test_the_solver_is_made_once_and_only_if_a_worker_asks(videos, tmp_path, solve_with):
+def test_the_solver_is_made_once_and_only_if_a_worker_asks(videos, prepare, solve_with):
     made = []
 
     def make(size, batch):
@@ -364,7 +340,7 @@ def test_the_solver_is_made_once_and_only_if_a_worker_asks(videos, tmp_path, sol
         return stand_in(size, batch)
 
     solve_with(make)
-    _prepare(videos, tmp_path / "records", local_runner(2, 60))
+    prepare(videos, "records", SETTINGS, run=local_runner(2, 60))
     assert made == [SIZE]
-    _prepare(videos, tmp_path / "records", local_runner(2, 60))
+    prepare(videos, "records", SETTINGS, run=local_runner(2, 60))
     assert made == [SIZE]

@@ -2,6 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
+from preprocessing.preparation import layout
+
 
 @pytest.fixture
 def videos(tmp_path, write_video):
@@ -36,3 +38,9 @@ def dense_flow(tmp_path):
                 picture[0, 0] = 128
                 cv2.imwrite(str(path / f"flow_{axis}_{k + 1:05d}.png"), picture)
     return folder
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    """Shards of at most two videos."""
+    monkeypatch.setattr(layout, "VIDEOS_PER_SHARD", 2)

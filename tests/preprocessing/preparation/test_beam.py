@@ -60,12 +60,10 @@ def local(videos, tmp_path_factory):
     return _files(output)
 
 
-@pytest.mark.slow
 def test_the_multi_process_direct_runner_gives_the_same_bytes(videos, local, tmp_path):
     output = tmp_path / "records"
-    printed = _prepare(
-        videos, output, "--runner=beam", f"--beam_options={DIRECT}{PROCESSES}"
-    ).stdout
+    options = f"--beam_options={DIRECT}{PROCESSES}"
+    printed = _prepare(videos, output, "--runner=beam", options).stdout
     sha256 = json.loads(local["metadata.json"])["sha256"]
     assert f"5 videos, 30 frames, 2 failed (5 converted now), SHA-256 {sha256}" in printed
     assert _files(output) == local
@@ -91,7 +89,6 @@ def job_endpoint(tmp_path):
         service.wait()
 
 
-@pytest.mark.slow
 def test_the_portable_job_service_gives_the_same_bytes(videos, local, tmp_path, job_endpoint):
     output = tmp_path / "records"
     options = f"--runner=PortableRunner --job_endpoint={job_endpoint} --environment_type=LOOPBACK"
@@ -99,15 +96,11 @@ def test_the_portable_job_service_gives_the_same_bytes(videos, local, tmp_path, 
     assert _files(output) == local
 
 
-@pytest.mark.slow
-def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path):
-    from preprocessing.datasets import class_folders
-    from preprocessing.preparation import conversion, prepare, tasks
+def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, prepare):
+    from preprocessing.preparation import tasks
     from preprocessing.preparation.beam import beam_runner
     from preprocessing.preparation.local import local_runner
 
-    catalogue = class_folders.load(videos)
-    settings = conversion.Settings(image_size=16)
     done = []
 
     def stopped(preparation, shards):
@@ -118,7 +111,7 @@ def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path
             yield result
 
     with pytest.raises(KeyboardInterrupt):
-        prepare.prepare(catalogue, tmp_path / "records", settings, stopped)
+        prepare(videos, run=stopped)
     asked, pairs = [], []
     beam = beam_runner(DIRECT, 60, pairs.append)
 
@@ -127,10 +120,10 @@ def test_beam_goes_on_where_the_local_runner_was_stopped(videos, local, tmp_path
         asked.extend(video.id for shard in shards for video in shard.lacking())
         return beam(preparation, shards)
 
-    prepare.prepare(catalogue, tmp_path / "records", settings, counted)
+    prepare(videos, run=counted)
     converted = {video.id for video, result in done if isinstance(result, tasks.Kept)}
     assert converted and not converted & set(asked)
-    assert sum(pairs) < 25 and _files(tmp_path / "records") == local
+    assert sum(pairs) < 25 and prepare.files() == local
 
 
 def test_shards_come_from_a_file_and_one_process_makes_them(videos, local, tmp_path, monkeypatch):
@@ -176,14 +169,9 @@ def test_an_option_that_beam_does_not_know_is_refused_before_anything_runs(
     assert not (tmp_path / "records" / "parts").exists()
 
 
-def test_a_pipeline_that_fails_is_one_line(videos, tmp_path):
-    from preprocessing.datasets import class_folders
-    from preprocessing.errors import UserError
-    from preprocessing.preparation import conversion, prepare
+def test_a_pipeline_that_fails_is_one_line(videos, prepare):
     from preprocessing.preparation.beam import beam_runner
 
     run = beam_runner("--runner=NoSuchRunner", 60)
     with pytest.raises(UserError, match=r"the Beam pipeline failed: .*NoSuchRunner.*to continue"):
-        prepare.prepare(
-            class_folders.load(videos), tmp_path, conversion.Settings(image_size=16), run
-        )
+        prepare(videos, run=run)

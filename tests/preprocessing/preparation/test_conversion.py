@@ -1,8 +1,6 @@
-import av
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from preprocessing import flow, records, video
 from preprocessing.errors import UserError
@@ -10,57 +8,58 @@ from preprocessing.preparation import conversion
 from preprocessing.records import grid
 
 
-def _images(values):
-    return [cv2.imdecode(np.frombuffer(v, np.uint8), cv2.IMREAD_UNCHANGED) for v in values]
+def _record(path, given_flow=None, segment=None, report=lambda pairs: None, **settings):
+    """(the record, facts); 32 x 32 unless other settings are given."""
+    settings = conversion.Settings(**{"image_size": 32} | settings)
+    with records.ExampleWriter("v", 0) as writer:
+        facts = conversion.convert(
+            path, writer, settings, report, segment=segment, given_flow=given_flow
+        )
+        return records.view_example(writer.serialized()), facts
 
 
-def _example(path, video_id, label, settings, **given):
-    """The serialised `tf.train.Example` of a video."""
-    with records.ExampleWriter(video_id, label) as writer:
-        conversion.convert(path, writer, settings, **given)
-        return writer.serialized()
+def _lossless(path, **settings):
+    """uint8 (N, 32, 32, 3), uint8 (N-1, 2, 32, 32), facts."""
+    example, facts = _record(path, image_format="png", **settings)
+    frames = np.stack([records.decode_frame(image) for image in example["frames"]])
+    return frames, np.stack([records.decode_field(image) for image in example["flow"]]), facts
 
 
-def test_a_lossless_example_holds_the_frames_and_their_flow(tmp_path, write_video):
-    path = write_video(tmp_path / "a.mp4", num_frames=5)
-    settings = conversion.Settings(image_size=32, image_format="png", flow_quality="reference")
-    serialized = _example(path, "v_a", 7, settings)
-    assert _example(path, "v_a", 7, settings) == serialized
-
-    features = tf.train.Example.FromString(serialized).features.feature
-    assert features["video_id"].bytes_list.value == [b"v_a"]
-    assert features["label"].int64_list.value == [7]
-    frames = np.stack(_images(features["frames"].bytes_list.value))[..., ::-1]  # BGR to RGB
-    expected = [
+def _stretched(path):
+    return [
         cv2.resize(frame, (32, 32), interpolation=cv2.INTER_AREA)
         for frame in video.read_frames(path)
     ]
-    np.testing.assert_array_equal(frames, expected)
 
+
+def test_a_lossless_record_holds_the_frames_and_their_flow(tmp_path, write_video):
+    path = write_video(tmp_path / "a.mp4", num_frames=5)
+    frames, planes, _ = _lossless(path, flow_quality="reference")
+    np.testing.assert_array_equal(frames, _stretched(path))
     solver = cv2.optflow.DualTVL1OpticalFlow_create()
-    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in expected]
-    planes = np.stack(_images(features["flow"].bytes_list.value))
-    assert planes.shape == (4, 64, 32) and planes.dtype == np.uint8
+    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    assert len(planes) == 4
     for k in range(4):
         field = solver.calc(gray[k], gray[k + 1], None)
-        np.testing.assert_array_equal(planes[k, :32], flow.encode(field[..., 0]))
-        np.testing.assert_array_equal(planes[k, 32:], flow.encode(field[..., 1]))
-    assert np.abs(planes[:, :32].astype(int) - 128).max() > 3  # the square moves along x
+        np.testing.assert_array_equal(planes[k], np.moveaxis(flow.encode(field), -1, 0))
+    assert np.abs(planes[:, 0].astype(int) - 128).max() > 3  # the square moves along x
 
 
-def test_a_single_frame_is_too_short(tmp_path, write_video):
-    path = write_video(tmp_path / "a.avi", num_frames=1, fourcc="MJPG")
-    with pytest.raises(video.VideoError, match="has 1 frame, and flow needs two") as caught:
-        _example(path, "v", 0, conversion.Settings(image_size=32))
-    assert caught.value.outcome == "too_short"
-
-
-def test_a_video_that_fills_a_record_is_refused_by_name(tmp_path, write_video, monkeypatch):
-    path = write_video(tmp_path / "a.mp4", num_frames=40)
+@pytest.mark.parametrize(
+    ("num_frames", "outcome", "message"),
+    [
+        (1, "too_short", "has 1 frame, and flow needs two"),
+        (40, "too_long", "fills a record's 2 GiB after .* frames: cut it into clips"),
+    ],
+)
+def test_a_video_of_one_frame_or_of_too_many_is_refused(
+    tmp_path, write_video, monkeypatch, num_frames, outcome, message
+):
+    path = write_video(tmp_path / "a.avi", num_frames, fourcc="MJPG")
     monkeypatch.setattr(records, "MAX_EXAMPLE_BYTES", (1 << 20) + 3000)
-    with pytest.raises(video.VideoError, match="cut it into clips") as caught:
-        _example(path, "v", 0, conversion.Settings(image_size=32))
-    assert caught.value.outcome == "too_long"
+    with pytest.raises(video.VideoError, match=message) as caught:
+        _record(path)
+    assert caught.value.outcome == outcome
 
 
 @pytest.mark.parametrize("method", ["keras", "given"])
@@ -89,42 +88,18 @@ def test_impossible_settings_are_refused(setting, message):
         conversion.Settings(**setting)
 
 
-def test_a_video_whose_frames_repeat_is_noted(tmp_path, write_video):
-    once = write_video(tmp_path / "once.mp4", num_frames=16, fourcc="mp4v")
-    twice = tmp_path / "twice"
-    twice.mkdir()
-    for number, frame in enumerate(video.read_frames(once)):
-        for copy in range(2):
-            cv2.imwrite(str(twice / f"{2 * number + copy:03}.png"), frame[..., ::-1])
-    settings = conversion.Settings(image_size=32)
-    facts = {}
-    for path in (once, twice):
-        with records.ExampleWriter("v", 0) as writer:
-            facts[path] = conversion.convert(path, writer, settings)
-    assert facts[once].note == ""
-    assert "repeat the one before" in facts[twice].note
-    assert facts[twice].doubt == "repeated_frames"
+@pytest.fixture
+def film(tmp_path, encode):
+    """Function of a name, pictures, width of a pixel by its height and rate that writes a film."""
 
+    def film(name, images, aspect=1, rate=25):
+        def prepare(stream):
+            stream.codec_context.sample_aspect_ratio = aspect
 
-def _frames(path, **settings):
-    """(frames as stored without loss, facts)."""
-    settings = conversion.Settings(image_size=32, image_format="png", **settings)
-    with records.ExampleWriter("v", 0) as writer:
-        facts = conversion.convert(path, writer, settings)
-        example = records.view_example(writer.serialized())
-    return np.stack([records.decode_frame(image) for image in example["frames"]]), facts
+        path, options = tmp_path / f"{name}.mp4", {"crf": "5"}
+        return encode(path, images=images, rate=rate, options=options, prepare=prepare)
 
-
-def _film(path, images, aspect=1, rate=25):
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=rate, options={"crf": "5"})
-        stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.sample_aspect_ratio = aspect
-        for image in images:
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        file.mux(stream.encode())
-    return path
+    return film
 
 
 def _disc(width, height, number):
@@ -136,89 +111,53 @@ def _disc(width, height, number):
 
 
 @pytest.mark.parametrize("mode", ["crop", "motion"])
-def test_a_disc_stays_round_where_pixels_are_not_square(tmp_path, mode):
-    wide = _film(tmp_path / "wide.mp4", [_disc(96, 96, k) for k in range(6)], aspect=2)
-    square = _film(tmp_path / "square.mp4", [_disc(192, 96, k) for k in range(6)])
-    first, second = (_frames(path, resize=mode)[0].astype(int) for path in (wide, square))
+def test_a_disc_stays_round_where_pixels_are_not_square(film, mode):
+    wide = film("wide", [_disc(96, 96, k) for k in range(6)], aspect=2)
+    square = film("square", [_disc(192, 96, k) for k in range(6)])
+    first, second = (_lossless(path, resize=mode)[0].astype(int) for path in (wide, square))
     assert np.abs(first - second).mean() < 4
     rows, columns = np.nonzero(first[0, ..., 0] > 130)
     assert abs(np.ptp(rows) - np.ptp(columns)) <= 2
-    stretched = _frames(wide)[0]
-    expected = [
-        cv2.resize(f, (32, 32), interpolation=cv2.INTER_AREA) for f in video.read_frames(wide)
-    ]
-    np.testing.assert_array_equal(stretched, expected)
+    np.testing.assert_array_equal(_lossless(wide)[0], _stretched(wide))
 
 
 def test_the_pass_that_looks_for_motion_reports_that_it_lives(tmp_path, write_video):
     reports = []
-    path = write_video(tmp_path / "a.mp4", num_frames=12)
-    with records.ExampleWriter("v", 0) as writer:
-        conversion.convert(
-            path, writer, conversion.Settings(image_size=16, resize="motion"), reports.append
-        )
+    _record(write_video(tmp_path / "a.mp4", 12), report=reports.append, resize="motion")
     assert reports.index(1) >= 12 and sum(reports) == 11
 
 
-def test_what_makes_a_video_doubtful_is_noted(tmp_path):
-    moving = [_disc(64, 48, k) for k in range(8)]
-    cases = {
-        "": (_film(tmp_path / "moving.mp4", moving), {}),
-        "still": (_film(tmp_path / "still.mp4", moving[:1] * 8), {}),
-        "black": (_film(tmp_path / "black.mp4", [np.zeros((48, 64, 3), np.uint8)] * 8), {}),
-        "slow": (_film(tmp_path / "slow.mp4", moving, rate=10), {"fps": 25.0}),
-    }
-    for doubt, (path, settings) in cases.items():
-        _, facts = _frames(path, **settings)
-        assert facts.doubt == doubt and (str(path) in facts.note) == bool(doubt)
-
-
-def test_one_motion_recorded_at_two_rates_gives_one_record_at_one_rate(tmp_path):
-    fast = _film(tmp_path / "fast.mp4", [_disc(96, 48, k / 4) for k in range(40)], rate=100)
-    slow = _film(tmp_path / "slow.mp4", [_disc(96, 48, k) for k in range(10)], rate=25)
-    (frames, facts), (expected, other) = (_frames(path, fps=25.0) for path in (fast, slow))
+def test_one_motion_recorded_at_two_rates_gives_one_record_at_one_rate(film):
+    fast = film("fast", [_disc(96, 48, k / 4) for k in range(40)], rate=100)
+    slow = film("slow", [_disc(96, 48, k) for k in range(10)], rate=25)
+    (frames, _, facts), (expected, _, other) = (_lossless(p, fps=25.0) for p in (fast, slow))
     assert (facts.num_frames, facts.fps) == (other.num_frames, other.fps) == (10, 25.0)
     assert np.abs(frames.astype(int) - expected).mean() < 2
     assert facts.mean_motion == pytest.approx(other.mean_motion, rel=0.2)
-    assert _frames(fast)[1].fps == 100
+    assert _record(fast)[1].fps == 100
 
 
 def test_images_have_no_rate(tmp_path):
     for number in range(3):
         cv2.imwrite(str(tmp_path / f"{number}.png"), _disc(64, 48, number))
-    assert _frames(tmp_path)[1].fps == 0
+    assert _record(tmp_path)[1].fps == 0
 
 
 def test_given_flow_is_stored_in_pixels_of_the_stored_size(dense_flow):
     path = dense_flow / "jump/a"
-    settings = conversion.Settings(image_size=32, image_format="png", flow_method="given")
-    feature = tf.train.Example.FromString(
-        _example(path, "a", 0, settings, given_flow=(path, path))
-    ).features.feature
-    planes = np.stack(_images(feature["flow"].bytes_list.value))
-    assert planes.shape == (3, 64, 32)
+    frames, planes, _ = _lossless(path, given_flow=(path, path), flow_method="given")
     # 2 px of 64 columns are 1 px of 32, and -1 px of 48 rows are -0.67 px of 32.
-    assert (planes[:, 4:32] == flow.encode(np.float32(1))).all()
-    assert (planes[:, 36:] == flow.encode(np.float32(-2 / 3))).all()
-    computed = conversion.Settings(image_size=32, image_format="png")
-    others = tf.train.Example.FromString(_example(path, "a", 0, computed)).features.feature
-    assert feature["frames"] == others["frames"]
-    assert len(others["flow"].bytes_list.value) == 3
+    assert len(planes) == 3 and (planes[:, 0, 4:] == flow.encode(np.float32(1))).all()
+    assert (planes[:, 1, 4:] == flow.encode(np.float32(-2 / 3))).all()
+    computed, others, _ = _lossless(path)
+    np.testing.assert_array_equal(frames, computed)
+    assert len(others) == 3
 
 
 def test_given_flow_that_is_not_there_is_no_reason_to_compute_it(dense_flow):
-    settings = conversion.Settings(image_size=32, flow_method="given")
     with pytest.raises(video.VideoError, match="no flow pictures of x") as caught:
-        _example(dense_flow / "jump/a", "a", 0, settings)
+        _record(dense_flow / "jump/a", flow_method="given")
     assert caught.value.outcome == "no_flow"
-
-
-def _record(path, given_flow=None, segment=None, **settings):
-    """(the record, facts)."""
-    settings = conversion.Settings(image_size=32, **settings)
-    with records.ExampleWriter("v", 0) as writer:
-        facts = conversion.convert(path, writer, settings, segment=segment, given_flow=given_flow)
-        return records.view_example(writer.serialized()), facts
 
 
 def _check_grid(path, frame_grid=4, flow_length=4, given_flow=None, segment=None, **settings):
@@ -296,11 +235,8 @@ def test_images_that_are_not_stored_are_not_read(tmp_path):
 
 def test_a_grid_reports_each_stored_field_and_that_it_lives_between_them(tmp_path, write_video):
     reports = []
-    path = write_video(tmp_path / "a.mp4", num_frames=100)
-    settings = conversion.Settings(image_size=16, frame_grid=3)
-    with records.ExampleWriter("v", 0) as writer:
-        conversion.convert(path, writer, settings, reports.append)
-    assert sum(reports) == len(settings.stored(100)[1]) == 8
+    example, _ = _record(write_video(tmp_path / "a.mp4", 100), report=reports.append, frame_grid=3)
+    assert sum(reports) == len(example["flow"]) == 8
     assert reports.count(0) > 80
 
 
@@ -315,17 +251,19 @@ def test_of_given_flow_a_grid_reads_the_fields_that_it_stores(dense_flow):
     assert example["field_numbers"] == [0, 2]
 
 
-def test_doubts_are_those_of_the_frames_that_are_looked_at(tmp_path):
+def test_what_makes_a_video_doubtful_is_noted_by_the_frames_that_are_looked_at(film):
     moving = [_disc(64, 48, k) for k in range(24)]
-    twice = [moving[k // 2] for k in range(48)]
     cases = {
-        "": _film(tmp_path / "moving.mp4", moving),
-        "still": _film(tmp_path / "still.mp4", moving[:1] * 24),
-        "black": _film(tmp_path / "black.mp4", [np.zeros((48, 64, 3), np.uint8)] * 24),
-        "repeated_frames": _film(tmp_path / "twice.mp4", twice),
+        "": film("moving", moving),
+        "still": film("still", moving[:1] * 24),
+        "black": film("black", [np.zeros((48, 64, 3), np.uint8)] * 24),
+        "repeated_frames": film("twice", [moving[k // 2] for k in range(48)]),
+        "slow": film("slow", moving, rate=10),
     }
     for doubt, path in cases.items():
-        assert {facts.doubt for facts in _check_grid(path)} == {doubt}
+        for facts in _check_grid(path, fps=25.0 if doubt == "slow" else 0.0):
+            assert facts.doubt == doubt and (str(path) in facts.note) == bool(doubt)
+            assert ("repeat the one before" in facts.note) == (doubt == "repeated_frames")
 
 
 def test_the_length_of_stacks_means_nothing_without_a_grid():

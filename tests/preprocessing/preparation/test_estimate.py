@@ -3,13 +3,16 @@ import dataclasses
 import pytest
 
 from preprocessing.datasets import class_folders
-from preprocessing.preparation import conversion, estimate, prepare
-from preprocessing.preparation.local import local_runner
+from preprocessing.preparation import conversion, estimate
 
 SETTINGS = conversion.Settings(image_size=16)
 
 
-def test_frames_are_counted_by_class_and_bytes_are_those_of_the_records(videos, tmp_path):
+def _size(prepared):
+    return sum(path.stat().st_size for path in prepared.record_set.shard_paths)
+
+
+def test_frames_are_counted_by_class_and_bytes_are_those_of_the_records(videos, prepare):
     (videos / "Left" / "broken.mp4").write_bytes(b"no video")
     catalogue = class_folders.load(videos)
     forecast = estimate.forecast(catalogue.videos, SETTINGS, workers=2, time_limit=60)
@@ -18,13 +21,10 @@ def test_frames_are_counted_by_class_and_bytes_are_those_of_the_records(videos, 
     assert forecast.unreadable == 1
     assert forecast.pairs == (1 + 2 + 3) + (4 + 5)
     assert forecast.seconds > 0 and forecast.of_all == 1
-    folder = tmp_path / "records"
-    prepare.prepare(catalogue, folder, SETTINGS, local_runner(2, 60))
-    size = sum(path.stat().st_size for path in folder.glob("*.tfrecord-*"))
-    assert forecast.size == pytest.approx(size, rel=0.3)
+    assert forecast.size == pytest.approx(_size(prepare(videos, workers=2)), rel=0.3)
 
 
-def test_of_a_grid_the_stored_fields_are_counted(tmp_path, write_video):
+def test_of_a_grid_the_stored_fields_are_counted(tmp_path, write_video, prepare):
     for name in ("Left", "Right"):
         write_video(tmp_path / "own" / name / f"{name}.mp4", 100)
     catalogue = class_folders.load(tmp_path / "own")
@@ -33,10 +33,7 @@ def test_of_a_grid_the_stored_fields_are_counted(tmp_path, write_video):
     assert everything.pairs == 2 * 99 and some.pairs == 2 * 8
     assert some.frames == everything.frames == {"Left": [100], "Right": [100]}
     assert some.size < everything.size / 8
-    folder = tmp_path / "records"
-    prepare.prepare(catalogue, folder, grid, local_runner(1, 60))
-    size = sum(path.stat().st_size for path in folder.glob("*.tfrecord-*"))
-    assert some.size == pytest.approx(size, rel=0.3)
+    assert some.size == pytest.approx(_size(prepare(tmp_path / "own", settings=grid)), rel=0.3)
 
 
 def test_the_pass_that_looks_for_motion_costs_time(tmp_path, write_video):

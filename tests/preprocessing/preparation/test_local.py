@@ -1,5 +1,3 @@
-import pytest
-
 from preprocessing.datasets import class_folders
 from preprocessing.preparation import conversion, stock
 from preprocessing.preparation.local import local_runner
@@ -14,20 +12,13 @@ FRAMES = {
 }
 
 
-@pytest.fixture
-def preparation(videos, tmp_path):
+def test_each_video_ends_as_a_record_or_a_failure_and_each_shard_as_a_file(
+    videos, tmp_path, small_shards
+):
     (videos / "Left" / "empty.mp4").write_bytes(b"")
     settings = conversion.Settings(image_size=16)
-    preparation = Preparation(class_folders.load(videos), tmp_path / "records", settings)
-    preparation.folder.mkdir()
+    preparation = Preparation(class_folders.load(videos), tmp_path, settings)
     preparation.begin()
-    return preparation
-
-
-def test_each_video_ends_as_a_record_or_a_failure_and_each_shard_as_a_file(
-    preparation, monkeypatch
-):
-    monkeypatch.setattr("preprocessing.preparation.layout.VIDEOS_PER_SHARD", 2)
     shards = list(preparation.shards({}))
     assert len(shards) > 2
     pairs = []

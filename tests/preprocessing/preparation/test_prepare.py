@@ -9,27 +9,15 @@ import tensorflow as tf
 
 from preprocessing import files, flow, records
 from preprocessing import video as video_files
-from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
-from preprocessing.preparation import conversion, prepare
-from preprocessing.preparation.local import local_runner
+from preprocessing.preparation import conversion
 from preprocessing.records import verification
 
 SETTINGS = conversion.Settings(image_size=16)
 
 
-def _prepare(videos, output, settings=SETTINGS, workers=1, update=False):
-    catalogue = class_folders.load(videos)
-    run = local_runner(workers, time_limit=60)
-    return prepare.prepare(catalogue, output, settings, run, update)
-
-
-def _files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-def test_the_records_hold_every_video_where_the_metadata_say(videos, tmp_path):
-    prepared = _prepare(videos, tmp_path / "records", workers=2)
+def test_the_records_hold_every_video_where_the_metadata_say(videos, tmp_path, prepare):
+    prepared = prepare(videos, workers=2)
     record_set = records.load_record_set(tmp_path / "records")
     assert prepared.record_set == record_set
     assert prepared.failures == () and prepared.converted == 5
@@ -58,11 +46,11 @@ def test_the_records_hold_every_video_where_the_metadata_say(videos, tmp_path):
         assert video.group == f"{video.class_name}/{video.id.split('_')[2]}"
 
 
-def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, write_video):
+def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, write_video, prepare):
     (videos / "Left" / "v_Left_g07_c01.mp4").write_bytes(b"no video at all")
     (videos / "Left" / "v_Left_g08_c01.mp4").write_bytes(b"")
     write_video(videos / "Left" / "v_Left_g09_c01.avi", 1, fourcc="MJPG")
-    prepared = _prepare(videos, tmp_path / "records")
+    prepared = prepare(videos)
     assert prepared.record_set.counts["videos"] == 5 and prepared.record_set.counts["failed"] == 3
     lines = (tmp_path / "records" / "failures.jsonl").read_text().splitlines()
     listed = {row["id"]: row for row in map(json.loads, lines)}
@@ -72,12 +60,12 @@ def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, writ
         "v_Left_g09_c01": "too_short",
     }
     assert all(row["path"] in row["reason"] for row in listed.values())
-    before = _files(tmp_path / "records")
+    before = prepare.files()
 
     # The same again tries them again, and changes nothing.
-    again = _prepare(videos, tmp_path / "records")
+    again = prepare(videos)
     assert again.converted == 0 and again.failures == prepared.failures
-    assert _files(tmp_path / "records") == before
+    assert prepare.files() == before
 
     # Repaired, they join the set, which then is as if they had never failed.
     write_video(videos / "Left" / "v_Left_g07_c01.mp4", 3, seed=5)
@@ -85,10 +73,9 @@ def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, writ
     (videos / "Left" / "v_Left_g09_c01.avi").unlink()
     write_video(videos / "Left" / "v_Left_g08_c01.mp4", 3, seed=6)
     write_video(videos / "Left" / "v_Left_g09_c01.mp4", 3, seed=7)
-    repaired = _prepare(videos, tmp_path / "records")
+    repaired = prepare(videos)
     assert repaired.converted == 3 and repaired.failures == ()
-    _prepare(videos, tmp_path / "fresh")
-    assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
+    assert prepare.files() == prepare.anew(videos)
 
 
 def _notes(folder):
@@ -108,57 +95,46 @@ def doubtful(videos, write_container):
     return path
 
 
-def test_a_doubtful_video_is_in_the_records_and_in_a_list(videos, doubtful, tmp_path):
-    prepared = _prepare(videos, tmp_path / "records")
+def test_a_doubtful_video_is_in_the_records_and_in_a_list(videos, doubtful, tmp_path, prepare):
+    prepared = prepare(videos)
     (one,) = (v for v in prepared.record_set.videos if v.id == "v_Right_g08_c01")
     assert 190 <= one.num_frames < 200 and 24 < one.fps < 25 and prepared.failures == ()
     (row,) = prepared.notes
     assert (row["id"], row["path"], row["outcome"]) == (one.id, str(doubtful), "damaged")
     assert "frames are damaged or missing" in row["reason"]
     assert _notes(tmp_path / "records") == [row]
-    assert _prepare(videos, tmp_path / "records").notes == (row,)  # finished before
+    assert prepare(videos).notes == (row,)  # finished before
 
 
-def test_a_video_that_joins_later_leaves_the_notes_of_the_others(videos, doubtful, tmp_path):
-    good = (videos / "Left" / "v_Left_g00_c01.mp4").read_bytes()
-    (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(b"no video at all")
-    before = _prepare(videos, tmp_path / "records")
-    (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(good)
-    after = _prepare(videos, tmp_path / "records")
-    assert after.converted == 1 and len(after.notes) == 1 and after.notes == before.notes
-    _prepare(videos, tmp_path / "fresh")
-    assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
-
-
-def test_no_usable_video_is_an_error_and_no_set(tmp_path):
+def test_no_usable_video_is_an_error_and_no_set(tmp_path, prepare):
     (tmp_path / "actions" / "Left").mkdir(parents=True)
     (tmp_path / "actions" / "Left" / "a.mp4").write_bytes(b"no video")
     with pytest.raises(UserError, match="none of the 1 videos could be used"):
-        _prepare(tmp_path / "actions", tmp_path / "records")
+        prepare(tmp_path / "actions")
     assert not (tmp_path / "records" / "metadata.json").exists()
 
 
-def test_other_settings_or_another_source_are_refused_with_both_values(videos, tmp_path):
-    _prepare(videos, tmp_path / "records")
+def test_other_settings_or_another_source_are_refused_with_both_values(videos, tmp_path, prepare):
+    prepare(videos)
     larger = dataclasses.replace(SETTINGS, image_size=32)
     with pytest.raises(UserError, match="prepared with image_size=16, now image_size=32 is asked"):
-        _prepare(videos, tmp_path / "records", larger)
+        prepare(videos, settings=larger)
     shutil.copytree(videos, tmp_path / "others")
     with pytest.raises(UserError, match="prepared from actions, now others is asked"):
-        _prepare(tmp_path / "others", tmp_path / "records")
+        prepare(tmp_path / "others")
 
 
-def test_two_preparations_of_one_folder_do_not_mix(videos, tmp_path):
+def test_two_preparations_of_one_folder_do_not_mix(videos, tmp_path, prepare):
     (tmp_path / "records").mkdir()
     with (
         files.locked(tmp_path / "records", "preparation"),
         pytest.raises(UserError, match="another preparation is writing"),
     ):
-        _prepare(videos, tmp_path / "records")
+        prepare(videos)
 
 
-def test_the_digests_are_those_of_the_shards_and_of_the_videos(videos, tmp_path):
-    record_set = _prepare(videos, tmp_path / "records").record_set
+def test_the_digests_are_those_of_the_shards_and_of_the_videos(videos, tmp_path, prepare):
+    record_set = prepare(videos).record_set
     (shard,) = (path.read_bytes() for path in record_set.shard_paths)
     lines = '"Left"\n"Right"\n'
     for video in record_set.videos:
@@ -183,9 +159,9 @@ def recordings(tmp_path, write_video):
     return tmp_path / "long"
 
 
-def test_segments_are_records_of_their_frames_and_flow(recordings, tmp_path):
+def test_segments_are_records_of_their_frames_and_flow(recordings, prepare):
     lossless = dataclasses.replace(SETTINGS, image_format="png")
-    record_set = _prepare(recordings, tmp_path / "records", lossless).record_set
+    record_set = prepare(recordings, settings=lossless).record_set
     whole = [
         video_files.resize(frame, 16)
         for frame in video_files.read_frames(recordings / "rec" / "anna.mp4")
@@ -205,22 +181,20 @@ def test_segments_are_records_of_their_frames_and_flow(recordings, tmp_path):
     # One file, but two videos: neither is a copy of the other.
     assert len({video.source_sha256 for video in record_set.videos}) == 3
     assert by_id["anna@0.5-0.9"].group == by_id["anna@0.8-1.2"].group == "rec/anna"
-    assert _prepare(recordings, tmp_path / "records", lossless).converted == 0
+    assert prepare(recordings, settings=lossless).converted == 0
 
 
-def test_a_segment_that_does_not_fit_its_video_fails_alone(recordings, tmp_path):
+def test_a_segment_that_does_not_fit_its_video_fails_alone(recordings, prepare):
     path = recordings / "splits.csv"
     path.write_text(path.read_text().replace("3,4", "3,9") + "rec/anna.mp4,Left,2,2.01\n")
-    beyond, short = sorted(
-        _prepare(recordings, tmp_path / "records").failures, key=lambda row: row["outcome"]
-    )
+    beyond, short = sorted(prepare(recordings).failures, key=lambda row: row["outcome"])
     assert (beyond["id"], beyond["outcome"]) == ("ben@3-9", "beyond_end")
     assert "ends after 4.00 s, and the segment from 3 to 9 s" in beyond["reason"]
     assert (short["id"], short["outcome"]) == ("anna@2-2.01", "too_short")
     assert "anna.mp4 from 2 to 2.01 s has 1 frame, and flow needs two" in short["reason"]
 
 
-def test_no_record_depends_on_the_other_videos_or_on_chance(tmp_path, encode, write_container):
+def test_no_record_depends_on_other_videos_or_on_chance(tmp_path, encode, write_container, prepare):
     interlaced = {"flags": "+ildct+ilme"}
     folder = tmp_path / "videos" / "Odd"
     pieces = [
@@ -236,25 +210,25 @@ def test_no_record_depends_on_the_other_videos_or_on_chance(tmp_path, encode, wr
     (folder / "hole.mkv").write_bytes(whole[:begin] + bytes(length) + whole[begin + length :])
     encode(folder / "plain.mp4")
 
-    sets = [_prepare(folder.parent, tmp_path / f"records{k}", workers=k).record_set for k in (1, 2)]
+    sets = [prepare(folder.parent, f"records{k}", workers=k).record_set for k in (1, 2)]
     assert sets[0].sha256 == sets[1].sha256 != ""
     for path in folder.iterdir():
         alone = tmp_path / path.stem / "Odd" / path.name
         alone.parent.mkdir(parents=True)
         shutil.copy(path, alone)
-        prepared = _prepare(alone.parent.parent, tmp_path / f"{path.stem}-records").record_set
+        prepared = prepare(alone.parent.parent, f"{path.stem}-records").record_set
         (one,) = (video for video in sets[0].videos if video.id == path.stem)
         assert prepared.videos[0].record_sha256 == one.record_sha256
 
 
-def test_a_class_whose_videos_all_fail_is_no_class_until_they_are_repaired(videos, tmp_path):
+def test_a_class_whose_videos_all_fail_is_none_until_they_are_repaired(videos, tmp_path, prepare):
     whole = {path: path.read_bytes() for path in (videos / "Left").iterdir()}
     (videos / "Other").mkdir()
     for path in whole:
         path.write_bytes(b"")
         (videos / "Other" / f"{path.stem}_o.mp4").write_bytes(whole[path])
     output = tmp_path / "records"
-    prepared = _prepare(videos, output)
+    prepared = prepare(videos, output)
     assert len(prepared.failures) == 3 and prepared.record_set.empty_classes() == ["Left"]
     loaded = records.load_record_set(output)
     assert loaded.classes == ("Other", "Right")
@@ -262,29 +236,23 @@ def test_a_class_whose_videos_all_fail_is_no_class_until_they_are_repaired(video
     assert verification.verify(records.load_record_set(output, every_class=True), 1) == []
     for path, content in whole.items():
         path.write_bytes(content)
-    repaired = _prepare(videos, output)
+    repaired = prepare(videos, output)
     assert repaired.failures == () and repaired.converted == 3
     assert records.load_record_set(output).classes == ("Left", "Other", "Right")
-    assert _files(output) == _files(_prepare(videos, tmp_path / "once").record_set.folder)
+    assert prepare.files(output) == prepare.files(prepare(videos, "once").record_set.folder)
 
 
-def test_copies_in_another_class_are_noted_and_stay_noted(videos, tmp_path):
+def test_copies_in_another_class_are_noted_and_stay_noted(videos, prepare):
     for path in sorted((videos / "Left").iterdir())[:2]:
         (videos / "Right" / f"copy of {path.name}").write_bytes(path.read_bytes())
     (videos / "Left" / "late.mp4").write_bytes(b"")
 
     def noted():
-        rows = _prepare(videos, tmp_path / "records").notes
+        rows = prepare(videos).notes
         return [(row["id"], row["outcome"], row["reason"]) for row in rows]
 
-    two = [
-        (
-            f"v_Left_g0{k}_c01",
-            "copy",
-            f"of class Left is the same file as copy of v_Left_g0{k}_c01 of class Right",
-        )
-        for k in range(2)
-    ]
+    of = "of class Left is the same file as copy of {} of class Right"
+    two = [(name, "copy", of.format(name)) for name in ("v_Left_g00_c01", "v_Left_g01_c01")]
     assert noted() == two
     (videos / "Left" / "late.mp4").write_bytes(
         (videos / "Right" / "v_Right_g00_c01.avi").read_bytes()
@@ -294,20 +262,20 @@ def test_copies_in_another_class_are_noted_and_stay_noted(videos, tmp_path):
     assert noted() == [*two, ("v_Right_g00_c01", "copy", third)]
 
 
-def test_a_copy_beside_its_original_is_noted_until_both_are_of_one_group(videos, tmp_path):
+def test_a_copy_beside_its_original_is_noted_until_both_are_of_one_group(videos, tmp_path, prepare):
     original = videos / "Left" / "v_Left_g00_c01.mp4"
     (videos / "Left" / "again.mp4").write_bytes(original.read_bytes())
-    assert len(_prepare(videos, tmp_path / "records").notes) == 1
+    assert len(prepare(videos).notes) == 1
     (videos / "splits.csv").write_text("video,group\nLeft/again.mp4,Left/g00\n")
-    prepared = _prepare(videos, tmp_path / "records")
+    prepared = prepare(videos)
     assert prepared.notes == () and not (tmp_path / "records" / "notes.jsonl").exists()
 
 
-def test_another_name_of_a_class_is_another_set_without_converting_anything(videos, tmp_path):
-    before = _prepare(videos, tmp_path / "records").record_set
+def test_another_name_of_a_class_is_another_set_and_converts_nothing(videos, tmp_path, prepare):
+    before = prepare(videos).record_set
     rows = [f"Left/{path.name},Links\n" for path in (videos / "Left").iterdir()]
     (videos / "splits.csv").write_text("video,class\n" + "".join(rows))
-    prepared = _prepare(videos, tmp_path / "records")
+    prepared = prepare(videos)
     assert prepared.converted == 0 and prepared.record_set.sha256 != before.sha256
     loaded = records.load_record_set(tmp_path / "records")
     assert loaded.classes == ("Links", "Right")

@@ -7,19 +7,17 @@ import os
 
 import pytest
 
+from preprocessing import records
 from preprocessing.datasets import class_folders
-from preprocessing.preparation import conversion, prepare, stock
-from preprocessing.preparation.local import local_runner
+from preprocessing.preparation import conversion, stock
 
 SETTINGS = conversion.Settings(image_size=16)
 
 
 @pytest.fixture
-def there(videos, tmp_path):
+def there(videos, prepare):
     """The records of the videos of the fixture."""
-    run = local_runner(2, 60)
-    made = prepare.prepare(class_folders.load(videos), tmp_path / "records", SETTINGS, run)
-    return stock.of_record_set(made.record_set)
+    return stock.of_record_set(prepare(videos, workers=2).record_set)
 
 
 def _compared(videos, *there):
@@ -84,7 +82,7 @@ def test_of_two_records_the_one_of_the_file_is_taken(videos, there):
 
 
 def test_videos_of_a_shard_that_is_missing_or_cut_off_have_no_record(videos, there, tmp_path):
-    record_set = prepare.records.read_record_set(tmp_path / "records")
+    record_set = records.read_record_set(tmp_path / "records")
     (path,) = record_set.shard_paths
     path.write_bytes(path.read_bytes()[:-1])
     assert stock.of_record_set(record_set) == {}
@@ -95,13 +93,13 @@ def test_videos_of_a_shard_that_is_missing_or_cut_off_have_no_record(videos, the
 @pytest.mark.parametrize("content", ["[1]", "{", '{"v_Left_g00_c01": [0, 0]}'])
 def test_damaged_stamps_cost_nothing_but_reading(videos, there, tmp_path, content):
     (tmp_path / "records" / stock.STAMPS_FILE).write_text(content)
-    record_set = prepare.records.read_record_set(tmp_path / "records")
+    record_set = records.read_record_set(tmp_path / "records")
     changes = _compared(videos, stock.of_record_set(record_set))
     assert changes.kept == there
 
 
 def test_notes_of_a_set_of_an_earlier_version_are_taken_from_their_list(there, tmp_path):
-    record_set = prepare.records.read_record_set(tmp_path / "records")
+    record_set = records.read_record_set(tmp_path / "records")
     rows = [
         {"id": "v_Left_g00_c01", "path": "/a/b.mp4", "outcome": "still", "reason": "/a/b.mp4: one"},
         {"id": "v_Left_g01_c01", "path": "/a/c.mp4", "outcome": "copy", "reason": "is one"},

@@ -11,26 +11,9 @@ import sys
 import pytest
 
 from preprocessing import records, worker_pool
-from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
-from preprocessing.preparation import conversion, layout, local, prepare, tasks
+from preprocessing.preparation import local, tasks
 from preprocessing.preparation.local import local_runner
-
-SETTINGS = conversion.Settings(image_size=16)
-
-
-def _prepare(videos, output, settings=SETTINGS, workers=1, update=False, run=None):
-    run = run or local_runner(workers, time_limit=60)
-    return prepare.prepare(class_folders.load(videos), output, settings, run, update)
-
-
-def _files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-@pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr(layout, "VIDEOS_PER_SHARD", 2)
 
 
 def _changed(videos, write_video):
@@ -42,39 +25,36 @@ def _changed(videos, write_video):
 
 
 def test_an_update_is_asked_for_and_gives_a_set_made_anew(
-    videos, tmp_path, write_video, small_shards
+    videos, tmp_path, write_video, small_shards, prepare
 ):
-    output = tmp_path / "records"
-    _prepare(videos, output)
-    before = _files(output)
+    prepare(videos)
+    before = prepare.files()
     _changed(videos, write_video)
     message = (
         r"records: 1 new, 1 renamed, 1 changed, 1 gone, 2 as they were; the records of"
         r" v_Left_g01_c01, v_Right_g00_c01 would be dropped: add --update to the experiments.prep"
     )
     with pytest.raises(UserError, match=message):
-        _prepare(videos, output)
-    assert _files(output) == before
-    assert _prepare(videos, output, update=True).converted == 2
-    _prepare(videos, tmp_path / "fresh")
-    assert _files(output) == _files(tmp_path / "fresh") != before
-    assert not (output / "parts").exists()
+        prepare(videos)
+    assert prepare.files() == before
+    assert prepare(videos, update=True).converted == 2
+    assert prepare.files() == prepare.anew(videos) != before
+    assert not (tmp_path / "records" / "parts").exists()
 
 
-def test_a_changed_video_that_fails_now_is_dropped(videos, tmp_path):
-    _prepare(videos, tmp_path / "records")
+def test_a_changed_video_that_fails_now_is_dropped(videos, prepare):
+    prepare(videos)
     (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(b"")
-    prepared = _prepare(videos, tmp_path / "records", update=True)
+    prepared = prepare(videos, update=True)
     assert [row["id"] for row in prepared.failures] == ["v_Left_g00_c01"]
-    _prepare(videos, tmp_path / "fresh")
-    assert _files(tmp_path / "records") == _files(tmp_path / "fresh")
+    assert prepare.files() == prepare.anew(videos)
 
 
-def test_what_a_killed_update_left_of_another_state_is_not_taken(videos, tmp_path, write_video):
+def test_what_a_killed_update_left_of_another_state_is_not_taken(videos, write_video, prepare):
     """Changed, killed, changed back: the record of the set is the one of the file."""
     path = videos / "Left" / "v_Left_g00_c01.mp4"
-    _prepare(videos, tmp_path / "records")
-    before, content, times = _files(tmp_path / "records"), path.read_bytes(), path.stat()
+    prepare(videos)
+    before, content, times = prepare.files(), path.read_bytes(), path.stat()
     write_video(path, 6, seed=12)
 
     def run(preparation, shards):
@@ -82,11 +62,11 @@ def test_what_a_killed_update_left_of_another_state_is_not_taken(videos, tmp_pat
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _prepare(videos, tmp_path / "records", update=True, run=run)
+        prepare(videos, update=True, run=run)
     path.write_bytes(content)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert _prepare(videos, tmp_path / "records").converted == 0
-    assert _files(tmp_path / "records") == before
+    assert prepare(videos).converted == 0
+    assert prepare.files() == before
 
 
 def _in_this_process(preparation, shards):
@@ -106,7 +86,7 @@ def _in_this_process(preparation, shards):
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
-def _update_in_a_child(videos, output, kill_at=None):
+def _update_in_a_child(videos, output, prepare, kill_at=None):
     """Runs an update; returns the number of file operations, or None if it was killed at one."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -125,7 +105,7 @@ def _update_in_a_child(videos, output, kill_at=None):
 
         sys.addaudithook(hook)
         with contextlib.suppress(BaseException):
-            _prepare(videos, output, update=True, run=_in_this_process)
+            prepare(videos, output, update=True, run=_in_this_process)
             os.write(writer, str(count).encode())
             os._exit(0)
         os._exit(1)
@@ -142,24 +122,24 @@ CHANGING = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.tru
 
 
 def test_killed_at_any_file_operation_an_update_leaves_the_old_set_or_the_new_one(
-    videos, tmp_path, write_video, small_shards
+    videos, tmp_path, write_video, small_shards, prepare
 ):
     import tensorflow_datasets  # noqa: F401 - a child would need seconds for it
 
-    _prepare(videos, tmp_path / "old", run=_in_this_process)
+    prepare(videos, "old", run=_in_this_process)
     old = records.load_record_set(tmp_path / "old")
     _changed(videos, write_video)
     shutil.copytree(tmp_path / "old", tmp_path / "whole")
-    steps = _update_in_a_child(videos, tmp_path / "whole")
+    steps = _update_in_a_child(videos, tmp_path / "whole", prepare)
     new = records.load_record_set(tmp_path / "whole")
-    _prepare(videos, tmp_path / "fresh", run=_in_this_process)
-    fresh = _files(tmp_path / "fresh")
-    assert _files(tmp_path / "whole") == fresh and steps > 50
+    prepare(videos, "fresh", run=_in_this_process)
+    fresh = prepare.files("fresh")
+    assert prepare.files("whole") == fresh and steps > 50
     seen = set()
     for step in range(1, steps + 1):
         output = tmp_path / "killed"
         shutil.copytree(tmp_path / "old", output)
-        assert _update_in_a_child(videos, output, kill_at=step) is None
+        assert _update_in_a_child(videos, output, prepare, step) is None
         found = records.load_record_set(output)
         seen.add(found.sha256)
         expected = old if found.sha256 == old.sha256 else new
@@ -169,8 +149,8 @@ def test_killed_at_any_file_operation_an_update_leaves_the_old_set_or_the_new_on
             assert hashlib.sha256(data).hexdigest() == video.record_sha256
         shards = json.loads((output / "dataset_info.json").read_text())
         assert list(output.glob(f"{shards['name']}-*"))  # TensorFlow Datasets' set is there too
-        assert _update_in_a_child(videos, output) is not None
-        assert _files(output) == fresh, step
+        assert _update_in_a_child(videos, output, prepare) is not None
+        assert prepare.files(output) == fresh, step
         assert not (output / "parts").exists()
         shutil.rmtree(output)
     assert seen == {old.sha256, new.sha256}

@@ -71,6 +71,7 @@ def test_users_of_one_machine_have_copies_of_their_own(tiny_records, tmp_path, m
         monkeypatch.setattr("os.getuid", lambda user=user: user)
         with copied_to_disk(tiny_records) as copy:
             assert copy.folder.parent == tmp_path / f"stfnet-records-{user}"
+            assert copy.folder.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_full_disk_is_reported_before_copying(tiny_records, tmp_path, monkeypatch):
@@ -105,12 +106,3 @@ def test_a_folder_in_the_place_of_everyone_must_be_this_users(
         copied_to_disk(tiny_records),
     ):
         pass
-
-
-def test_the_folder_in_the_place_of_everyone_is_made_for_this_user(
-    tiny_records, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with copied_to_disk(tiny_records) as copy:
-        assert copy.folder.parent.stat().st_mode & 0o777 == 0o700
-        assert _shards(copy) == _shards(tiny_records)

@@ -148,28 +148,15 @@ def claiming(request, tmp_path):
     return path
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        "from preprocessing.records import image_layout; image_layout.decode_frame(data)",
-        "from preprocessing import video; next(iter(video.read_frames(path.parent)))",
-    ],
-    ids=["record", "folder"],
-)
-def test_an_image_that_claims_a_huge_size_takes_no_memory(claiming, read):
+def test_an_image_that_claims_a_huge_size_takes_no_memory(claiming):
     program = f"""
 import pathlib, re
-path = pathlib.Path({str(claiming)!r})
-data = path.read_bytes()
+from preprocessing.records import image_layout
 try:
-    {read}
-except Exception as error:
+    image_layout.decode_frame(pathlib.Path({str(claiming)!r}).read_bytes())
+except ValueError:
     status = pathlib.Path("/proc/self/status").read_text()
-    print(type(error).__name__, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
+    print(int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
 """
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    name, megabytes = output.stdout.split()
-    assert name in ("ValueError", "VideoError")
-    assert int(megabytes) < 300
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(done.stdout) < 300  # megabytes

@@ -100,7 +100,7 @@ def test_clips_from_memory_are_those_of_the_shards_and_need_no_shard(tiny_record
     expected = RecordReader(tiny_records).clips(POSITIONS, FRAMES, FLOW)
     for ours, theirs in zip(reader.clips(POSITIONS, FRAMES, FLOW), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(records.DamagedRecordError, match="is gone"):
+    with pytest.raises(records.DamagedRecordError, match=r"is gone, as where .* start the same"):
         reader.clips([1], FRAMES[:1], FLOW[:1])
 
 
@@ -164,10 +164,3 @@ def test_a_set_may_have_more_shards_than_a_process_may_open(tiny_records, tmp_pa
             assert (rgb == rgb[0]).all()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
-def test_a_shard_that_an_update_took_away_is_one_line(tiny_records, tmp_path):
-    reader = RecordReader(dataclasses.replace(tiny_records, folder=tmp_path))
-    with pytest.raises(records.DamagedRecordError, match="is gone, as where"):
-        reader.clips(POSITIONS, FRAMES, FLOW)
-    assert "start the same command again" in str(reader.damage)

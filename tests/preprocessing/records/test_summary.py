@@ -48,12 +48,13 @@ def test_a_video_is_found_by_its_id_and_others_are_suggested(tiny_records):
         summary.choose_video(failed, figures, "lost")
 
 
-def test_classes_without_videos_and_failures_are_counted(tiny_records, tmp_path):
+def test_classes_without_videos_failures_and_doubtful_videos_are_told(tiny_records, tmp_path):
     rows = [
         {"id": str(k), "path": "p", "outcome": outcome, "reason": "why"}
         for k, outcome in enumerate(["corrupt", "truncated", "truncated"])
     ]
     (tmp_path / "failures.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "notes.jsonl").write_text(json.dumps(rows[0]) + "\n")
     partial = dataclasses.replace(
         tiny_records,
         folder=tmp_path,
@@ -62,14 +63,7 @@ def test_classes_without_videos_and_failures_are_counted(tiny_records, tmp_path)
     figures = summary.summarise(partial)
     assert figures.classes[2] == summary.ClassSummary("Still", 0)
     assert figures.outcomes == {"truncated": 2, "corrupt": 1}
-    assert list(figures.failures) == rows
-
-
-def test_doubtful_videos_are_listed(tiny_records, tmp_path):
-    row = {"id": "0", "path": "p", "outcome": "fewer_frames", "reason": "why"}
-    (tmp_path / "notes.jsonl").write_text(json.dumps(row) + "\n")
-    figures = summary.summarise(dataclasses.replace(tiny_records, folder=tmp_path))
-    assert figures.notes == (row,) and figures.failures == ()
+    assert list(figures.failures) == rows and figures.notes == (rows[0],)
 
 
 @pytest.mark.parametrize("name", ["Left", "Still"])

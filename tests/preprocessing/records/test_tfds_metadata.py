@@ -25,22 +25,19 @@ def test_tensorflow_datasets_finds_every_image_of_every_video(record_set):
     assert builder.info.features["label"].names == ["Left", "Right", "Still"]
     encoded = {name: tfds.decode.SkipDecoding() for name in ("frames", "flow")}
     examples = list(builder.as_dataset("videos", decoders=encoded, shuffle_files=False))
-    assert len(examples) == builder.info.splits["videos"].num_examples == 24
+    split = builder.info.splits["videos"]
+    assert len(examples) == split.num_examples == 24 and split.shard_lengths == [24]
+    assert split.num_bytes == sum(path.stat().st_size for path in record_set.shard_paths)
+    (decoded,) = builder.as_dataset("videos", shuffle_files=False).take(1)
+    count = record_set.videos[0].num_frames
+    assert decoded["frames"].shape == (count, 32, 32, 3)
+    assert decoded["flow"].shape == (count - 1, 64, 32, 1)
     for video, example in zip(record_set.videos, examples, strict=True):
         assert example["video_id"].numpy().decode() == video.id
         assert example["label"].numpy() == video.label
         stored = records.read_video(record_set, video)
         assert list(example["frames"].numpy()) == stored["frames"]
         assert list(example["flow"].numpy()) == stored["flow"]
-
-
-def test_tensorflow_datasets_decodes_the_shapes_that_it_is_told(record_set):
-    tfds_metadata.write(record_set)
-    builder = tfds.builder_from_directory(record_set.folder)
-    (example,) = builder.as_dataset("videos", shuffle_files=False).take(1)
-    count = record_set.videos[0].num_frames
-    assert example["frames"].shape == (count, 32, 32, 3)
-    assert example["flow"].shape == (count - 1, 64, 32, 1)
 
 
 def test_of_a_grid_the_numbers_are_read_too(grid_records):
@@ -52,13 +49,6 @@ def test_of_a_grid_the_numbers_are_read_too(grid_records):
         assert one["frame_numbers"].numpy().tolist() == frames.tolist()
         assert one["field_numbers"].numpy().tolist() == fields.tolist()
         assert one["frames"].shape == (3, 32, 32, 3) and len(one["flow"]) == len(fields)
-
-
-def test_the_bytes_counted_are_those_of_the_shards(record_set):
-    tfds_metadata.write(record_set)
-    split = tfds.builder_from_directory(record_set.folder).info.splits["videos"]
-    sizes = [path.stat().st_size for path in record_set.shard_paths]
-    assert split.num_bytes == sum(sizes) and split.shard_lengths == [24]
 
 
 def test_class_names_that_tensorflow_datasets_cannot_keep_are_changed_and_stay_apart():

@@ -6,31 +6,27 @@ import shutil
 import pytest
 
 from preprocessing import records
-from preprocessing.datasets import class_folders
-from preprocessing.preparation import conversion, prepare
-from preprocessing.preparation.local import local_runner
+from preprocessing.preparation import conversion
 from preprocessing.records import tfrecord, verification
 
 
 @pytest.fixture
-def catalogue(tmp_path, write_video):
+def videos(tmp_path, write_video):
     for index in range(4):
         write_video(tmp_path / "actions" / "Bow" / f"{index}.mp4", 4, seed=index)
-    return class_folders.load(tmp_path / "actions")
+    return tmp_path / "actions"
 
 
-def _prepare(catalogue, output):
-    settings = conversion.Settings(image_size=16)
-    run = local_runner(1, 60)
-    return prepare.prepare(catalogue, output, settings, run).record_set
+@pytest.fixture
+def record_set(videos, prepare):
+    return prepare(videos).record_set
 
 
 def _verify(record_set):
     return {fault.video_id: fault.reason for fault in verification.verify(record_set, 1)}
 
 
-def test_faults_are_reported_and_repaired(catalogue, tmp_path):
-    record_set = _prepare(catalogue, tmp_path / "records")
+def test_faults_are_reported_and_repaired(record_set, videos, prepare):
     assert _verify(record_set) == {}
     shard = record_set.shard_paths[0]
     whole = shard.read_bytes()
@@ -57,13 +53,12 @@ def test_faults_are_reported_and_repaired(catalogue, tmp_path):
     # A lost shard is prepared again, byte for byte.
     others = {path.name: path.read_bytes() for path in shard.parent.iterdir() if path != shard}
     shard.unlink()
-    assert _prepare(catalogue, tmp_path / "records") == record_set
+    assert prepare(videos).record_set == record_set
     assert shard.read_bytes() == whole
     assert all((shard.parent / name).read_bytes() == data for name, data in others.items())
 
 
-def test_a_changed_byte_is_detected_even_where_its_checksum_was_computed_again(catalogue, tmp_path):
-    record_set = _prepare(catalogue, tmp_path / "records")
+def test_a_changed_byte_is_detected_even_where_its_checksum_was_computed_again(record_set):
     shard, video = record_set.shard_paths[0], record_set.videos[1]
     content = shard.read_bytes()
     data = bytearray(tfrecord.data_of(content[video.offset :][: video.length]))
@@ -82,10 +77,9 @@ def test_a_changed_byte_is_detected_even_where_its_checksum_was_computed_again(c
     assert _verify(dataclasses.replace(record_set, videos=old, sha256="")) == {}
 
 
-def test_the_numbers_of_a_grid_are_verified(catalogue, tmp_path):
+def test_the_numbers_of_a_grid_are_verified(videos, prepare):
     settings = conversion.Settings(image_size=16, frame_grid=2, flow_length=1)
-    done = prepare.prepare(catalogue, tmp_path / "records", settings, local_runner(1, 60))
-    record_set = done.record_set
+    record_set = prepare(videos, settings=settings).record_set
     assert _verify(record_set) == {}
     for changes, said in (
         ({"frame_grid": 0, "flow_length": 4}, "4 frames"),
@@ -97,16 +91,14 @@ def test_the_numbers_of_a_grid_are_verified(catalogue, tmp_path):
         }
 
 
-def test_a_list_of_videos_that_was_changed_is_detected(catalogue, tmp_path):
-    record_set = _prepare(catalogue, tmp_path / "records")
+def test_a_list_of_videos_that_was_changed_is_detected(record_set):
     swapped = record_set.videos[::-1]
     (fault,) = verification.verify(dataclasses.replace(record_set, videos=swapped), 1)
     assert (fault.video_id, fault.shard) == ("", "metadata.json")
     assert fault.reason.endswith(f"it says {record_set.sha256}")
 
 
-def test_a_record_with_an_image_that_does_not_decode(catalogue, tmp_path):
-    record_set = _prepare(catalogue, tmp_path / "records")
+def test_a_record_with_an_image_that_does_not_decode(record_set, tmp_path):
     video = record_set.videos[0]
     path = tmp_path / "one"
     with path.open("wb") as file, records.ExampleWriter(video.id, video.label) as writer:

@@ -110,23 +110,16 @@ def test_a_segment_is_the_part_of_the_video_at_its_times(name, tmp_path, write_c
 
 
 @pytest.mark.parametrize("slow_first", [True, False])
-def test_a_segment_is_found_where_the_frame_rate_varies(tmp_path, slow_first):
+def test_a_segment_is_found_where_the_frame_rate_varies(tmp_path, encode, slow_first):
     # 2 and 50 frames a second; key frames far apart, so that OpenCV misjudges the distance.
     steps = np.repeat(
         [500, 20] if slow_first else [20, 500], [20, 500] if slow_first else [500, 20]
     )
     stamps = np.concatenate([[0], np.cumsum(steps)])
     noise = np.random.default_rng(0).integers(0, 256, (48, 64 + len(stamps), 3), np.uint8)
-    path = tmp_path / "variable.mp4"
-    with av.open(str(path), "w") as file:
-        picture = file.add_stream("libx264", rate=1000)
-        picture.width, picture.height, picture.pix_fmt, picture.gop_size = 64, 48, "yuv420p", 120
-        for k, stamp in enumerate(stamps.tolist()):
-            image = np.ascontiguousarray(noise[:, k : k + 64])
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts = stamp
-            file.mux(picture.encode(frame))
-        file.mux(picture.encode())
+    images = [np.ascontiguousarray(noise[:, k : k + 64]) for k in range(len(stamps))]
+    how = {"rate": 1000, "stamps": stamps.tolist(), "key_frames": 120}
+    path = encode(tmp_path / "variable.mp4", images=images, **how)
     assert np.ptp(np.diff(_times(path))) > 0.4
     _check_segments(path, [(6, 7), (9.1, 11), (12.25, 14), (17, 17.2)])
 

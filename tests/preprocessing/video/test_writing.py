@@ -130,10 +130,7 @@ def test_a_film_without_a_frame_is_no_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("suffix", "name"), [(".mkv", "libx264rgb"), (".mp4", "libx264"), (".webm", "libvpx")]
-)
-def test_a_build_without_the_encoder_is_told(suffix, name, monkeypatch, tmp_path):
+def test_a_build_without_the_encoder_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(av, "codecs_available", {"ffv1"})
-    with pytest.raises(UserError, match=f"no {name}"):
-        video.VideoWriter(tmp_path / f"film{suffix}", 25)
+    with pytest.raises(UserError, match="no libx264rgb"):
+        video.VideoWriter(tmp_path / "film.mkv", 25)

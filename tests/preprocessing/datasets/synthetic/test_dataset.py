@@ -1,11 +1,7 @@
 """The synthetic data set: repeatable frames and whole files."""
 
 import json
-import signal
-import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -86,47 +82,6 @@ def test_finished_clips_are_kept_and_another_seed_is_refused(rendered):
     with pytest.raises(UserError, match=r"'seed': 3.*'seed': 4.*another folder"):
         dataset.write_dataset(folder, seed=4, groups=2, classes=catalogue.classes, workers=1)
     assert json.loads((folder / "synthetic.json").read_text())["seed"] == 3
-
-
-def test_a_killed_writer_leaves_no_file_of_the_final_name(tmp_path):
-    program = """
-import os, signal, sys, cv2
-from preprocessing.datasets.synthetic import dataset
-
-class Killed:  # wraps the writer: OpenCV 5.0 crashes once a subclass of its types is freed
-    written = 0
-    fourcc = cv2.VideoWriter.fourcc
-    def __init__(self, *arguments):
-        self.writer = VideoWriter(*arguments)
-        self.isOpened, self.release = self.writer.isOpened, self.writer.release
-    def write(self, frame):
-        self.writer.write(frame)
-        Killed.written += 1
-        if Killed.written == 60:  # in the second or third clip
-            os.kill(os.getpid(), signal.SIGKILL)
-
-VideoWriter = dataset.cv2.VideoWriter
-dataset.cv2.VideoWriter = Killed
-dataset.write_dataset(sys.argv[1], groups=4, classes=("WaveTwice",), workers=1)
-"""
-    root = Path(dataset.__file__).parents[3]
-    ended = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
-        cwd=root,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
-    whole = sorted((tmp_path / "WaveTwice").glob("v_*.mp4"))
-    assert 1 <= len(whole) < 4
-    assert len(list((tmp_path / "WaveTwice").iterdir())) == len(whole) + 1  # and the half one
-    for path in whole:
-        group = int(path.stem[len("v_WaveTwice_g") :][:2])
-        frames, _ = decoded(path)
-        assert len(frames) == len(dataset.render_clip("WaveTwice", group, 1))
-    catalogue = dataset.write_dataset(tmp_path, groups=4, classes=("WaveTwice",), workers=1)
-    assert len(catalogue.videos) == len(list((tmp_path / "WaveTwice").iterdir())) == 4
 
 
 def test_an_unknown_class_is_named(tmp_path):

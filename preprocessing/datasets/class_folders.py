@@ -21,26 +21,13 @@ UCF_NAME = re.compile(r"_(g\d+)_c\d+$")
 
 
 def load(folder: Path) -> Catalogue:
-    """Reads `FOLDER/<class>/<video>`; sub-folders without videos are no classes.
+    """Reads `FOLDER/<class>/<video>` and its `splits.csv`, as docs/reference/data.md has them.
 
-    A clip may also be a folder of jpg or png frames, with ready-made flow in it or beside it (see
-    `flow_folders`). `VideoTree` decides what is taken and what is left out. Class folders may lie
-    in folders of the sides of a split, or hold such folders (see `folder_layout.places`): official
-    split "1".
+    `VideoTree` decides what is taken and what is left out. A clip may also be a folder of frames
+    (see `flow_folders`), and the sides of a split may be folders (see `folder_layout.places`).
 
-    An optional `splits.csv` has the columns `video` (path from FOLDER) and any of `class`, `group`,
-    `split` (train, val or test: official split "1"), `start` and `end`. Its class goes before the
-    folder's, and a video that has one may lie in FOLDER itself.
-
-    A row with `start` and `end`, in seconds, is a video of its own: that part of the file. A file
-    has any number of such rows. Such a video is called `<file>@<start>-<end>`; for a file whose
-    name is not unique, `<file>` is its path with `__` for `/`.
-
-    The group of a video is the first that there is of: its group in `splits.csv`; the folders
-    between class and clip, so that `jump/anna/1.mp4` and `wave/anna/2.mp4` are both of group
-    `anna` (one name in two classes is one person or place, whose look must not be on both sides
-    of a split); the group in a name of UCF101's form (`..._g07_c03`), within its class; the file
-    itself. The rows of one file have one group.
+    A row of `splits.csv` with times is a video of its own, called `<file>@<start>-<end>`; for a
+    file whose name is not unique, `<file>` is its path with `__` for `/`.
 
     Raises:
         UserError: the folder is missing, has no videos, has names that are not UTF-8, or

@@ -113,10 +113,8 @@ def _refuse_second(name: str, entry: Entry, others: Sequence[Entry]):
 def read_list(path: Path) -> list[Entry]:
     """The entries of a list.
 
-    A list without column names has lines `path label`, or `path num_frames label`; blanks, commas,
-    semicolons or bars divide them, and a label of a file may have blanks. A table has a column
-    `video` or `youtube_id`, a column `class`, and any of `group`, `split`, `start` and `end`, or
-    one of their other names in `_CALLED`.
+    A list without column names has lines `path label`, or `path num_frames label`, divided by
+    blanks, commas, semicolons or bars. A table has columns of the names in `_CALLED`.
 
     Raises:
         UserError: the list is empty or not as this, or a line has several labels.

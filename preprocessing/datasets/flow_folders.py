@@ -1,12 +1,7 @@
 """Clips of which frames and flow are there already, in the folders that other tools write.
 
-| layout | frames | flow |
-|---|---|---|
-| dense_flow | `CLASS/CLIP/img_00001.jpg` | `flow_x_00001.jpg`, `flow_y_00001.jpg` beside |
-| twostreamfusion | `jpegs_256/CLIP/` | `tvl1_flow/u/CLIP/`, `tvl1_flow/v/CLIP/` |
-| two trees | `rgb/CLASS/CLIP/` | `flow/CLASS/CLIP/` with both directions |
-
-Which folder holds the frames is found by its clips, not by its name.
+docs/reference/data.md has the layouts. Which folder holds the frames is found by its clips, not by
+its name.
 """
 
 import collections

@@ -37,9 +37,8 @@ _SIDES = {"0": "", "1": "train", "2": "test"}
 def load(folder: Path) -> Catalogue:
     """Reads the clips, and the split lists that are there, both anywhere under `folder`.
 
-    A clip is a file of any of `video.EXTENSIONS` or a folder of frames. Its class is its folder's
-    name, or the one in its own. Its group is the film that it was cut from, in whichever class:
-    the part of its name before the class.
+    The class of a clip is its folder's name, or the one in its own; its group is the film that it
+    was cut from, in whichever class.
 
     Raises:
         UserError: there are no clips, or as `read_official`.
@@ -66,9 +65,6 @@ def load(folder: Path) -> Catalogue:
 
 def read_official(folder: Path) -> dict[str, dict[str, str]]:
     """Name of a clip -> {"1": "train", "2": "test", ...}, from the split lists in a folder.
-
-    A list is called such as `brush_hair_test_split1.txt` and has lines `NAME.avi 1` (training),
-    `NAME.avi 2` (test) and `NAME.avi 0` (neither).
 
     Raises:
         UserError: a line is another, or a clip is in both parts of a fold.

@@ -29,11 +29,6 @@ Found = tuple[Path, Entry]
 def load(source: str) -> Catalogue:
     """Reads a list of videos, see `entries.read_list`, and finds their files, see `listed_files`.
 
-    Where the labels are numbers, a file beside the list such as `classInd.txt` or `label_map.txt`
-    names them, counted from its own numbers or from 0, as the folders of the videos agree. The
-    group of a video is its group in the table, else its id at YouTube, else the folders in its path
-    that are no class, else the group in a name of UCF101's form, else the file itself.
-
     Args:
         source: path of a list; or of a list of training and one of test, with a comma between.
 

@@ -22,7 +22,6 @@ _LONGER = 2.0  # seconds by which a file that was cut may be longer than its tim
 def of_paths(path: Path, entries: Sequence[Entry], notes: list[str]) -> list[tuple[Path, Entry]]:
     """The file or folder of frames of each entry.
 
-    Paths count from the list's folder, or from a folder in it or beside it that has more of them.
     A file may have another ending than in the list, and a folder of its frames may stand for it.
     A name without a folder may lie anywhere below the list's folder, if it is there once.
 

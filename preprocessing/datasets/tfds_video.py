@@ -17,9 +17,8 @@ from preprocessing.splits import SIDES
 def load(name: str, folder: Path) -> Catalogue:
     """Reads a data set that has one video and one class-label feature.
 
-    Its own splits `train`, `validation` and `test` become official split "1" (others are in no
-    part). It has no groups, so each video is its own. Videos without a label or a frame are left
-    out. The data set does not say how fast a video is: it gets UNKNOWN_FPS.
+    Its own splits `train`, `validation` and `test` become official split "1". It has no groups, and
+    does not say how fast a video is, which gets UNKNOWN_FPS.
 
     Args:
         name: as `tfds.builder` takes it, such as `ucf101/ucf101_1`, or a folder for

@@ -22,12 +22,10 @@ _LABEL = re.compile(r"[\s,;]+\d+$")  # behind the name of a clip
 
 
 def load(folder: Path) -> Catalogue:
-    """Reads the clips and the official lists, both anywhere under `folder`.
+    """Reads the clips and the official lists that are there, both anywhere under `folder`.
 
-    A clip is a file of any of `video.EXTENSIONS` or a folder of frames. Read are the split lists
-    that are there; without any the clips have no official splits. Names are compared without case:
-    the lists and the clips spell one class differently (`HandStandPushups`, `HandstandPushups`).
-    Classes are named as in `classInd.txt`, in its order; without one, as their clips, by name.
+    Names are compared without case: the lists and the clips spell one class differently
+    (`HandStandPushups`, `HandstandPushups`).
 
     Raises:
         UserError: there are no clips, a clip is of no known class, or as `read_official`.
@@ -61,9 +59,6 @@ def load(folder: Path) -> Catalogue:
 
 def read_official(folder: Path) -> dict[str, dict[str, str]]:
     """Lower-case clip name -> {"1": "train", "2": "test", ...}, from the split lists in a folder.
-
-    A list is called `trainlist01.txt` or `testlist01.txt`, with the number of its fold, and has
-    lines such as `Archery/v_Archery_g01_c01.avi 1`, of which the name of the clip counts.
 
     Raises:
         UserError: a fold has one of its two lists only, or has a clip in both.

@@ -146,15 +146,7 @@ def _opencv_solver() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
 
 def fast_solver() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The function of two frames behind `quality="fast"`.
+    """The function of two frames behind `quality="fast"`; Numba takes a while to import."""
+    from preprocessing.flow import tvl1_numba
 
-    Raises:
-        UserError: Numba is missing.
-    """
-    try:
-        from preprocessing.flow import tvl1_numba
-    except ImportError as error:
-        raise UserError(
-            f"fast flow needs Numba ({error}): pip install numba, or take the reference quality"
-        ) from error
     return tvl1_numba.calc

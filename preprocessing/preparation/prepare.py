@@ -84,7 +84,7 @@ def prepare(
         kept = dict(changes.kept)
         waiting = [video for video in preparation.videos if video.id not in kept]
         if waiting and settings.flow_quality == "fast":
-            flow.fast_solver()  # what it lacks is said here once, and not by every worker
+            flow.fast_solver()  # which says what it lacks, once for all workers
         announce(waiting, str(changes) if begun or there else "")
 
         shards = _as_they_were(finished, there, kept, preparation) if finished else None

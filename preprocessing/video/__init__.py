@@ -3,7 +3,6 @@
 # ruff: noqa: F401 (what others take from here)
 from preprocessing.settings import REPEATS, RESIZE_MODES
 from preprocessing.video.decoding import (
-    Claim,
     Picture,
     probe,
     read_address,
@@ -11,7 +10,7 @@ from preprocessing.video.decoding import (
     read_timed_frames,
     read_unconverted,
 )
-from preprocessing.video.film import UNKNOWN_FPS, usual_fps
+from preprocessing.video.film import UNKNOWN_FPS, Claim, usual_fps
 from preprocessing.video.motion import MotionMap, Resizer, Window, cut
 from preprocessing.video.paths import (
     EXTENSIONS,

@@ -3,13 +3,13 @@
 import contextlib
 import functools
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from preprocessing.video import paths
-from preprocessing.video.film import UNKNOWN_FPS, Film
+from preprocessing.video.film import UNKNOWN_FPS, Claim, Film
 from preprocessing.video.images import read_image
 from preprocessing.video.pictures import Pictures
 from preprocessing.video.segments import Segment
@@ -17,22 +17,6 @@ from preprocessing.video.selection import Selection
 
 DAMAGED = "damaged"  # the kind of note
 Picture = Callable[[], np.ndarray]  # gives a frame's pixels, uint8 (H, W, 3), RGB
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a video's header claims; the number of frames is known only after decoding.
-
-    Attributes:
-        num_frames: frames (0 where the container does not say).
-        width, height: of the stored picture, in pixels.
-        fps: frames a second (0 where unknown).
-    """
-
-    num_frames: int
-    width: int
-    height: int
-    fps: float
 
 
 def probe(path: Path) -> Claim:
@@ -47,30 +31,27 @@ def probe(path: Path) -> Claim:
         height, width, _ = read_image(images[0]).shape
         return Claim(len(images), width, height, 0.0)
     with Film(path) as film:
-        return Claim(*film.claim())
+        return film.claim()
 
 
-def read_frames(
-    path: Path,
-    note: Callable[[str, str], None] = lambda kind, reason: None,
-    waiting: Callable[[], None] = lambda: None,
-    segment: Segment | None = None,
-    square: bool = False,
-    selection: Selection | None = None,
-) -> Iterator[np.ndarray]:
+def read_frames(path: Path, *how: Any, **named: Any) -> Iterator[np.ndarray]:
     """The frames of `read_timed_frames` without their times: uint8 (H, W, 3), RGB."""
-    timed = read_timed_frames(path, note, waiting, segment, square, selection)
-    return (frame for _, frame in timed)
+    return (frame for _, frame in read_timed_frames(path, *how, **named))
 
 
-def read_timed_frames(
+def read_timed_frames(path: Path, *how: Any, **named: Any) -> Iterator[tuple[float, np.ndarray]]:
+    """As `read_unconverted`: (seconds since the first frame, uint8 (H, W, 3), RGB)."""
+    return ((seconds, picture()) for seconds, picture in read_unconverted(path, *how, **named))
+
+
+def read_unconverted(
     path: Path,
     note: Callable[[str, str], None] = lambda kind, reason: None,
     waiting: Callable[[], None] = lambda: None,
     segment: Segment | None = None,
     square: bool = False,
     selection: Selection | None = None,
-) -> Iterator[tuple[float, np.ndarray]]:
+) -> Iterator[tuple[float, Picture]]:
     """Decodes a video file, or a folder of jpg or png images in the order of their names.
 
     Every decoded frame comes once, whatever its time stamp, turned and mirrored as the file asks,
@@ -87,30 +68,13 @@ def read_timed_frames(
         selection: which of the frames are taken; None takes all.
 
     Yields:
-        (seconds since the first frame of the video, uint8 (H, W, 3), RGB). Images have UNKNOWN_FPS.
+        (seconds since the first frame of the video, a function that gives its pixels: uint8
+        (H, W, 3), RGB). Those of the first frame must be asked for before those of others. Images
+        that are not asked for are not read, and have UNKNOWN_FPS.
 
     Raises:
         VideoError: the file is unreadable; it was cut off; more than a twentieth of its frames are
             damaged or missing (known only at the end); or it ends before the segment does.
-    """
-    unread = read_unconverted(path, note, waiting, segment, square, selection)
-    return ((seconds, picture()) for seconds, picture in unread)
-
-
-def read_unconverted(
-    path: Path,
-    note: Callable[[str, str], None] = lambda kind, reason: None,
-    waiting: Callable[[], None] = lambda: None,
-    segment: Segment | None = None,
-    square: bool = False,
-    selection: Selection | None = None,
-) -> Iterator[tuple[float, Picture]]:
-    """As `read_timed_frames`, for callers that need the pixels of few frames.
-
-    Yields:
-        (seconds since the first frame of the video, a function that gives its pixels: uint8
-        (H, W, 3), RGB). Those of the first frame must be asked for before those of others. Images
-        that are not asked for are not read.
     """
     timed = _decoded(paths.checked_name(Path(path)), note, waiting, segment, square)
     return (selection or Selection())(timed, lambda picture: picture())
@@ -168,4 +132,4 @@ def read_address(address: str, silence: float) -> tuple[Claim, Generator[np.ndar
             for _, frame in pictures.progressive(film.timed()):
                 yield pictures.rgb(frame)
 
-    return Claim(*film.claim()), frames()
+    return film.claim(), frames()

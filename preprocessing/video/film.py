@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,22 @@ def usual_fps(claimed: float) -> float:
     return claimed if 1 <= claimed <= 240 else UNKNOWN_FPS
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a video's header claims; the number of frames is known only after decoding.
+
+    Attributes:
+        num_frames: frames (0 where the container does not say).
+        width, height: of the stored picture, in pixels.
+        fps: frames a second (0 where unknown).
+    """
+
+    num_frames: int
+    width: int
+    height: int
+    fps: float
+
+
 class Film:
     """An open file or address.
 
@@ -83,15 +100,15 @@ class Film:
     def __exit__(self, *_):
         self._container.close()
 
-    def claim(self) -> tuple[int, int, int, float]:
-        """What the header says: frames, width, height, frames a second; 0 where it does not."""
+    def claim(self) -> Claim:
+        """What the header says."""
         stream, count = self._stream, self._stream.frames
         if not count and stream.duration:
             count = round(float(stream.duration * stream.time_base) * self._claimed_fps)
         elif not count and self._container.duration:
             count = round(self._container.duration / av.time_base * self._claimed_fps)
         context = stream.codec_context
-        return max(0, count), context.width, context.height, self._claimed_fps
+        return Claim(max(0, count), context.width, context.height, self._claimed_fps)
 
     def check_end(self):
         """Refuses a file whose index names bytes that it does not have, or a GIF without its end.

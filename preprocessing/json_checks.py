@@ -6,7 +6,8 @@ A check is a function of a value that returns None, or a description of what is 
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 Check = Callable[[object], str | None]
 
@@ -45,42 +46,32 @@ def shown(value: object) -> str:
     return written if len(written) <= 60 else f"{written[:57]}..."
 
 
-def whole(value: object) -> str | None:
-    valid = type(value) is int and 0 <= value < 1 << 63
-    return None if valid else "a whole number of at least 0"
+def _check(needed: str, passes: Callable[[Any], bool]) -> Check:
+    return lambda value: None if passes(value) else needed
 
 
-def number(value: object) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        return "a finite number of at least 0"  # NaN is none
-    return None
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(one, str) for one in values)
 
 
-def text(value: object) -> str | None:
-    return None if isinstance(value, str) else "a text"
-
-
-def true_or_false(value: object) -> str | None:
-    return None if isinstance(value, bool) else "true or false"
-
-
-def digest(value: object) -> str | None:
-    valid = isinstance(value, str) and re.fullmatch("([0-9a-f]{64})?", value)
-    return None if valid else "64 hexadecimal digits, or an empty text"
-
-
-def items(value: object) -> str | None:
-    return None if isinstance(value, list) else "a list"
-
-
-def texts(value: object) -> str | None:
-    valid = isinstance(value, list) and all(isinstance(one, str) for one in value)
-    return None if valid else "a list of texts"
-
-
-def texts_by_name(value: object) -> str | None:
-    valid = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
-    return None if valid else "an object of texts"
+whole = _check(
+    "a whole number of at least 0", lambda value: type(value) is int and 0 <= value < 1 << 63
+)
+number = _check(  # NaN is none
+    "a finite number of at least 0",
+    lambda value: type(value) in (int, float) and 0 <= value < math.inf,
+)
+text = _check("a text", lambda value: isinstance(value, str))
+true_or_false = _check("true or false", lambda value: isinstance(value, bool))
+digest = _check(
+    "64 hexadecimal digits, or an empty text",
+    lambda value: isinstance(value, str) and re.fullmatch("([0-9a-f]{64})?", value) is not None,
+)
+items = _check("a list", lambda value: isinstance(value, list))
+texts = _check("a list of texts", lambda value: isinstance(value, list) and _are_texts(value))
+texts_by_name = _check(
+    "an object of texts", lambda value: isinstance(value, dict) and _are_texts(value.values())
+)
 
 
 def having(**needed: Check) -> Check:

@@ -30,25 +30,16 @@ class StopRunError(UserError):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a task gave no result.
+    """Why a task gave no result, in one line for the person who reads the list."""
 
-    Attributes:
-        outcome: the kind of fault in one word, such as `truncated` or `worker_died`.
-        reason: one line for the person who reads the list.
-    """
-
-    outcome: str
+    outcome: str  # the kind of fault in one word, such as `truncated` or `worker_died`
     reason: str
 
 
 class Service(Protocol):
-    """What the parent does for tasks under way, such as solving on a device that it owns.
+    """What the parent does for tasks under way, such as solving on a device that it owns."""
 
-    Attributes:
-        connection: becomes readable when `answers` may have something new.
-    """
-
-    connection: multiprocessing.connection.Connection
+    connection: multiprocessing.connection.Connection  # readable when there may be new answers
 
     def take(self, worker: Any, message: Any):
         """Takes a message of a worker, from `Reporter.tell` or `Reporter.ask`."""
@@ -57,14 +48,11 @@ class Service(Protocol):
         """Forgets a worker, whose task has ended."""
 
     def answers(self, waiting: Collection[Any], all_wait: bool) -> Iterable[tuple[Any, Any]]:
-        """Called at each look at the workers.
+        """Tuples (worker, answer), asked for at each look at the workers.
 
         Args:
-            waiting: workers that are in `Reporter.ask`.
+            waiting: workers that are in `Reporter.ask`, of which each gets one answer at most.
             all_wait: whether no other worker is at work.
-
-        Returns:
-            Tuples (worker, answer), one for each of `waiting` at most.
         """
 
 
@@ -190,10 +178,6 @@ class _Worker:
 
     The parent writes to a worker only while that reads, a task or an answer, and always comes back
     to read itself: so neither pipe stays full.
-
-    Attributes:
-        heard: when it last showed that it lives, by `time.monotonic`.
-        waits: whether it is in `Reporter.ask`.
     """
 
     def __init__(self):
@@ -203,8 +187,9 @@ class _Worker:
         self._process = context.Process(target=_work, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
-        self.idle, self.waits = True, False
-        self.task, self.heard = None, time.monotonic()
+        self.task, self.idle = None, True
+        self.heard = time.monotonic()  # when it last showed that it lives
+        self.waits = False  # whether it is in `Reporter.ask`
 
     def lives(self) -> bool:
         return self._process.is_alive()

@@ -12,7 +12,7 @@ from preprocessing.datasets.catalogue import Catalogue, Video, own_name, refuse_
 from preprocessing.datasets.entries import SPLITS_FILE, Entry, find_splits, read_splits
 from preprocessing.datasets.folder_layout import Place
 from preprocessing.datasets.lists import path_key
-from preprocessing.datasets.video_tree import VideoTree, existing_folder
+from preprocessing.datasets.video_tree import VideoTree
 from preprocessing.errors import UserError
 from preprocessing.video import EXTENSIONS, Segment, is_image
 
@@ -34,7 +34,7 @@ def load(folder: Path) -> Catalogue:
             `splits.csv` does not fit it.
     """
     folder = Path(folder)
-    tree = VideoTree(existing_folder(folder))
+    tree = VideoTree(folder)
     tops = tree.class_folders()
     table = find_splits(folder)
     lines = read_splits(table) if table else {}

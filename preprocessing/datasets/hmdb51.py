@@ -5,7 +5,6 @@ archive of an archive a class, and three official splits.
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from preprocessing.datasets.catalogue import Catalogue, Video
@@ -69,11 +68,7 @@ def read_official(folder: Path) -> dict[str, dict[str, str]]:
     Raises:
         UserError: a line is another, or a clip is in both parts of a fold.
     """
-    return official_splits(_entries(folder))
-
-
-def _entries(folder: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Of every line of every list: where it stands, name of the clip, fold, side."""
+    entries = []
     for path, list_name in find_files(folder, _LIST):
         fold = str(int(list_name["fold"]))
         for where, line in read_lines(path):
@@ -83,4 +78,5 @@ def _entries(folder: Path) -> Iterator[tuple[str, str, str, str]]:
                     f"{where} is {line!r}: it needs the name of a clip and 1 (training), 2 (test)"
                     " or 0 (neither)"
                 )
-            yield where, clip_name(match["name"]), fold, _SIDES[match["side"]]
+            entries.append((where, clip_name(match["name"]), fold, _SIDES[match["side"]]))
+    return official_splits(entries)

@@ -18,18 +18,6 @@ _SYSTEM_FOLDERS = frozenset(
 _THUMBNAILS = frozenset(("thumb", "thumbs", "thumbnail", "thumbnails"))
 
 
-def existing_folder(folder: Path) -> Path:
-    """The folder itself, if it is one.
-
-    Raises:
-        UserError: it is missing or a file.
-    """
-    if not folder.is_dir():
-        state = "is not a folder" if folder.exists() else "does not exist"
-        raise UserError(f"video folder {folder} {state}")
-    return folder
-
-
 def find_root(folder: Path, names: Iterable[str]) -> Path:
     """The folder that has sub-folders of the given names: itself, or one at most three below.
 
@@ -37,7 +25,7 @@ def find_root(folder: Path, names: Iterable[str]) -> Path:
         UserError: there is none.
     """
     names = set(names)
-    level = [existing_folder(folder)]
+    level = [_existing(folder)]
     for _ in range(4):
         for candidate in level:
             if names & {path.name for path in candidate.iterdir() if path.is_dir()}:
@@ -74,7 +62,7 @@ def named_videos(
     Raises:
         UserError: there is no such folder, or none of them in it.
     """
-    tree = VideoTree(existing_folder(folder))
+    tree = VideoTree(folder)
     matched = [(path, name.fullmatch(clip_name(path))) for path in tree.videos()]
     named = [(path, match) for path, match in matched if match]
     if not named:
@@ -82,6 +70,13 @@ def named_videos(
     others = [path for path, match in matched if not match]
     lines = [f"left out: {tree.line('named otherwise than the clips', others)}"] if others else []
     return named, lines
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        state = "is not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"video folder {folder} {state}")
+    return folder
 
 
 class VideoTree:
@@ -99,12 +94,13 @@ class VideoTree:
         repeated: links that lead to what is in the tree already.
 
     Raises:
-        UserError: a folder may not be read, has images of several videos, or a name is not UTF-8:
-            OpenCV ends with a segmentation fault on such a name, and no record can hold it.
+        UserError: there is no such folder, one may not be read or has images of several videos, or
+            a name is not UTF-8: OpenCV ends with a segmentation fault on such a name, and no record
+            can hold it.
     """
 
     def __init__(self, root: Path):
-        self.root = Path(root)
+        self.root = _existing(Path(root))
         self.left_out: list[Path] = []
         self.skipped: list[Path] = []
         self.repeated: list[Path] = []

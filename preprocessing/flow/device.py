@@ -135,17 +135,12 @@ def keras_solver(size: int, batch: int | None) -> tuple[PairSolver, int, str]:
 
 @dataclasses.dataclass(eq=False)
 class _Film:
-    """The video that a worker reads.
-
-    Attributes:
-        pairs: that wait for the device, in their order.
-        fields: solved, float32 (H, W, 2), not yet handed to the worker.
-        announced: whether the worker knows the size of a batch.
-    """
+    """The video that a worker reads."""
 
     pairs: collections.deque[_Pair] = dataclasses.field(default_factory=collections.deque)
+    # Solved, float32 (H, W, 2), and not yet handed to the worker.
     fields: list[np.ndarray] = dataclasses.field(default_factory=list)
-    announced: bool = False
+    announced: bool = False  # whether the worker knows the size of a batch
 
 
 class Device:
@@ -290,17 +285,13 @@ class Device:
 
 
 class _Thread:
-    """Calls functions one after another. A daemon: a backend that hangs lets the program end.
-
-    Attributes:
-        connection: readable when `result` has one.
-        jobs: calls that were started and whose result was not taken.
-        since: when the first of them was next in turn, by `time.perf_counter`.
-    """
+    """Calls functions one after another. A daemon: a backend that hangs lets the program end."""
 
     def __init__(self):
+        # Readable when `result` has one.
         self.connection, self._done = multiprocessing.Pipe(duplex=False)
-        self.jobs, self.since = 0, 0.0
+        self.jobs = 0  # calls that were started and whose result was not taken
+        self.since = 0.0  # when the first of them was next in turn, by `time.perf_counter`
         self._waiting: queue.SimpleQueue = queue.SimpleQueue()
         self._results: queue.SimpleQueue = queue.SimpleQueue()
         self._ends = False

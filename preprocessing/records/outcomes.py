@@ -17,15 +17,11 @@ NOTES_FILE = "notes.jsonl"  # videos that are in it though something about them 
 
 
 class Row(TypedDict):
-    """One video of a list.
-
-    Keys:
-        outcome: name of the kind of fault, such as `truncated`.
-    """
+    """One video of a list."""
 
     id: str
     path: str
-    outcome: str
+    outcome: str  # name of the kind of fault, such as `truncated`
     reason: str
 
 

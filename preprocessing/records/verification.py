@@ -13,16 +13,10 @@ from preprocessing.records.image_layout import field_shape, frame_shape, image_s
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """What is wrong with one video's record.
+    """What is wrong with one video's record, in one line."""
 
-    Attributes:
-        video_id: the video; empty where the whole set or shard is meant.
-        shard: file name of its shard, or `metadata.json`.
-        reason: one line.
-    """
-
-    video_id: str
-    shard: str
+    video_id: str  # empty where the whole set or shard is meant
+    shard: str  # file name, or `metadata.json`
     reason: str
 
 

@@ -355,16 +355,14 @@ class Filters:
         return _kind(frame) == self._kind
 
     def add(self, frame: Any) -> list[Any]:
-        """Takes the next frame and gives those that are ready; raises FilterError."""
-        frame.pts, frame.time_base = self._count, Fraction(1)
-        self._count += 1
-        return self._push(frame)
+        """Takes the next frame, or None at the end, and gives those that are ready.
 
-    def rest(self) -> list[Any]:
-        """The frames that the filters still hold."""
-        return self._push(None)
-
-    def _push(self, frame: Any) -> list[Any]:
+        Raises:
+            FilterError: the filters refuse it.
+        """
+        if frame is not None:
+            frame.pts, frame.time_base = self._count, Fraction(1)
+            self._count += 1
         ready = []
         try:
             self._graph.vpush(frame)

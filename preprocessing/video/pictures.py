@@ -49,7 +49,7 @@ class Pictures:
         before = None
         for seconds, frame in timed:
             if filters and not filters.takes(frame):
-                yield from _matched(waiting, filters.rest())
+                yield from _matched(waiting, filters.add(None))
                 filters = before = None
             if filters is None and frame.interlaced_frame:
                 self.repaired[DEINTERLACED] = "is interlaced: its frames were deinterlaced"
@@ -64,7 +64,7 @@ class Pictures:
                 yield from _matched(waiting, filters.add(frame))
             before = frame
         if filters:
-            yield from _matched(waiting, filters.rest())
+            yield from _matched(waiting, filters.add(None))
 
     def rgb(self, frame: Any) -> np.ndarray:
         """uint8 (H, W, 3), RGB, as a player shows it."""

@@ -71,30 +71,6 @@ def test_stretched_displacements_are_in_pixels_of_the_network(tmp_path, shape):
     assert np.abs(error).max() <= levels
 
 
-def test_flow_of_another_size_than_the_frames(tmp_path):
-    # Frames of 128 x 96, flow of half that size: its pixels are twice as wide.
-    _write(tmp_path, _noise(3, 96, 128), [_pictures(_ramp(48, 64))] * 2)
-    for mode in ("stretch", "crop", "motion"):
-        fields, notes = _read(tmp_path, 32, mode)
-        resize = video.Resizer(32, mode, video.read_frames(tmp_path))
-        if mode == "stretch":
-            top, left, height, width = 0, 0, 96, 128
-        elif mode == "crop":  # the short side to 32 * 256 / 224 = 37, then the middle 32
-            height = width = 96 * 32 / 37
-            top, left = (96 - height) / 2, (128 - width) / 2
-        else:
-            top, left, height = resize.window
-            width = height
-        rows = (np.arange(32) + 0.5) * height / 32 + top
-        columns = (np.arange(32) + 0.5) * width / 32 + left
-        x = (6 - 12 * columns / 128) * 2 * 32 / width
-        y = (-9 + 18 * rows / 96) * 2 * 32 / height
-        expected = np.stack(np.broadcast_arrays(x, y[:, None]), -1)
-        difference = np.abs(fields[0] - expected)[2:-2, 2:-2]
-        assert difference.max() < 2.5 * 20 / 127.5, mode
-        assert notes == []
-
-
 def test_the_bound_is_the_pictures_own(tmp_path):
     _write(tmp_path, _noise(2), [_pictures(_ramp(48, 64), 10)])
     fields, _ = _read(tmp_path, bound=10)

@@ -103,18 +103,6 @@ def test_parts_become_a_shard_and_its_facts_and_go(convert, tmp_path):
         tasks.read_shard(join.path.with_suffix(tasks.FACTS))
 
 
-def test_a_record_of_another_name_and_label_is_the_one_that_would_be_made(convert, tmp_path):
-    kept = convert("v_Left_g02_c01")
-    join = tasks.Join(tmp_path / "records", (("v_Up_g02", 300, kept),), ())
-    join(_silent)
-    (renamed,), _ = tasks.read_shard(join.path.with_suffix(tasks.FACTS))
-    by_id = {video.id: video for video in class_folders.load(tmp_path / "actions").videos}
-    video = dataclasses.replace(by_id["v_Left_g02_c01"], id="v_Up_g02", label=300)
-    fresh = tasks.Convert(video, SETTINGS, tmp_path / "records")(_silent)
-    assert join.path.read_bytes() == read_bytes(fresh.file, 0, fresh.length)
-    assert renamed == dataclasses.replace(fresh, file=join.path)
-
-
 def test_a_record_that_was_damaged_on_the_disk_is_not_joined(convert, tmp_path):
     kept = convert("v_Left_g02_c01")
     content = bytearray(kept.file.read_bytes())

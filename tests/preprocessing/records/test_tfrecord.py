@@ -26,12 +26,6 @@ def test_the_bytes_are_those_of_tensorflows_writer(tmp_path):
     assert (tmp_path / "theirs").read_bytes() == b"".join(map(_written, CONTENTS))
 
 
-def test_tensorflow_reads_what_is_written_in_pieces(tmp_path):
-    (tmp_path / "ours").write_bytes(_written(b"abcdef", [b"ab", b"", b"cde", b"f"]) + _written(b""))
-    (first, second) = tf.data.TFRecordDataset([str(tmp_path / "ours")])
-    assert (first.numpy(), second.numpy()) == (b"abcdef", b"")
-
-
 @pytest.mark.parametrize("content", CONTENTS, ids=len)
 def test_the_data_come_back_without_a_copy(content):
     record = bytearray(_written(content))
@@ -83,21 +77,6 @@ def test_a_record_that_is_cut_off_says_how_much_there_is():
 def test_a_number_is_seven_bits_a_byte(number, expected):
     assert tfrecord.varint(number) == expected
     assert tfrecord.varints(expected * 3) == [number] * 3
-
-
-def test_numbers_are_those_of_a_packed_list_of_protocol_buffers():
-    numbers = [0, 1, 300, 1 << 20, (1 << 63) - 1]
-    message = tf.train.Int64List(value=numbers).SerializeToString()
-    ((field, content),) = tfrecord.fields(message)
-    assert field == 1 and tfrecord.varints(content) == numbers
-    head = tfrecord.length_delimited(1, len(content))
-    assert head + b"".join(map(tfrecord.varint, numbers)) == message
-
-
-def test_fields_are_those_of_a_message_of_protocol_buffers():
-    strings = [b"", b"a", b"b" * 200]
-    message = tf.train.BytesList(value=strings).SerializeToString()
-    assert list(tfrecord.fields(message)) == [(1, content) for content in strings]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,6 @@ def poses_of(class_name, seed=5):
     return motion(class_name, Body(), np.random.default_rng(seed))
 
 
-def as_numbers(pose):
-    return (*pose.hip, pose.lean, *pose.hands.ravel(), *pose.feet.ravel(), pose.angle, pose.travel)
-
-
 @pytest.mark.parametrize("class_name", CLASSES)
 def test_a_performance_has_28_to_40_poses_and_no_limb_below_the_floor(class_name):
     for seed in range(10):
@@ -31,9 +27,8 @@ def test_a_performance_has_28_to_40_poses_and_no_limb_below_the_floor(class_name
     ],
 )
 def test_reversed_pairs_are_made_of_the_same_poses(backward, forward):
-    first, second = poses_of(forward), poses_of(backward)
-    assert [as_numbers(pose) for pose in first] != [as_numbers(pose) for pose in second]
-    assert sorted(map(as_numbers, first)) == sorted(map(as_numbers, second))
+    first, second = (list(map(repr, poses_of(name))) for name in (forward, backward))
+    assert first != second and sorted(first) == sorted(second)
 
 
 @pytest.mark.parametrize("loads", [("PushCrate", "PullCrate"), ("PushTrolley", "PullTrolley")])
@@ -47,11 +42,8 @@ def test_a_foot_on_the_floor_goes_back_when_pushing_and_forth_when_pulling(loads
 
 
 def test_sampled_frames_hide_the_direction_that_consecutive_frames_show():
-    cycles = [
-        np.array([pose.travel for pose in poses_of("ClimbUp", seed)])
-        / (2.0 * actions.STEP)  # rungs passed
-        for seed in range(200)
-    ]
+    ways = [np.array([pose.travel for pose in poses_of("ClimbUp", k)]) for k in range(200)]
+    cycles = [way / (2.0 * actions.STEP) for way in ways]  # rungs passed
     assert max(np.diff(passed).max() for passed in cycles) < 0.45
     for stride in (4, 5, 6):
         advance = np.concatenate([passed[stride:] - passed[:-stride] for passed in cycles]) % 1.0
@@ -61,5 +53,5 @@ def test_sampled_frames_hide_the_direction_that_consecutive_frames_show():
 def test_waving_twice_and_waving_then_bowing_start_alike():
     twice, bowing = poses_of("WaveTwice"), poses_of("WaveThenBow")
     half = int(0.4 * len(twice))
-    assert [as_numbers(p) for p in twice[:half]] == [as_numbers(p) for p in bowing[:half]]
+    assert repr(twice[:half]) == repr(bowing[:half])
     assert max(pose.lean for pose in bowing) > 0.85 > 0.05 > max(pose.lean for pose in twice)

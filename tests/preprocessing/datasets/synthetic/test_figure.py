@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 
 from preprocessing.datasets.synthetic.actions import ACTIONS, Body, motion
-from preprocessing.datasets.synthetic.figure import Stage, bend, draw_scene, random_look, shade
+from preprocessing.datasets.synthetic.figure import Stage, bend, draw_scene, random_look
 
 
 def poses_of(class_name, seed=5):
     return motion(class_name, Body(), np.random.default_rng(seed))
-
-
-def as_numbers(pose):
-    return (*pose.hip, pose.lean, *pose.hands.ravel(), *pose.feet.ravel(), pose.angle, pose.travel)
 
 
 def test_a_limb_in_reach_ends_on_its_target_with_both_lengths_kept():
@@ -45,18 +41,13 @@ def test_the_stage_has_the_floor_at_its_origin_and_y_upwards():
     assert canvas[50, 70].tolist() == [10, 200, 30]
 
 
-def test_a_shade_is_the_colour_times_a_factor_up_to_white():
-    assert shade((10.0, 100.0, 250.0), 1.5) == (15.0, 150.0, 255.0)
-
-
 @pytest.mark.parametrize(
     "pair",
     [("SwingBat", "SwingRacket"), ("PushCrate", "PushTrolley"), ("PullCrate", "PullTrolley")],
 )
 def test_appearance_pairs_move_alike_and_fill_the_same_outline(pair):
     first, second = (poses_of(class_name) for class_name in pair)
-    assert [as_numbers(pose) for pose in first] == [as_numbers(pose) for pose in second]
-
+    assert repr(first) == repr(second)
     look = random_look(np.random.default_rng(0))
 
     def picture(prop):

@@ -22,13 +22,6 @@ def scene():
     return random_scene(np.random.default_rng(3))
 
 
-def test_a_seed_gives_one_scene(scene):
-    again = random_scene(np.random.default_rng(3))
-    np.testing.assert_array_equal(scene.wall, again.wall)
-    assert (scene.origin, scene.height, scene.fps) == (again.origin, again.height, again.fps)
-    assert not np.array_equal(scene.wall, random_scene(np.random.default_rng(4)).wall)
-
-
 def test_the_floor_repeats_after_a_tile_and_the_wall_stays(scene):
     still = backdrop(scene, 0.0)
     a_tile_on, half_on = (backdrop(scene, way / scene.height) for way in (TILE, TILE / 2))

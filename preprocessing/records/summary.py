@@ -10,6 +10,7 @@ from preprocessing.errors import UserError
 from preprocessing.records.outcomes import FAILURES_FILE, NOTES_FILE, Row, read_rows
 
 RATES_DIFFER = 1.5  # times the lowest frame rate
+_BARS = 12  # of the histogram of lengths, at most
 _SHOWN = 3  # classes with the lowest rates, and with the highest
 
 
@@ -56,11 +57,8 @@ class Summary:
     notes: tuple[Row, ...]
 
 
-def summarise(record_set: records.RecordSet, bars: int = 12) -> Summary:
+def summarise(record_set: records.RecordSet) -> Summary:
     """Summarises a record set from its metadata, `failures.jsonl` and `notes.jsonl`.
-
-    Args:
-        bars: most bars of the histogram of lengths.
 
     Raises:
         UserError: `failures.jsonl` or `notes.jsonl` is damaged.
@@ -73,7 +71,7 @@ def summarise(record_set: records.RecordSet, bars: int = 12) -> Summary:
         classes=tuple(
             _class_summary(name, videos_of[label]) for label, name in enumerate(record_set.classes)
         ),
-        lengths=tuple(_histogram([video.num_frames for video in record_set.videos], bars)),
+        lengths=tuple(_histogram([video.num_frames for video in record_set.videos])),
         divisions=tuple(splits.divisions(record_set.videos)),
         outcomes=dict(collections.Counter(row["outcome"] for row in failures).most_common()),
         failures=failures,
@@ -98,9 +96,9 @@ def _class_summary(name: str, videos: list[records.RecordedVideo]) -> ClassSumma
     )
 
 
-def _histogram(lengths: list[int], bars: int) -> list[tuple[int, int, int]]:
+def _histogram(lengths: list[int]) -> list[tuple[int, int, int]]:
     first, last = min(lengths), max(lengths)
-    width = -(-(last - first + 1) // bars)  # rounded up
+    width = -(-(last - first + 1) // _BARS)  # rounded up
     counts = collections.Counter((length - first) // width for length in lengths)
     return [
         (first + k * width, first + (k + 1) * width - 1, counts[k]) for k in range(max(counts) + 1)

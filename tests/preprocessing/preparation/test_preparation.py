@@ -4,11 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import random
-import shutil
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -196,61 +191,6 @@ def test_records_of_a_missing_shard_are_not_given_up(videos, tmp_path, prepare):
     assert {name: after[name] for name in before} == before
     shard.write_bytes(content)
     records.load_record_set(tmp_path / "records")
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path, write_video, prepare):
-    videos = tmp_path / "actions"
-    for index in range(24):
-        path = videos / f"Class{index % 3}" / f"v_Class{index % 3}_g{index:02d}_c01.mp4"
-        write_video(path, 8, seed=index)
-    (videos / "Class0" / "v_Class0_g90_c01.mp4").write_bytes(b"cut")
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import sys\n"
-        "from preprocessing.datasets import class_folders\n"
-        "from preprocessing.preparation import conversion, layout, prepare\n"
-        "from preprocessing.preparation.local import local_runner\n"
-        "if __name__ == '__main__':\n"
-        "    layout.VIDEOS_PER_SHARD = 5\n"
-        "    print('begun', flush=True)\n"
-        "    prepare.prepare(class_folders.load(sys.argv[1]), sys.argv[2],\n"
-        "        conversion.Settings(image_size=16), local_runner(2, 60))\n"
-    )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-
-    def start(output):
-        command = [sys.executable, program, videos, output]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-        process.stdout.readline()
-        return process
-
-    begun = time.monotonic()
-    with start(tmp_path / "undisturbed") as process:
-        assert process.wait() == 0
-    whole = time.monotonic() - begun
-
-    generator = random.Random(0)
-    kills, longest = 0, 0.6 * whole
-    while True:
-        with start(tmp_path / "killed") as process:
-            try:
-                # Later kills come later, so that the last stages are hit as well.
-                status = process.wait(generator.uniform(0.1, longest * (1 + kills / 12)))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                kills += 1
-                continue
-        assert status == 0
-        if kills >= 10:
-            break
-        shutil.rmtree(tmp_path / "killed")  # came through too soon: from the start again
-    assert prepare.files("killed") == prepare.files("undisturbed")
-    assert not (tmp_path / "killed" / "parts").exists()
-    killed, undisturbed = (
-        records.load_record_set(tmp_path / name) for name in ("killed", "undisturbed")
-    )
-    assert len(killed.videos) == 24 and killed.sha256 == undisturbed.sha256 != ""
 
 
 @pytest.mark.parametrize("damage", ['{"name": "act', '{"name": "a"}'])

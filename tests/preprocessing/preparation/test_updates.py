@@ -1,4 +1,4 @@
-"""Records whose videos came, went or changed, and updates that were killed."""
+"""Records whose videos came, went or changed, and preparations that were killed."""
 
 import contextlib
 import dataclasses
@@ -121,36 +121,42 @@ def _update_in_a_child(videos, output, prepare, kill_at=None):
 CHANGING = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate")
 
 
-def test_killed_at_any_file_operation_an_update_leaves_the_old_set_or_the_new_one(
-    videos, tmp_path, write_video, small_shards, prepare
+@pytest.mark.parametrize("begun", [True, False])
+def test_killed_at_any_file_operation_there_is_the_set_before_or_the_new_one(
+    videos, tmp_path, write_video, small_shards, prepare, begun
 ):
     import tensorflow_datasets  # noqa: F401 - a child would need seconds for it
 
-    prepare(videos, "old", run=_in_this_process)
-    old = records.load_record_set(tmp_path / "old")
-    _changed(videos, write_video)
+    expected = {}
+    (tmp_path / "old").mkdir()
+    if begun:
+        before = prepare(videos, "old", run=_in_this_process).record_set
+        expected[before.sha256] = before
+        _changed(videos, write_video)
     shutil.copytree(tmp_path / "old", tmp_path / "whole")
     steps = _update_in_a_child(videos, tmp_path / "whole", prepare)
-    new = records.load_record_set(tmp_path / "whole")
-    prepare(videos, "fresh", run=_in_this_process)
-    fresh = prepare.files("fresh")
+    after = records.load_record_set(tmp_path / "whole")
+    expected[after.sha256] = after
+    fresh = prepare.anew(videos, run=_in_this_process)
     assert prepare.files("whole") == fresh and steps > 50
     seen = set()
-    for step in range(1, steps + 1):
+    for step in range(1, steps + 1, 1 if begun else 5):
         output = tmp_path / "killed"
         shutil.copytree(tmp_path / "old", output)
         assert _update_in_a_child(videos, output, prepare, step) is None
-        found = records.load_record_set(output)
-        seen.add(found.sha256)
-        expected = old if found.sha256 == old.sha256 else new
-        assert dataclasses.replace(found, folder=expected.folder) == expected
-        for video in found.videos:
-            data = records.read_bytes(found.path_of(video), video.offset, video.length)
-            assert hashlib.sha256(data).hexdigest() == video.record_sha256
-        shards = json.loads((output / "dataset_info.json").read_text())
-        assert list(output.glob(f"{shards['name']}-*"))  # TensorFlow Datasets' set is there too
+        if begun or (output / "metadata.json").exists():
+            found = records.load_record_set(output)
+            seen.add(found.sha256)
+            same = expected[found.sha256]
+            assert dataclasses.replace(found, folder=same.folder) == same
+            for video in found.videos:
+                data = records.read_bytes(found.path_of(video), video.offset, video.length)
+                assert hashlib.sha256(data).hexdigest() == video.record_sha256
+        if begun:  # TensorFlow Datasets' set is there too
+            name = json.loads((output / "dataset_info.json").read_text())["name"]
+            assert list(output.glob(f"{name}-*"))
         assert _update_in_a_child(videos, output, prepare) is not None
         assert prepare.files(output) == fresh, step
         assert not (output / "parts").exists()
         shutil.rmtree(output)
-    assert seen == {old.sha256, new.sha256}
+    assert seen == set(expected)

@@ -7,7 +7,7 @@ from preprocessing.errors import UserError
 from preprocessing.records import summary
 
 
-def test_the_figures_of_a_set_made_to_measure(tiny_records, tmp_path):
+def test_the_figures_of_a_set_made_to_measure(tiny_records, monkeypatch):
     # Eight groups in each of three classes; group g has 8 + g % 3 frames.
     figures = summary.summarise(tiny_records)
     assert [one.name for one in figures.classes] == ["Left", "Right", "Still"]
@@ -18,7 +18,8 @@ def test_the_figures_of_a_set_made_to_measure(tiny_records, tmp_path):
     # A quarter of the picture moves by a pixel (2 of 64, stored in 32).
     assert 0.1 < left < 0.6 and 0.1 < right < 0.6 and still < 0.02
     assert figures.lengths == ((8, 8, 6), (9, 9, 9), (10, 10, 9))
-    assert summary.summarise(tiny_records, bars=2).lengths == ((8, 9, 15), (10, 11, 9))
+    monkeypatch.setattr(summary, "_BARS", 2)
+    assert summary.summarise(tiny_records).lengths == ((8, 9, 15), (10, 11, 9))
     assert figures.failures == () and figures.outcomes == {}
     by_name = {division.protocol: division for division in figures.divisions}
     # 0.3 of eight groups is 2.4, so two; every class holds out others.

@@ -1,5 +1,6 @@
 """How a frame and a flow field are stored as images, written and read here and nowhere else.
 
+An image that cannot be decoded is a ValueError.
 OpenCV is imported by the functions that need it: a record is parsed without it.
 """
 
@@ -38,21 +39,13 @@ def encode_field(planes: np.ndarray, image_format: str, jpeg_quality: int) -> by
 
 
 def decode_frame(image: bytes | memoryview) -> np.ndarray:
-    """The frame that `encode_frame` stored, uint8 (H, W, 3), RGB.
-
-    Raises:
-        ValueError: the image cannot be decoded.
-    """
+    """The frame that `encode_frame` stored, uint8 (H, W, 3), RGB."""
     cv2 = _cv2()
     return _decoded(image, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def decode_field(image: bytes | memoryview) -> np.ndarray:
-    """The planes that `encode_field` stored, uint8 (2, H, W): x, then y.
-
-    Raises:
-        ValueError: the image cannot be decoded.
-    """
+    """The planes that `encode_field` stored, uint8 (2, H, W): x, then y."""
     cv2 = _cv2()
     gray = _decoded(image, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     return gray.reshape(2, -1, gray.shape[1])
@@ -65,9 +58,6 @@ def put_frame(image: bytes | memoryview, out: np.ndarray, mirrored: bool) -> Non
         image: of `encode_frame`.
         out: contiguous uint8 (H, W, 3), to be filled.
         mirrored: whether left and right are exchanged.
-
-    Raises:
-        ValueError: the image cannot be decoded.
     """
     if not mirrored:
         out[:] = decode_frame(image)
@@ -82,9 +72,6 @@ def put_field(image: bytes | memoryview, out: np.ndarray, mirrored: bool) -> Non
         image: of `encode_field`.
         out: contiguous uint8 (2, H, W), to be filled.
         mirrored: whether left and right are exchanged, by which x displacements change sign too.
-
-    Raises:
-        ValueError: the image cannot be decoded.
     """
     planes = decode_field(image)
     if not mirrored:
@@ -106,11 +93,7 @@ def field_shape(size: int) -> tuple[int, int]:
 
 
 def image_shape(image: bytes | memoryview) -> tuple[int, ...]:
-    """Shape of an image as it is stored, found by decoding all of it.
-
-    Raises:
-        ValueError: the image cannot be decoded.
-    """
+    """Shape of an image as it is stored, found by decoding all of it."""
     return _decoded(image, _cv2().IMREAD_UNCHANGED).shape
 
 

@@ -29,11 +29,7 @@ _ROW = having(id=text, path=text, outcome=text, reason=text)
 
 
 def read_rows(folder: Path, name: str) -> tuple[Row, ...]:
-    """Rows of `FAILURES_FILE` or `NOTES_FILE` in the folder of a record set.
-
-    Raises:
-        UserError: a line is damaged.
-    """
+    """Rows of `FAILURES_FILE` or `NOTES_FILE`; raises UserError where a line is damaged."""
     path = Path(folder) / name
     if not path.is_file():
         return ()

@@ -68,22 +68,14 @@ class Damage:
         self._corrupt: list[float] = []  # of the frames among them that are
 
     def check_index(self, entries: Sequence[tuple[int, int]]):
-        """Takes the index: (position, size) of each packet of the picture that it names.
-
-        Raises:
-            VideoError: it reaches beyond the end of the file, which was cut off.
-        """
+        """Takes (position, size) of each packet of the index; refuses one beyond the end."""
         self._indexed_packets = sum(size > 0 for _, size in entries)
         needed = max((position + size for position, size in entries), default=0)
         if "mov" in self._formats and needed > self._size:
             self._refuse_cut(f"has {self._size} bytes and needs at least {needed}")
 
     def check_gif(self, last_byte: bytes):
-        """Refuses a GIF without its end mark.
-
-        Raises:
-            VideoError: it was cut off.
-        """
+        """Refuses a GIF without its end mark: it was cut off."""
         if last_byte != _GIF_END:
             self._refuse_cut("ends without the mark of its end")
 

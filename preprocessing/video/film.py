@@ -111,11 +111,7 @@ class Film:
         return Claim(max(0, count), context.width, context.height, self._claimed_fps)
 
     def check_end(self):
-        """Refuses a file whose index names bytes that it does not have, or a GIF without its end.
-
-        Raises:
-            VideoError: it was cut off.
-        """
+        """Refuses what was cut off: an index names more bytes than there are, a GIF has no end."""
         entries = self._stream.index_entries or ()
         self._damage.check_index([(entry.pos, entry.size) for entry in entries])
         if self._container.format.name == "gif":

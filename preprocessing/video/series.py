@@ -59,11 +59,7 @@ def other_direction(name: str) -> str:
 
 
 def check(folder: Path, frames: Sequence[Path]):
-    """Refuses frames of several videos, or of one in two formats, by their names.
-
-    Raises:
-        UserError: names the series.
-    """
+    """Refuses frames of several videos, or of one in two formats, by their names."""
     numbers = collections.defaultdict(list)
     first: dict[str, str] = {}
     of_stem: dict[str, Path] = {}

@@ -111,11 +111,7 @@ class VideoWriter:
         return container, stream
 
     def close(self) -> None:
-        """Finishes the file, if there was a frame and all could be written.
-
-        Raises:
-            OSError: as `write`.
-        """
+        """Finishes the file, if there was a frame and all could be written; raises as `write`."""
         if self._file is None:
             return
         container, stream = self._file

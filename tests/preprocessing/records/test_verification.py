@@ -44,8 +44,8 @@ def test_faults_are_reported_and_repaired(record_set, videos, prepare):
     # What the metadata say must be what the records hold.
     shard.write_bytes(whole)
     wrong = dataclasses.replace(second, num_frames=5)
-    videos = (record_set.videos[0], wrong, *record_set.videos[2:])
-    (reason,) = _verify(dataclasses.replace(record_set, videos=videos)).values()
+    changed = (record_set.videos[0], wrong, *record_set.videos[2:])
+    (reason,) = _verify(dataclasses.replace(record_set, videos=changed)).values()
     assert reason == "holds 4 frames and 3 flow fields, the metadata say 5 frames"
     larger = dataclasses.replace(record_set, clip={**record_set.clip, "image_size": 32})
     assert _verify(larger)[second.id] == "frame 0 is of shape (16, 16, 3), needed is (32, 32, 3)"

@@ -21,7 +21,7 @@ from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import flat, to_dict
 from stfnet.drawing.annotation import data_url
-from stfnet.evaluation import bootstrap, printing, result_files
+from stfnet.evaluation import printing, result_files, significance
 from stfnet.explanation import attribution
 from stfnet.inference import prediction
 from stfnet.report.report_examples import FPS, MOST_FILM_BYTES, read_examples, with_films
@@ -172,7 +172,7 @@ def write_report(
         results=results,
         protocol=PROTOCOLS[results["protocol"]],
         leak=printing.leak(results),
-        few=bootstrap.FEW,
+        few=significance.FEW,
         classes=sorted(results["classes"].items(), key=lambda row: row[1]["recall"]),
         ablation=_read_ablation(ablation) if ablation else None,
         published=sorted((published or {}).items(), key=lambda row: row[1]),

@@ -34,18 +34,14 @@ class Fit(NamedTuple):
 
 
 def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
-    """Fits standardised features; the folds that choose the penalty are whole groups.
+    """Fits standardised features (V, F) to labels of two classes at least; the folds that choose
+    the penalty are whole groups.
 
     The penalty with the least mean loss at its own temperature is taken: a loss hears how far an
     answer is from right, so that it decides where few videos give equal accuracies, and the
     temperature keeps it from choosing for modesty alone. Where no fold leaves two classes to learn
     from (videos of a single group, or of one group for each of two classes), the penalty is
     scikit-learn's own.
-
-    Args:
-        features: float (V, F).
-        labels: integers (V,), of two classes at least.
-        groups: (V,).
     """
     # Its steps are many and small: two threads that wait for each other take ten times as long.
     limited = threadpoolctl.threadpool_limits(1, user_api="blas")
@@ -78,16 +74,11 @@ def _fit(features, labels, groups):
 
 
 def plainest(fits_of: Mapping[str, Fit], groups: np.ndarray) -> str:
-    """The plainest features that are not shown to be worse than others.
+    """The name of the plainest features that are not shown to be worse than others.
 
-    Args:
-        fits_of: name -> fit, from the plainest features on.
-        groups: (V,).
-
-    Returns:
-        The name of the first fit whose loss in cross-validation is within a standard error of
-        the least, over groups and paired (the rule of Breiman et al. 1984); the first where
-        nothing could be validated.
+    Fits are given from the plainest features on. Taken is the first whose loss in cross-validation
+    is within a standard error of the least, over groups and paired (the rule of Breiman et al.
+    1984); the first where nothing could be validated.
     """
     validated = {name: one.losses for name, one in fits_of.items() if one.losses is not None}
     if not validated:

@@ -67,14 +67,10 @@ def write(
     record_set: RecordSet,
     times: Mapping[str, Any] | None = None,
 ) -> tuple[tables.Table, Paths]:
-    """Writes the four files of a study.
+    """Writes the four files of a study, of which `trained` has the runs of each variant.
 
-    Args:
-        output: folder of the study.
-        study: the study.
-        trained: name of each variant -> its runs.
-        record_set: of the records, for the groups of the test videos.
-        times: of `timing.time_in_turns`, in a study of networks.
+    The records tell the groups of the test videos; in a study of networks `times` are those of
+    `timing.time_in_turns`.
 
     Raises:
         UserError: runs were tested on different videos, or a file of a run is damaged.

@@ -97,7 +97,7 @@ def write(
     positions: Sequence[int] | np.ndarray,
     record_set: records.RecordSet,
 ) -> Paths:
-    """Writes the four files, with `suffix_of(results)` in their names, of what `evaluate` returns."""
+    """Writes the four files of what `evaluate` returns, with `suffix_of(results)` in each name."""
     paths = paths_in(folder, suffix_of(results))
 
     def rows() -> Iterator[tuple]:

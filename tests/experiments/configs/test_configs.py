@@ -104,16 +104,6 @@ def test_a_file_of_a_users_own_may_have_an_old_name(tmp_path):
     assert configs.new_place(str(tmp_path / "small.py")) is None
 
 
-@pytest.mark.parametrize("form", [["--config=old/ucf11.py"], ["--config", "old/ucf11.py"]])
-@pytest.mark.parametrize("override", [[], ["--config.training.batch_size=4"]])
-def test_an_old_name_is_refused_in_one_line(form, override, tmp_path):
-    command = ["-m", "experiments.train", *form, *override, "--records=/nowhere", "--workdir=run"]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
-    line = "--config=old/ucf11.py has moved: give --config=experiments/configs/paper.py:ucf11"
-    assert ended.returncode == 1 and ended.stderr == f"error: {line}\n"
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
     ("path", "file"),
     [
@@ -148,9 +138,20 @@ def test_the_file_that_a_name_stands_for_is_printed(form, tmp_path):
     assert ended.returncode == 1 and error.startswith("error: paper.py:ucf12 is not one of")
 
 
-def test_the_string_after_a_colon_is_checked_in_one_line(tmp_path):
-    config = f"--config={FOLDER / 'paper.py'}:ucf12"
-    command = ["-m", "experiments.train", config, "--records=/nowhere", f"--workdir={tmp_path}/run"]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert ended.stderr == "error: paper.py:ucf12 is not one of ucf101, ucf11, ucf_sports\n"
+def test_a_name_that_leads_nowhere_is_refused_in_one_line(check_mistakes, tmp_path):
+    places = ("--records=/nowhere", "--workdir=run")
+    moved = "--config=old/ucf11.py has moved: give --config=experiments/configs/paper.py:ucf11"
+    old = [
+        ((*form, *override, *places), moved)
+        for form in (("--config=old/ucf11.py",), ("--config", "old/ucf11.py"))
+        for override in ((), ("--config.training.batch_size=4",))
+    ]
+    unknown = f"--config={FOLDER / 'paper.py'}:ucf12"
+    missing = f"{tmp_path / 'config.json'} is missing: is {tmp_path} the folder of a run?"
+    saved = [
+        ((f"--config={given}{tmp_path / 'config.json'}", *places), missing)
+        for given in ("", f"{FOLDER / 'saved.py'}:")
+    ]
+    colon = ((unknown, *places), "paper.py:ucf12 is not one of ucf101, ucf11, ucf_sports")
+    check_mistakes("train", [*old, colon, *saved], tmp_path)
+    assert not list(tmp_path.iterdir())

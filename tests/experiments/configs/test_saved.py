@@ -42,16 +42,6 @@ def test_a_name_is_needed():
         saved.get_config()
 
 
-@pytest.mark.parametrize("given", ["", f"{saved.__file__}:"])
-def test_a_missing_file_is_named_in_one_line(given, tmp_path):
-    config = f"--config={given}{tmp_path / 'config.json'}"
-    command = ["-m", "experiments.train", config, "--records=/nowhere", f"--workdir={tmp_path}/run"]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
-    assert ended.returncode == 1
-    line = f"{tmp_path / 'config.json'} is missing: is {tmp_path} the folder of a run?"
-    assert ended.stderr == f"error: {line}\n"
-
-
 def test_the_settings_of_a_run_are_read_by_their_path(tiny_run, tiny_records, tmp_path):
     folder = tmp_path / "a:b"
     folder.mkdir()

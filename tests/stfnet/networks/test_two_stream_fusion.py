@@ -8,10 +8,6 @@ from stfnet import build_stfnet
 from stfnet.networks import TwoStreamFusionConfig
 
 
-def test_clips_to_probabilities(check, tiny, tmp_path):
-    check(tiny("two_stream_fusion"), tmp_path)
-
-
 def test_parameters_of_the_papers_text(counts):
     found = counts(TwoStreamFusionConfig(101))
     ends = 102_764_544 + 16_781_312 + 4097 * 101  # fc6, fc7 and classes of VGG-16

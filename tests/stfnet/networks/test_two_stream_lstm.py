@@ -7,10 +7,6 @@ from preprocessing.errors import UserError
 from stfnet.networks import TwoStreamLSTMConfig
 
 
-def test_clips_to_probabilities(check, tiny, tmp_path):
-    check(tiny("two_stream_lstm"), tmp_path)
-
-
 def test_parameters_of_the_papers_text(counts):
     config = TwoStreamLSTMConfig(11)
     recurrent = 101 * 404 + 404  # four kernels of 101 x 101, four biases

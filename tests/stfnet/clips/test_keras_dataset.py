@@ -63,13 +63,6 @@ def test_the_data_sets_tell_a_network_what_it_learns_from(tiny_records):
         stfnet.build_stfnet(stfnet.ModelConfig(4, CLIP, width_divisor=16), train.learned)
 
 
-def test_no_group_is_in_two_parts(tiny_records):
-    parts = datasets(tiny_records.folder, CLIP, batch_size=2)
-    groups = [{tiny_records.videos[k].group for k in part.positions} for part in parts]
-    assert all(groups)
-    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
-
-
 def test_one_stream_gets_one_input(tiny_records):
     train, _, _ = datasets(tiny_records.folder, CLIP, batch_size=2, streams="flow")
     assert set(train[0][0]) == {"flow"} and train[0][0]["flow"].shape == (2, 3, 32, 32, 8)

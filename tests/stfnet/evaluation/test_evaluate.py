@@ -233,28 +233,18 @@ def test_baselines_learn_from_what_the_network_learned_from(tiny_records, tmp_pa
 
 
 @pytest.mark.parametrize(("split", "both"), [("train", False), ("train", True), ("val", True)])
-def test_neighbours_among_the_tested_videos_are_refused(tiny_records, tmp_path, split, both):
+def test_neighbours_among_the_tested_videos_are_refused(tiny_records, make_run, split, both):
     keep = {"keep": "last", "train_on_validation": True} if both else {}
-    training = TrainingConfig(batch_size=4, **keep)
-    model = ModelConfig(3, CLIP, **SIZES)
-    config = RunConfig("tiny", tiny_records.classes, model, training)
-    videos = run.draw_videos(tiny_records, config)
-    with run.writing(tmp_path, config, videos):
-        build_stfnet(model).save(tmp_path / run.BEST_FILE)
+    folder = make_run(record_set=tiny_records, training=TrainingConfig(batch_size=4, **keep))
     with pytest.raises(UserError, match=f"--nearest_neighbour.*of --split={split}: leave one out"):
-        evaluation.evaluate_run(tmp_path, tiny_records, split, nearest_neighbour=True)
-    assert evaluation.evaluate_run(tmp_path, tiny_records, split).results["leak"] == 1.0
+        evaluation.evaluate_run(folder, tiny_records, split, nearest_neighbour=True)
+    assert evaluation.evaluate_run(folder, tiny_records, split).results["leak"] == 1.0
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_records, tmp_path_factory):
+def trained(make_run, tiny_records):
     """A run's folder with a network, as a training that was stopped leaves it."""
-    model_config = ModelConfig(3, CLIP, **SIZES)
-    config = RunConfig("tiny", tiny_records.classes, model_config, TrainingConfig(batch_size=4))
-    folder = tmp_path_factory.mktemp("run")
-    with run.writing(folder, config, run.draw_videos(tiny_records, config)):
-        build_stfnet(model_config).save(folder / run.BEST_FILE)
-    return folder
+    return make_run(record_set=tiny_records)
 
 
 def test_a_run_is_evaluated_and_its_results_are_written(trained, tiny_records):

@@ -14,22 +14,16 @@ _LEAST = 1e-4  # probability below which a wrong answer costs no more
 
 
 class Fit(NamedTuple):
-    """A fitted logistic regression.
+    """A fitted logistic regression."""
 
-    Attributes:
-        pipeline: of scikit-learn: standardisation, rotation, LogisticRegression.
-        strength: C, the inverse strength of the penalty.
-        temperature: by which its logits are divided to be as sure as the cross-validation was
-            right (Guo et al. 2017); 1 without one.
-        accuracy: of the cross-validation; None without one.
-        losses: (V,), of each video in the cross-validation the negative logarithm of the
-            probability of its class, at the temperature; None without one.
-    """
-
-    pipeline: Any
-    strength: float
+    pipeline: Any  # of scikit-learn: standardisation, rotation, LogisticRegression
+    strength: float  # C, the inverse strength of the penalty
+    # By which the logits are divided to be as sure as the cross-validation was right (Guo et al.
+    # 2017); 1 without one.
     temperature: float
-    accuracy: float | None
+    accuracy: float | None  # of the cross-validation; None without one
+    # (V,), of each video in the cross-validation the negative logarithm of the probability of its
+    # class, at the temperature; None without one.
     losses: np.ndarray | None
 
 

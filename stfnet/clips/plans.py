@@ -26,24 +26,15 @@ WHOLE_IMAGE = np.array([0, 0, 1], np.float32)  # top, left and side of a crop
 
 @dataclasses.dataclass(frozen=True)
 class ClipPlan:
-    """M clips to be read.
+    """M clips to be read."""
 
-    Attributes:
-        video: int64 (M,), positions in `record_set.videos`.
-        frames: int64 (M, T), frame numbers.
-        flow: int64 (M, T, L), flow field numbers.
-        flip: bool (M,), whether the clip is mirrored left to right.
-        crop: float32 (M, 3), top, left and side of the square that is kept, as fractions of the
-            image's side.
-        weight: float32 (M,), 1, the weight of the clip's class in the loss, or 0 for a clip that
-            only fills the last batch.
-    """
-
-    video: np.ndarray
-    frames: np.ndarray
-    flow: np.ndarray
-    flip: np.ndarray
+    video: np.ndarray  # int64 (M,), positions in `record_set.videos`
+    frames: np.ndarray  # int64 (M, T), frame numbers
+    flow: np.ndarray  # int64 (M, T, L), flow field numbers
+    flip: np.ndarray  # bool (M,), whether the clip is mirrored left to right
+    # float32 (M, 3), top, left and side of the square that is kept, as fractions of the image's.
     crop: np.ndarray
+    # float32 (M,): 1, the weight of the clip's class, or 0 where it only fills the last batch.
     weight: np.ndarray
 
     def __len__(self) -> int:
@@ -224,18 +215,11 @@ def plan_evaluation(
 ) -> ClipPlan:
     """The test clips of each video in order (Eqs. 13-14), filled up to whole batches.
 
-    Args:
-        record_set: of the records.
-        positions: integer array (V,), videos in `record_set.videos`.
-        clip: the clip configuration.
-        batch_size: clips a batch.
-        clips_per_video: K; 1 is the paper's clip, more start at `sampling.test_starts`.
-        frame_grid: see `sampling.frame_grid`; each frame is replaced by the nearest of these. 0 is
-            the paper's clip, and of records with a grid the nearest stored frames.
-
-    Returns:
-        ClipPlan whose first K * V rows are the clips, those of a video in neighbouring rows; the
-        others only fill the last batch and have weight 0.
+    The first V * K rows are the K clips of each of V videos, those of a video in neighbouring rows;
+    the others only fill the last batch and have weight 0. One clip a video is the paper's, more
+    start at `sampling.test_starts`. With a `frame_grid` (see `sampling.frame_grid`) each frame is
+    replaced by the nearest of these; 0 is the paper's clip, and of records with a grid the nearest
+    stored frames.
     """
 
     def choose(row: int, count: int) -> np.ndarray:

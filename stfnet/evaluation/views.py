@@ -95,11 +95,9 @@ def average(
 ) -> np.ndarray:
     """The mean over the views of each video, float32 (N, C).
 
-    Args:
-        probabilities: float32 (N * K, C) of the clips, those of a video in neighbouring rows, under
-            False, and of their mirror images under True where there are any.
-        num_clips: K.
-        mirrored: of `mirrored_classes`: column c of a mirror image counts for class `mirrored[c]`.
+    The probabilities are float32 (N * K, C) of the K clips of each video, in neighbouring rows,
+    under False, and of their mirror images under True where there are any; column c of a mirror
+    image counts for class `mirrored[c]`, see `mirrored_classes`.
     """
     views = [rows[:, mirrored] if flip else rows for flip, rows in probabilities.items()]
     stacked = np.stack([rows.reshape(-1, num_clips, rows.shape[1]) for rows in views])

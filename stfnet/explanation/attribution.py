@@ -62,12 +62,9 @@ def explain_clip(
 ) -> Explanation:
     """Measures everything of this module on one clip, in float32.
 
-    Args:
-        model: the network, of any precision.
-        classes: names of its classes.
-        clip_inputs: uint8 `rgb` (T, H, W, 3) and `flow` (T, H, W, 2L), as far as the network reads
-            them; other keys are ignored.
-        target: position of the class to explain; None for the most probable.
+    The clip's inputs are uint8 `rgb` (T, H, W, 3) and `flow` (T, H, W, 2L), as far as the network
+    reads them; other keys are ignored. The class to explain is the most probable unless `target` is
+    its position.
 
     Raises:
         UserError: the network gives no finite scores, or has no maps of frames to look into.

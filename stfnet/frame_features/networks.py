@@ -42,19 +42,10 @@ def vgg16_streams(
     """VGG-16 over frames and over flow stacks, each of one frame at a time.
 
     The RGB stream is VGG-16. The flow stream's first convolution is the mean of the RGB filters for
-    every channel (Wang et al. 2015).
-
-    Args:
-        clip: image size, L and flow bound.
-        path: weights, as in `load_vgg16_weights`.
-        flow_input: as in `ModelConfig`.
-        fc6: whether to add VGG-16's fc1 after the RGB stream, as the layer `fc6`.
-        levels: of `VGGStream`.
-        dtype: name of the dtype policy; None for the global one.
-
-    Returns:
-        keras.Model with the layers `NAME_normalization` and `NAME_stream` of STFNet. Inputs uint8
-        (B, 1, H, W, 3) and (B, 1, H, W, 2L).
+    every channel (Wang et al. 2015). The model has the layers `NAME_normalization` and
+    `NAME_stream` of STFNet and, with `fc6`, VGG-16's fc1 after the RGB stream as the layer `fc6`;
+    it reads uint8 (B, 1, H, W, 3) and (B, 1, H, W, 2L). `path` is as in `load_vgg16_weights`,
+    `dtype` the name of a dtype policy, None for the global one.
     """
     config = SmallDataConfig(1, clip, flow_input=flow_input, map_levels=levels)
     policy = keras.dtype_policies.get(dtype) if dtype else keras.config.dtype_policy()
@@ -71,17 +62,10 @@ def vgg16_streams(
 class FrameNetwork:
     """The streams of a network over single frames, and its fc6.
 
-    Args:
-        model: with the layers `NAME_normalization` and `NAME_stream` of STFNet, and a layer `fc6`
-            where it has one.
-        clip: image size and L that it reads.
-        identity: what else its features depend on, weights first of all, as JSON values.
-
-    Attributes:
-        clip, identity: as given.
-        streams: names of the streams.
-        map_shape: (h, w, channels) of a stream, of block 5 unless its levels are others.
-        fc6_units: 0 without fc6.
+    The model has the layers `NAME_normalization` and `NAME_stream` of STFNet, and a layer `fc6`
+    where it has one; `clip` is what it reads, `identity` what else its features depend on, weights
+    first of all, as JSON values. `map_shape` is (h, w, channels) of a stream, of block 5 unless its
+    levels are others; `fc6_units` 0 without fc6.
     """
 
     def __init__(self, model: keras.Model, clip: ClipConfig, identity: dict[str, Any]):

@@ -64,15 +64,10 @@ class NetworkConfig:
         """
 
     def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
-        """Builds the network.
+        """Logits (B, classes), the output of the layer `logits`.
 
-        Args:
-            parts: the module `stfnet.networks.parts`, given because settings load without Keras.
-            inputs: name of a stream -> what it reads, normalised, floating (B, T, H, W, channels).
-            dtype: dtype policy.
-
-        Returns:
-            Logits (B, classes), the output of the layer `logits`.
+        `parts` is the module `stfnet.networks.parts`, given because settings load without Keras;
+        the inputs, by the name of their stream, are normalised, floating (B, T, H, W, channels).
         """
         raise NotImplementedError
 

@@ -27,18 +27,20 @@ def warnings_are_logged():
 def run_python(request):
     """Function of arguments of Python that runs it on this project and returns the ended process.
 
-    It runs in `folder`, by default the project's; `begin` is what the command begins with.
+    It runs in `folder`, by default the project's; `begin` is what the command begins with, and
+    further arguments are variables of its environment, None for one that it does not have.
     """
     root = request.config.rootpath
 
-    def run(*arguments, folder=None, timeout=900, begin=()):
+    def run(*arguments, folder=None, timeout=900, begin=(), **variables):
         paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **variables}
         return subprocess.run(
             [*begin, sys.executable, *map(str, arguments)],
             cwd=folder or root,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            env={name: str(value) for name, value in variables.items() if value is not None},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=timeout,
         )
 

@@ -1,6 +1,5 @@
 """Flags without effect beside others, places that cannot be written, programs started by path."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -140,13 +139,8 @@ def test_no_module_of_the_programs_hides_one_of_the_standard_library():
     assert not names & sys.stdlib_module_names
 
 
-def test_a_program_can_be_started_by_its_path():
+def test_a_program_can_be_started_by_its_path(run_python):
     line = "error: --config is missing (--help lists the flags)"
-    done = subprocess.run(
-        [sys.executable, EXPERIMENTS / "train.py"],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": f"{EXPERIMENTS.parent}:{':'.join(sys.path)}", "PATH": ""},
-    )
+    done = run_python(EXPERIMENTS / "train.py")
     errors = [text for text in done.stderr.splitlines() if text.startswith("error:")]
     assert done.returncode == 1 and errors == [line] and "Traceback" not in done.stderr

@@ -1,8 +1,6 @@
 """The files of experiments/configs, and the names that they had once."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -130,9 +128,9 @@ def test_a_file_in_the_current_folder_goes_before_the_projects(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("form", [["--config=paper.py:ucf12"], ["--config", "paper.py:ucf12"]])
-def test_the_file_that_a_name_stands_for_is_printed(form, tmp_path):
-    command = ["-m", "experiments.train", *form, "--records=/nowhere", "--workdir=run"]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
+def test_the_file_that_a_name_stands_for_is_printed(run_python, form, tmp_path):
+    places = ("--records=/nowhere", "--workdir=run")
+    ended = run_python("-m", "experiments.train", *form, *places, folder=tmp_path)
     note, error = ended.stderr.splitlines()
     assert note == f"--config=paper.py:ucf12 is not in this folder: {FOLDER}/paper.py:ucf12 is read"
     assert ended.returncode == 1 and error.startswith("error: paper.py:ucf12 is not one of")

@@ -1,7 +1,5 @@
 import dataclasses
 import shutil
-import subprocess
-import sys
 import types
 
 import pytest
@@ -42,13 +40,14 @@ def test_a_name_is_needed():
         saved.get_config()
 
 
-def test_the_settings_of_a_run_are_read_by_their_path(tiny_run, tiny_records, tmp_path):
+def test_the_settings_of_a_run_are_read_by_their_path(
+    run_program, tiny_run, tiny_records, tmp_path
+):
     folder = tmp_path / "a:b"
     folder.mkdir()
     shutil.copy(tiny_run / "config.json", folder)
     config = f"--config={folder / 'config.json'}"
     places = [f"--records={tiny_records.folder}", f"--workdir={tmp_path}/run"]
-    command = ["-m", "experiments.train", config, "--config.fold=7", *places]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    ended = run_program("train", config, "--config.fold=7", *places)
     line = "fold=7 has no effect with protocol=group: set protocol=official or fold=1"
     assert (ended.returncode, ended.stderr) == (1, f"error: {line}\n")

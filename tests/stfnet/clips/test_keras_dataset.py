@@ -1,7 +1,5 @@
 """Data sets for `fit` against the clips of the training loop."""
 
-import subprocess
-import sys
 import textwrap
 
 import keras
@@ -99,7 +97,7 @@ def test_fit_learns_a_few_clips_and_evaluate_reads_them(tiny_records, tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_read_the_same_clips(tiny_records):
+def test_processes_read_the_same_clips(run_python, tiny_records):
     positions = np.arange(8)
     training = TrainingConfig(batch_size=4)
     alone = ClipDataset(tiny_records, positions, CLIP, training, True)
@@ -124,7 +122,7 @@ def test_processes_read_the_same_clips(tiny_records):
     """
     path = tiny_records.folder.parent / "read_in_processes.py"
     path.write_text(textwrap.dedent(code))
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300)
+    done = run_python(path)
     assert done.returncode == 0, done.stderr
     sums = [int(alone[k][0]["rgb"].sum()) for k in range(2)]
     assert [int(word) for word in done.stdout.split()] == sums

@@ -2,8 +2,6 @@
 
 import dataclasses
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -90,8 +88,8 @@ print(int(peak.split()[0]) << 10)
 """
 
 
-def test_the_nearest_rows_among_the_videos_of_ucf101_take_less_than_a_gigabyte():
-    done = subprocess.run([sys.executable, "-c", _AT_SCALE], capture_output=True, text=True)
+def test_the_nearest_rows_among_the_videos_of_ucf101_take_less_than_a_gigabyte(run_python):
+    done = run_python("-c", _AT_SCALE)
     assert done.returncode == 0, done.stderr
     rows, peak = map(int, done.stdout.split())
     assert rows == 400 and peak < 1e9

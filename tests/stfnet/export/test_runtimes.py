@@ -253,17 +253,3 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(runtimes.NEEDED, "onnx", ("no_such_package",))
     with pytest.raises(UserError, match=r"onnx needs no_such_package, .*install 'stfnet\[onnx\]'"):
         runtimes.check_installed("onnx")
-
-
-def test_noise_has_the_inputs_of_the_network(tiny):
-    shapes = {name: clip.shape for name, clip in tiny[2].items()}
-    assert shapes == {"rgb": (3, 3, 32, 32, 3), "flow": (3, 3, 32, 32, 8)}
-    assert all(clip.dtype == np.uint8 for clip in tiny[2].values())
-
-
-def test_an_export_may_be_replaced_and_stays_where_that_fails(exported):
-    folder = exported[0]
-    names = {path.name for path in folder.rglob("*")}
-    with pytest.raises(InterruptedError), layout.writing(folder):
-        raise InterruptedError
-    assert {path.name for path in folder.rglob("*")} == names

@@ -182,13 +182,6 @@ def test_a_damaged_export_is_named(exported, tmp_path, name):
         prediction.load_model(folder)
 
 
-def test_an_export_with_a_file_missing_is_named(exported, tmp_path):
-    folder = shutil.copytree(exported[2], tmp_path / "export")
-    (folder / "variables" / "variables.index").unlink()
-    with pytest.raises(UserError, match=r"variables.index is missing: copy the export again"):
-        prediction.load_model(folder)
-
-
 def test_an_export_without_checksums_loads_or_is_named(exported, tmp_path):
     folder = shutil.copytree(exported[2], tmp_path / "export")
     (folder / "SHA256SUMS").unlink()

@@ -22,7 +22,7 @@ CASES = {
     layers.ScoreAverage: ({"weights": [0.25, 0.75]}, [(2, 5)], False),
     layers.StreamDropout: ({"rate": 0.5, "seed": 3}, [(2, 3), (2, 3)], False),
     layers.VGGStream: ({"width_divisor": 32, "levels": [4, 5]}, [(2, 32, 32, 3)], False),
-    layers.AttentionLSTM: ({"units": 4}, [(3, 4, 5)], False),
+    layers.AttentionLSTM: ({"units": 4, "layers": 2, "dropout": 0.25}, [(3, 4, 5)], False),
 }
 PRECISIONS = ["float32", "float64", "mixed_bfloat16"]
 

@@ -1,6 +1,5 @@
 import dataclasses
 import shutil
-import types
 
 import pytest
 
@@ -10,18 +9,10 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet.config import to_dict
 
-RECORDS = types.SimpleNamespace(
-    title="ucf11 (2 of 11 classes)",
-    classes=("Bow", "Jump"),
-    encoding={"image_format": "jpeg", "jpeg_quality": 95},
-    flow={"method": "opencv", "quality": "fast"},
-    videos=[types.SimpleNamespace(num_frames=100)],
-)
-
 
 @pytest.mark.parametrize("module", [paper, real_videos, synthetic])
-def test_the_settings_of_a_run_are_those_it_had(module, tmp_path):
-    config = run_config.make_run_config(module.get_config(), RECORDS)
+def test_the_settings_of_a_run_are_those_it_had(module, tiny_records, tmp_path):
+    config = run_config.make_run_config(module.get_config(), tiny_records)
     config = dataclasses.replace(
         config,
         protocol="official",
@@ -32,7 +23,7 @@ def test_the_settings_of_a_run_are_those_it_had(module, tmp_path):
     )
     path = tmp_path / "config.json"
     files.write_json(path, to_dict(config))
-    assert run_config.make_run_config(saved.get_config(str(path)), RECORDS) == config
+    assert run_config.make_run_config(saved.get_config(str(path)), tiny_records) == config
 
 
 def test_a_name_is_needed():

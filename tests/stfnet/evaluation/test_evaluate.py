@@ -248,17 +248,12 @@ def trained(make_run, tiny_records):
 
 
 def test_a_run_is_evaluated_and_its_results_are_written(trained, tiny_records):
-    done = evaluation.evaluate_run(trained, tiny_records, nearest_neighbour=True)
+    done = evaluation.evaluate_run(trained, tiny_records)
     assert json.loads(done.paths.results.read_text()) == done.results
     assert all(path.parent == trained and path.is_file() for path in done.paths)
     best = (trained / "best.keras").read_bytes()
     assert done.results["network_sha256"] == hashlib.sha256(best).hexdigest()
     assert done.results["finished"] is False and done.notes == []
-    videos = run.read_videos(trained)
-    position_of = {video.id: k for k, video in enumerate(tiny_records.videos)}
-    train, test = ([position_of[name] for name in part] for part in (videos.train, videos.test))
-    expected = baselines.nearest_neighbour(tiny_records, train, test)
-    assert done.results["nearest_neighbour"] == expected
 
 
 def test_what_differs_from_the_records_of_the_run_is_noted(trained, tiny_records):

@@ -54,17 +54,6 @@ def runs(tiny_records, tmp_path):
     )
 
 
-def test_a_folder_with_a_colon_in_its_name_is_no_folder_with_a_weight(tmp_path):
-    folder = tmp_path / "run:2"
-    folder.mkdir()
-    names = [str(folder), f"{folder}:3", f"{tmp_path}/other:2"]
-    assert fusion.parse_sources(names) == [
-        fusion.Source(folder),
-        fusion.Source(folder, 3),
-        fusion.Source(tmp_path / "other", 2),
-    ]
-
-
 def test_fused_probabilities_are_the_weighted_mean(runs, tiny_records, tmp_path):
     sources = fusion.parse_sources([str(runs[0]), f"{runs[1]}:3"])
     results, paths = fusion.fuse(sources, tiny_records, tmp_path / "fused")
@@ -173,13 +162,18 @@ def test_the_folder_of_a_run_is_not_written_to(runs, tiny_records):
     assert (runs[0] / "results.json").read_bytes() == before
 
 
-def test_weights_and_colons_in_paths_are_told_apart():
-    sources = fusion.parse_sources(["a:2.5", "disk:b", "c"])
-    assert sources == [
-        fusion.Source(Path("a"), 2.5),
-        fusion.Source(Path("disk:b"), 1.0),
-        fusion.Source(Path("c"), 1.0),
-    ]
+def test_weights_and_colons_in_paths_are_told_apart(tmp_path):
+    folder = tmp_path / "run:2"
+    folder.mkdir()
+    expected = {
+        "a:2.5": fusion.Source(Path("a"), 2.5),
+        "disk:b": fusion.Source(Path("disk:b"), 1.0),
+        "c": fusion.Source(Path("c"), 1.0),
+        str(folder): fusion.Source(folder),
+        f"{folder}:3": fusion.Source(folder, 3),
+        f"{tmp_path}/other:2": fusion.Source(tmp_path / "other", 2),
+    }
+    assert fusion.parse_sources(list(expected)) == list(expected.values())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
-from stfnet import build_stfnet, networks
+from stfnet import STFNet, build_stfnet, networks
 from stfnet.config import TrainingConfig, to_dict
 from stfnet.export import layout, runtimes
 from stfnet.inference import prediction
@@ -201,11 +201,7 @@ def test_every_kind_of_network_converts(name, settings, tiny, tmp_path):
 @pytest.mark.slow
 def test_half_precision_is_exported_in_float32(name, tiny, tmp_path):
     _, config, clips = tiny
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = build_stfnet(config.model)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    model = STFNet(config.model, dtype="mixed_bfloat16")
     rows = runtimes.export(name, model, config, tmp_path / "export", clips)
     assert rows[1].difference <= 1e-5
     half = model.predict_on_batch(clips)

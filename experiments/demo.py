@@ -51,7 +51,6 @@ def step(name, *arguments):
 
 
 def training(streams, records, workdir):
-    """Arguments of the training of a run with the streams named."""
     return (
         f"--config={CONFIG}",
         f"--config.model.streams={streams}",
@@ -61,17 +60,13 @@ def training(streams, records, workdir):
 
 
 def evaluate(records, workdir, *arguments):
-    """Results of a run on the test groups, or of a fusion of runs."""
     step("evaluate", f"--workdir={workdir}", f"--records={records}", *arguments)
     return json.loads((workdir / "results.json").read_text())
 
 
 def train_side_by_side(runs, records):
-    """Trains several runs at once, their output in `<run>.log`: one alone leaves cores idle.
-
-    Args:
-        runs: dictionary of streams -> folder of the run.
-        records: folder of the records.
+    """Trains several runs, streams -> folder, at once, their output in `<run>.log`: one alone
+    leaves cores idle.
     """
     started = {}
     try:

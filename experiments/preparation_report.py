@@ -43,14 +43,7 @@ _INEFFECTIVE: tuple[tuple[str, Callable[[Any], bool], list[str]], ...] = (
 
 
 def check_flags(module: str):
-    """Refuses flags that are missing or that have no effect beside the others.
-
-    Args:
-        module: name of the module that defines the flags.
-
-    Raises:
-        UserError: names the flag.
-    """
+    """Refuses flags of a module that are missing or that have no effect beside the others."""
     if flags.FLAGS["verify"].value:
         own = [flag.name for flag in flags.FLAGS.get_flags_for_module(module)]
         ineffective = [name for name in own if name not in _OF_VERIFYING]
@@ -72,11 +65,7 @@ def _kind(source: str) -> str:
 
 
 def verify(folder: Path, workers: int, time_limit: float):
-    """Reads a record set back and prints what is damaged.
-
-    Raises:
-        UserError: something is damaged.
-    """
+    """Reads a record set back, prints what is damaged, and raises a UserError if something is."""
     record_set = records.load_record_set(folder, every_class=True)
     with _bar(" videos", len(record_set.videos)) as bar:
         faults = verification.verify(record_set, workers, time_limit, bar.update)
@@ -84,14 +73,9 @@ def verify(folder: Path, workers: int, time_limit: float):
 
 
 def show_source(source: load.Source, catalogue: Catalogue, output: Path):
-    """Prints what a source holds and how each protocol would divide it.
+    """Prints what a source holds, what is taken of it, and how each protocol would divide it.
 
     All differences from a published collection go to a file in the output folder.
-
-    Args:
-        source: as loaded.
-        catalogue: the videos of it that will be prepared.
-        output: folder for the records.
     """
     _show_count(source.catalogue, source.catalogue.name)
     for line in (*source.catalogue.left_out, *source.differences[:_SHOWN_DIFFERENCES]):
@@ -136,14 +120,7 @@ def show_flow(catalogue: Catalogue, settings: conversion.Settings):
 
 
 class Progress:
-    """The estimate before a preparation, a bar during it, and then what the device did.
-
-    Args:
-        settings: of the preparation.
-        runner: name of the runner.
-        workers: processes that decode and encode.
-        time_limit: seconds without a frame after which a video is given up.
-    """
+    """The estimate before a preparation, a bar during it, and then what the device did."""
 
     def __init__(self, settings: conversion.Settings, runner: str, workers: int, time_limit: float):
         self._settings, self._runner = settings, runner
@@ -173,21 +150,15 @@ class Progress:
         self._bar = _bar(" pairs", forecast.pairs)
 
     def update(self, pairs: int):
-        """Moves the bar."""
         if self._bar:
             self._bar.update(pairs)
 
     def measured(self, statistics: device.Statistics):
-        """Keeps what the device did for the end."""
         self._statistics = statistics
 
 
 def show_prepared(prepared: prepare.Prepared, allowed: int):
-    """Prints what was prepared.
-
-    Raises:
-        UserError: more videos failed than are allowed.
-    """
+    """Prints what was prepared; a UserError where more videos failed than are allowed."""
     record_set, failed = prepared.record_set, len(prepared.failures)
     counts, folder = record_set.counts, record_set.folder
     state = f"{prepared.converted} converted now" if prepared.changed else "finished before"

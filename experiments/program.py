@@ -39,7 +39,8 @@ _USERS_OS_ERRORS = (
 
 
 def run(main):
-    """Parses the flags, calls `main(argv)` and exits the process.
+    """Parses the flags, calls `main(argv)` and exits the process with the status that it returns
+    (None: 0).
 
     A `UserError`, a wrong flag, a full disk, a forbidden file, a file in the place of a folder, a
     reader of the output that is gone and Ctrl-C each end in one line on stderr and exit status 1,
@@ -47,10 +48,6 @@ def run(main):
 
     In a locale that is not UTF-8 the program starts again in Python's UTF-8 mode: names of files
     and classes are UTF-8.
-
-    Args:
-        main: function of the arguments that are not flags (`argv[0]` is the program); what it
-            returns is the exit status (None: 0).
     """
     if not sys.flags.utf8_mode and locale.getencoding().lower() not in ("utf-8", "utf8"):
         os.environ["PYTHONUTF8"] = "1"  # for the processes that the program starts
@@ -66,14 +63,8 @@ def run(main):
 
 
 def refuse_without_effect(names, where):
-    """Refuses flags that were given although they do nothing in this mode of the program.
-
-    Args:
-        names: of the flags.
-        where: the mode, such as `with --verify`.
-
-    Raises:
-        UserError: names the first that was given.
+    """Refuses flags that were given although they do nothing in this mode of the program, such as
+    `with --verify`.
     """
     for name in names:
         if flags.FLAGS[name].present:
@@ -81,11 +72,7 @@ def refuse_without_effect(names, where):
 
 
 def output_folder(name) -> Path:
-    """The folder that a flag names, checked before the work to be one that can be made.
-
-    Raises:
-        UserError: it or a folder above it is a file, or cannot be written.
-    """
+    """The folder that a flag names, checked before the work: it can be made and written."""
     path = Path(flags.FLAGS[name].value)
     there = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
     if not there.is_dir():
@@ -109,22 +96,14 @@ def output_file(name) -> Path:
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: `1 video`, `2 videos`.
-
-    Args:
-        number: from 0.
-        one: what follows 1.
-        many: what follows any other number; by default `one` with an s.
+    """A number with its noun: `1 video`, `2 videos`. `many` follows other numbers; by default `one`
+    with an s.
     """
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def keep_video(path: Path, video: str):
-    """Checks that a file to be written is not the one that `--video` names.
-
-    Raises:
-        UserError: it is.
-    """
+    """Checks that a file to be written is not the one that `--video` names."""
     if path.exists() and Path(video).exists() and path.samefile(video):
         raise UserError(
             f"--output={path.parent} would replace --video={video}, which is read: name another"
@@ -136,10 +115,7 @@ def use_a_backend():
     """Has Keras compute with TensorFlow, here and in processes that are started from here.
 
     Call it before Keras is imported; `keras.json` and KERAS_BACKEND may say otherwise. Where
-    TensorFlow is not installed, JAX or PyTorch takes its place.
-
-    Raises:
-        UserError: none of them is installed.
+    TensorFlow is not installed, JAX or PyTorch takes its place; a UserError where none of them is.
     """
     installed = [package for package in BACKENDS if importlib.util.find_spec(package)]
     if not installed:
@@ -152,11 +128,7 @@ def use_a_backend():
 
 
 def start_keras():
-    """As `start_tensorflow`; where TensorFlow is not installed, Keras on JAX or PyTorch.
-
-    Raises:
-        UserError: as `use_a_backend`.
-    """
+    """As `start_tensorflow`; where TensorFlow is not installed, Keras on JAX or PyTorch."""
     use_a_backend()
     if os.environ["KERAS_BACKEND"] == "tensorflow":
         start_tensorflow()
@@ -167,10 +139,7 @@ def start_tensorflow():
 
     Without the start-up notes that none of TensorFlow's settings turns off, and without the
     packages that Keras imports, where they are installed, for what no program here calls. They can
-    be imported afterwards.
-
-    Raises:
-        UserError: TensorFlow is not installed.
+    be imported afterwards. A UserError where TensorFlow is not installed.
     """
     if not importlib.util.find_spec("tensorflow"):
         raise UserError(

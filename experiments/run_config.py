@@ -27,10 +27,8 @@ def chooses_streams(config) -> bool:
 
 
 def folders_of_folds(workdir: Path, folds: Iterable[str]) -> dict[str, Path]:
-    """Fold -> folder of its run.
-
-    Raises:
-        UserError: a run is missing or has not been trained to its end.
+    """Fold -> folder of its run; a UserError where one is missing or has not been trained to its
+    end.
     """
     folders = {fold: run_of_fold(workdir, fold) for fold in folds}
     missing = [fold for fold, folder in folders.items() if not folder.is_dir()]
@@ -51,8 +49,7 @@ def folders_of_folds(workdir: Path, folds: Iterable[str]) -> dict[str, Path]:
 def check_one_run(workdir: Path) -> None:
     """Checks that a folder is not that of several folds, nor one of fused predictions.
 
-    Raises:
-        UserError: it is; the message says what to do for one run.
+    The error says what to do for one run.
     """
     workdir = Path(workdir)
     if (workdir / run.CONFIG_FILE).exists():
@@ -76,16 +73,9 @@ def check_one_run(workdir: Path) -> None:
 def make_run_config(config, record_set) -> RunConfig:
     """Joins a configuration with the classes of the records.
 
-    Args:
-        config: ml_collections.ConfigDict of a file in experiments/configs: `model` (with `clip`),
-            `training`, `protocol`, `fold`, `split_seed`, `split_from`.
-        record_set: of the records.
-
-    Returns:
-        RunConfig.
-
-    Raises:
-        UserError: a setting is unknown or out of range.
+    It is the ml_collections.ConfigDict of a file in experiments/configs: `model` (with `clip`),
+    `training`, `protocol`, `fold`, `split_seed`, `split_from`. A UserError where a setting is
+    unknown or out of range.
     """
     try:
         values = config.to_dict()

@@ -27,18 +27,20 @@ def warnings_are_logged():
 def run_python(request):
     """Function of arguments of Python that runs it on this project and returns the ended process.
 
-    It runs in `folder`, by default the project's; `begin` is what the command begins with.
+    It runs in `folder`, by default the project's; `begin` is what the command begins with, and
+    further arguments are variables of its environment, None for one that it does not have.
     """
     root = request.config.rootpath
 
-    def run(*arguments, folder=None, timeout=900, begin=()):
+    def run(*arguments, folder=None, timeout=900, begin=(), **variables):
         paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **variables}
         return subprocess.run(
             [*begin, sys.executable, *map(str, arguments)],
             cwd=folder or root,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            env={name: str(value) for name, value in variables.items() if value is not None},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=timeout,
         )
 
@@ -170,22 +172,29 @@ def moving_square(tmp_path_factory):
 def make_run(tmp_path_factory):
     """Function of a network's settings that makes the folder of a run with random weights.
 
-    Its own sizes are given as far as the network has them.
+    Its own sizes are given as far as the network has them. `record_set` is what it is a run of,
+    `training` its further settings.
     """
     from stfnet import ClipConfig, build_stfnet, networks, run
-    from stfnet.config import TrainingConfig
+    from stfnet.config import RecordsConfig, TrainingConfig
     from stfnet.run.config import RunConfig
 
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
     sizes = {"num_classes": 3, "clip": clip, "width_divisor": 16, "fc6_units": 8, "lstm_units": 4}
 
-    def make(network="stfnet", **settings):
+    def make(network="stfnet", record_set=None, training=None, **settings):
         model = networks.read({**networks.switched(sizes, network), **settings})
-        config = RunConfig("tiny", ("Bow", "Jump", "Wave"), model, TrainingConfig())
+        training = training or TrainingConfig(batch_size=4)
         folder = tmp_path_factory.mktemp("run")
-        parts = [{f"v_{k}": f"{k:064x}"} for k in range(3)]
-        videos = run.RunVideos("group", "1", 0, 0.2, *parts, {}, leak=0.0, duplicates=0)
+        if record_set:
+            of_records = RecordsConfig.of(record_set)
+            config = RunConfig("tiny", record_set.classes, model, training, records=of_records)
+            videos = run.draw_videos(record_set, config)
+        else:
+            config = RunConfig("tiny", ("Bow", "Jump", "Wave"), model, training)
+            parts = [{f"v_{k}": f"{k:064x}"} for k in range(3)]
+            videos = run.RunVideos("group", "1", 0, 0.2, *parts, {}, leak=0.0, duplicates=0)
         with run.writing(folder, config, videos):
             build_stfnet(model, config.learned).save(folder / run.BEST_FILE)
         return folder

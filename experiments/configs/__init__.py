@@ -17,11 +17,8 @@ MOVED = {
 def new_place(path: str) -> str | None:
     """What to give for --config in place of a file that does not exist any more.
 
-    Args:
-        path: value of --config, with a `:string` or not.
-
-    Returns:
-        The new value, or None where the file exists or never was this project's.
+    None where the file of the value, which may have a `:string`, exists or never was this
+    project's.
     """
     file = Path(path.partition(":")[0])
     moved = MOVED.get(file.name)
@@ -34,13 +31,8 @@ def packaged(path: str) -> str | None:
     """The file beside this one that --config names, where the current folder has none of its name.
 
     So `real_videos.py` and `experiments/configs/real_videos.py` work from any folder, without the
-    project's source.
-
-    Args:
-        path: value of --config, with a `:string` or not.
-
-    Returns:
-        The new value, or None where the file exists or is not one of these.
+    project's source. None where the file of the value, which may have a `:string`, exists or is not
+    one of these.
     """
     name, colon, string = path.partition(":")
     file = Path(name)

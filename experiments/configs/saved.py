@@ -17,13 +17,8 @@ from stfnet.run.config import RunConfig
 
 
 def get_config(path: str = "") -> config_dict.ConfigDict:
-    """Reads `config.json` in the folder of a run.
-
-    Args:
-        path: of that file.
-
-    Raises:
-        UserError: no file is named, or it holds no settings of a run.
+    """The settings in the `config.json` of a run; a UserError where no file is named, or it holds
+    none.
     """
     if not path:
         raise UserError(

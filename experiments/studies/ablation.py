@@ -120,12 +120,8 @@ STUDIES = {study.name: study for study in _STUDIES}
 def chosen(names: Iterable[str], base: RunConfig) -> list[Study]:
     """The studies that were asked for; prints a line for each that `all` leaves out.
 
-    Args:
-        names: of studies, or `all` for every one that fits the configuration.
-        base: configuration in which only a study's settings are changed.
-
-    Raises:
-        UserError: a study that is named does not fit, or none of all does.
+    `all` names every one that fits the configuration. A UserError where a study that is named does
+    not, or none of all does.
     """
     names, left_out = list(dict.fromkeys(names)), []
     found = {name: STUDIES[name] for name in names if name != ALL}

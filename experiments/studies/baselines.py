@@ -30,8 +30,7 @@ WITHOUT_FC6 = ("soft_attention", "tsn")  # networks that VGG-16's fc1 does not f
 def make(base: RunConfig, names: Iterable[str] = NETWORKS) -> Study:
     """The study on a configuration; STFNet is always there.
 
-    Raises:
-        UserError: a name is unknown, or no videos are held back for validation.
+    A UserError where a name is unknown, or no videos are held back for validation.
     """
     names = [REFERENCE, *(name for name in names if name != REFERENCE)]
     if unknown := [name for name in names if name not in NETWORKS]:
@@ -74,11 +73,7 @@ def _settings(name: str, base: RunConfig) -> dict[str, Any]:
 
 
 def rate_factors(texts: Sequence[str]) -> list[float]:
-    """The numbers of --rate_factors.
-
-    Raises:
-        UserError: they are not numbers above 0.
-    """
+    """The numbers of --rate_factors; a UserError where they are not numbers above 0."""
     try:
         factors = [float(text) for text in texts]
     except ValueError:

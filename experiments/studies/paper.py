@@ -72,11 +72,7 @@ TRAINING = ((140, 24.0), (46, 8.0))  # of UCF101: epochs and hours of each stage
 def comparison(results: Mapping) -> str:
     """A table of the published figures beside a result, as lines of text.
 
-    Args:
-        results: of `stfnet.evaluation.evaluate` or `stfnet.evaluation.metrics.average_folds`.
-
-    Returns:
-        The lines; empty where the paper does not report the data set.
+    Of an evaluation or of `average_folds`; empty where the paper does not report the data set.
     """
     published = ACCURACY.get(results["dataset"])
     if published is None:

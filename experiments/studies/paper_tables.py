@@ -73,10 +73,8 @@ class Row:
 
 
 def read_result(folder: Path) -> Result:
-    """Reads what was measured of a run.
-
-    Raises:
-        UserError: it was not evaluated, or a file is damaged.
+    """Reads what was measured of a run; a UserError where it was not evaluated, or a file is
+    damaged.
     """
     folder = Path(folder)
     multiply_adds = None
@@ -198,9 +196,8 @@ def _missing_row(data_set: str, protocol: str, flag: str) -> Row:
 
 
 def accuracy_tables(results: Sequence[Result]) -> list[tuple[Table, list[Row]]]:
-    """A table for each data set of the paper, and for each other one that was evaluated.
-
-    Each stands with the rows that it was made of.
+    """A table for each data set of the paper and each other one that was evaluated, with the rows
+    that it was made of.
     """
     others = sorted({str(one.figures["dataset"]) for one in results} - set(_TITLES))
     made = []

@@ -110,7 +110,6 @@ class Runner(NamedTuple):
     def _search(
         self, study: Study, base: RunConfig, name: str, factors: Sequence[float]
     ) -> tuple[Search, Variant]:
-        """The search of a variant's learning rate, and the variant with the best one."""
         first = base.training.learning_rates[0]
         found = search(
             [factor * first for factor in factors],
@@ -161,10 +160,7 @@ class Runner(NamedTuple):
         """Trains one run, where that was not done before, and leaves the test part alone.
 
         A study has many runs, and none trains on after its end: each keeps its last checkpoint
-        alone.
-
-        Returns:
-            `val_accuracy` and `val_loss` of the epoch that is kept.
+        alone. Returns `val_accuracy` and `val_loss` of the epoch that is kept.
         """
         folder = self.folder_of(variant, seed)
         if not self._is_trained(variant, seed):
@@ -200,12 +196,7 @@ def check(
     cache: str,
     factors: Sequence[float] = (),
 ) -> None:
-    """Checks that every variant can be trained here, before anything is.
-
-    Args:
-        study, base, record_set: the study, the configuration and the records.
-        cache: of `--cache`.
-        factors: of the learning rates.
+    """Checks that every variant can be trained here with that `--cache`, before anything is.
 
     Raises:
         UserError: several workers train together, a value does not fit the configuration or the
@@ -230,9 +221,8 @@ def check(
 def writing(output: Path, base: RunConfig, record_set: RecordSet) -> Iterator[None]:
     """Holds the folder of a study while the block fills it.
 
-    Raises:
-        UserError: another process does, or it holds runs of another configuration or of other
-            records.
+    A UserError where another process does, or it holds runs of another configuration or of other
+    records.
     """
     output.mkdir(parents=True, exist_ok=True)
     with files.locked(output, "study"):
@@ -263,12 +253,8 @@ def search(
     The best has the greatest accuracy; of equals the least loss; of equals it is the least rate.
     While it is the least or the greatest that was tried, the next one on that side is tried too, as
     far from it as the two outermost given ones are apart, at most `EXTENSIONS` on each side. A
-    single rate is taken as it is.
-
-    Args:
-        rates: that are tried in any case.
-        figures_of: function of a rate to its `val_accuracy` and `val_loss`; None where the loss
-            became not finite, which is worse than any figure.
+    single rate is taken as it is. `figures_of` is a function of a rate to its `val_accuracy` and
+    `val_loss`; None where the loss became not finite, which is worse than any figure.
     """
     tried: dict[float, Mapping[str, float] | None] = {}
 
@@ -305,9 +291,8 @@ def search(
 def read_outcome(folder: Path) -> Outcome:
     """What the run in a folder reached.
 
-    Raises:
-        UserError: it was not trained to its end or not evaluated, or its files contradict each
-            other.
+    A UserError where it was not trained to its end or not evaluated, or its files contradict each
+    other.
     """
     state = checkpoints.latest_state(folder / run.CHECKPOINTS_FOLDER)
     if not state or not state["finished"]:

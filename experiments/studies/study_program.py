@@ -30,19 +30,12 @@ def run_studies(
     maps_folder: Path | None = None,
     factors: Sequence[float] = (),
 ) -> int:
-    """Runs the studies that are chosen for a configuration, and writes and prints their tables.
+    """Runs the studies that are chosen for a configuration, writes and prints their tables, and
+    returns the exit status.
 
-    Args:
-        config: ml_collections.ConfigDict of a configuration file.
-        records_folder, output: of the records; of the studies.
-        choose: the studies on that configuration.
-        seeds: trainings of each value.
-        cache: of `--cache`.
-        maps_folder: of --cache=features; None for the one in `output`.
-        factors: of the configuration's learning rates, that are tried for each value.
-
-    Returns:
-        The exit status.
+    The configuration is the ml_collections.ConfigDict of a file; `choose` gives the studies on it.
+    So many `seeds` are trained of each value, and with `factors` of its learning rates that are
+    tried. `cache` is that of `--cache`; its maps are in `output` unless another folder is given.
     """
     record_set = records.load_record_set(records_folder)
     if chooses_streams(config):

@@ -16,7 +16,7 @@ from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import complexity
 from stfnet.drawing import plots
-from stfnet.evaluation import bootstrap, printing, seeds, significance, tables
+from stfnet.evaluation import printing, significance, tables
 from stfnet.inference import prediction
 
 MISSING = tables.MISSING
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     name: str
     outcomes: Sequence[Outcome]  # one a seed
     over_seeds: list[float] | None  # interval of the mean, None with one seed
-    compared: seeds.Compared  # mean and difference from the reference, over test groups
+    compared: significance.Compared  # mean and difference from the reference, over test groups
     validation: float | None  # mean accuracy; None where runs were trained on that part too
     search: Search | None = None  # these two: of a network
     cost: Cost | None = None
@@ -67,14 +67,10 @@ def write(
     record_set: RecordSet,
     times: Mapping[str, Any] | None = None,
 ) -> tuple[tables.Table, Paths]:
-    """Writes the four files of a study.
+    """Writes the four files of a study, of which `trained` has the runs of each variant.
 
-    Args:
-        output: folder of the study.
-        study: the study.
-        trained: name of each variant -> its runs.
-        record_set: of the records, for the groups of the test videos.
-        times: of `timing.time_in_turns`, in a study of networks.
+    The records tell the groups of the test videos; in a study of networks `times` are those of
+    `timing.time_in_turns`.
 
     Raises:
         UserError: runs were tested on different videos, or a file of a run is damaged.
@@ -112,12 +108,12 @@ def rows_of(study: Study, trained: Mapping[str, Trained], record_set: RecordSet)
         name: np.array([[outcome.right[video] for video in videos] for outcome in some.outcomes])
         for name, some in trained.items()
     }
-    compared = seeds.compare(right, study.reference, [group_of[video] for video in videos])
+    compared = significance.compare(right, study.reference, [group_of[video] for video in videos])
     rows = []
     for name, (outcomes, search) in trained.items():
         held_back = [one.validation for one in outcomes if one.validation is not None]
         validation = float(np.mean(held_back)) if held_back else None
-        over_seeds = seeds.interval_of_mean([one.results["top1"] for one in outcomes])
+        over_seeds = significance.interval_of_mean([one.results["top1"] for one in outcomes])
         rows.append(Row(name, outcomes, over_seeds, compared[name], validation, search))
     return rows
 
@@ -133,7 +129,7 @@ def cost_of(folder: Path, seconds: float) -> Cost:
     )
 
 
-def verdict(compared: seeds.Compared) -> str:
+def verdict(compared: significance.Compared) -> str:
     """How STFNet does against a network, whose difference is the network's top-1 minus STFNet's."""
     if compared.adjusted >= significance.LEVEL:
         return OPEN
@@ -146,7 +142,7 @@ def table_of(
     """The table of a study, whose test videos are of so many groups."""
     first = rows[0].outcomes[0].results
     title = "Baselines" if study.of_networks else f"Ablation of {study.name}"
-    few = " (few, so these intervals are rough, mostly too narrow)" * (groups < bootstrap.FEW)
+    few = " (few, so these intervals are rough, mostly too narrow)" * (groups < significance.FEW)
     shown = [_cells(study, row) for row in rows]
     return tables.Table(
         study.name if study.of_networks else f"ablation_{study.name}",
@@ -293,8 +289,8 @@ def _figures(
         "reference_stated_in_paper": study.stated,
         **{name: first[name] for name in (*_KEPT, "validated_on", "split_fingerprint")},
         "groups": groups,
-        "resamples": bootstrap.RESAMPLES,
-        "confidence": bootstrap.CONFIDENCE,
+        "resamples": significance.RESAMPLES,
+        "confidence": significance.CONFIDENCE,
         "ablation": {row.name: row.compared.top1 for row in rows},
         "values": [_figures_of_row(study, row) for row in rows],
         **({name: times[name] for name in ("device", "rounds")} if times else {}),

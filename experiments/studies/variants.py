@@ -17,25 +17,17 @@ RATES = "training.learning_rates"
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """One question about the network or its training.
-
-    Attributes:
-        name: of the study.
-        values: name of a variant -> its settings, dotted paths of `RunConfig` with their values.
-        reference: name of the variant with the paper's value.
-        claim: what the paper says, and where.
-        stated: whether the paper states the reference's value.
-        needs: other settings of the configuration -> the values with which the study makes sense.
-        of_networks: whether the values are networks, of which learning rates and costs are told.
-    """
+    """One question about the network or its training."""
 
     name: str
+    # Name of a variant -> its settings, dotted paths of `RunConfig` with their values.
     values: Mapping[str, Mapping[str, Any]]
-    reference: str
-    claim: str
-    stated: bool = True
+    reference: str  # name of the variant with the paper's value
+    claim: str  # what the paper says, and where
+    stated: bool = True  # whether the paper states the reference's value
+    # Other settings of the configuration -> the values with which the study makes sense.
     needs: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
-    of_networks: bool = False
+    of_networks: bool = False  # of which learning rates and costs are told
 
     @property
     def settings(self) -> list[str]:
@@ -51,11 +43,9 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A value of a study's settings, in a run's configuration.
+    """A value of a study's settings, in the configuration of its runs, apart from the seed.
 
-    Attributes:
-        folder: name of its folder. Variants of several studies with the same settings share it.
-        config: of its runs, apart from the seed.
+    Variants of several studies with the same settings share a folder.
     """
 
     folder: str
@@ -70,12 +60,8 @@ class Variant:
 def variants(study: Study, base: RunConfig, rate_factor: float = 1.0) -> dict[str, Variant]:
     """The variants of a study on a configuration, by name, its reference first.
 
-    Where none has the configuration's own value, that one is added.
-
-    Args:
-        study: the study.
-        base: configuration in which only the study's settings are changed.
-        rate_factor: of the learning rates of all stages.
+    Where none has the configuration's own value, that one is added. The learning rates of all
+    stages are multiplied by the factor.
 
     Raises:
         UserError: the study makes no sense with the configuration, or a value does not fit it.
@@ -108,8 +94,7 @@ def _variant(base: RunConfig, changes: Mapping[str, Any]) -> Variant:
 def changed_config(base: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     """A configuration with some settings changed: dotted path -> value.
 
-    Raises:
-        UserError: a value does not fit the other settings.
+    A UserError where a value does not fit the other settings.
     """
     values = to_dict(base)
     if network := changes.get("model.network"):

@@ -24,24 +24,3 @@ from stfnet.config.training import (
     TrainingConfig,
     microbatches_per_device,
 )
-
-__all__ = [
-    "BLOCK_CHANNELS",
-    "FC6_INIT",
-    "FLOW_INPUTS",
-    "NORMALIZE",
-    "RGB_INPUTS",
-    "STATISTICS",
-    "STRATEGIES",
-    "TEMPORAL_CONV1",
-    "WHOLE_STREAM",
-    "ClipConfig",
-    "LearnedConfig",
-    "RecordsConfig",
-    "TrainingConfig",
-    "flat",
-    "from_dict",
-    "microbatches_per_device",
-    "read_json",
-    "to_dict",
-]

@@ -33,12 +33,8 @@ ConfigT = TypeVar("ConfigT", bound="DataclassInstance")
 def from_dict(cls: type[ConfigT], values: Mapping[str, Any], title: str = "") -> ConfigT:
     """Builds the dataclass `cls` from nested mappings.
 
-    A field with `read` in its metadata is built by that function of its value.
-
-    Args:
-        cls: the dataclass.
-        values: its settings.
-        title: what messages call it; by default the name of the class.
+    A field with `read` in its metadata is built by that function of its value. `title` is what
+    messages call it, by default the name of the class.
 
     Raises:
         UserError: `values` is not a mapping, a key is unknown, or a required one is missing.
@@ -73,12 +69,8 @@ def from_dict(cls: type[ConfigT], values: Mapping[str, Any], title: str = "") ->
 
 
 def read_json(cls: type[ConfigT], path: Path, beside: Iterable[str] = ()) -> ConfigT:
-    """Reads a configuration of class `cls` from a JSON file.
-
-    Args:
-        cls: the dataclass.
-        path: of the file.
-        beside: keys of the file that are not the configuration's.
+    """Reads a configuration of class `cls` from a JSON file, whose keys `beside` are not the
+    configuration's.
 
     Raises:
         UserError: the file is missing, is not JSON, or holds no such configuration.

@@ -194,10 +194,6 @@ def microbatches_per_device(training: TrainingConfig, devices: int) -> int:
     A microbatch has `batch_size / accumulation_steps` clips, or fewer where that does not divide
     the device's clips: what fits one device's memory fits each of several.
 
-    Args:
-        training: TrainingConfig.
-        devices: number of devices among which a batch is divided.
-
     Raises:
         UserError: the batch cannot be divided.
     """

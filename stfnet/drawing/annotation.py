@@ -41,15 +41,10 @@ def picture_size(height: int, width: int) -> tuple[int, int]:
 def draw_panel(
     height: int, ranking: Sequence[tuple[str, float]], notes: Sequence[str] = ()
 ) -> np.ndarray:
-    """Draws the side panel: label, probability bars and a few lines of notes.
+    """Draws the side panel: label, probability bars of the first BARS classes, and a few lines of
+    notes.
 
-    Args:
-        height: of the panel, in pixels.
-        ranking: (class name, probability), best first; the first BARS are shown.
-        notes: lines at the bottom of the panel.
-
-    Returns:
-        uint8 (height, PANEL, 3), RGB.
+    The ranking is (class name, probability), best first. Returns uint8 (height, PANEL, 3), RGB.
     """
     panel = np.full((height, PANEL, 3), BACKGROUND, np.uint8)
     inside, ranking = PANEL - 2 * MARGIN, ranking[:BARS]
@@ -74,15 +69,8 @@ def draw_timeline(
 ) -> np.ndarray:
     """Draws the video as a line, the sampled frames as ticks and frame `number` as a dot.
 
-    Args:
-        width: in pixels.
-        num_frames: frames of the video.
-        sampled: 0-based numbers of the sampled frames.
-        number: 0-based, of the frame shown.
-        label: text at the end; None for "number / num_frames", 1-based.
-
-    Returns:
-        uint8 (TIMELINE, width, 3), RGB.
+    All numbers are from 0; the text at the end is "number / num_frames", from 1, unless a label is
+    given. Returns uint8 (TIMELINE, width, 3), RGB.
     """
     strip = np.full((TIMELINE, width, 3), BACKGROUND, np.uint8)
     length = width - 2 * MARGIN - 110
@@ -109,13 +97,9 @@ def compose(
 ) -> np.ndarray:
     """Puts captioned pictures and the panel side by side, and the timeline below them.
 
-    Args:
-        pictures: (caption, uint8 (H, W, 3)), all of one height.
-        panel: uint8 (H + CAPTION, PANEL, 3).
-        timeline_of: draws the timeline at the width in pixels that it is given.
-
-    Returns:
-        uint8 (H + CAPTION + TIMELINE, W', 3), RGB.
+    The pictures are uint8 (H, W, 3), all of one height, the panel (H + CAPTION, PANEL, 3);
+    `timeline_of` draws at the width in pixels that it is given. Returns uint8 (H + CAPTION +
+    TIMELINE, W', 3), RGB.
     """
     columns = []
     for caption, picture in pictures:
@@ -127,14 +111,9 @@ def compose(
 
 
 def color_fields(clip_inputs: Mapping, clip: ClipConfig) -> dict[int, np.ndarray]:
-    """Draws each distinct flow field of a clip.
+    """Draws each distinct flow field of a clip of `read_clip`.
 
-    Args:
-        clip_inputs: what `stfnet.inference.clip.read_clip` returns.
-        clip: the clip configuration.
-
-    Returns:
-        Dictionary of field number -> uint8 (H, W, 3), RGB; empty where no flow was read.
+    Returns field number -> uint8 (H, W, 3), RGB; empty where no flow was read.
     """
     if "flow" not in clip_inputs:
         return {}
@@ -156,13 +135,8 @@ def color_fields(clip_inputs: Mapping, clip: ClipConfig) -> dict[int, np.ndarray
 def draw_clip(rgb: np.ndarray, fields: np.ndarray, clip: ClipConfig) -> np.ndarray:
     """Draws a clip: sampled frames in order, and under each the flow from it to the next frame.
 
-    Args:
-        rgb: uint8 (T, H, W, 3).
-        fields: uint8 (T, L, 2, H, W), encoded.
-        clip: the clip configuration.
-
-    Returns:
-        uint8 (2 CELL, K CELL, 3), RGB, of at most SHOWN_FRAMES frames spread over the clip.
+    `rgb` is uint8 (T, H, W, 3), the encoded fields (T, L, 2, H, W). Returns uint8 (2 CELL, K CELL,
+    3), RGB, of at most SHOWN_FRAMES frames spread over the clip.
     """
     shown = np.unique(np.linspace(0, len(rgb) - 1, SHOWN_FRAMES).round().astype(int))
     at_frame = np.moveaxis(fields[shown, clip.flow_length // 2], 1, -1)  # k xy h w -> k h w xy
@@ -188,14 +162,10 @@ def enlarge(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def draw_frame(frame: np.ndarray, window: video.Window | None) -> np.ndarray:
-    """Draws a whole frame, and the edge of the window of it that the network reads.
+    """Draws a whole frame, uint8 (H, W, 3), and the edge of the window of it that the network
+    reads, if it does.
 
-    Args:
-        frame: uint8 (H, W, 3), RGB.
-        window: in pixels of the frame; None where the network reads the whole.
-
-    Returns:
-        uint8 (*picture_size(H, W), 3), RGB.
+    Returns uint8 (*picture_size(H, W), 3), RGB.
     """
     height, width = picture_size(*frame.shape[:2])
     picture = enlarge(frame, height, width)
@@ -215,17 +185,11 @@ def write_annotated(
     clip: ClipConfig,
     ranking: Sequence[tuple[str, float]],
 ) -> None:
-    """Writes the annotated video of one prediction, whole or not at all.
+    """Writes the annotated video of one prediction, `.mp4` or `.webm`, whole or not at all.
 
-    The flow shown is what the network read: for a frame without a field in the clip, the last
-    field before it. Where it reads a window of the frame, the window's edge is drawn.
-
-    Args:
-        path: file to write, `.mp4` or `.webm`.
-        source: the video.
-        clip_inputs: what `stfnet.inference.clip.read_clip` returned for it.
-        clip: the clip configuration.
-        ranking: (class name, probability), best first.
+    The flow shown is what the network read: for a frame without a field in the clip, the last field
+    before it. Where it reads a window of the frame, the window's edge is drawn. `clip_inputs` is
+    what `read_clip` returned for the source, the ranking (class name, probability), best first.
     """
     colored = color_fields(clip_inputs, clip)
     fields = np.array(sorted(colored))

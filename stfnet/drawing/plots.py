@@ -1,7 +1,8 @@
 """Pictures as PNG: confusion matrix, reliability and curves of a run, rates, a video's timeline.
 
-Drawing must not end a run: `never_fatal` turns an exception in drawing into a warning. matplotlib
-is imported by the functions that draw, so that nothing else waits for it.
+Each is drawn into a file by its path, or into a binary file. Drawing must not end a run:
+`never_fatal` turns an exception in drawing into a warning. matplotlib is imported by the functions
+that draw, so that nothing else waits for it.
 """
 
 import contextlib
@@ -33,11 +34,7 @@ TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 216
 
 @contextlib.contextmanager
 def never_fatal(what: object) -> Iterator[None]:
-    """Logs an exception inside the block as a warning of one line.
-
-    Args:
-        what: is drawn, such as the path of the file.
-    """
+    """Logs an exception inside the block, in which something is drawn, as a warning of one line."""
     try:
         yield
     except Exception as error:
@@ -46,16 +43,11 @@ def never_fatal(what: object) -> Iterator[None]:
 
 
 def draw_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path | BinaryIO) -> None:
-    """Draws the confusion matrix (rows: true classes) as fractions of its rows.
+    """Draws the confusion matrix (C, C), true classes in rows, as fractions of its rows.
 
     Up to `COUNTED_CLASSES` classes the counts are written into it, and up to `NAMED_CLASSES` every
     class is named; beyond, classes at even distances are. Beyond `CELLS` classes a cell stands for
     several successive classes and shows their largest fraction.
-
-    Args:
-        confusion: integers (C, C).
-        classes: names, any text.
-        path: PNG file, or a binary file to write to.
     """
     confusion = np.asarray(confusion)
     count = len(classes)
@@ -104,12 +96,8 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path | B
 def draw_curves(
     history: Sequence[Mapping], path: Path | BinaryIO, validation: str = "validation"
 ) -> None:
-    """Draws training and validation loss and accuracy against epochs (Figs. 9-11).
-
-    Args:
-        history: rows of history.csv, in order.
-        path: PNG file, or a binary file to write to.
-        validation: name of the validation curve.
+    """Draws training and validation loss and accuracy, of rows of history.csv, against epochs
+    (Figs. 9-11).
     """
     epochs = np.arange(1, len(history) + 1)
     with new_figure(10, 4, path) as figure:
@@ -128,12 +116,8 @@ def draw_curves(
 def draw_reliability(
     rows: Sequence[Mapping], calibration_error: float, path: Path | BinaryIO
 ) -> None:
-    """Draws accuracy against confidence, and below it how many clips have which confidence.
-
-    Args:
-        rows: of `stfnet.evaluation.breakdown.reliability`.
-        calibration_error: ECE, written into the picture.
-        path: PNG file, or a binary file to write to.
+    """Draws accuracy against confidence, of the rows of `reliability`, and below it how many clips
+    have which confidence.
     """
     filled = [row for row in rows if row["count"]]
     left = [row["low"] for row in filled]
@@ -157,33 +141,18 @@ def draw_reliability(
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """A rate in `draw_rates`.
+    """A rate in `draw_rates`."""
 
-    Attributes:
-        name: beside the bar; a second line is drawn smaller.
-        rate: in percent, None where it is missing.
-        text: behind the bar.
-        interval: ends of its interval, in percent, or None.
-        emphasised: whether it is in the stronger colour.
-        hatched: whether it is hatched, as a figure that is not comparable.
-    """
-
-    name: str
-    rate: float | None
-    text: str
-    interval: tuple[float, float] | None = None
-    emphasised: bool = False
-    hatched: bool = False
+    name: str  # beside the bar; a second line is drawn smaller
+    rate: float | None  # in percent, None where it is missing
+    text: str  # behind the bar
+    interval: tuple[float, float] | None = None  # its ends, in percent
+    emphasised: bool = False  # in the stronger colour
+    hatched: bool = False  # as a figure that is not comparable
 
 
 def draw_rates(title: str, bars: Sequence[Bar], path: Path | BinaryIO) -> None:
-    """Draws rates as horizontal bars, the first on top.
-
-    Args:
-        title: above them.
-        bars: in order.
-        path: PNG file, or a binary file to write to.
-    """
+    """Draws rates as horizontal bars, the first on top."""
     with new_figure(10, 1.4 + 0.5 * len(bars), path) as figure:
         axes = figure.add_subplot()
         for place, bar in enumerate(bars):
@@ -223,11 +192,8 @@ def draw_timeline(
     """Draws a lane for each class over the time of a video: its probability, and where it is best.
 
     The lanes are the LANES classes that are best for the longest time, in the order in which they
-    first are; the others are counted.
-
-    Args:
-        classes, edges, probabilities, rows: of a `stfnet.inference.timeline.Timeline`.
-        path: PNG file, or a binary file to write to.
+    first are; the others are counted. All arguments are those of a
+    `stfnet.inference.timeline.Timeline`.
     """
     durations: dict[str, float] = {}  # in the order of the video
     for row in rows:
@@ -285,12 +251,7 @@ def use_log_axis(axis: Any) -> None:
 
 @contextlib.contextmanager
 def new_figure(width: float, height: float, path: Path | BinaryIO) -> Iterator[Any]:
-    """Yields a matplotlib Figure, and saves it when the block has drawn it.
-
-    Args:
-        width, height: in inches.
-        path: PNG file, or a binary file to write to.
-    """
+    """Yields a matplotlib Figure of so many inches, and saves it when the block has drawn it."""
     import matplotlib
     from matplotlib.figure import Figure
 

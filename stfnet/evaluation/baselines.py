@@ -14,12 +14,7 @@ SIDE = 32  # of the median frame that is compared, in pixels
 def median_frame(record_set: records.RecordSet, position: int) -> np.ndarray:
     """The median over time of a video's frames: the scene without the action.
 
-    Args:
-        record_set: of the records.
-        position: in `record_set.videos`.
-
-    Returns:
-        float32 (SIDE * SIDE * 3,), standardised to mean 0 and standard deviation 1.
+    float32 (SIDE * SIDE * 3,), standardised to mean 0 and standard deviation 1.
     """
     video = record_set.videos[position]
     frames = _small_frames(record_set, video)
@@ -29,7 +24,6 @@ def median_frame(record_set: records.RecordSet, position: int) -> np.ndarray:
 
 
 def _small_frames(record_set, video):
-    """All frames of a video, uint8 (N, SIDE, SIDE, 3), RGB."""
     images = records.read_video(record_set, video)["frames"]
     frames = np.empty((len(images), SIDE, SIDE, 3), np.uint8)
     for k, image in enumerate(images):
@@ -45,15 +39,8 @@ def nearest_neighbour(
 ) -> float:
     """Top-1 of giving each test video the class of the training video with the most similar scene.
 
-    It is high on a split that leaks, where clips of one scene are in both parts.
-
-    Args:
-        record_set: of the records.
-        train, test: positions in `record_set.videos`.
-
-    Returns:
-        The fraction of test videos whose nearest training video, by Euclidean distance of the
-        median frames, is of the same class.
+    `train` and `test` are positions in `record_set.videos`. It is high on a split that leaks, where
+    clips of one scene are in both parts.
     """
     known, tested = (
         np.stack([median_frame(record_set, k) for k in tqdm(part, unit="video", leave=False)])
@@ -65,16 +52,10 @@ def nearest_neighbour(
 
 
 def nearest_rows(known: np.ndarray, tested: np.ndarray) -> np.ndarray:
-    """Index of the row of `known` that is nearest to each row of `tested`, by Euclidean distance.
+    """Index of the row of `known` (N, F) that is nearest to each row of `tested` (M, F): int64
+    (M,).
 
     The table of distances is computed in pieces: 0.3 GB of memory suffice for UCF101.
-
-    Args:
-        known: float (N, F).
-        tested: float (M, F).
-
-    Returns:
-        int64 (M,).
     """
     from sklearn.metrics import pairwise_distances_argmin
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from preprocessing.records import RecordedVideo
-from stfnet.evaluation import bootstrap, metrics
+from stfnet.evaluation import metrics, significance
 
 TOP = (1, 2, 3, 5, 10)  # the k of top-k
 MOST_CONFUSED = 10  # pairs of classes
@@ -39,12 +39,13 @@ def breakdown(
         drawn for them), `calibration`, `classes` (figures of each), `most_confused` and
         `most_wrong`.
     """
+    from sklearn.metrics import confusion_matrix
+
     labels = np.asarray(labels)
-    predicted = probabilities.argmax(1)
     groups = [video.group for video in videos]
     per_class = class_figures(probabilities, labels, classes)
     rows = reliability(probabilities, labels)
-    confusion = metrics.confusion_matrix(labels, predicted, len(classes))
+    confusion = confusion_matrix(labels, probabilities.argmax(1), labels=range(len(classes)))
     accuracies = metrics.class_accuracies(confusion)
     tested = np.flatnonzero(~np.isnan(accuracies)).tolist()
     return {
@@ -63,8 +64,8 @@ def breakdown(
         "bootstrap": {
             "drawn": "groups" if len(set(groups)) < len(groups) else "videos",
             "count": len(set(groups)),
-            "resamples": bootstrap.RESAMPLES,
-            "confidence": bootstrap.CONFIDENCE,
+            "resamples": significance.RESAMPLES,
+            "confidence": significance.CONFIDENCE,
         },
         "calibration": {
             "expected_calibration_error": expected_calibration_error(rows),
@@ -79,14 +80,10 @@ def breakdown(
 def class_figures(
     probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Figures of each tested class against the rest, from scikit-learn.
+    """Class -> figures of each tested class against the rest, from scikit-learn.
 
-    Args:
-        probabilities, labels, classes: as for `breakdown`.
-
-    Returns:
-        Class -> `videos`, `precision`, `recall`, `f1`, `roc_auc` (None where every video is of the
-        class) and `average_precision`.
+    `videos`, `precision`, `recall`, `f1`, `roc_auc` (None where every video is of the class) and
+    `average_precision`.
     """
     from sklearn import metrics as sklearn_metrics
 
@@ -114,16 +111,10 @@ def class_figures(
 def reliability(
     probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS
 ) -> list[dict[str, Any]]:
-    """Accuracy and mean confidence of the predictions, by confidence.
+    """Accuracy and mean confidence of the predictions in each of B bins of confidence.
 
-    Args:
-        probabilities: float (N, C).
-        labels: true classes, integers (N,).
-        bins: B, of equal width; bin b has the confidences in (b / B, (b + 1) / B].
-
-    Returns:
-        For each bin `low`, `high`, `count`, and `confidence` and `accuracy`, which are None where
-        the bin is empty.
+    Bin b has the confidences in (b / B, (b + 1) / B]: its `low`, `high`, `count`, and `confidence`
+    and `accuracy`, which are None where it is empty.
     """
     confidence = probabilities.max(1).astype(np.float64)
     correct = probabilities.argmax(1) == np.asarray(labels)
@@ -145,10 +136,8 @@ def reliability(
 
 
 def expected_calibration_error(rows: list[dict[str, Any]]) -> float:
-    """ECE: the mean distance between accuracy and confidence, weighted by the bins' counts.
-
-    Args:
-        rows: of `reliability`.
+    """ECE of the rows of `reliability`: the mean distance between accuracy and confidence, weighted
+    by the bins' counts.
     """
     total = sum(row["count"] for row in rows)
     distances = (
@@ -162,14 +151,8 @@ def most_confused(
 ) -> list[dict[str, Any]]:
     """The pairs of classes that are mistaken for each other most often, in either direction.
 
-    Args:
-        confusion: integers (C, C), true classes in rows.
-        classes: names, in label order.
-        count: pairs, at most.
-
-    Returns:
-        For each pair `classes` (the one that is mistaken more often first), `videos` (mistaken in
-        either direction) and `directions` (the first for the second, the second for the first).
+    For each pair `classes` (the one that is mistaken more often first), `videos` (mistaken in
+    either direction) and `directions` (the first for the second, the second for the first).
     """
     confusion = np.asarray(confusion)
     mistaken = np.triu(confusion + confusion.T, 1)
@@ -197,12 +180,8 @@ def most_wrong(
 ) -> list[dict[str, Any]]:
     """The MOST_WRONG mistaken videos to whose true class the network gives the least probability.
 
-    Args:
-        probabilities, labels, classes, videos: as for `breakdown`.
-
-    Returns:
-        For each `video`, `class`, `predicted`, `probability` (of the predicted class) and
-        `probability_of_class`.
+    For each `video`, `class`, `predicted`, `probability` (of the predicted class) and
+    `probability_of_class`.
     """
     predicted, given = probabilities.argmax(1), probabilities[np.arange(len(labels)), labels]
     order = [k for k in np.argsort(given, kind="stable") if predicted[k] != labels[k]]
@@ -235,7 +214,7 @@ def _intervals(
             "macro_f1": metrics.macro_f1(counts),
         }
 
-    return bootstrap.intervals(statistics, groups)
+    return significance.intervals(statistics, groups)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -24,15 +24,10 @@ _PREFIX = "p:"  # of the columns with probabilities
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A run to fuse.
-
-    Attributes:
-        folder: of the run.
-        weight: of its probabilities, relative to the others', above 0.
-    """
+    """A run to fuse: its folder, and the weight of its probabilities relative to the others'."""
 
     folder: Path
-    weight: float = 1.0
+    weight: float = 1.0  # above 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,14 +74,10 @@ def fuse(
 ) -> tuple[dict[str, Any], result_files.Paths]:
     """Fuses the predictions of runs and writes the results as those of an evaluation.
 
-    Args:
-        sources: the runs, each evaluated on the test part of its own split.
-        record_set: of their records, for the classes and groups of the videos.
-        folder: for the results, not that of a run; made where it is missing.
-        views: of the evaluations that are fused.
-
-    Returns:
-        (results, paths): as `stfnet.evaluation.evaluate.evaluate_run`, with the runs in `fused`.
+    Each of the runs was evaluated, with these views, on the test part of its own split; the records
+    tell the classes and groups of the videos. The folder for the results is made where it is
+    missing. Returns the results, as of `evaluate_run` with the runs in `fused`, and the paths of
+    the files.
 
     Raises:
         UserError: a run was not evaluated, the runs' videos or classes differ from each other's or
@@ -137,7 +128,7 @@ def fuse(
 
 
 def _mean(predictions: Sequence[_Predictions], weights: Sequence[float]) -> np.ndarray:
-    """The weighted mean, float32 (N, C), in the first run's order of the videos."""
+    """float32 (N, C), in the first run's order of the videos."""
     total = np.zeros_like(predictions[0].probabilities)
     for one, weight in zip(predictions, weights, strict=True):
         row_of = {video: row for row, video in enumerate(one.videos)}
@@ -146,11 +137,6 @@ def _mean(predictions: Sequence[_Predictions], weights: Sequence[float]) -> np.n
 
 
 def _read(folder: Path, views: Views) -> _Predictions:
-    """The predictions of a run.
-
-    Raises:
-        UserError: there are none, or the file is damaged.
-    """
     path = result_files.paths_in(folder, views.suffix).predictions
     again = f"evaluate the run again with experiments.evaluate --workdir={folder}{views.flags}"
     rows = result_files.read_predictions(folder, views)
@@ -170,11 +156,6 @@ def _read(folder: Path, views: Views) -> _Predictions:
 
 
 def _check_same(folder: Path, one: _Predictions, other_folder: Path, other: _Predictions) -> None:
-    """Compares what two runs were tested on.
-
-    Raises:
-        UserError: their classes or videos differ.
-    """
     both = f"{folder} and {other_folder} cannot be fused"
     if one.classes != other.classes:
         different = sorted(set(one.classes) ^ set(other.classes))
@@ -193,11 +174,6 @@ def _check_same(folder: Path, one: _Predictions, other_folder: Path, other: _Pre
 def _positions(
     predictions: _Predictions, record_set: records.RecordSet, folder: Path
 ) -> np.ndarray:
-    """Positions of the videos in `record_set.videos`.
-
-    Raises:
-        UserError: the records lack a video, or have other classes.
-    """
     position_of = {video.id: k for k, video in enumerate(record_set.videos)}
     known = {video.id: video.class_name for video in record_set.videos}
     for video, name in zip(predictions.videos, predictions.truth, strict=True):

@@ -18,7 +18,7 @@ from preprocessing.records import RecordedVideo, RecordSet
 from stfnet import logistic, run
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import WHOLE_STREAM, TrainingConfig
-from stfnet.evaluation import bootstrap, significance
+from stfnet.evaluation import significance
 from stfnet.frame_features import stream_maps
 from stfnet.frame_features.networks import vgg16_streams
 from stfnet.networks import SmallDataConfig
@@ -33,9 +33,7 @@ STREAMS = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
 def weights_for(config: RunConfig, given: str | None) -> Path:
     """The file of VGG-16's weights for the baseline.
 
-    Args:
-        config: of the run.
-        given: a file or `imagenet`; None for those that the run started from.
+    `given` is a file or `imagenet`; None for those that the run started from.
 
     Raises:
         UserError: the run did not start from VGG-16's weights and none are given, there is no such
@@ -74,18 +72,12 @@ def clip_features(
     weights: Path,
     features_folder: Path | None = None,
 ) -> dict[str, np.ndarray]:
-    """Features of the test clip of each video: maps averaged over their area and the clip's frames.
+    """Features of the test clip of each of V videos: maps averaged over their area and the clip's
+    frames.
 
-    Args:
-        record_set: of the records.
-        positions: of V videos in `record_set.videos`.
-        config: whose clip, scale of flow and precision are used.
-        weights: file of VGG-16's weights.
-        features_folder: of maps, which a run with these weights and LEVELS shares; missing ones
-            are computed. None computes all, and keeps none.
-
-    Returns:
-        `rgb` and `flow`: float32 (V, 1280), of LAYERS.
+    The clip, the scale of flow and the precision are those of `config`. In a folder of maps, which
+    a run with these weights and LEVELS shares, missing ones are computed; None computes all, and
+    keeps none. Returns `rgb` and `flow`: float32 (V, 1280), of LAYERS.
 
     Raises:
         UserError: the weights do not load, or a record is damaged.
@@ -125,10 +117,8 @@ def choose_and_predict(
 ) -> tuple[np.ndarray, float]:
     """Classes that `logistic.fit` gives other videos, integers (W,), and the chosen C.
 
-    Args:
-        features, labels, groups: of the videos to learn from, float (V, F), integers (V,) and
-            texts (V,).
-        tested: features of the others, float (W, F).
+    It learns from features float (V, F), labels integers (V,) and groups (V,); `tested` is float
+    (W, F).
     """
     if len(np.unique(labels)) == 1:  # nothing to learn: the one class is the answer
         return np.full(len(tested), labels[0]), 1.0
@@ -146,17 +136,9 @@ def linear_model(
 ) -> dict[str, Any]:
     """Tests the linear model on frames, on flow and on both.
 
-    Args:
-        record_set: of the records.
-        known: positions in `record_set.videos` of the videos to learn from.
-        tested: positions of the videos to test on.
-        config: of the run beside which it stands.
-        weights: file of VGG-16's weights.
-        features_folder: see `clip_features`.
-
-    Returns:
-        JSON values: `rgb`, `flow` and `both`, each with `top1`, `C` and the ids of the videos that
-        are `wrong`; `weights`, the file's name; `layers`; `num_train`.
+    It learns from the videos at the positions `known`, and is tested on those at `tested`. Returns
+    JSON values: `rgb`, `flow` and `both`, each with `top1`, `C` and the ids of the videos that are
+    `wrong`; `weights`, the file's name; `layers`; `num_train`.
     """
     features = clip_features(record_set, [*known, *tested], config, weights, features_folder)
     videos = [record_set.videos[k] for k in (*known, *tested)]
@@ -184,16 +166,11 @@ def linear_model(
 def network_ahead(
     figures: Mapping[str, Any], videos: Sequence[RecordedVideo], right: np.ndarray
 ) -> dict[str, Any]:
-    """The figures with the paired difference of a network from each of the three.
+    """The figures of `linear_model` with the paired difference of a network from each of the three.
 
-    Args:
-        figures: what `linear_model` returns.
-        videos: the N tested videos.
-        right: bool (N,), which of them the network recognises.
-
-    Returns:
-        `figures`; `rgb`, `flow` and `both` also have `ahead`, the network's top-1 minus that of the
-        linear model, its 95 % `interval` (bootstrap over groups) and `p` (`paired_p`).
+    `right` is bool (N,), which of the N tested videos the network recognises. `rgb`, `flow` and
+    `both` get `ahead`, the network's top-1 minus that of the linear model, its 95 % `interval`
+    (bootstrap over groups) and `p` (`paired_p`).
     """
     groups = [video.group for video in videos]
 
@@ -204,7 +181,7 @@ def network_ahead(
         def mean(weights: np.ndarray) -> dict[str, float]:
             return {"ahead": float(np.average(ahead, weights=weights))}
 
-        interval = bootstrap.intervals(mean, groups)["ahead"]
+        interval = significance.intervals(mean, groups)["ahead"]
         p = significance.paired_p(ahead, groups)
         return {**one, "ahead": float(ahead.mean()), "interval": interval, "p": p}
 

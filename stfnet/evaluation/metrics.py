@@ -12,11 +12,6 @@ def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
     """The fraction of clips whose class is among their k most probable classes.
 
     Of equally probable classes, the first in label order counts as the more probable.
-
-    Args:
-        probabilities: float (N, C).
-        labels: true classes, integers (N,).
-        k: classes that count.
     """
     return float(np.mean(ranks(probabilities, labels) < k))
 
@@ -24,40 +19,17 @@ def top_k(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
 def ranks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many classes are more probable than each clip's own, in the order of `top_k`.
 
-    Args:
-        probabilities: float (N, C).
-        labels: true classes, integers (N,).
-
-    Returns:
-        int64 (N,), 0 for a clip that is recognised.
+    Probabilities float (N, C) and labels (N,) to int64 (N,), 0 for a clip that is recognised.
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")
     return (order == np.asarray(labels)[:, None]).argmax(axis=1)
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counts the clips of each true class (rows) by predicted class (columns).
-
-    Args:
-        labels, predicted: integers (N,).
-        num_classes: C.
-
-    Returns:
-        int64 (C, C).
-    """
-    confusion = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-    return confusion
-
-
 def class_accuracies(confusion: np.ndarray) -> np.ndarray:
-    """The fraction of each class's clips that was recognised.
+    """The fraction of each class's clips that was recognised, float64 (C,); NaN for classes without
+    clips.
 
-    Args:
-        confusion: integers (C, C), true classes in rows.
-
-    Returns:
-        float64 (C,); NaN for classes without clips.
+    The confusion matrix (C, C) has the true classes in rows.
     """
     counts = confusion.sum(axis=1)
     accuracies = np.full(len(confusion), np.nan)
@@ -66,11 +38,7 @@ def class_accuracies(confusion: np.ndarray) -> np.ndarray:
 
 
 def macro_f1(confusion: np.ndarray) -> float:
-    """The mean of the F1 scores of the classes that have clips.
-
-    Args:
-        confusion: counts (C, C), true classes in rows, at least one of them not 0.
-    """
+    """The mean of the F1 scores of the classes that have clips; true classes in rows."""
     counts = confusion.sum(axis=1)
     tested = counts > 0
     f1 = 2 * np.diag(confusion)[tested] / (counts + confusion.sum(axis=0))[tested]
@@ -78,26 +46,17 @@ def macro_f1(confusion: np.ndarray) -> float:
 
 
 def majority_accuracy(train_labels: np.ndarray, labels: np.ndarray, num_classes: int) -> float:
-    """Top-1 of always answering the most frequent class of the training part.
-
-    Args:
-        train_labels: classes of the training videos, integers (M,).
-        labels: true classes, integers (N,).
-        num_classes: C.
-    """
+    """Top-1 of always answering the most frequent class of the training part."""
     majority = np.bincount(train_labels, minlength=num_classes).argmax()
     return float(np.mean(np.asarray(labels) == majority))
 
 
 def average_folds(results: Mapping[str, Mapping]) -> dict:
-    """The mean over the folds of a data set's official split.
+    """The mean over the folds of a data set's official split, as JSON values.
 
-    Args:
-        results: fold -> results of `stfnet.evaluation.evaluate` of the run of that fold.
-
-    Returns:
-        A dictionary of JSON values: the mean of each figure of `AVERAGED`, `top1_deviation` (the
-        sample standard deviation, 0 for one fold), and the figures of each fold in `folds`.
+    `results` is fold -> results of the run of that fold. Returns the mean of each figure of
+    `AVERAGED`, `top1_deviation` (the sample standard deviation, 0 for one fold), and the figures of
+    each fold in `folds`.
     """
     first, *_ = results.values()
     top1 = [one["top1"] for one in results.values()]

@@ -6,19 +6,14 @@ from typing import Any
 
 from preprocessing import splits
 from preprocessing.captions import one_line
-from stfnet.evaluation import bootstrap, linear_model
+from stfnet.evaluation import linear_model, significance
 
 NAME_LENGTH = 40  # characters of a name that are shown
 MOST_PAIRS, MOST_VIDEOS = 5, 5  # that are printed; results.json has more
 
 
 def evaluation(results: Mapping[str, Any], paths: Iterable[Path]) -> list[str]:
-    """Everything about an evaluation.
-
-    Args:
-        results: of `stfnet.evaluation.evaluate` or `stfnet.evaluation.fusion`.
-        paths: of the files that were written.
-    """
+    """Everything about an evaluation or a fusion, and the files that were written."""
     written = f"written: {', '.join(map(str, paths))}"
     return [*summary(results), *per_class(results), *mistakes(results), written]
 
@@ -33,31 +28,19 @@ def mean_of_folds(mean: Mapping[str, Any]) -> str:
 
 
 def leak(results: Mapping[str, Any]) -> str:
-    """The leak of a split in words.
-
-    Args:
-        results: as for `evaluation`, or means over folds.
-    """
+    """The leak of a split in words."""
     # Results of earlier versions do not say whose group is unknown.
     return splits.leak_text(results["leak"], results.get("ungrouped", 0), results["num_test"])
 
 
 def top5(results: Mapping[str, Any]) -> str:
-    """Top-5, or of fewer classes what it comes to.
-
-    Args:
-        results: as for `evaluation`, or means over folds.
-    """
+    """Top-5, or of fewer classes what it comes to."""
     k = min(5, results["num_classes"])
     return f"top-{k} {results['top5']:.3f}{' (all classes)' * (k == results['num_classes'])}"
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
-    """What was evaluated, and the figures with their intervals.
-
-    Args:
-        results: as for `evaluation`.
-    """
+    """What was evaluated, and the figures with their intervals."""
     drawn = results["bootstrap"]
     lines = [
         f"{results['dataset']}, protocol {results['protocol']}, fold {results['fold']}, "
@@ -72,7 +55,7 @@ def summary(results: Mapping[str, Any]) -> list[str]:
         f"  {drawn['confidence']:.0%} intervals (bootstrap over {drawn['count']} "
         f"{drawn['drawn']}): top-1 {_interval(results, 'top1')}   mean class accuracy "
         f"{_interval(results, 'mean_class_accuracy')}"
-        + (", rough: few groups" if drawn["count"] < bootstrap.FEW else ""),
+        + (", rough: few groups" if drawn["count"] < significance.FEW else ""),
         f"  calibration error {results['calibration']['expected_calibration_error']:.3f}   mean "
         f"ROC AUC {_number(results['mean_roc_auc'])}   mean average precision "
         f"{_number(results['mean_average_precision'])}",

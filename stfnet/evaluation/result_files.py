@@ -43,9 +43,7 @@ class Paths(NamedTuple):
 def paths_in(folder: Path, suffix: str = "") -> Paths:
     """The files of an evaluation in a folder.
 
-    Args:
-        folder: of the run.
-        suffix: see `suffix_of`; empty for one clip a video of the test part of the run's split.
+    `suffix` is that of `suffix_of`; empty for one clip a video of the test part of the run's split.
     """
     folder = Path(folder)
     return Paths(
@@ -57,11 +55,8 @@ def paths_in(folder: Path, suffix: str = "") -> Paths:
 
 
 def folder_for(workdir: Path, output: Path | None = None) -> Path:
-    """The folder for the results of a run, made and checked to be one that can be written.
-
-    Args:
-        workdir: folder of the run.
-        output: another folder; None for that of the run.
+    """The folder for the results of a run, its own or another, made and checked to be one that can
+    be written.
 
     Raises:
         UserError: it cannot be written, or holds another run.
@@ -102,13 +97,7 @@ def write(
     positions: Sequence[int] | np.ndarray,
     record_set: records.RecordSet,
 ) -> Paths:
-    """Writes the four files, with `suffix_of(results)` in their names.
-
-    Args:
-        folder: of the run.
-        results, probabilities, positions: what `stfnet.evaluation.evaluate.evaluate` returns.
-        record_set: of the records.
-    """
+    """Writes the four files of what `evaluate` returns, with `suffix_of(results)` in each name."""
     paths = paths_in(folder, suffix_of(results))
 
     def rows() -> Iterator[tuple]:
@@ -135,10 +124,6 @@ def write(
 
 def read_results(workdir: Path, views: Views = ONE_CLIP) -> dict:
     """Reads the results of a run on the test part of its own split.
-
-    Args:
-        workdir: folder of the run.
-        views: of each video.
 
     Raises:
         UserError: there are none, they are damaged or incomplete, or they are of another run or

@@ -33,14 +33,10 @@ _LATEX = {
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of texts.
+    """A table of texts: as many cells a row as there are headings, a sentence above and lines
+    below.
 
-    Attributes:
-        name: of its files, without ending.
-        caption: one sentence.
-        columns: headings.
-        rows: as many cells each as there are headings.
-        notes: lines below it.
+    `name` is that of its files, without ending.
     """
 
     name: str
@@ -101,7 +97,6 @@ def to_latex(table: Table) -> str:
 
 
 def _parts(text: str) -> list[tuple[bool, str]]:
-    """(whether it is code, text) of each part of a line."""
     return [(bool(k % 2), part) for k, part in enumerate(one_line(text, 500).split("`")) if part]
 
 

@@ -35,15 +35,10 @@ REPEATS = 5  # videos that are timed, of which the median is given
 def time_run(
     workdir: Path, record_set: records.RecordSet, output: Path | None = None
 ) -> tuple[dict[str, Any], Path]:
-    """Times the best network of a run on its test videos and writes `timing.json`.
+    """Times the best network of a run on its test videos and writes `timing.json`, in its folder or
+    in `output`.
 
-    Args:
-        workdir: folder of the run.
-        record_set: of the records.
-        output: folder for the file; None for that of the run.
-
-    Returns:
-        (figures of `measure`, path of the file).
+    Returns the figures of `measure`, and the path of the file.
 
     Raises:
         UserError: the run has no network, the records have none of its test videos, or as
@@ -72,18 +67,10 @@ def measure(
 ) -> dict[str, Any]:
     """Times the prediction of several videos, one at a time.
 
-    Args:
-        model: the run's network.
-        record_set: of the records.
-        config: of the run.
-        positions: integer array (V,), videos in `record_set.videos`; `repeats` of them are taken at
-            even distances, some twice where there are fewer.
-        repeats: videos.
-
-    Returns:
-        `with_flow_stored` and `with_flow_computed`, median seconds a video, the latter None where
-        the network reads no flow or the records have a grid; `videos`, how many were timed;
-        `image_size`, `num_frames` and `flow_length` of a clip, and the `device`. JSON values.
+    `repeats` of the videos at `positions` (V,) are taken at even distances, some twice where there
+    are fewer. Returns JSON values: `with_flow_stored` and `with_flow_computed`, median seconds a
+    video, the latter None where the network reads no flow or the records have a grid; `videos`, how
+    many were timed; `image_size`, `num_frames` and `flow_length` of a clip, and the `device`.
 
     Raises:
         UserError: the records do not fit the run, or a record is damaged.
@@ -108,20 +95,14 @@ def measure(
 def time_in_turns(
     workdirs: Mapping[str, Path], record_set: records.RecordSet, path: Path
 ) -> dict[str, Any]:
-    """Times the best networks of several runs against each other, from records, and writes it.
+    """Times the best networks of several runs against each other, from records, and writes it as
+    JSON.
 
     In each of `REPEATS` rounds every network predicts the same video, one network after the other,
     so that what else the machine does falls on all of them. All networks are in memory together.
-    Where the file has these networks, all timed in one run, it is read instead.
-
-    Args:
-        workdirs: name of each network -> folder of its run, all with the test videos of the first.
-        record_set: of the records.
-        path: of the JSON file.
-
-    Returns:
-        `seconds`, name -> median seconds a video, the flow made beforehand; `networks`, name ->
-        SHA-256; `rounds`; the `device`.
+    All runs have the test videos of the first. Where the file has these networks, all timed in one
+    run, it is read instead. Returns `seconds`, name -> median seconds a video, the flow made
+    beforehand; `networks`, name -> SHA-256; `rounds`; the `device`.
 
     Raises:
         UserError: as `time_run`.
@@ -154,8 +135,6 @@ def _spread(positions: np.ndarray, count: int) -> list[int]:
 def _prediction(
     model: keras.Model, record_set: records.RecordSet, config: RunConfig, clip_of: Callable
 ) -> Callable[[int], object]:
-    """Function of a video's position that reads its clip and predicts it."""
-
     def predict(video: int) -> object:
         inputs = clip_of(record_set, config, video)
         return predict_clip(model, {name: inputs[name] for name in config.model.input_channels})
@@ -181,15 +160,8 @@ def _medians(
 def stored_clip(
     record_set: records.RecordSet, config: RunConfig, position: int
 ) -> dict[str, np.ndarray]:
-    """The test clip of a video from its record.
-
-    Args:
-        record_set: of the records.
-        config: of the run.
-        position: in `record_set.videos`.
-
-    Returns:
-        `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W, 2L).
+    """The test clip of a video from its record: `rgb` uint8 (T, H, W, 3) and `flow` uint8 (T, H, W,
+    2L).
     """
     plan = plans.plan_evaluation(record_set, np.array([position]), config.model.clip, 1)
     rgb, fields = RecordReader(record_set).clips(plan.video, plan.frames, plan.flow)
@@ -200,17 +172,10 @@ def stored_clip(
 def stored_test_clips(
     workdir: Path, record_set: records.RecordSet, config: RunConfig, count: int
 ) -> dict[str, np.ndarray]:
-    """Clips of a run's test videos from their records, at even distances.
+    """Clips of a run's test videos from their records, at even distances; fewer where there are
+    fewer.
 
-    Args:
-        workdir: folder of the run.
-        record_set: of the records.
-        config: of the run.
-        count: clips; fewer where there are fewer test videos.
-
-    Returns:
-        Dictionary of what the network reads: `rgb` uint8 (N, T, H, W, 3), `flow` uint8
-        (N, T, H, W, 2L).
+    Returns what the network reads: `rgb` uint8 (N, T, H, W, 3), `flow` uint8 (N, T, H, W, 2L).
 
     Raises:
         UserError: the records do not fit the run, or have none of its test videos.

@@ -16,10 +16,9 @@ from preprocessing.errors import UserError
 class Views:
     """Which views of each video are evaluated.
 
-    Attributes:
-        num_clips: clips a video, at `stfnet.sampling.test_starts`.
-        flip: whether the mirror image of each clip is evaluated too.
-        mirror_pairs: classes that a mirror turns into each other, such as ("left", "right").
+    So many clips a video, at `stfnet.sampling.test_starts`; with `flip` the mirror image of each
+    clip too, where `mirror_pairs` are classes that a mirror turns into each other, such as ("left",
+    "right").
     """
 
     num_clips: int = 1
@@ -53,11 +52,7 @@ ONE_CLIP = Views()  # the paper's
 
 
 def parse_mirror_pairs(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Reads pairs of classes, such as `left:right`.
-
-    Raises:
-        UserError: a text is not two different names with one colon between them.
-    """
+    """Reads pairs of classes, such as `left:right`; a UserError for what is no pair."""
     pairs = []
     for name in names:
         left, colon, right = name.partition(":")
@@ -71,14 +66,8 @@ def parse_mirror_pairs(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def mirrored_classes(views: Views, classes: Sequence[str]) -> np.ndarray:
-    """The class that a mirror turns each class into.
-
-    Args:
-        views: the views.
-        classes: names, in label order.
-
-    Returns:
-        int64 (C,), a permutation that is its own inverse.
+    """The class that a mirror turns each class into: int64 (C,), a permutation that is its own
+    inverse.
 
     Raises:
         UserError: a pair names a class that there is not, or a class stands in two pairs.
@@ -104,17 +93,11 @@ def mirrored_classes(views: Views, classes: Sequence[str]) -> np.ndarray:
 def average(
     probabilities: Mapping[bool, np.ndarray], num_clips: int, mirrored: np.ndarray
 ) -> np.ndarray:
-    """The mean over the views of each video.
+    """The mean over the views of each video, float32 (N, C).
 
-    Args:
-        probabilities: float32 (N * K, C) of the clips, those of a video in neighbouring rows, under
-            False, and of their mirror images under True where there are any.
-        num_clips: K.
-        mirrored: int64 (C,), of `mirrored_classes`: column c of a mirror image counts for class
-            `mirrored[c]`.
-
-    Returns:
-        float32 (N, C).
+    The probabilities are float32 (N * K, C) of the K clips of each video, in neighbouring rows,
+    under False, and of their mirror images under True where there are any; column c of a mirror
+    image counts for class `mirrored[c]`, see `mirrored_classes`.
     """
     views = [rows[:, mirrored] if flip else rows for flip, rows in probabilities.items()]
     stacked = np.stack([rows.reshape(-1, num_clips, rows.shape[1]) for rows in views])

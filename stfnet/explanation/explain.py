@@ -40,11 +40,7 @@ def load_network(folder: Path | str) -> tuple[keras.Model, RunConfig]:
 
 
 def class_position(config: RunConfig, name: str | None) -> int | None:
-    """Position of a class by its name; None for None.
-
-    Raises:
-        UserError: the run has no such class.
-    """
+    """Position of a class by its name, None for None; a UserError where there is none of it."""
     if name is None:
         return None
     if name not in config.classes:
@@ -63,13 +59,8 @@ def explain_video(
 ) -> tuple[Explanation, pictures.ShownClip]:
     """Explains the answer of a network to the test clip of a video (Eqs. 13-14).
 
-    Args:
-        model: the network.
-        config: of its run.
-        path: video file, or folder of images.
-        target: position of the class to explain; None for the most probable.
-        quality: of the flow, `reference` or `fast`; None for that of the records.
-        longest: seconds that the video may have.
+    `target` is the position of the class to explain, None for the most probable; `quality` that of
+    the flow, None for that of the records; `longest` the seconds that the video may have.
 
     Raises:
         UserError: as `read_clip` and `explain_clip`.
@@ -92,16 +83,11 @@ def write_explanation(
     clip: pictures.ShownClip,
     about: Mapping[str, Any],
 ) -> list[Path]:
-    """Writes feature maps, Grad-CAM and importance as PNG, MP4, CSV and JSON.
+    """Writes feature maps, Grad-CAM and importance as PNG, MP4, CSV and JSON, and returns the
+    files.
 
-    Args:
-        folder: made if missing.
-        source: the video.
-        explanation, clip: what `explain_video` returned for it.
-        about: more for the JSON file.
-
-    Returns:
-        The files.
+    Explanation and clip are what `explain_video` returned for the source; `about` is more for the
+    JSON file. The folder is made if missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in (

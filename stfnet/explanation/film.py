@@ -18,16 +18,9 @@ BAR = 5  # pixels, width of a bar
 
 
 def draw_strips(explanation: Explanation, clip: ShownClip, number: int, width: int) -> np.ndarray:
-    """Draws for each branch the video as a line, with the bars of the sampled frames.
+    """Draws for each of B branches the video as a line, with the bars of the sampled frames.
 
-    Args:
-        explanation: of a clip.
-        clip: the clip.
-        number: of the frame at which the mark stands, from 0.
-        width: in pixels.
-
-    Returns:
-        uint8 (STRIP B, width, 3), RGB, of B branches.
+    The mark stands at the frame of that number, from 0. Returns uint8 (STRIP B, width, 3), RGB.
     """
     length = width - NAMES - COUNTER
 
@@ -52,11 +45,7 @@ def draw_strips(explanation: Explanation, clip: ShownClip, number: int, width: i
 def write_film(path: Path, source: Path, explanation: Explanation, clip: ShownClip) -> None:
     """Writes the video beside Grad-CAM and flow of the last sampled frame, whole or not at all.
 
-    Args:
-        path: file to write, `.mp4` or `.webm`.
-        source: the video.
-        explanation: of its clip.
-        clip: the clip.
+    The path ends in `.mp4` or `.webm`.
     """
     ranking = rank(explanation.probabilities, explanation.classes, annotation.BARS)
     name = explanation.classes[explanation.target]

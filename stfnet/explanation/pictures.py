@@ -27,34 +27,20 @@ LEFT_OUT, GRADIENT = ACCENT, (240, 150, 70)  # colours of the bars
 
 @dataclasses.dataclass(frozen=True)
 class ShownClip:
-    """A clip as it is drawn.
+    """A clip as it is drawn."""
 
-    Attributes:
-        frames: uint8 (T, H, W, 3), RGB, as the network reads them.
-        fields: flow from each frame to the next, coloured, uint8 (T, H, W, 3), RGB; None where the
-            network reads no flow.
-        numbers: of the frames in the video, from 0.
-        num_frames: of the video.
-        times: of the video's frames, in seconds.
-        fps: frames a second of the video.
-        whole: whether the clip has whole frames of the video, stretched, else a square out of them.
-        aspect: width of the drawn frames by their height.
-        window: the part of a frame that the clip shows; None for the whole or the middle.
-        selection: which frames of the video `numbers` count; None for all.
-        notes: a line for whatever of the video was repaired or is damaged.
-    """
-
-    frames: np.ndarray
+    frames: np.ndarray  # uint8 (T, H, W, 3), RGB, as the network reads them
+    # Flow from each frame to the next, coloured, as the frames; None where the network reads none.
     fields: np.ndarray | None
-    numbers: tuple[int, ...]
-    num_frames: int
-    fps: float
-    whole: bool
-    aspect: float
-    window: video.Window | None = None
-    selection: video.Selection | None = None
-    notes: tuple[str, ...] = ()
-    times: Sequence[float] = ()
+    numbers: tuple[int, ...]  # of the frames in the video, from 0
+    num_frames: int  # of the video
+    fps: float  # frames a second of the video
+    whole: bool  # whether they are whole frames of the video, stretched, else a square out of them
+    aspect: float  # width of the drawn frames by their height
+    window: video.Window | None = None  # that the clip shows; None for the whole or the middle
+    selection: video.Selection | None = None  # which frames `numbers` count; None for all
+    notes: tuple[str, ...] = ()  # a line for whatever of the video was repaired or is damaged
+    times: Sequence[float] = ()  # of the video's frames, in seconds
 
 
 def cell_width(aspect: float) -> int:
@@ -63,14 +49,10 @@ def cell_width(aspect: float) -> int:
 
 
 def heat(values: np.ndarray, largest: float) -> np.ndarray:
-    """Colours a map from black (0) over red to light yellow (`largest`).
+    """Colours a map, float (h, w), from black (0) over red to light yellow (`largest`): uint8 (h,
+    w, 3).
 
-    Args:
-        values: float (h, w), at least 0.
-        largest: where it is 0, all is black.
-
-    Returns:
-        uint8 (h, w, 3), RGB.
+    Where `largest` is 0, all is black.
     """
     levels = np.clip(values / largest if largest > 0 else values * 0, 0, 1)
     bgr = cv2.applyColorMap(np.rint(255 * levels).astype(np.uint8), cv2.COLORMAP_INFERNO)
@@ -82,14 +64,9 @@ def overlay(
 ) -> np.ndarray:
     """Draws a Grad-CAM map over its frame in grey: the larger a value, the less frame is seen.
 
-    Args:
-        frame: uint8 (H, W, 3), RGB.
-        cam: float (h, w), at least 0; enlarged linearly.
-        largest: value that is drawn brightest, such as the largest of the clip.
-        height, width: of the result, in pixels.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    The frame is uint8 (H, W, 3), RGB, the map float (h, w), at least 0, enlarged linearly;
+    `largest` is drawn brightest, such as the largest value of the clip. Returns uint8 (height,
+    width, 3), RGB.
     """
     grey = cv2.cvtColor(enlarge(frame, height, width), cv2.COLOR_RGB2GRAY)[..., None]
     cam = cv2.resize(cam, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -108,12 +85,9 @@ def draw_bars(
 ) -> None:
     """Draws how much frames count into a strip: up for the class, down against it.
 
-    Args:
-        strip: uint8 (H, W, 3), RGB, drawn into; 0 is in the middle.
-        centers: x of each frame, in pixels.
-        importance: of the frames.
-        largest: absolute value whose bar reaches the edge, such as `limit(importance)`.
-        bar: width of a bar, in pixels; a frame has two.
+    The strip is uint8 (H, W, 3), with 0 in the middle; the centres are the x of each frame, in
+    pixels. `largest` is the absolute value whose bar reaches the edge, such as `limit(importance)`,
+    and `bar` the width of a bar, of which a frame has two.
     """
     middle = len(strip) // 2
     strip[middle, max(min(centers) - bar, 0) : max(centers) + bar] = MUTED
@@ -147,9 +121,8 @@ def scale(importance: FrameImportance) -> str:
 def draw_feature_maps(explanation: Explanation, clip: ShownClip) -> np.ndarray:
     """Draws the first `CHANNELS` maps of each shown convolution of each stream (Fig. 7).
 
-    Returns:
-        uint8 (H, W, 3), RGB. Each map is coloured from 0 to its own largest value, which is
-        written under it.
+    uint8 (H, W, 3), RGB. Each map is coloured from 0 to its own largest value, which is written
+    under it.
     """
     width = cell_width(clip.aspect)
     lefts = [LABELS + k * (width + GAP) for k in range(1 + CHANNELS)]
@@ -181,9 +154,8 @@ def draw_feature_maps(explanation: Explanation, clip: ShownClip) -> np.ndarray:
 def draw_clip(explanation: Explanation, clip: ShownClip) -> np.ndarray:
     """Draws a clip: under each frame its Grad-CAM, its flow, and how much it counts.
 
-    Returns:
-        uint8 (H, W, 3), RGB. The Grad-CAM maps of a clip have one scale, and so have the bars of a
-        branch.
+    uint8 (H, W, 3), RGB. The Grad-CAM maps of a clip have one scale, and so have the bars of a
+    branch.
     """
     width, count = cell_width(clip.aspect), len(clip.frames)
     lines = math.ceil(count / ((WIDTH - LABELS) // (width + GAP)))
@@ -203,7 +175,6 @@ def draw_clip(explanation: Explanation, clip: ShownClip) -> np.ndarray:
 
 
 def _clip_line(explanation: Explanation, clip: ShownClip, shown: slice, across: int) -> np.ndarray:
-    """The frames `shown` of a clip, side by side, and everything under them."""
     width = cell_width(clip.aspect)
     lefts = [LABELS + k * (width + GAP) for k in range(shown.stop - shown.start)]
     head = _blank(LINE, across)
@@ -237,7 +208,6 @@ def _clip_line(explanation: Explanation, clip: ShownClip, shown: slice, across: 
 
 
 def _figures(part: FrameImportance, lefts: list[int], across: int, width: int) -> np.ndarray:
-    """The importance of frames in numbers."""
     row = _blank(LINE, across)
     for values, color, right in ((part.left_out, LEFT_OUT, 0), (part.gradient, GRADIENT, 1)):
         for left, value in zip(lefts, values.tolist(), strict=True):
@@ -266,7 +236,6 @@ def _heading(width: int, title: str, line: str) -> np.ndarray:
 
 
 def _legend(width: int) -> np.ndarray:
-    """What the bars are."""
     legend = _blank(3 * LINE, width)
     rows = (
         (LEFT_OUT, "left out: by how much the logit falls without the frame in this branch"),

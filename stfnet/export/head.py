@@ -34,14 +34,11 @@ def shipped() -> list[str]:
 
 
 def find(name: str | Path) -> tuple[Path, str] | None:
-    """The folder of a head, and where VGG-16's weights are.
+    """The folder of a head, and the file of VGG-16's weights or `imagenet`; None where no head is
+    named.
 
-    Args:
-        name: a folder that holds a head, or the name of one that ships; a folder of that name
-            comes first. After a colon may follow the .h5 file of VGG-16's weights.
-
-    Returns:
-        (folder, the file or `imagenet`), or None where no head is named.
+    The name is of a folder that holds a head, or of one that ships; a folder of that name comes
+    first. After a colon may follow the .h5 file of VGG-16's weights.
     """
     named, _, weights = (str(name), "", "") if Path(name).exists() else str(name).partition(":")
     folder = Path(named)
@@ -51,14 +48,8 @@ def find(name: str | Path) -> tuple[Path, str] | None:
 
 
 def load_head(folder: str | Path, weights: str | Path = "imagenet") -> tuple[STFNet, RunConfig]:
-    """Loads what `export_head` wrote, and VGG-16's weights into its streams.
-
-    Args:
-        folder: of the head.
-        weights: as of `stfnet.weights.load_vgg16_weights`.
-
-    Returns:
-        (network, RunConfig of the run that it comes from).
+    """Loads the network and the run's configuration that `export_head` wrote, and VGG-16's weights
+    into its streams.
 
     Raises:
         UserError: the folder is damaged, VGG-16's weights are missing or cannot be downloaded, or
@@ -106,14 +97,8 @@ def export_head(
     """Writes the head of a run's network with its configuration, class names, checksums and card.
 
     The folder appears when everything in it is written; an export that is there is replaced. The
-    card has no checksum: it may be edited.
-
-    Args:
-        model: the run's network.
-        config: of the run.
-        folder: to write.
-        results: of the run's test part (`stfnet.evaluation.result_files.read_results`).
-        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`).
+    card has no checksum: it may be edited. `results` are of the run's test part (`read_results`),
+    and the fingerprint is that of its videos.
 
     Raises:
         UserError: the streams have other weights than ImageNet's, the results have no interval,
@@ -172,10 +157,8 @@ def _stored(variable: keras.Variable) -> np.ndarray:
 
 
 def check_streams(config: RunConfig) -> None:
-    """Checks that a run's streams kept ImageNet's weights, in both of the two.
-
-    Raises:
-        UserError: they did not.
+    """Checks that a run's streams kept ImageNet's weights, in both of the two; a UserError where
+    they did not.
     """
     training = config.training
     whole = (WHOLE_STREAM,) * len(training.frozen_blocks)
@@ -201,7 +184,6 @@ def _card(
     config: RunConfig,
     results: Mapping[str, Any],
 ) -> str:
-    """The card of a head as Markdown."""
     clip, records, training = config.model.clip, config.records, config.training
     low, high = results["intervals"]["top1"]
     drawn = results["bootstrap"]

@@ -21,14 +21,10 @@ def _scales(source_size, target_size):
 def _area_taps(source_size, target_size, first, count, whole):
     """Resizing of one axis by area: each target pixel is the mean of the source that it covers.
 
-    Args:
-        source_size, target_size: pixels before and after, scalar int32 tensors.
-        first, count: the target pixels wanted.
-        whole: whether both sides shrink by whole numbers, where OpenCV adds first and divides then.
-
-    Returns:
-        Positions int32 (K, count) and weights float32 (K, count) of the K source pixels, in order,
-        that a target pixel may touch; those that it does not touch weigh 0.
+    Sizes are scalar int32 tensors, in pixels; `count` target pixels are wanted, from `first` on;
+    `whole` says whether both sides shrink by whole numbers, where OpenCV adds first and divides
+    then. Returns positions int32 (K, count) and weights float32 (K, count) of the K source pixels,
+    in order, that a target pixel may touch; those that it does not touch weigh 0.
     """
     source, scale = tf.cast(source_size, tf.float64), _scales(source_size, target_size)[1]
     start = tf.cast(first + tf.range(count), tf.float64) * scale
@@ -49,15 +45,12 @@ def _area_taps(source_size, target_size, first, count, whole):
 
 
 def _linear_taps(source_size, target_size, first, count, area):
-    """Resizing of one axis by interpolation, in OpenCV's 11-bit fixed point.
+    """Resizing of one axis by interpolation, in OpenCV's 11-bit fixed point; arguments as of
+    `_area_taps`.
 
-    Args:
-        source_size, target_size, first, count: as `_area_taps`.
-        area: whether the resize is by area, in which, where an axis grows, OpenCV interpolates
-            between the pixels' edges instead of their centres.
-
-    Returns:
-        Two taps (positions, weights), int32 (count,) each; positions reach -1 and source_size.
+    In a resize by area, where an axis grows, OpenCV interpolates between the pixels' edges instead
+    of their centres. Returns two taps (positions, weights), int32 (count,) each; positions reach -1
+    and source_size.
     """
     growth, scale = _scales(source_size, target_size)
     position = tf.cast(first + tf.range(count), tf.float64)
@@ -87,14 +80,8 @@ def _weighted_sum(lines, taps):
 def _shrink(frame, rows, columns, divisor, halves_up):
     """Applies `_area_taps` along both axes of a frame, as OpenCV to the last bit.
 
-    Args:
-        frame: uint8 (H, W, 3).
-        rows, columns: taps.
-        divisor: by which the sums are divided.
-        halves_up: whether halves are rounded up, else to the even number.
-
-    Returns:
-        uint8 (S, S, 3).
+    The sums are divided by `divisor`, and halves rounded up or else to the even number: uint8 (H,
+    W, 3) to (S, S, 3).
     """
     height, width = tf.shape(frame)[0], tf.shape(frame)[1]
     lines = tf.reshape(tf.transpose(frame, (1, 0, 2)), (width, height * 3))  # w (h c)
@@ -126,15 +113,10 @@ def _interpolate(frame, rows, columns):
 
 
 def resize(frames, size, mode):
-    """As `preprocessing.video.resize`, for a batch.
+    """As `preprocessing.video.resize`, for a batch: uint8 (M, H, W, 3) to (M, size, size, 3).
 
-    Args:
-        frames: uint8 (M, H, W, 3); M, H and W may be unknown.
-        size: side of the result, in pixels.
-        mode: `stretch` or `crop`; for `motion`, cut the window (`motion_window`) and stretch it.
-
-    Returns:
-        uint8 (M, size, size, 3).
+    M, H and W may be unknown. The mode is `stretch` or `crop`; for `motion`, cut the window
+    (`motion_window`) and stretch it.
     """
     height, width = tf.shape(frames)[1], tf.shape(frames)[2]
     if mode == "stretch":
@@ -181,13 +163,9 @@ def grayscale(frames):
 
 
 def motion_window(frames):
-    """As `preprocessing.video.MotionMap.window`, for one video.
+    """As `preprocessing.video.MotionMap.window`, for one video, uint8 (N, H, W, 3).
 
-    Args:
-        frames: uint8 (N, H, W, 3); N, H and W may be unknown.
-
-    Returns:
-        Scalar int32 tensors: top, left and side of the window, in pixels.
+    N, H and W may be unknown. Returns scalar int32 tensors: top, left and side, in pixels.
     """
     grid = motion.GRID
     height, width = tf.shape(frames)[1], tf.shape(frames)[2]

@@ -52,11 +52,8 @@ def _sums(folder) -> dict:
 
 
 def check_sums(folder, network):
-    """Compares an export with the checksums in it; those of older versions have none.
-
-    Args:
-        folder: of the export.
-        network: name of its main file.
+    """Compares an export, whose main file is named, with the checksums in it; those of older
+    versions have none.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -74,15 +71,11 @@ def check_sums(folder, network):
 
 
 def check_room(folder, size, advice="give another --output"):
-    """Checks before the work that a disk has room for what will be written.
-
-    Args:
-        folder: to write to; it need not be there yet.
-        size: bytes.
-        advice: what to do where the disk cannot have more room.
+    """Checks before the work that the disk of a folder, which need not be there yet, has room for
+    so many bytes.
 
     Raises:
-        UserError: it has not.
+        UserError: it has not; the advice is what to do where it cannot have more.
     """
     folder = Path(folder).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -128,11 +121,9 @@ def writing(folder):
 def write_facts(folder, config: RunConfig, fingerprint=None, **others):
     """Writes what a user of the exported network needs to know, and the checksums of all files.
 
-    Args:
-        folder: of the network, in which nothing is written afterwards.
-        config: RunConfig, written to config.json; its class names to classes.txt, one a line.
-        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`), kept in config.json.
-        others: JSON values that config.json has beside it.
+    The settings go to config.json, with the fingerprint of the run's videos and other JSON values
+    beside them, and the class names to classes.txt, one a line. Nothing is written into the folder
+    afterwards.
     """
     (folder / CLASSES_FILE).write_text("".join(f"{name}\n" for name in config.classes))
     facts = {**to_dict(config), "split_fingerprint": fingerprint, **others}

@@ -27,31 +27,18 @@ NEEDED = {"onnx": ("tf2onnx", "onnx", "onnxruntime"), "litert": ("ai_edge_litert
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How a file compares with the network in Keras, on the same clips and machine.
+    """How a file compares with the network in Keras, on the same clips and machine."""
 
-    Attributes:
-        file: name of the file, or `Keras`.
-        size: bytes; of Keras, those of its weights.
-        seconds: median of a clip.
-        difference: largest difference of a probability.
-        same: clips with the same label.
-        clips: how many were compared.
-    """
-
-    file: str
-    size: int
-    seconds: float
-    difference: float = 0.0
-    same: int = 0
-    clips: int = 0
+    file: str  # its name, or `Keras`
+    size: int  # bytes; of Keras, those of its weights
+    seconds: float  # median of a clip
+    difference: float = 0.0  # the largest of a probability
+    same: int = 0  # clips with the same label
+    clips: int = 0  # how many were compared
 
 
 class OnnxNetwork:
-    """An ONNX file in ONNX Runtime, called as a Keras network.
-
-    Args:
-        content: bytes of the file.
-    """
+    """The content of an ONNX file in ONNX Runtime, called as a Keras network."""
 
     def __init__(self, content):
         import onnxruntime
@@ -67,11 +54,7 @@ class OnnxNetwork:
 
 
 class LiteRTNetwork:
-    """A LiteRT file in its interpreter, called as a Keras network.
-
-    Args:
-        content: bytes of the file.
-    """
+    """The content of a LiteRT file in its interpreter, called as a Keras network."""
 
     def __init__(self, content):
         from ai_edge_litert.interpreter import Interpreter
@@ -99,9 +82,8 @@ def check_installed(name):
 def noise(config: RunConfig, count):
     """Random bytes in place of clips, for a machine without records.
 
-    Returns:
-        Dictionary of uint8 `rgb` (count, T, H, W, 3) and `flow` (count, T, H, W, 2L), as far as
-        the network reads them.
+    uint8 `rgb` (count, T, H, W, 3) and `flow` (count, T, H, W, 2L), as far as the network reads
+    them.
     """
     rng = np.random.default_rng(0)
     clip = config.model.clip
@@ -118,20 +100,12 @@ def export(name, model, config: RunConfig, folder, clips, fingerprint=None):
     `onnx` is `network.onnx`; `litert` is `network.tflite` and `network_quantised.tflite`, which has
     weights of 8 bits (dynamic range). All take and return what `saved_model.clip_function` does.
     Beside them stand config.json, classes.txt, the first clip with Keras' probabilities in
-    example.npz, the figures in agreement.json, and SHA256SUMS.
+    example.npz, the figures in agreement.json, and SHA256SUMS. The folder appears when everything
+    in it is written.
 
-    Args:
-        name: of the format.
-        model: network that `stfnet.build_stfnet` made; of half precision, its weights are taken to
-            a network in float32, which is then the one compared with.
-        config: RunConfig.
-        folder: to write; it appears when everything in it is written.
-        clips: dictionary of uint8 `rgb` (N, T, H, W, 3) and `flow` (N, T, H, W, 2L), or the one of
-            them that the network reads.
-        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`).
-
-    Returns:
-        List of Agreement: Keras, and each file.
+    A network of half precision is compared, and written, as one in float32 with its weights. The
+    clips are uint8 `rgb` (N, T, H, W, 3) and `flow` (N, T, H, W, 2L), as far as it reads them.
+    Returns the Agreement of Keras, and of each file.
 
     Raises:
         UserError: the folder holds something else than an export, the network is too large or has
@@ -179,9 +153,7 @@ def _converting(convert, argument):
 
 
 def _to_onnx(network):
-    """The content of the ONNX file, by its name.
-
-    The weights are arguments of the function that is converted and become constants afterwards,
+    """The weights are arguments of the function that is converted and become constants afterwards,
     since tf2onnx copies constants until a network of 755 MB takes more than 22 GB.
     """
     import onnx
@@ -242,7 +214,6 @@ def _refusing(clips, shape):
 
 
 def _to_litert(network):
-    """The contents of both files, by their names."""
     optimizations = {layout.LITERT_FILE: [], layout.QUANTISED_FILE: [tf.lite.Optimize.DEFAULT]}
     archive = keras.export.ExportArchive()
     archive.track(network)

@@ -21,11 +21,7 @@ _FULL = 1 << 20  # bytes free on a disk that is called full
 
 
 class ExportedModel:
-    """An exported network, called as a Keras one.
-
-    Args:
-        folder: of the SavedModel.
-    """
+    """The network in a folder of a SavedModel, called as a Keras one."""
 
     def __init__(self, folder):
         self._loaded = tf.saved_model.load(str(folder))  # owns the variables
@@ -38,10 +34,7 @@ class ExportedModel:
 
 
 def load_export(folder):
-    """Loads what `export_saved_model` wrote.
-
-    Returns:
-        (ExportedModel, RunConfig).
+    """Loads what `export_saved_model` wrote, and its configuration.
 
     Raises:
         UserError: the folder is damaged or was not written by this program.
@@ -71,18 +64,9 @@ def naming_full_disk(folder):
 def export_saved_model(model, config: RunConfig, folder, jit_compile=False, fingerprint=None):
     """Writes a SavedModel with the configuration and the class names beside it.
 
-    SHA256SUMS has the checksums of all files, which `load_export` compares.
-    The folder appears when everything in it is written; an export that is there is replaced.
-
-    Args:
-        model: network that `stfnet.build_stfnet` made.
-        config: RunConfig.
-        folder: to write.
-        jit_compile: as in `write_saved_model`.
-        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`), kept in config.json.
-
-    Raises:
-        UserError: the folder holds something else than an export.
+    SHA256SUMS has the checksums of all files, which `load_export` compares. The folder appears when
+    everything in it is written; an export that is there is replaced, and a UserError raised where
+    it holds something else.
     """
     with writing(folder) as temporary:
         write_saved_model(model, config, temporary, jit_compile)
@@ -90,15 +74,11 @@ def export_saved_model(model, config: RunConfig, folder, jit_compile=False, fing
 
 
 def clip_function(model):
-    """The network as a function of a dictionary, which refuses clips of another shape.
+    """The network as a function of a dictionary, which refuses clips of another shape, and the
+    specs of its argument.
 
-    Args:
-        model: network that `stfnet.build_stfnet` made.
-
-    Returns:
-        (function, dictionary of tf.TensorSpec): the function of a dictionary of uint8 `rgb`
-        (B, T, H, W, 3) and `flow` (B, T, H, W, 2L), or the one of them that the network reads,
-        returns a dictionary of `probabilities`, float32 (B, C); the specs are of its argument.
+    The function takes uint8 `rgb` (B, T, H, W, 3) and `flow` (B, T, H, W, 2L), or the one of them
+    that the network reads, and returns a dictionary of `probabilities`, float32 (B, C).
     """
     specs = {
         name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
@@ -123,20 +103,16 @@ def _trace_solver(clip, jit_compile):
 def write_saved_model(model, config: RunConfig, folder, jit_compile=False, by_video=False):
     """Writes the SavedModel alone.
 
-    The signature `serving_default` is that of `clip_function`.
-    The signature `classify_frames` takes whole videos as uint8 RGB `frames` (B, N, H, W, 3) of any
-    N >= 2, H and W, and returns the same with `class_names`, string (C,), and `frame_numbers`, the
-    0-based numbers of the sampled frames, int32 (T,). It reads every frame that it is given: those
-    that `clip.fps` and `clip.repeats` leave out must be left out before.
+    The signature `serving_default` is that of `clip_function`. The signature `classify_frames`
+    takes whole videos as uint8 RGB `frames` (B, N, H, W, 3) of any N >= 2, H and W, and returns the
+    same with `class_names`, string (C,), and `frame_numbers`, the 0-based numbers of the sampled
+    frames, int32 (T,). It reads every frame that it is given: those that `clip.fps` and
+    `clip.repeats` leave out must be left out before.
 
-    Args:
-        model: network that `stfnet.build_stfnet` made.
-        config: RunConfig.
-        folder: to write.
-        jit_compile: whether XLA compiles the flow solver of `classify_frames` when it is first
-            called, which every TensorFlow from pip can, but not every server.
-        by_video: whether `class_names` and `frame_numbers` are repeated for each video, as a
-            server needs that joins requests to batches: (B, C) and (B, T).
+    With `jit_compile` XLA compiles the flow solver of `classify_frames` when it is first called,
+    which every TensorFlow from pip can, but not every server. With `by_video` `class_names` and
+    `frame_numbers` are repeated for each video, as a server needs that joins requests to batches:
+    (B, C) and (B, T).
     """
     archive = keras.export.ExportArchive()
     archive.track(model)

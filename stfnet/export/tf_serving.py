@@ -34,23 +34,14 @@ allowed_batch_sizes: 8
 
 
 def export_serving(model, config: RunConfig, folder, jit_compile=False, fingerprint=None):
-    """Writes a folder that a stock TensorFlow Serving serves as the model `stfnet`.
+    """Writes a folder that a stock TensorFlow Serving serves as the model `stfnet`, and says
+    whether that needs XLA.
 
-    `1/` is a SavedModel as of `export.export_saved_model`, whose `classify_frames` gives the class
-    names and frame numbers for each video, (B, C) and (B, T); it holds a request to each signature
-    that the server runs before it takes others. Beside it are `models.config` and
-    `batching.config`. Where the folder has versions already, the export is the next one beside
-    them, and nothing else is touched.
-
-    Args:
-        model: network that `stfnet.build_stfnet` made.
-        config: RunConfig.
-        folder: to write; it appears when everything in it is written.
-        jit_compile: as in `export.write_saved_model`.
-        fingerprint: of the run's videos (`stfnet.run.RunVideos.fingerprint`).
-
-    Returns:
-        Whether the server needs XLA.
+    `1/` is a SavedModel as of `export_saved_model`, whose `classify_frames` gives the class names
+    and frame numbers for each video, (B, C) and (B, T); it holds a request to each signature that
+    the server runs before it takes others. Beside it are `models.config` and `batching.config`.
+    Where the folder has versions already, the export is the next one beside them, and nothing else
+    is touched. It appears when everything in it is written.
 
     Raises:
         UserError: the folder holds something else than exports, or the network has an operation
@@ -76,11 +67,7 @@ def versions(folder):
 
 
 def _check_versions(folder, numbers):
-    """Checks that a folder holds versions and their configuration alone.
-
-    Raises:
-        UserError: it holds something else.
-    """
+    """Checks that a folder holds versions and their configuration alone."""
     known = {*map(str, numbers), layout.MODELS_FILE, layout.BATCHING_FILE}
     strange = sorted(path.name for path in folder.glob("*") if path.name not in known)
     for version in map(str, numbers):
@@ -110,13 +97,8 @@ def _write_version(model, config, version, jit_compile, fingerprint):
 
 
 def missing_ops(folder):
-    """Operations in a SavedModel's signatures that plain TensorFlow has not, or has from Python.
-
-    Args:
-        folder: of the SavedModel.
-
-    Returns:
-        Sorted list of names.
+    """Operations in a SavedModel's signatures that plain TensorFlow has not, or has from Python,
+    sorted.
     """
     graph, nodes = _graph(folder)
     own = {function.signature.name for function in graph.library.function}
@@ -132,12 +114,11 @@ def needs_xla(folder):
 
 
 def warmup_inputs(model, config: RunConfig):
-    """A request to each signature, of one grey clip and one grey video.
+    """A request to each signature, of one grey clip and one grey video: signature -> name ->
+    tf.TensorProto.
 
-    Returns:
-        Dictionary of signature name to a dictionary of tf.TensorProto: uint8, of a clip
-        (1, T, H, W, channels) and of `frames` (1, max(T, 2), H, W, 3). They hold one byte each,
-        which TensorFlow repeats.
+    They are uint8, of a clip (1, T, H, W, channels) and of `frames` (1, max(T, 2), H, W, 3), and
+    hold one byte each, which TensorFlow repeats.
     """
     clip = config.model.clip
     shapes = {name: (1, *tensor.shape[1:]) for name, tensor in model.input.items()}
@@ -153,18 +134,12 @@ def warmup_inputs(model, config: RunConfig):
 
 
 def prediction_log(signature, inputs):
-    """A request as TensorFlow Serving reads it from its warm-up file.
+    """A request as TensorFlow Serving reads it from its warm-up file, a
+    tensorflow.serving.PredictionLog.
 
     The package with the classes of its messages, tensorflow-serving-api, would install a second
     TensorFlow beside tensorflow-cpu. Fields have the numbers of its prediction_log.proto,
     predict.proto and model.proto.
-
-    Args:
-        signature: its name.
-        inputs: dictionary of argument name to tf.TensorProto.
-
-    Returns:
-        Bytes of a tensorflow.serving.PredictionLog.
     """
     model = _field(1, NAME.encode()) + _field(3, signature.encode())
     request = _field(1, model)

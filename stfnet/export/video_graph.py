@@ -14,14 +14,10 @@ from stfnet.export.image_graph import grayscale, motion_window, resize
 
 
 def sample(num_frames, clip: ClipConfig):
-    """The test clip's frames and flow fields (Eqs. 13-14), as `stfnet.sampling` has them.
+    """The test clip's frames (T,) and flow fields (T, L), int32 (Eqs. 13-14), as `stfnet.sampling`
+    has them.
 
-    Args:
-        num_frames: scalar int32 tensor, N; at least 2.
-        clip: the clip configuration.
-
-    Returns:
-        (int32 (T,), int32 (T, L)).
+    The number of frames is a scalar int32 tensor, at least 2.
     """
     frames = tf.range(clip.num_frames) * tf.maximum(num_frames // clip.num_frames, 1)
     if clip.short_video == "loop":
@@ -47,14 +43,8 @@ def encode(field, bound):
 
 
 def solve(previous, following, solver):
-    """TV-L1 of any number of pairs, GRAPH_BATCH at a time.
-
-    Args:
-        previous, following: float32 (P, S, S), grey; P may be unknown.
-        solver: function of two float32 (GRAPH_BATCH, S, S).
-
-    Returns:
-        float32 (P, S, S, 2), pixels.
+    """TV-L1 of any number of pairs, grey float32 (P, S, S), GRAPH_BATCH at a time: float32 (P, S,
+    S, 2), pixels.
     """
     count, size = tf.shape(previous)[0], previous.shape[1]
     # Black pairs fill the last chunk: they stand still after one iteration.
@@ -87,11 +77,8 @@ def _cut_windows(videos, needed):
 
 
 def as_stored(images, stored: RecordsConfig):
-    """Images as records give them back.
-
-    Args:
-        images: uint8 (M, H, W, C), of 3 channels (RGB) or 1; M may be unknown.
-        stored: how the run's records hold them.
+    """Images uint8 (M, H, W, C), of 3 channels (RGB) or 1, as records give them back; M may be
+    unknown.
     """
     if stored.image_format == "png":
         return images
@@ -111,16 +98,9 @@ def make_clip(
 ):
     """The test clip of whole videos: resized, sampled, with the flow fields that it needs.
 
-    Args:
-        frames: uint8 (B, N, H, W, 3), RGB; B, N >= 2, H and W may be unknown.
-        clip: the clip configuration.
-        stored: how the run's records hold frames and fields.
-        streams: `both`, `rgb` or `flow`.
-        solver: TV-L1 of float32 (GRAPH_BATCH, S, S) pairs.
-
-    Returns:
-        (inputs, frame numbers): uint8 `rgb` (B, T, S, S, 3) and `flow` (B, T, S, S, 2L) as far as
-        asked for; int32 (T,).
+    The frames are uint8 (B, N, H, W, 3), RGB; B, N >= 2, H and W may be unknown. The solver takes
+    float32 (GRAPH_BATCH, S, S) pairs. Returns uint8 `rgb` (B, T, S, S, 3) and `flow` (B, T, S, S,
+    2L) as far as the streams ask for them, and the frames' numbers, int32 (T,).
     """
     batch, num_frames = tf.shape(frames)[0], tf.shape(frames)[1]
     enough = tf.debugging.assert_greater_equal(num_frames, 2, "optical flow needs two frames")

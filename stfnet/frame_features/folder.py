@@ -44,12 +44,7 @@ class Kind(NamedTuple):
 
 
 def kinds(network: FrameNetwork, pooled: bool) -> dict[str, Kind]:
-    """The arrays of a video, by the ending of their file's name.
-
-    Args:
-        network: that computes them.
-        pooled: whether the streams' maps are averaged.
-    """
+    """The arrays of a video, by the ending of their file's name; pooled, the maps are averaged."""
     one = (
         Kind(network.map_shape[-1:], np.dtype(np.float32))
         if pooled
@@ -104,15 +99,8 @@ def write(
 ) -> bool:
     """Writes the features of every frame of a record set; videos that have theirs are left out.
 
-    Args:
-        network: that computes them.
-        record_set: of the records.
-        folder: made if missing.
-        pooled: whether to average the streams' maps.
-        must_stop: asked before each video.
-
-    Returns:
-        Whether all are there; not, where it had to stop.
+    With `pooled` the streams' maps are averaged. Returns whether all are there; not, where it
+    `must_stop`, which is asked before each video.
 
     Raises:
         UserError: the records have a grid, the folder has features of others, another process
@@ -159,11 +147,7 @@ def write(
 
 
 def _claim(folder: Path, values: dict[str, Any]) -> None:
-    """Writes `features.json`, or compares it with what is there.
-
-    Raises:
-        UserError: it is of other features, or does not read, or the index is of something else.
-    """
+    """Writes `features.json`, or compares it with what is there."""
     path = folder / FEATURES_FILE
     if not path.exists():
         files.check_unclaimed(folder, [INDEX_FILE], "these features")
@@ -185,7 +169,6 @@ def _claim(folder: Path, values: dict[str, Any]) -> None:
 def _compute(
     network: FrameNetwork, reader: RecordReader, position: int, frames: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The maps of the streams for some frames of a video."""
     count = reader.record_set.videos[position].num_frames
     fields = sampling.flow_indices(frames, count, network.clip.flow_length)
     rgb, flow = reader.clips([position], frames[None], fields[None])
@@ -208,7 +191,6 @@ def _write_video(
     arrays: dict[str, Kind],
     report: Callable[[int], object],
 ) -> None:
-    """Writes the arrays of a video, sequence by sequence."""
     video = reader.record_set.videos[position]
     with contextlib.ExitStack() as stack:
         opened = {

@@ -22,14 +22,11 @@ _TIME_LIMIT = 300.0  # seconds for a frame or a flow field
 
 
 def find(names: Sequence[str]) -> tuple[list[Path], bool]:
-    """The videos that the command line names.
+    """The videos that the command line names, each once, in order; and whether there may be any
+    number of them, and not one alone.
 
-    Args:
-        names: of video files, folders of images, folders of videos, patterns such as `*.mp4`, or
-            lists: text files of LIST_EXTENSIONS with a path a line, from the list's folder on.
-
-    Returns:
-        (paths, whether there may be any number of them, and not one alone): each once, in order.
+    A name is of a video file, a folder of images, a folder of videos, a pattern such as `*.mp4`, or
+    a list: a text file of LIST_EXTENSIONS with a path a line, from the list's folder on.
 
     Raises:
         UserError: a name is an address, a folder, list or pattern has no video, or a list cannot
@@ -72,22 +69,13 @@ def predict(
     show: Callable[[str], None] = print,
     complain: Callable[[str], None] = print,
 ) -> int:
-    """Predicts videos, and writes the classes and probabilities to CSV_FILE in their order.
+    """Predicts videos, writes the classes and probabilities to CSV_FILE in their order, and says
+    how many cannot be read.
 
-    The clips are read in a process for each core, the flow too. A video that cannot be read is
-    left out. Where an error or Ctrl-C ends the work, what is done until then is written.
-
-    Args:
-        model: a network or an `ExportedModel`.
-        config: RunConfig.
-        paths: of the videos.
-        output: folder, which is made.
-        quality: of the flow, `reference` or `fast`; None for that of the records.
-        show: takes a line for each video, in the order in which they are done.
-        complain: takes a line for each video that cannot be read.
-
-    Returns:
-        How many cannot be read.
+    The clips are read in a process for each core, the flow too, in the quality of the records
+    unless another is given. A video that cannot be read is left out. Where an error or Ctrl-C ends
+    the work, what is done until then is written. `show` takes a line for each video, in the order
+    in which they are done, and `complain` one for each that cannot be read.
     """
     from stfnet.inference import prediction  # Keras, which the processes do without
 

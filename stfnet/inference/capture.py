@@ -19,14 +19,9 @@ SILENCE = 10.0  # seconds without a frame after which a camera counts as gone
 
 
 class FileCapture:
-    """Frames of a video file, each as fast as it is asked for.
+    """Frames of a video file, those of the selection, each as fast as it is asked for.
 
-    Args:
-        path: of the file.
-        selection: which of its frames are taken.
-
-    Attributes:
-        notes: at the end, a line for whatever was repaired or is damaged.
+    At the end `notes` has a line for whatever was repaired or is damaged.
     """
 
     dropped = 0
@@ -51,14 +46,10 @@ class FileCapture:
 
 
 class CameraCapture:
-    """A camera, here or at a network address, read in the background.
+    """A camera by its number, or a video stream by its address, read in the background.
 
     Where the work is slower than the camera and QUEUED_FRAMES frames wait, all of them are dropped
     at once: neighbours mostly stay neighbours, as flow needs them, and the delay stays bounded.
-
-    Args:
-        source: number of a camera, or address of a video stream.
-        selection: which of its frames are taken.
 
     Raises:
         UserError: it cannot be opened.
@@ -138,9 +129,7 @@ def open_capture(
 ) -> CameraCapture | FileCapture:
     """Opens what the command line names: the number of a camera, an address or a file.
 
-    Args:
-        source: the name.
-        selection: which of its frames are taken; None takes all.
+    Without a selection all frames are taken.
     """
     selection = selection or video.Selection()
     if source.isdecimal():
@@ -151,11 +140,7 @@ def open_capture(
 
 
 def _camera_frames(number: int) -> tuple[float, int, Generator[np.ndarray]]:
-    """(frames a second, 0 for no end, the frames: uint8 (H, W, 3), RGB) of a camera here.
-
-    Raises:
-        VideoError: there is no such camera.
-    """
+    """(frames a second, 0 for no end, the frames: uint8 (H, W, 3), RGB) of a camera here."""
     try:
         capture = cv2.VideoCapture(number)
     except cv2.error:  # a number beyond those of any camera

@@ -6,18 +6,3 @@ from stfnet.layers.input_normalization import FlowNormalization, RGBNormalizatio
 from stfnet.layers.layer_norm_lstm import GateNormalization, LayerNormLSTM, LayerNormLSTMCell
 from stfnet.layers.score_average import ScoreAverage
 from stfnet.layers.vgg_stream import VGGStream
-
-__all__ = [
-    "AttentionLSTM",
-    "FlowNormalization",
-    "GateNormalization",
-    "IdentitySum",
-    "InterleaveChannels",
-    "LayerNormLSTM",
-    "LayerNormLSTMCell",
-    "RGBNormalization",
-    "ScoreAverage",
-    "StreamDropout",
-    "VGGStream",
-    "interleave_channels",
-]

@@ -11,14 +11,9 @@ Reference:
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from stfnet.networks.settings import FC6Config
-
-if TYPE_CHECKING:
-    from keras import DTypePolicy, KerasTensor
+from stfnet.networks.settings import FC6Config, Policy, Tensor, Tensors
 
 # Convolutions of each of the five blocks, by their names in the paper, and their filters.
 BLOCKS = (
@@ -40,9 +35,7 @@ class C3DConfig(FC6Config):
     vgg16 = False
     network: str = dataclasses.field(init=False, default="c3d")
 
-    def logits(
-        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
+    def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
         x = inputs["rgb"]
         for block in BLOCKS:
             for name, filters in block.items():

@@ -13,15 +13,10 @@ Reference:
 """
 
 import dataclasses
-from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from preprocessing.settings import setting
-from stfnet.networks.settings import AnyStreamsConfig, FC6Config
-
-if TYPE_CHECKING:
-    from keras import DTypePolicy, KerasTensor
+from stfnet.networks.settings import AnyStreamsConfig, FC6Config, Policy, Tensor, Tensors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,9 +29,7 @@ class LRCNConfig(AnyStreamsConfig, FC6Config):
     lstm_dropout: float = setting(0.25, "[0, 1)")
     """Dropout rate of its output."""
 
-    def logits(
-        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
+    def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
         maps = parts.gathered(self, inputs, dtype)
         scores = []
         for stream, x in maps.items():

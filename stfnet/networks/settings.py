@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from preprocessing.errors import UserError
 from preprocessing.settings import check, setting
@@ -12,6 +12,10 @@ from stfnet.config import BLOCK_CHANNELS, FLOW_INPUTS, RGB_INPUTS, ClipConfig
 if TYPE_CHECKING:
     from keras import DTypePolicy, KerasTensor
 
+# Types of what networks are built from, by names that load without Keras.
+Tensor: TypeAlias = "KerasTensor"
+Tensors: TypeAlias = "Mapping[str, KerasTensor]"
+Policy: TypeAlias = "DTypePolicy"
 STREAMS = ("both", "rgb", "flow")
 
 
@@ -59,18 +63,11 @@ class NetworkConfig:
             UserError: there is one.
         """
 
-    def logits(
-        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
-        """Builds the network.
+    def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
+        """Logits (B, classes), the output of the layer `logits`.
 
-        Args:
-            parts: the module `stfnet.networks.parts`, given because settings load without Keras.
-            inputs: name of a stream -> what it reads, normalised, floating (B, T, H, W, channels).
-            dtype: dtype policy.
-
-        Returns:
-            Logits (B, classes), the output of the layer `logits`.
+        `parts` is the module `stfnet.networks.parts`, given because settings load without Keras;
+        the inputs, by the name of their stream, are normalised, floating (B, T, H, W, channels).
         """
         raise NotImplementedError
 

@@ -13,15 +13,10 @@ Reference:
 """
 
 import dataclasses
-from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from preprocessing.settings import setting
-from stfnet.networks.settings import MapsConfig
-
-if TYPE_CHECKING:
-    from keras import DTypePolicy, KerasTensor
+from stfnet.networks.settings import MapsConfig, Policy, Tensor, Tensors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,9 +31,7 @@ class SoftAttentionConfig(MapsConfig):
     dropout: float = setting(0.5, "[0, 1)")
     """Dropout rate of every connection that is not recurrent."""
 
-    def logits(
-        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
+    def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
         maps = parts.gathered(self, inputs, dtype)
         x = parts.pool5(maps["rgb"])
         _, frames, height, width, channels = x.shape

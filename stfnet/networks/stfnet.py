@@ -1,16 +1,11 @@
 """The paper's network (Ou & Sun 2019, section 2): two VGG-16 streams, their fusion, three LSTMs."""
 
 import dataclasses
-from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from preprocessing.settings import setting
 from stfnet.config import FLOW_INPUTS, NORMALIZE, STATISTICS
-from stfnet.networks.settings import STREAMS, FC6Config
-
-if TYPE_CHECKING:
-    from keras import DTypePolicy, KerasTensor
+from stfnet.networks.settings import STREAMS, FC6Config, Policy, Tensor, Tensors
 
 FUSIONS = ("conv3d", "conv2d", "sum", "concat")
 MERGES = {"concat": "Concatenate", "sum": "Add", "product": "Multiply"}  # layers of Keras
@@ -59,16 +54,12 @@ class ModelConfig(FC6Config):
     lstm_statistics: str = setting("layer", STATISTICS)
     """Mean and variance over the units of an example, or over the batch."""
 
-    def logits(
-        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
+    def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
         """Logits (B, classes) from what the streams read (Eqs. 1-12)."""
         fused = self.fused(parts, parts.stream_maps(self, inputs, dtype), dtype)
         return parts.class_scores(self, self.recur(parts, fused, dtype), parts.LOGITS, dtype)
 
-    def fused(
-        self, parts: ModuleType, maps: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
+    def fused(self, parts: ModuleType, maps: Tensors, dtype: Policy) -> Tensor:
         """X_conv (B, T, H/16, W/16, 512): the streams' maps, interleaved and convolved."""
         layers = parts.keras.layers
         x, *others = maps.values()
@@ -93,14 +84,14 @@ class ModelConfig(FC6Config):
             name=parts.FUSION,
         )(x)
 
-    def x_conv(self, parts: ModuleType, fused: "KerasTensor") -> "KerasTensor":
+    def x_conv(self, parts: ModuleType, fused: Tensor) -> Tensor:
         """What the LSTM of X_conv reads: (B, T, h, w, D) to (B, T, h w D)."""
         return fused
 
-    def recur(self, parts: ModuleType, fused: "KerasTensor", dtype: "DTypePolicy") -> "KerasTensor":
+    def recur(self, parts: ModuleType, fused: Tensor, dtype: Policy) -> Tensor:
         """The last hidden state of the last LSTM (B, units), from X_conv (Eqs. 7-11)."""
 
-        def lstm(x: "KerasTensor", name: str, return_sequences: bool) -> "KerasTensor":
+        def lstm(x: Tensor, name: str, return_sequences: bool) -> Tensor:
             settings = {"normalize": self.normalize, "statistics": self.lstm_statistics}
             return parts.lstm(self, x, self.lstm_units, name, dtype, return_sequences, **settings)
 

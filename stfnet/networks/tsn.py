@@ -14,15 +14,10 @@ Reference:
 """
 
 import dataclasses
-from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from preprocessing.settings import setting
-from stfnet.networks.settings import AnyStreamsConfig
-
-if TYPE_CHECKING:
-    from keras import DTypePolicy, KerasTensor
+from stfnet.networks.settings import AnyStreamsConfig, Policy, Tensor, Tensors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,9 +30,7 @@ class TSNConfig(AnyStreamsConfig):
     dropout: float = setting(0.8, "[0, 1)")
     """Dropout rate before the classes; the paper's of the frames, 0.7 for flow."""
 
-    def logits(
-        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
+    def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
         maps = parts.gathered(self, inputs, dtype)
         weights = {"rgb": 1.0, "flow": self.flow_weight}
         consensus = []

@@ -12,14 +12,9 @@ Reference:
 """
 
 import dataclasses
-from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from stfnet.networks.settings import AnyStreamsConfig, FC6Config
-
-if TYPE_CHECKING:
-    from keras import DTypePolicy, KerasTensor
+from stfnet.networks.settings import AnyStreamsConfig, FC6Config, Policy, Tensor, Tensors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,9 +26,7 @@ class TwoStreamConfig(AnyStreamsConfig, FC6Config):
 
     network: str = dataclasses.field(init=False, default="two_stream")
 
-    def logits(
-        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
+    def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
         maps = parts.gathered(self, inputs, dtype)
         scores = []
         for stream, x in maps.items():

@@ -16,14 +16,9 @@ Reference:
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from stfnet.networks.settings import FC6Config, TwoStreamMapsConfig
-
-if TYPE_CHECKING:
-    from keras import DTypePolicy, KerasTensor
+from stfnet.networks.settings import FC6Config, Policy, Tensor, Tensors, TwoStreamMapsConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,9 +28,7 @@ class TwoStreamFusionConfig(TwoStreamMapsConfig, FC6Config):
     streams = "both"
     network: str = dataclasses.field(init=False, default="two_stream_fusion")
 
-    def logits(
-        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
+    def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
         maps = parts.gathered(self, inputs, dtype)
         # Interleaved, not one after the other: the same convolution but for the order of its
         # inputs, and the order that IdentitySum stacks.

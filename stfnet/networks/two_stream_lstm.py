@@ -12,15 +12,10 @@ Reference:
 """
 
 import dataclasses
-from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from preprocessing.settings import setting
-from stfnet.networks.settings import FC6Config, MapsConfig
-
-if TYPE_CHECKING:
-    from keras import DTypePolicy, KerasTensor
+from stfnet.networks.settings import FC6Config, MapsConfig, Policy, Tensor, Tensors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,9 +28,7 @@ class TwoStreamLSTMConfig(MapsConfig, FC6Config):
     lstm_dropout: float = setting(0.25, "[0, 1)")
     """Dropout rate of their outputs."""
 
-    def logits(
-        self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
-    ) -> "KerasTensor":
+    def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
         maps = parts.gathered(self, inputs, dtype)
         # Layers have the names of STFNet's, by which weights are taken over and frames explained.
         x_fc = parts.fc(self, parts.flattened(parts.pool5(maps["rgb"])), parts.FC6, dtype)

@@ -21,7 +21,7 @@ from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import flat, to_dict
 from stfnet.drawing.annotation import data_url
-from stfnet.evaluation import bootstrap, printing, result_files
+from stfnet.evaluation import printing, result_files, significance
 from stfnet.explanation import attribution
 from stfnet.inference import prediction
 from stfnet.report.report_examples import FPS, MOST_FILM_BYTES, read_examples, with_films
@@ -40,7 +40,6 @@ _NEEDED = ("intervals", "bootstrap", "calibration", "classes", "macro_f1", "most
 
 
 def _read_ablation(path: Path) -> dict[str, float]:
-    """Top-1 of each choice of streams, from a JSON file with the key `ablation`."""
     try:
         ablation = json.loads(Path(path).read_text())["ablation"]
         return {str(streams): float(top1) for streams, top1 in ablation.items()}
@@ -53,9 +52,7 @@ def _read_ablation(path: Path) -> dict[str, float]:
 def settings_beside(config: RunConfig, paper: Mapping[str, Mapping]) -> list[tuple[str, Any, Any]]:
     """Every setting of a run beside the paper's: rows of (name, value, the paper's).
 
-    Args:
-        config: of the run.
-        paper: nested dictionaries `model` and `training`; settings they lack count as the run's.
+    Settings that the paper's, nested dictionaries `model` and `training`, lack count as the run's.
     """
     ours = {"model": to_dict(config.model), "training": to_dict(config.training)}
     published = flat(paper)
@@ -63,7 +60,6 @@ def settings_beside(config: RunConfig, paper: Mapping[str, Mapping]) -> list[tup
 
 
 def _commands(workdir: Path, record_set: records.RecordSet | None) -> list[str]:
-    """The commands that verify the records, train the run once more, and evaluate it."""
     given = shlex.quote(str(record_set.folder)) if record_set else "RECORDS"
     settings = shlex.quote(str(workdir / run.CONFIG_FILE))
     return [
@@ -127,7 +123,7 @@ def write_report(
     clips: int = 8,
     grad_cam: bool = False,
 ) -> Path:
-    """Writes `report.html`, a page that needs no other file.
+    """Writes `report.html`, a page that needs no other file, and returns its path.
 
     Args:
         workdir: folder of an evaluated run.
@@ -138,11 +134,8 @@ def write_report(
         paper: the paper's settings, nested dictionaries `model` and `training`, to compare with;
             None for no comparison.
         clips: examples, at most: the most wrong ones first.
-        grad_cam: whether the films show Grad-CAM of the answer, for which the network is loaded;
-            the page says where a network has no maps for it.
-
-    Returns:
-        Path of the page. Its films are at most MOST_FILM_BYTES of it.
+        grad_cam: whether the films, of MOST_FILM_BYTES at most, show Grad-CAM of the answer, for
+            which the network is loaded; the page says where a network has no maps for it.
 
     Raises:
         UserError: the run was not evaluated, or the records do not fit it.
@@ -172,7 +165,7 @@ def write_report(
         results=results,
         protocol=PROTOCOLS[results["protocol"]],
         leak=printing.leak(results),
-        few=bootstrap.FEW,
+        few=significance.FEW,
         classes=sorted(results["classes"].items(), key=lambda row: row[1]["recall"]),
         ablation=_read_ablation(ablation) if ablation else None,
         published=sorted((published or {}).items(), key=lambda row: row[1]),

@@ -33,27 +33,18 @@ GOOD, BAD = (110, 205, 150), (255, 130, 115)
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A test clip as the report shows it.
+    """A test clip as the report shows it."""
 
-    Attributes:
-        name, truth, predicted: the video and its classes.
-        probability, probability_of_class: of the predicted and of the true class.
-        film, poster: data URLs of a WebM file with VP8, and of its middle frame as a JPEG; empty
-            without a film.
-        height, width: of the film, in pixels.
-        missing: why there is no film, where there could be one.
-    """
-
-    name: str
+    name: str  # of the video
     truth: str
     predicted: str
-    probability: float
-    probability_of_class: float
-    film: str = ""
-    poster: str = ""
-    height: int = 0
+    probability: float  # of the predicted class
+    probability_of_class: float  # of the true one
+    film: str = ""  # data URL of a WebM file with VP8; empty without a film
+    poster: str = ""  # data URL of its middle frame as a JPEG
+    height: int = 0  # of the film, in pixels
     width: int = 0
-    missing: str = ""
+    missing: str = ""  # why there is no film, where there could be one
 
 
 def choose_examples(
@@ -61,12 +52,8 @@ def choose_examples(
 ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Picks the most wrong mistakes, and the most confident successes of different classes.
 
-    Args:
-        rows: of predictions.csv.
-        count: of both together, at most; mistakes come first, and MOST_RIGHT is kept too.
-
-    Returns:
-        (wrong, right): rows; the true class is least probable, or the answer surest, in the first.
+    Of the rows of predictions.csv at most `count` of both together: mistakes come first, those
+    whose true class is least probable, and of the others at most MOST_RIGHT, the surest.
     """
     wrong = [row for row in rows if row["class"] != row["predicted"]]
     wrong.sort(key=lambda row: float(row["probability_of_class"]))
@@ -79,14 +66,8 @@ def choose_examples(
 
 
 def read_examples(workdir: Path, count: int) -> tuple[list[Example], list[Example]]:
-    """The examples of an evaluated run, without films.
-
-    Args:
-        workdir: folder of the run.
-        count: of examples, at most.
-
-    Returns:
-        (wrong, right), as `choose_examples`; both empty where there are no predictions.
+    """The examples of an evaluated run, as `choose_examples`, without films; none where there are
+    no predictions.
 
     Raises:
         UserError: a row of predictions.csv is none.
@@ -118,18 +99,9 @@ def with_films(
     config: RunConfig,
     network: keras.Model | None,
 ) -> list[Example]:
-    """The examples with their films, as long as these stay below MOST_FILM_BYTES.
+    """The examples with their films (see `films`), as long as these stay below MOST_FILM_BYTES.
 
-    Args:
-        examples: of the run.
-        workdir: folder of the run.
-        record_set: of the records; a video whose file is another one now gets no film, since the
-            answer was not to that.
-        config: of the run.
-        network: see `films`.
-
-    Raises:
-        UserError: as `films`.
+    A video whose file is another one now gets no film, since the answer was not to that.
     """
     located = run.locate(run.read_videos(workdir), record_set)
     there = {record_set.videos[k].id for k in located.test} - set(located.changed)
@@ -155,17 +127,11 @@ def films(
     examples: Sequence[Example],
     network: keras.Model | None = None,
 ) -> Iterator[Example]:
-    """Makes the films of test clips (Eqs. 13-14), one after the other.
+    """Makes the films of test clips (Eqs. 13-14), one after the other, and yields the examples with
+    them.
 
-    Args:
-        record_set: of the records.
-        config: of the run.
-        examples: without films; those whose video the records lack are left out.
-        network: of the run, for Grad-CAM of the predicted class as a third picture; None for
-            frames and flow alone.
-
-    Yields:
-        The examples with their films, in order.
+    Those whose video the records lack are left out. The third picture is Grad-CAM of the predicted
+    class by the run's network; without one there are frames and flow alone.
 
     Raises:
         UserError: the records do not fit the run, or are damaged.
@@ -208,15 +174,9 @@ def draw(
 ) -> np.ndarray:
     """Draws each sampled frame beside the flow from it to the next frame, with truth and answer.
 
-    Args:
-        rgb: uint8 (T, H, W, 3).
-        fields: uint8 (T, L, 2, H, W), encoded.
-        clip: the clip configuration.
-        example: whose classes are written above the pictures.
-        cam: Grad-CAM, float (T, h, w), at least 0; drawn over the frames as a third picture.
-
-    Returns:
-        uint8 (T, HEAD + SIDE + FOOT, 2 SIDE or 3 SIDE, 3), RGB.
+    `rgb` is uint8 (T, H, W, 3), the encoded fields (T, L, 2, H, W). Grad-CAM, float (T, h, w), at
+    least 0, is drawn over the frames as a third picture. Returns uint8 (T, HEAD + SIDE + FOOT, 2
+    SIDE or 3 SIDE, 3), RGB.
     """
     at_frame = np.moveaxis(fields[:, clip.flow_length // 2], 1, -1)  # t xy h w -> t h w xy
     displacements = flow.decode(at_frame, clip.flow_bound)
@@ -252,15 +212,11 @@ def _draw_head(example: Example, width: int) -> np.ndarray:
 
 
 def encode(frames: np.ndarray) -> tuple[bytes, bytes]:
-    """Encodes RGB frames, uint8 (T, H, W, 3) with even H and W, as a film.
+    """Encodes RGB frames, uint8 (T, H, W, 3) with even H and W, as a WebM file, and the middle one
+    as a JPEG.
 
-    VP8 plays in Chromium, Firefox and Safari, without licensed encoders.
-
-    Returns:
-        (WebM file, JPEG of the middle frame).
-
-    Raises:
-        UserError: PyAV was built without VP8.
+    VP8 plays in Chromium, Firefox and Safari, without licensed encoders. A UserError where PyAV was
+    built without it.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.webm"

@@ -27,31 +27,3 @@ from stfnet.run.folder import (
 )
 from stfnet.run.new_split import draw_videos, open_videos
 from stfnet.run.videos import PARTS, Located, RunVideos, locate, untrained_classes
-
-__all__ = [
-    "BEST_FILE",
-    "CHECKPOINTS_FOLDER",
-    "CONFIG_FILE",
-    "CURVES_FILE",
-    "FEATURES_FOLDER",
-    "HISTORY_FILE",
-    "PARTS",
-    "STEPS_FILE",
-    "TENSORBOARD_FOLDER",
-    "VIDEOS_FILE",
-    "Located",
-    "RunVideos",
-    "check_learned_videos",
-    "classes_of",
-    "differences",
-    "draw_videos",
-    "holds",
-    "is_finished",
-    "locate",
-    "network_sha256",
-    "open_videos",
-    "read_config",
-    "read_videos",
-    "untrained_classes",
-    "writing",
-]

@@ -52,11 +52,8 @@ def check_members(path: Path) -> None:
     """Compares the members of a zip archive, such as a `.keras` file, with their checksums.
 
     Keras alone does not: where a checksum is wrong it reads the weights again in another way, which
-    from Python 3.12 on ignores checksums.
-
-    Raises:
-        UserError: the file is there and cannot be opened.
-        any of `DAMAGED`.
+    from Python 3.12 on ignores checksums. Raises any of `DAMAGED`, or a UserError where the file is
+    there and cannot be opened.
     """
     with _opened(path) as file, zipfile.ZipFile(file) as archive:
         if damaged := archive.testzip():
@@ -64,12 +61,7 @@ def check_members(path: Path) -> None:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Opens a file; an error of the system, such as a missing right, says nothing of its content.
-
-    Raises:
-        UserError: it is there and cannot be opened.
-        FileNotFoundError: it is not.
-    """
+    """Opens a file; an error of the system, such as a missing right, says nothing of content."""
     try:
         return Path(path).open("rb")
     except FileNotFoundError:
@@ -91,11 +83,7 @@ def save(
 ) -> None:
     """Writes `checkpoint-<step>.npz` and removes all but the newest two.
 
-    Args:
-        folder: of the checkpoints; made if missing.
-        step: optimiser steps done.
-        arrays: name -> array.
-        state: JSON object with everything else that the run needs to resume.
+    `state` is a JSON object with all that the run needs to resume beside the arrays.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,10 +127,8 @@ def latest_state(folder: Path) -> dict[str, Any] | None:
 
 
 def load_latest(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """Reads the newest checkpoint that is whole.
-
-    Returns:
-        (arrays, state), or None where there is no checkpoint.
+    """The arrays and state of the newest checkpoint that is whole, or None where there is no
+    checkpoint.
 
     Raises:
         UserError: there are checkpoints, but all are damaged, or one cannot be opened.

@@ -11,11 +11,8 @@ from stfnet.networks import NetworkConfig
 
 
 def partial_statistics(model: NetworkConfig, training: TrainingConfig, devices: int) -> str:
-    """What to know where a network's statistics are those of a part of a batch; else empty.
-
-    Args:
-        model, training: the configurations of a run.
-        devices: number of devices among which a batch is divided.
+    """What to know where a network's statistics are those of a part of a batch, divided among
+    devices; else empty.
     """
     parts = devices * microbatches_per_device(training, devices)
     synchronized = parts == devices and model.lstm_statistics != "batch"
@@ -30,16 +27,12 @@ def partial_statistics(model: NetworkConfig, training: TrainingConfig, devices: 
 
 
 def check_together(model: NetworkConfig, training: TrainingConfig, devices: int = 1) -> None:
-    """Checks the settings of one configuration that depend on the other.
-
-    Args:
-        model, training: the configurations of a run.
-        devices: number of devices among which a batch is divided.
+    """Checks the settings of a run's network and training that depend on each other.
 
     Raises:
-        UserError: the batch cannot be divided evenly, statistics are taken over the batch where a
-            device computes one clip at a time, VGG-16's weights do not fit the network, it has no
-            VGG-16 to freeze, or there is no linear path to fit.
+        UserError: the batch cannot be divided evenly among the devices, statistics are taken over
+            the batch where a device computes one clip at a time, VGG-16's weights do not fit the
+            network, it has no VGG-16 to freeze, or there is no linear path to fit.
     """
     vgg16 = training.weights and not training.weights.endswith(".keras")
     if vgg16:
@@ -76,11 +69,7 @@ def check_together(model: NetworkConfig, training: TrainingConfig, devices: int 
 
 
 def refuse_without_effect(model: NetworkConfig, training: TrainingConfig) -> None:
-    """Refuses settings without effect, where a run is asked for; earlier ones may have them.
-
-    Raises:
-        UserError: there is one.
-    """
+    """Refuses settings without effect, where a run is asked for; earlier ones may have them."""
     model.refuse_without_effect()
     if training.remat and not model.vgg16:
         raise UserError(

@@ -32,11 +32,7 @@ WITHOUT_PART = ("checkpoint_minutes", "remat", "jit_compile")
 
 
 def read_config(workdir: Path) -> RunConfig:
-    """The configuration of a run.
-
-    Raises:
-        UserError: it is missing or cannot be read.
-    """
+    """The configuration of a run; a UserError where it is missing or cannot be read."""
     return read_json(RunConfig, Path(workdir) / CONFIG_FILE)
 
 
@@ -122,10 +118,8 @@ def has_trained(workdir: Path) -> bool:
 def check_same_config(workdir: Path, config: RunConfig) -> None:
     """Compares a configuration with that of the run in a folder, which it is to resume.
 
-    The number of epochs may change for the stage that the run is in, and for later ones.
-
-    Raises:
-        UserError: they differ; the message names the settings, and what to do.
+    The number of epochs may change for the stage that the run is in, and for later ones. The error
+    names the settings that differ, and what to do.
     """
     there = read_config(workdir)
     changed = _differences(there, config)
@@ -176,7 +170,6 @@ def differences(there: RunConfig, now: RunConfig) -> list[str]:
 
 
 def _differences(there: RunConfig, now: RunConfig) -> dict[str, str]:
-    """`differences` by the dotted name of the setting."""
     old, new = (flat(to_dict(config)) for config in (there, now))
     ignored = {"name", *(f"training.{name}" for name in WITHOUT_PART)}
     if not now.model.batch_statistics:

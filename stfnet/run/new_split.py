@@ -122,7 +122,6 @@ def _divided(
 
 
 def _kept_parts(record_set: RecordSet, config: RunConfig) -> dict[str, str]:
-    """Parts of the videos of the run `split_from`, and of new ones in their groups."""
     earlier = read_videos(Path(config.split_from))
     if bool(earlier.validation_fraction) != bool(config.training.held_back):
         raise UserError(
@@ -155,7 +154,6 @@ def _kept_parts(record_set: RecordSet, config: RunConfig) -> dict[str, str]:
 
 
 def _leaks(record_set: RecordSet, part_of: Mapping[str, str]) -> tuple[float, int]:
-    """(`RunVideos.leak`, `RunVideos.duplicates`)."""
     sides = {name: "test" if part == "test" else "train" for name, part in part_of.items()}
     trained = {v.source_sha256 for v in record_set.videos if sides.get(v.id) == "train"} - {""}
     tested = [v.source_sha256 for v in record_set.videos if sides.get(v.id) == "test"]

@@ -15,34 +15,21 @@ PARTS = ("train", "val", "test")
 
 @dataclasses.dataclass(frozen=True)
 class RunVideos:
-    """The videos of a run, by part, each id with the SHA-256 of its file ("" where unknown).
-
-    Attributes:
-        protocol, fold, split_seed, validation_fraction: how they were divided. With fraction 0
-            the validation part is the test part.
-        train, val, test: the parts.
-        unused: videos of the record set that the protocol puts into no part.
-        leak: fraction of test videos with a sibling or a copy in training or validation
-            (`preprocessing.splits.leak`).
-        duplicates: number of test videos whose file is also in training or validation.
-        records: SHA-256 of the record set when the run started.
-        weights: the starting weights, as `training.weights`.
-        seen: videos that the starting weights, and those that they started from in turn, were
-            trained or selected on.
-    """
+    """The videos of a run, by part, each id with the SHA-256 of its file ("" where unknown)."""
 
     protocol: str
     fold: str
     split_seed: int
-    validation_fraction: float
+    validation_fraction: float  # 0: the validation part is the test part
     train: Mapping[str, str]
     val: Mapping[str, str]
     test: Mapping[str, str]
-    unused: Mapping[str, str]
-    leak: float
-    duplicates: int
-    records: str = ""
-    weights: str = ""
+    unused: Mapping[str, str]  # that the protocol puts into no part
+    leak: float  # see `preprocessing.splits.leak`: of the test part, in training and validation
+    duplicates: int  # test videos whose file is also in training or validation
+    records: str = ""  # SHA-256 of the record set when the run started
+    weights: str = ""  # the starting weights, as `training.weights`
+    # What the starting weights, and those that they started from, were trained or selected on.
     seen: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -104,24 +91,18 @@ class RunVideos:
 class Located:
     """A run's videos in a record set, which may have changed since the run started.
 
-    Attributes:
-        train, val, test, unused: int64 positions in `record_set.videos`, ascending.
-        unseen: positions of videos that are new since the run started.
-        seen: positions of videos in no part that the starting weights were trained or selected on.
-        copies: positions of additional videos whose file is that of a known one; in no part.
-        lost: ids of the run's parts that the records no longer have.
-        changed: ids whose file has changed since the run started.
+    The arrays are int64 positions in `record_set.videos`, ascending.
     """
 
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
     unused: np.ndarray
-    unseen: np.ndarray
-    seen: np.ndarray
-    copies: np.ndarray
-    lost: tuple[str, ...]
-    changed: tuple[str, ...]
+    unseen: np.ndarray  # new since the run started
+    seen: np.ndarray  # in no part; the starting weights were trained or selected on them
+    copies: np.ndarray  # additional videos whose file is that of a known one; in no part
+    lost: tuple[str, ...]  # ids of the run's parts that the records no longer have
+    changed: tuple[str, ...]  # ids whose file has changed since the run started
 
     def learned(self, train_on_validation: bool) -> np.ndarray:
         """Positions of the videos that the network's weights are learned from, ascending."""

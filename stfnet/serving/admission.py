@@ -30,17 +30,12 @@ class Admission:
     """ASGI middleware around all others: counts the answers of the REST endpoint; refuses uploads
     when too many requests are unfinished (503), and uploads that are too large (413) or take too
     long (408).
-
-    Args:
-        app: what it stands before.
-        jobs: counts the requests, and has the limits.
     """
 
     def __init__(self, app: ASGIApp, jobs: Jobs):
         self._app, self._jobs, self._limits = app, jobs, jobs.limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, or passes it on."""
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", PREDICT):
             await self._app(scope, receive, send)
             return

@@ -63,9 +63,6 @@ REFUSALS = {
 def make_app(jobs: Jobs) -> FastAPI:
     """The application of a server: the page at `/`, `POST /api/predict`, `/docs`, `/health` and
     `/metrics`; to be put behind an `Admission`.
-
-    Args:
-        jobs: has the network and the limits.
     """
     limits = jobs.limits
     IN_HAND.set_function(lambda: jobs.in_hand)

@@ -20,23 +20,15 @@ GONE = 499  # what web servers log of a client that went; nobody gets it
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a server takes.
+    """What a server takes."""
 
-    Attributes:
-        max_megabytes: size of a video file, in millions of bytes.
-        max_seconds: length of a video.
-        queue: unfinished requests at once: being uploaded, waiting or computed.
-        time_limit: seconds for an upload, and again for the computation of one request.
-    """
-
-    max_megabytes: int = 100
-    max_seconds: float = 60.0
-    queue: int = 8
-    time_limit: float = 120.0
+    max_megabytes: int = 100  # size of a video file, in millions of bytes
+    max_seconds: float = 60.0  # length of a video
+    queue: int = 8  # unfinished requests at once: being uploaded, waiting or computed
+    time_limit: float = 120.0  # seconds for an upload, and again for its computation
 
     @property
     def max_bytes(self) -> int:
-        """Size of a video file, in bytes."""
         return self.max_megabytes * 1_000_000
 
     def check_size(self, size: int) -> None:
@@ -48,15 +40,9 @@ class Limits:
 class Jobs:
     """Lets requests in up to a number, and computes one after the other.
 
-    A context manager: its process ends with the block.
-
-    Args:
-        folder: of a run or an export.
-        limits: of the server.
-        quality: of the flow, `reference` or `fast`; None for that of the records.
-
-    Attributes:
-        in_hand: requests let in that have not ended.
+    A context manager: its process ends with the block. The folder is of a run or an export;
+    `quality` is that of the flow, None for that of the records; `in_hand` counts the requests let
+    in that have not ended.
     """
 
     def __init__(self, folder: str, limits: Limits, quality: str | None):
@@ -76,10 +62,8 @@ class Jobs:
 
     @property
     def network(self) -> Network:
-        """What is served, as soon as it is loaded.
-
-        Raises:
-            UserError: the folder holds no network that works.
+        """What is served, as soon as it is loaded; a UserError where the folder holds no network
+        that works.
         """
         return self._described.result()
 
@@ -87,8 +71,7 @@ class Jobs:
     def admitted(self) -> Iterator[None]:
         """Counts the block as an unfinished request.
 
-        Raises:
-            HTTPException: (503) there are as many as the limits allow, or the server ends.
+        An HTTPException (503) where there are as many as the limits allow, or the server ends.
         """
         if self._ending:
             raise _later("the server ends")
@@ -107,12 +90,11 @@ class Jobs:
         film: bool,
         gone: Callable[[], Awaitable[object]],
     ) -> Prediction:
-        """Recognises a video file, when the requests before it are done.
+        """Recognises a video file, when the requests before it are done; arguments as of
+        `worker.recognise`.
 
-        Args:
-            path, picture, film: as of `worker.recognise`.
-            gone: ends when nobody wants the answer any more. What is computed by then is computed
-                to its end, since to stop it is to load the network again.
+        `gone` ends when nobody wants the answer any more. What is computed by then is computed to
+        its end, since to stop it is to load the network again.
 
         Raises:
             HTTPException: (422) the file is no video that can be recognised; (504) it took longer

@@ -40,15 +40,11 @@ def serve(
     quality: str | None = None,
     grace: int = 10,
 ) -> None:
-    """Serves a network until SIGTERM or Ctrl-C, and prints where it listens.
+    """Serves the network of a run or an export until SIGTERM or Ctrl-C, and prints where it
+    listens.
 
-    Args:
-        folder: of a run or an export.
-        host: address to listen at.
-        port: of the address; 0 for any that is free.
-        limits: what is taken from clients.
-        quality: of the flow, `reference` or `fast`; None for that of the records.
-        grace: seconds that unfinished requests have left after SIGTERM.
+    Port 0 is any that is free; `quality` is that of the flow, None for that of the records; `grace`
+    the seconds that unfinished requests have left after SIGTERM.
 
     Raises:
         UserError: the address cannot be listened at, or the folder holds no network that works.
@@ -117,11 +113,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Raises:
-        UserError: the address is taken or not of this machine.
-    """
+    """A socket that listens; a UserError where the address is taken or not of this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)

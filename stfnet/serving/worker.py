@@ -66,9 +66,8 @@ _opened: Future[_Opened] = Future()  # done when `open_network` is, which comes 
 def open_network(folder: str, quality: str | None) -> None:
     """Loads a network and predicts once; what goes wrong is raised by `describe`.
 
-    Args:
-        folder: of a run or an export.
-        quality: of the flow, `reference` or `fast`; None for that of the records.
+    The folder is of a run or an export; `quality` is that of the flow, None for that of the
+    records.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it ends at once, whatever it computes
     threading.Thread(target=worker_pool.die_with_parent, daemon=True).start()
@@ -79,28 +78,18 @@ def open_network(folder: str, quality: str | None) -> None:
 
 
 def describe() -> Network:
-    """What this process serves.
-
-    Raises:
-        UserError: the folder holds no network that works.
-    """
+    """What this process serves; a UserError where the folder holds no network that works."""
     return _opened.result().network
 
 
 def recognise(
     path: str, max_seconds: float, picture: bool = False, film: bool = False
 ) -> Prediction:
-    """Recognises what happens in a video file.
+    """Recognises what happens in a video file of at most so many seconds; `took` is 0.
 
-    Args:
-        path: of the file, in a folder that the film is written to.
-        max_seconds: length that it may have.
-        picture: whether the answer has the explanation as a picture, or the sampled frames above
-            their flow where the network cannot be explained but has flow.
-        film: whether it has the explanation as a film, if the network can be explained.
-
-    Returns:
-        `took` is 0.
+    With `picture` the answer has the explanation as a picture, or the sampled frames above their
+    flow where the network cannot be explained but has flow; with `film` the explanation as a film,
+    written beside the file, if the network can be explained.
 
     Raises:
         UserError: the file is no video, does not decode, is too long or too short, or its frames

@@ -64,11 +64,6 @@ class RunLog(keras.callbacks.Callback):
     it was stopped after its last checkpoint, are dropped, and so are those that a crash damaged.
     history.csv has a line an epoch, all of them written again at the end of each. The terminal has
     a bar during the training part of an epoch, and a line with its figures at its end.
-
-    Args:
-        workdir: folder of the run.
-        progress: of the run, resumed from its checkpoint.
-        batch_size: clips an optimiser step.
     """
 
     def __init__(self, workdir: Path, progress: Progress, batch_size: int):

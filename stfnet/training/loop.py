@@ -49,21 +49,16 @@ def train(
 ) -> Progress:
     """Trains one run in its folder, from the start or from its last checkpoint, to its end.
 
-    Args:
-        config: of the run.
-        record_set: of the records, already checked against the configuration.
-        workdir: folder of the run.
-        strategy: tf.distribute strategy; None for one device.
-        callbacks: more Keras callbacks, called on the chief alone. A step's logs have the fields of
-            steps.csv and come when the next step may be under way already. An epoch's logs have the
-            fields of history.csv, and those of `on_test_end` the `confusion` matrix too; the
-            positions of the validation videos are `params["validated"]`.
-        cache_in_memory: whether the records of training and validation are read into memory once.
-        features_folder: where the maps of frozen blocks are kept. The stages until whose end blocks
-            keep their initial weights then read them, and compute the blocks after these alone.
+    The records are already checked against the configuration; without a strategy one device trains.
 
-    Returns:
-        Progress, with `best` and `history`.
+    More Keras callbacks are called on the chief alone. A step's logs have the fields of steps.csv
+    and come when the next step may be under way already. An epoch's logs have the fields of
+    history.csv, and those of `on_test_end` the `confusion` matrix too; the positions of the
+    validation videos are `params["validated"]`.
+
+    With a folder for them the maps of frozen blocks are kept: the stages until whose end blocks
+    keep their initial weights read them, and compute the blocks after these alone.
+    `cache_in_memory` reads the records of training and validation into memory once.
 
     Raises:
         Preempted: SIGTERM or Ctrl-C came; the run is saved.
@@ -101,8 +96,7 @@ def train(
         otherwise = "read different checkpoints: one of them is damaged"
         strategies.must_agree(strategy, progress.step, otherwise)
         if progress.finished:
-            note = progress.ended_early(training)
-            if note and chief:
+            if chief and (note := progress.ended_early(training)):
                 print(note, flush=True)
             return progress
         on_maps = features_folder is not None
@@ -110,7 +104,6 @@ def train(
         maps: Features | None = None  # that the stage reads in place of images
 
         def open_maps() -> Features | None:
-            """Computes the maps that this stage reads, where it reads any."""
             if not features_folder or not steps.block:
                 return None
             # Of the streams as they are now: the starting weights' file may have changed since.
@@ -143,13 +136,7 @@ def train(
             shown = [stack.enter_context(contextlib.closing(own)), *callbacks]
         listeners = keras.callbacks.CallbackList(shown, model=model, validated=located.val)
 
-        def finish_step(
-            sums: Mapping[str, tf.Tensor],
-            rate: float,
-            plan: plans.ClipPlan,
-            first: int,
-            watch: logs.Stopwatch,
-        ) -> bool:
+        def finish_step(sums: Mapping[str, tf.Tensor], rate: float) -> bool:
             """Waits for a step's figures, counts and logs it; whether the run must stop."""
             figures = {name: float(value) for name, value in sums.items()}
             # In float16 the optimiser skips a step whose gradient is not finite.
@@ -176,7 +163,6 @@ def train(
             return signals.stops(figures["stopping"], strategy)
 
         def save() -> None:
-            """Writes a checkpoint."""
             nonlocal saved_at
             if chief:
                 arrays = checkpoints.to_arrays(model, steps.optimizer)
@@ -218,7 +204,7 @@ def train(
                 sums = steps.train(batch, tf.constant(float(signals.received)))
                 if launched:
                     stop = finish_step(*launched)
-                launched = sums, rate, plan, first, watch
+                launched = sums, rate
                 stop = signals.stops(stop, strategy)
                 if stop:
                     break

@@ -7,10 +7,8 @@ import tensorflow as tf
 
 
 class Preempted(Exception):
-    """A signal came; the run was saved, and the same command resumes it.
-
-    Attributes:
-        status: exit status of the program, 128 and the signal's number.
+    """A signal came; the run was saved, and the same command resumes it. `status` is that of the
+    program.
     """
 
     status = 128 + signal.SIGTERM
@@ -19,16 +17,12 @@ class Preempted(Exception):
 class StopSignals:
     """Catches SIGTERM and Ctrl-C inside a `with` block, and restores the handlers at its end.
 
-    A second Ctrl-C raises KeyboardInterrupt at once. A `Preempted` of the block gets `status`.
-
-    Attributes:
-        received: whether one came.
-        status: exit status that tells which.
+    A second Ctrl-C raises KeyboardInterrupt at once. A `Preempted` of the block gets `status`, the
+    exit status that tells which came.
     """
 
     def __init__(self):
-        self.received = False
-        self.status = Preempted.status
+        self.received, self.status = False, Preempted.status
         self._previous = {}
 
     def __enter__(self):
@@ -44,13 +38,9 @@ class StopSignals:
             error.status = self.status
 
     def stops(self, told: tf.Tensor | float, strategy: tf.distribute.Strategy) -> bool:
-        """Whether the run must stop: in a step all workers learned so, or one device knows it.
+        """Whether the run must stop: in a step all workers were `told`, or one device knows it.
 
         Every worker then stops at the same step, whichever of them received the signal.
-
-        Args:
-            told: `stopping` of the step.
-            strategy: that trains.
         """
         return bool(told) or (self.received and strategy.num_replicas_in_sync == 1)
 

@@ -48,16 +48,8 @@ def choose_streams(
 
     The regressions are those of `linear_start`, on the means of the streams' maps over the test
     clips of the videos to learn from; the folds are whole groups, and the test videos have no say.
-    A stream is left out where both together are shown to be worse (`logistic.plainest`).
-
-    Args:
-        config: of the run, with both streams.
-        record_set: of the records.
-        workdir: folder of the run; one that began before keeps its streams.
-        features_folder: of maps, as of `loop.train`.
-
-    Returns:
-        The configuration with the chosen streams.
+    A stream is left out where both together are shown to be worse (`logistic.plainest`). A run that
+    began before keeps its streams.
 
     Raises:
         Preempted: SIGTERM or Ctrl-C came.

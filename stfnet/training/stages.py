@@ -10,7 +10,7 @@ from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.config import TrainingConfig, microbatches_per_device
 from stfnet.networks import parts
-from stfnet.networks.model import build_stfnet
+from stfnet.networks.model import STFNet
 from stfnet.run import checkpoints
 from stfnet.run.config import RunConfig
 from stfnet.training.schedule import make_optimizer
@@ -26,12 +26,7 @@ def make_model(config: RunConfig) -> keras.Model:
     """
     training = config.training
     keras.utils.set_random_seed(training.seed)
-    previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(training.precision)
-    try:
-        model = build_stfnet(config.model, config.learned)
-    finally:
-        keras.config.set_dtype_policy(previous)
+    model = STFNet(config.model, training.precision, learned=config.learned)
     for stream in parts.streams_of(model).values():
         stream.remat = training.remat
     devices = tf.distribute.get_strategy().num_replicas_in_sync
@@ -48,12 +43,7 @@ def make_model(config: RunConfig) -> keras.Model:
         if unfit := load_run_weights(model, training.weights):
             logging.warning("%s: does not fit %s", training.weights, ", ".join(unfit))
     elif training.weights:
-        load_vgg16_weights(
-            model,
-            training.weights,
-            temporal_conv1=training.temporal_conv1,
-            fc6_init=training.fc6_init,
-        )
+        load_vgg16_weights(model, training.weights, training.temporal_conv1, training.fc6_init)
     return model
 
 
@@ -65,16 +55,12 @@ def start(
     previous: DistributedSteps | None = None,
     on_maps: bool = False,
 ) -> DistributedSteps:
-    """Freezes the blocks of a stage and gives its steps, with an optimiser at its first step.
+    """Freezes the blocks of a stage, from 0, and gives its steps, with an optimiser at its first
+    step.
 
-    Args:
-        stage: 0-based.
-        training: the configuration.
-        model: the network.
-        strategy: that trains it.
-        previous: the steps of the stage before, used again where the same blocks are frozen:
-            compiling the same graph again would only take time.
-        on_maps: whether a stage reads the maps of the blocks that keep their initial weights.
+    The steps of the stage before are used again where the same blocks are frozen: compiling the
+    same graph again would only take time. With `on_maps` a stage reads the maps of the blocks that
+    keep their initial weights.
     """
     frozen = training.frozen_blocks
     # Where the same blocks are frozen the maps are the same too.
@@ -90,16 +76,7 @@ def start(
 
 
 def load_best(workdir: Path, model: keras.Model, stage: int) -> None:
-    """Gives the network the best weights of the run so far, from which a later stage starts.
-
-    Args:
-        workdir: folder of the run.
-        model: the network.
-        stage: that starts, 0-based.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
+    """Gives the network the best weights of the run so far, from which a later stage starts."""
     path = workdir / run.BEST_FILE
     try:
         checkpoints.check_members(path)

@@ -22,14 +22,10 @@ class DistributedSteps:
     `test` the sum of the losses as `loss`, the `count` of clips and the `confusion` matrix (rows:
     truth), weighted with the plan's weights.
 
-    Args:
-        model: network with a `logits` layer, made in the strategy's scope. Of one that averages
-            several class scores, the loss of a clip is the mean of theirs (`training_logits`).
-        optimizer: of the stage.
-        training: the configuration.
-        strategy: over whose replicas a batch is divided.
-        block: at whose end the streams' maps are that batches hold, of `Features.dataset`: only
-            what follows is computed and trained. 0: they hold images.
+    The model, made in the strategy's scope, has a `logits` layer; where it averages several class
+    scores, the loss of a clip is the mean of theirs (`training_logits`). Where batches hold the
+    streams' maps at the end of a block (`Features.dataset`), only what follows is computed and
+    trained; with block 0 they hold images.
     """
 
     def __init__(
@@ -41,7 +37,7 @@ class DistributedSteps:
         block: int = 0,
     ):
         self.optimizer, self.training, self.strategy = optimizer, training, strategy
-        self.block = block
+        self.block, self.classes = block, model.output.shape[-1]
         self.replicas = strategy.num_replicas_in_sync
         self.microbatches = microbatches_per_device(training, self.replicas)
         with strategy.scope():
@@ -99,7 +95,7 @@ class DistributedSteps:
         """Each clip's cross entropy and correctness, float32 (B,), and its best class, int64."""
         inputs = network_inputs(batch)
         inputs = {name: inputs[name] for name in self.model.input}
-        labels = tf.one_hot(batch["label"], self.model.output.shape[-1])
+        labels = tf.one_hot(batch["label"], self.classes)
         smoothing = self.training.label_smoothing if training else 0.0
         labels = labels * (1 - smoothing) + smoothing / labels.shape[-1]
         logits = tf.cast(self.model(inputs, training=training), tf.float32)
@@ -114,20 +110,15 @@ class DistributedSteps:
         return losses, tf.cast(predicted == batch["label"], tf.float32), predicted
 
     def _gradients(self, batch):
-        """Gradients of the sum of the clips' weighted losses over the global batch size."""
-        variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
             losses, correct, _ = self._losses(batch, training=True)
             loss = tf.reduce_sum(losses * batch["weight"]) / self.training.batch_size
             scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, variables)
+        gradients = tape.gradient(scaled, self.model.trainable_variables)
         return gradients, loss, tf.reduce_sum(correct)
 
     def _sum_over_microbatches(self, compute, batch, zeros):
-        """Sums of what `compute` returns of each microbatch; memory holds one at a time.
-
-        `zeros` returns tensors of the same structure, all zero.
-        """
+        """Sums, from zeros on, of what `compute` returns of each microbatch, one at a time."""
         if self.microbatches == 1:
             return compute(batch)
         stacked = {
@@ -142,20 +133,15 @@ class DistributedSteps:
         _, sums = tf.while_loop(
             lambda k, _: k < self.microbatches,
             body,
-            (0, zeros()),
+            (0, zeros),
             maximum_iterations=self.microbatches,
             parallel_iterations=1,
         )
         return sums
 
-    def _zero_gradients(self):
-        zeros = [tf.zeros_like(v.value) for v in self.model.trainable_variables]
-        return zeros, tf.constant(0.0), tf.constant(0.0)
-
     def _train_on_replica(self, batch, stopping=0.0):
-        gradients, loss, correct = self._sum_over_microbatches(
-            self._gradients, batch, self._zero_gradients
-        )
+        zeros = [tf.zeros_like(v.value) for v in self.model.trainable_variables], 0.0, 0.0
+        gradients, loss, correct = self._sum_over_microbatches(self._gradients, batch, zeros)
         if self.replicas > 1:
             # Summed here so that norm and clipping see the whole batch's gradient; as the optimiser
             # sums over the replicas again, each gets 1 / replicas of it.
@@ -179,7 +165,9 @@ class DistributedSteps:
         }
 
     def _test_on_replica(self, batch, stopping=0.0):
-        sums = self._sum_over_microbatches(self._figures, batch, self._zero_figures)
+        zeros = dict.fromkeys(("loss", "correct", "count"), 0.0)
+        zeros["confusion"] = tf.zeros((self.classes, self.classes))
+        sums = self._sum_over_microbatches(self._figures, batch, zeros)
         return {**sums, "stopping": tf.identity(stopping)}
 
     def _figures(self, batch):
@@ -190,11 +178,6 @@ class DistributedSteps:
             "correct": tf.reduce_sum(correct * weight),
             "count": tf.reduce_sum(weight),
             "confusion": tf.math.confusion_matrix(
-                batch["label"], predicted, self.model.output.shape[-1], weight, tf.float32
+                batch["label"], predicted, self.classes, weight, tf.float32
             ),
         }
-
-    def _zero_figures(self):
-        classes = self.model.output.shape[-1]
-        sums = {name: tf.constant(0.0) for name in ("loss", "correct", "count")}
-        return {**sums, "confusion": tf.zeros((classes, classes))}

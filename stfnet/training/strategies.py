@@ -37,17 +37,10 @@ _LOST_WORKER = (
 def make_strategy(name: str = "auto", logical_cpus: int = 1) -> tf.distribute.Strategy:
     """Makes the tf.distribute strategy of a run; call it before any other TensorFlow operation.
 
-    `auto` takes `multi_worker` where `TF_CONFIG` or a Slurm step names two workers or more,
-    `mirrored` where this machine has two GPUs or more, `one` otherwise.
-
-    Args:
-        name: `auto`; `one` (the first GPU, else the CPU); `mirrored` (all GPUs of this machine,
-            else all its logical CPUs); `multi_worker` (all workers that `TF_CONFIG`, or without
-            it the Slurm step, names).
-        logical_cpus: devices into which the CPU is divided, to rehearse `mirrored` without GPUs.
-
-    Returns:
-        tf.distribute.Strategy.
+    `one` is the first GPU, else the CPU; `mirrored` all GPUs of this machine, else all its logical
+    CPUs, into which the CPU can be divided to rehearse; `multi_worker` all workers that
+    `TF_CONFIG`, or without it the Slurm step, names. `auto` takes `multi_worker` where there are
+    two workers or more, `mirrored` where this machine has two GPUs or more, `one` otherwise.
 
     Raises:
         UserError: `multi_worker` without a cluster, or one whose description is not valid.
@@ -74,10 +67,6 @@ def make_strategy(name: str = "auto", logical_cpus: int = 1) -> tf.distribute.St
 
 def check_run(strategy: tf.distribute.Strategy, config: RunConfig) -> None:
     """Checks a run's configuration against the devices that train it.
-
-    Args:
-        strategy: of `make_strategy`.
-        config: of the run.
 
     Raises:
         UserError: the batch cannot be divided among the devices, or XLA cannot compile for them.
@@ -158,11 +147,7 @@ def all_agree(strategy: tf.distribute.Strategy, text: str) -> bool:
 
 
 def must_agree(strategy: tf.distribute.Strategy, value: object, otherwise: str) -> None:
-    """Ends the run, on every worker, where their values differ.
-
-    Raises:
-        UserError: `the workers {otherwise}`.
-    """
+    """Ends the run, on every worker, where their values differ: `the workers {otherwise}`."""
     if not all_agree(strategy, repr(value)):
         raise UserError(f"the workers {otherwise}")
 
@@ -170,13 +155,8 @@ def must_agree(strategy: tf.distribute.Strategy, value: object, otherwise: str) 
 def check_shared_folder(
     strategy: tf.distribute.Strategy, workdir: Path, videos: run.RunVideos, record_set: RecordSet
 ) -> None:
-    """Ends the run, on every worker, where one does not see the chief's files and records.
-
-    Args:
-        strategy: of the run.
-        workdir: folder of the run, which the chief has written by now.
-        videos: of the run.
-        record_set: of the records that this worker reads.
+    """Ends the run, on every worker, where one does not see the files that the chief has written by
+    now, and its records.
 
     Raises:
         UserError: a worker has another folder, older checkpoints or other records.
@@ -203,13 +183,8 @@ def batches(
 ) -> Iterable:
     """This worker's clips of a plan, as one batch a replica; each worker iterates over as many.
 
-    Batches are copied to a GPU while it computes.
-
-    Args:
-        strategy: that trains.
-        plan: the clips.
-        size: clips a batch, over all replicas.
-        read: function of a part of the plan and the clips a batch of its dataset.
+    `size` is the clips a batch over all replicas, and `read` a function of a part of the plan and
+    the clips a batch of its dataset. Batches are copied to a GPU while it computes.
     """
     if not len(plan):
         return ()
@@ -233,11 +208,7 @@ def copied_ahead(dataset: tf.data.Dataset, device: str) -> tf.data.Dataset:
 
 @contextlib.contextmanager
 def naming_lost_workers(strategy: tf.distribute.Strategy, progress: Progress) -> Iterator[None]:
-    """Turns what TensorFlow raises in the block when a worker is gone into one line.
-
-    Raises:
-        UserError: another worker was lost.
-    """
+    """Turns what TensorFlow raises in the block when a worker is gone into one line."""
     try:
         yield
     except _LOST_WORKER as error:

@@ -29,13 +29,8 @@ class TensorBoard(keras.callbacks.Callback):
     For each step: loss, accuracy, learning rate, gradient norm. For each epoch: the columns of
     history.csv, with clips a second and the fraction of the time spent waiting for input; and, at
     most once a minute, the confusion matrix of the validation part and some of its clips, frames
-    above flow, with their predicted class.
-    Keras' own TensorBoard callback needs `fit`; this one needs only the logs of the loop.
-
-    Args:
-        folder: of the event files.
-        record_set: of the records.
-        config: of the run.
+    above flow, with their predicted class. Keras' own TensorBoard callback needs `fit`; this one
+    needs only the logs of the loop.
     """
 
     def __init__(self, folder: Path, record_set: records.RecordSet, config: RunConfig):
@@ -106,14 +101,8 @@ def captioned_clip(
 ) -> np.ndarray:
     """Draws a clip below a line with its true class and its predicted one.
 
-    Args:
-        rgb, fields: see `stfnet.drawing.annotation.draw_clip`.
-        label: true class.
-        probabilities: float (C,).
-        config: of the run.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    Frames and fields are as of `draw_clip`, the probabilities float (C,). Returns uint8 (height,
+    width, 3), RGB.
     """
     clip = draw_clip(rgb, fields, config.model.clip)
     image = np.concatenate([np.zeros((CAPTION, *clip.shape[1:]), np.uint8), clip])

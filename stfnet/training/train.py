@@ -17,14 +17,8 @@ from stfnet.training.tensorboard import TensorBoard
 def train(config: RunConfig, record_set: RecordSet, workdir: Path, **settings: Any) -> Progress:
     """`loop.train`, with TensorBoard's logs, and `curves.png` at its end.
 
-    The state of Keras is cleared first, so runs can follow each other in one process.
-
-    Args:
-        config, record_set, workdir: as for `loop.train`.
-        settings: other arguments of `loop.train`, but its callbacks.
-
-    Raises:
-        Preempted, UserError: as `loop.train`.
+    The state of Keras is cleared first, so runs can follow each other in one process. `settings`
+    are other arguments of `loop.train`, but its callbacks.
     """
     workdir = Path(workdir)
     keras.backend.clear_session()

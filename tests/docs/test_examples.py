@@ -55,22 +55,13 @@ def test_what_the_package_exports_is_listed():
 
 
 @pytest.fixture(scope="module")
-def place(tiny_records, moving_square, notop, tmp_path_factory):
+def place(make_run, tiny_records, moving_square, notop, tmp_path_factory):
     """Folder with what the examples name: records, a run on them, a video, VGG-16's weights."""
-    from stfnet import ClipConfig, ModelConfig, build_stfnet, run
-    from stfnet.config import RecordsConfig, TrainingConfig
-    from stfnet.run.config import RunConfig
-
     folder = tmp_path_factory.mktemp("examples")
     (folder / "records").symlink_to(tiny_records.folder)
     shutil.copy(moving_square, folder / "a.mp4")
     (folder / "vgg16.h5").symlink_to(notop)
-    clip = ClipConfig(num_frames=3, image_size=32)
-    model = ModelConfig(3, clip, width_divisor=32, fc6_units=8, lstm_units=4)
-    of_records = RecordsConfig.of(tiny_records)
-    config = RunConfig("squares", tiny_records.classes, model, TrainingConfig(), records=of_records)
-    with run.writing(folder / "run", config, run.draw_videos(tiny_records, config)):
-        build_stfnet(model, config.learned).save(folder / "run" / run.BEST_FILE)
+    (folder / "run").symlink_to(make_run(record_set=tiny_records))
     return folder
 
 

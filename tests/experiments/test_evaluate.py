@@ -6,9 +6,7 @@ import shutil
 import pytest
 
 from preprocessing import splits
-from stfnet import ClipConfig, ModelConfig, build_stfnet, run
-from stfnet.config import TrainingConfig
-from stfnet.run.config import RunConfig
+from stfnet import run
 
 
 def test_the_choices_of_the_flags_are_those_of_the_library(run_program):
@@ -47,13 +45,9 @@ def evaluate_as_user(run_often):
 
 
 @pytest.fixture
-def read_only_run(tiny_records, tmp_path):
+def read_only_run(make_run, tiny_records):
     """A run of `tiny_records` whose folder cannot be written."""
-    model = ModelConfig(3, ClipConfig(3, 4, 32), lstm_units=4, fc6_units=8, width_divisor=32)
-    config = RunConfig("tiny", tiny_records.classes, model, TrainingConfig(batch_size=4))
-    folder = tmp_path / "run"
-    with run.writing(folder, config, run.draw_videos(tiny_records, config)):
-        build_stfnet(model).save(folder / run.BEST_FILE)
+    folder = make_run(record_set=tiny_records)
     folder.chmod(0o555)
     yield folder
     folder.chmod(0o755)

@@ -6,10 +6,7 @@ import sys
 
 import pytest
 
-from stfnet import build_stfnet, run
-from stfnet.config import ClipConfig, TrainingConfig
-from stfnet.networks import ModelConfig
-from stfnet.run.config import RunConfig
+from stfnet.config import ClipConfig
 
 
 def test_an_export_prints_its_size_and_classes(run_program, make_run, tmp_path):
@@ -25,17 +22,14 @@ def test_an_export_prints_its_size_and_classes(run_program, make_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_another_runtime_is_compared_on_clips_of_the_records(run_program, tiny_records, tmp_path):
+def test_another_runtime_is_compared_on_clips_of_the_records(
+    run_program, make_run, tiny_records, tmp_path
+):
     pytest.importorskip("tf2onnx", reason="the extra [onnx] is not installed")
-    clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-    model = ModelConfig(3, clip, streams="rgb", width_divisor=16, fc6_units=8, lstm_units=4)
-    config = RunConfig("tiny", tiny_records.classes, model, TrainingConfig(batch_size=4))
-    with run.writing(tmp_path / "run", config, run.draw_videos(tiny_records, config)):
-        build_stfnet(model).save(tmp_path / "run" / run.BEST_FILE)
     output = tmp_path / "export"
     done = run_program(
         "export",
-        f"--workdir={tmp_path / 'run'}",
+        f"--workdir={make_run(streams='rgb', record_set=tiny_records)}",
         f"--output={output}",
         "--format=onnx",
         f"--records={tiny_records.folder}",

@@ -30,13 +30,10 @@ def test_features_of_vgg16_load_with_numpy(run_program, tiny_records, notop, tmp
     assert other.returncode == 1 and "is of other features than these" in other.stderr
 
 
-def test_a_mistake_is_one_line(run_program, tiny_records, tmp_path):
+def test_a_mistake_is_one_line(check_mistakes, tiny_records, tmp_path):
     new = tmp_path / "new"
-    done = run_program(
-        "features", f"--records={tiny_records.folder}", f"--output={new}", "--weights=nowhere.h5"
-    )
-    assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: VGG-16 weights file nowhere.h5 is missing")
+    flags = (f"--records={tiny_records.folder}", f"--output={new}", "--weights=nowhere.h5")
+    check_mistakes("features", [(flags, "VGG-16 weights file nowhere.h5 is missing")])
     assert not new.exists()
 
 

@@ -1,5 +1,4 @@
 import cv2
-import pytest
 
 
 def test_a_page_and_a_contact_sheet(run_program, tiny_records, tmp_path):
@@ -19,25 +18,11 @@ def test_a_page_and_a_contact_sheet(run_program, tiny_records, tmp_path):
     assert other.startswith(("v_Left", "v_Right"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "--records is missing"),
-        (["--records=/nowhere", "--output=/tmp/x"], "records folder /nowhere does not exist"),
-    ],
-)
-def test_mistakes_are_one_line(run_program, arguments, message):
-    done = run_program("inspect_records", *arguments)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
-
-
-def test_an_unknown_video_is_answered_with_like_ones(run_program, tiny_records, tmp_path):
-    done = run_program(
-        "inspect_records",
-        f"--records={tiny_records.folder}",
-        f"--output={tmp_path}",
-        "--video=still_g05",
-    )
-    assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "has no video 'still_g05': there are v_Still_g05_c01" in done.stderr
+def test_mistakes_are_one_line(check_mistakes, tiny_records, tmp_path):
+    output, like = f"--output={tmp_path}", "has no video 'still_g05': there are v_Still_g05_c01"
+    mistakes = [
+        ((), "--records is missing"),
+        (("--records=/nowhere", output), "records folder /nowhere does not exist"),
+        ((f"--records={tiny_records.folder}", output, "--video=still_g05"), like),
+    ]
+    check_mistakes("inspect_records", mistakes)

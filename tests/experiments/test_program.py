@@ -105,15 +105,10 @@ def test_a_mistake_is_one_line_and_exit_status_1(tmp_path, arguments, line):
         "from experiments import program\nimport interrupted",
     ],
 )
-def test_ctrl_c_before_the_program_runs_is_one_line(tmp_path, lines):
+def test_ctrl_c_before_the_program_runs_is_one_line(run_python, tmp_path, lines):
     (tmp_path / "interrupted.py").write_text("raise KeyboardInterrupt")
     (tmp_path / "adds.py").write_text(lines)
-    done = subprocess.run(
-        [sys.executable, tmp_path / "adds.py"],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": ":".join(sys.path), "PATH": ""},
-    )
+    done = run_python(tmp_path / "adds.py")
     assert (done.returncode, done.stderr) == (1, "error: stopped by Ctrl-C\n")
 
 
@@ -169,17 +164,12 @@ print(json.dumps({flag.name: flag.flag_type() for flag in own}))
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_home_is_found_in_every_flag_of_a_path(name, tmp_path):
+def test_a_home_is_found_in_every_flag_of_a_path(run_python, name, tmp_path):
     """A shell puts it in the place of ~ in `--workdir ~/run`, not in `--workdir=~/run`."""
     shutil.copy(EXPERIMENTS / "configs" / "paper.py", tmp_path / "mine.py")
 
     def ran(program, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-c", program, name, *arguments],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"HOME": str(tmp_path)},
-        )
+        done = run_python("-c", program, name, *arguments, HOME=tmp_path)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -244,13 +234,14 @@ def test_a_locale_of_ascii_starts_the_program_again_in_utf_8(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_with_letters_beyond_ascii_works_in_a_locale_of_ascii(write_squares, tmp_path):
+def test_a_run_with_letters_beyond_ascii_works_in_a_locale_of_ascii(
+    run_python, write_squares, tmp_path
+):
     write_squares(tmp_path / "videos", range(1, 6))
     first, *_ = sorted((tmp_path / "videos").iterdir())
     first.rename(first.with_name("Bücken"))
     film = sorted((tmp_path / "videos" / "Bücken").iterdir())[0]
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    root = str(EXPERIMENTS.parent)
     small = {"clip.num_frames": 3, "clip.image_size": 32, "width_divisor": 32, "fc6_units": 8}
     for name, flags in {
         "prepare": ["--source=folder:videos", "--output=records", "--image_size=32"],
@@ -265,13 +256,7 @@ def test_a_run_with_letters_beyond_ascii_works_in_a_locale_of_ascii(write_square
         "predict": ["--model=run", f"--video={film}", "--output=prediction"],
         "export": ["--workdir=run", "--output=export"],
     }.items():
-        done = subprocess.run(
-            [sys.executable, "-m", f"experiments.{name}", *flags],
-            cwd=tmp_path,
-            env=os.environ | ascii_only | {"PYTHONPATH": ":".join([root, *sys.path])},
-            capture_output=True,
-            encoding="utf-8",
-        )
+        done = run_python("-m", f"experiments.{name}", *flags, folder=tmp_path, **ascii_only)
         assert done.returncode == 0, (name, done.stderr)
         assert "Traceback" not in done.stderr
         if name in ("prepare", "evaluate", "predict"):
@@ -290,11 +275,8 @@ def test_an_output_that_can_be_made_is_taken_and_not_yet_made(tmp_path):
 )
 def test_a_number_has_its_noun(number, text):
     assert program.counted(number, "video") == text
-
-
-def test_other_plurals_are_given():
-    numbers = [program.counted(k, "of 3 classes has", "of 3 classes have") for k in (1, 2)]
-    assert numbers == ["1 of 3 classes has", "2 of 3 classes have"]
+    other = "of 3 classes has" if number == 1 else "of 3 classes have"
+    assert program.counted(number, "of 3 classes has", "of 3 classes have") == f"{number} {other}"
 
 
 BACKEND = """
@@ -306,17 +288,14 @@ print(keras.backend.backend())
 
 
 @pytest.mark.parametrize("named", ["variable", "file"])
-def test_a_program_that_needs_tensorflow_takes_it_whatever_keras_is_set_to(named, tmp_path):
+def test_a_program_that_needs_tensorflow_takes_it_whatever_keras_is_set_to(
+    run_python, named, tmp_path
+):
     settings = {"backend": "torch", "image_data_format": "channels_first", "floatx": "float32"}
     (tmp_path / "keras.json").write_text(json.dumps({**settings, "epsilon": 1e-7}))
-    environment = {"KERAS_BACKEND": "jax"} if named == "variable" else {"KERAS_HOME": str(tmp_path)}
-    inherited = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
-    done = subprocess.run(
-        [sys.executable, "-c", BACKEND],
-        capture_output=True,
-        text=True,
-        env=inherited | environment,
-    )
+    file = {"KERAS_BACKEND": None, "KERAS_HOME": tmp_path}
+    variables = {"KERAS_BACKEND": "jax"} if named == "variable" else file
+    done = run_python("-c", BACKEND, **variables)
     assert (done.returncode, done.stdout) == (0, "tensorflow\n"), done.stderr
 
 
@@ -330,7 +309,7 @@ print(keras.ops.sum(keras.ops.ones(3)).numpy(), sys.modules["matplotlib"] is mat
 """
 
 
-def test_tensorflow_starts_without_what_only_keras_imports():
-    done = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True)
+def test_tensorflow_starts_without_what_only_keras_imports(run_python):
+    done = run_python("-c", STARTED)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["[True, False, True]", "3.0 True"]

@@ -1,6 +1,5 @@
 """Flags without effect beside others, places that cannot be written, programs started by path."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -49,6 +48,10 @@ CASES = {
         (("--verify=/nowhere", "--classes=a"), "--classes has no effect with --verify"),
         ((*PREPARE, "--flow_bound=-1"), "flow_bound=-1.0 is not a number in (0, 10000]"),
         ((*PREPARE, "--output=a_file/x"), "/a_file is no folder: name another place"),
+        (("--output=new",), "--source is missing"),
+        (("--source=magic", "--output=new"), "source 'magic' is unknown: it is one of synthetic"),
+        (("--verify=/nowhere",), "records folder /nowhere does not exist"),
+        (("--source=synthetic", "--output=new", "--jpeg_quality=0"), "jpeg_quality=0 is not"),
         # And with an effect each is taken, up to the videos that are not there.
         ((*PREPARE, "--flow_method=keras", "--flow_batch=2"), "video folder /nowhere does not"),
     ],
@@ -136,18 +139,8 @@ def test_no_module_of_the_programs_hides_one_of_the_standard_library():
     assert not names & sys.stdlib_module_names
 
 
-@pytest.mark.parametrize(
-    ("command", "line"),
-    [
-        (["train.py"], "error: --config is missing (--help lists the flags)"),
-    ],
-)
-def test_a_program_can_be_started_by_its_path(command, line):
-    done = subprocess.run(
-        [sys.executable, EXPERIMENTS / command[0], *command[1:]],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": f"{EXPERIMENTS.parent}:{':'.join(sys.path)}", "PATH": ""},
-    )
+def test_a_program_can_be_started_by_its_path(run_python):
+    line = "error: --config is missing (--help lists the flags)"
+    done = run_python(EXPERIMENTS / "train.py")
     errors = [text for text in done.stderr.splitlines() if text.startswith("error:")]
     assert done.returncode == 1 and errors == [line] and "Traceback" not in done.stderr

@@ -7,7 +7,7 @@ import pytest
 
 from experiments import run_config
 from preprocessing import files
-from stfnet import ClipConfig, ModelConfig, build_stfnet, run
+from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import TrainingConfig
 from stfnet.evaluation import evaluate, result_files
 from stfnet.run.config import RunConfig
@@ -49,12 +49,10 @@ def test_the_page_of_a_run_of_a_published_data_set_stands_beside_the_paper(
 
 
 @pytest.mark.slow
-def test_the_answers_of_a_network_are_explained_in_films(run_program, tiny_records, tmp_path):
-    workdir, output = tmp_path / "run", tmp_path / "report"
-    model = ModelConfig(3, ClipConfig(3, 4, 32), width_divisor=16, fc6_units=8, lstm_units=4)
-    config = RunConfig("squares", tiny_records.classes, model, TrainingConfig())
-    with run.writing(workdir, config, run.draw_videos(tiny_records, config)):
-        build_stfnet(model).save(workdir / run.BEST_FILE)
+def test_the_answers_of_a_network_are_explained_in_films(
+    run_program, make_run, tiny_records, tmp_path
+):
+    workdir, output = make_run(record_set=tiny_records), tmp_path / "report"
     evaluate.evaluate_run(workdir, tiny_records)
     records = f"--records={tiny_records.folder}"
     done = run_program("report", f"--workdir={workdir}", records, f"--output={output}", "--clips=2")

@@ -1,18 +1,11 @@
-import subprocess
-import sys
-
 import pytest
 
 WITHOUT = "import sys; sys.modules[{package!r}] = None; from experiments import serve; serve.cli()"
 
 
 @pytest.mark.parametrize("package", ["pebble", "fastapi", "python_multipart"])
-def test_a_package_that_is_missing_is_a_line_that_says_what_to_install(package):
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(package=package), "--model=/nowhere"],
-        capture_output=True,
-        text=True,
-    )
+def test_a_package_that_is_missing_is_a_line_that_says_what_to_install(run_python, package):
+    done = run_python("-c", WITHOUT.format(package=package), "--model=/nowhere")
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert len(lines) == 1 and lines[0].endswith("is missing: pip install 'stfnet[serve]'")
@@ -27,14 +20,9 @@ def test_a_package_that_is_missing_is_a_line_that_says_what_to_install(package):
         (["--model=/nowhere", "--host=192.0.2.1"], "error: --host=192.0.2.1 --port=7860: "),
     ],
 )
-def test_a_mistake_is_one_line(flags, line, tmp_path):
+def test_a_mistake_is_one_line(run_python, flags, line, tmp_path):
     pytest.importorskip("fastapi", reason="needs pip install -e '.[serve]'")
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.serve", *flags],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": ":".join(sys.path), "PATH": "", "TMPDIR": str(tmp_path)},
-    )
+    done = run_python("-m", "experiments.serve", *flags, TMPDIR=tmp_path, TF_CPP_MIN_LOG_LEVEL=None)
     assert done.returncode == 1
     assert done.stderr.startswith(line) and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -1,16 +1,11 @@
 """One definition on every backend: a model saved here predicts and trains the same there."""
 
 import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-import stfnet
 from stfnet import ClipConfig, ModelConfig, build_stfnet
 
 PROGRAM = """
@@ -42,7 +37,7 @@ np.savez(folder + "/results.npz", probabilities=before, loss=loss, *changed)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("backend", "package"), [("jax", "jax"), ("torch", "torch")])
-def test_backend_agrees(backend, package, tmp_path):
+def test_backend_agrees(run_python, backend, package, tmp_path):
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed, so Keras has no {backend} backend here")
     config = ModelConfig(
@@ -66,17 +61,9 @@ def test_backend_agrees(backend, package, tmp_path):
     np.savez(tmp_path / "clips.npz", **clips)
     model.save(tmp_path / "model.keras")
 
-    root = Path(stfnet.__file__).parents[1]
-    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        # Compiling for JAX takes most of this test; the machine code need not be fast.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
-        "PYTHONPATH": os.pathsep.join(paths),
-    }
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path), backend]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    # Compiling for JAX takes most of this test; the machine code need not be fast.
+    variables = {"KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    done = run_python("-c", PROGRAM, tmp_path, backend, **variables)
     assert done.returncode == 0, done.stderr
     results = np.load(tmp_path / "results.npz")
 

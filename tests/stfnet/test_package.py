@@ -1,9 +1,6 @@
 """What importing the package brings with it, each time in a process of its own."""
 
-import os
 import platform
-import subprocess
-import sys
 
 import pytest
 
@@ -11,31 +8,21 @@ HEAVY = ("apache_beam", "cv2", "keras", "matplotlib", "sklearn", "tensorflow")
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
-def _environment():
-    """That of these tests without the setting that a program makes."""
-    return {name: value for name, value in os.environ.items() if name != ONEDNN}
-
-
 @pytest.fixture
-def run_python(request):
-    """Function that runs a program text and returns what it prints."""
+def printed(run_python):
+    """Function that runs a program text, without the setting that a program makes, and returns what
+    it prints.
+    """
 
     def run(text, *arguments, **variables):
-        ended = subprocess.run(
-            [sys.executable, "-c", text, *map(str, arguments)],
-            cwd=request.config.rootpath,
-            env=_environment() | variables,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        ended = run_python("-c", text, *arguments, **{ONEDNN: None} | variables)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout.split()
 
     return run
 
 
-def test_the_package_and_every_configuration_load_without_keras(request, run_python, tiny_run):
+def test_the_package_and_every_configuration_load_without_keras(request, printed, tiny_run):
     folder = request.config.rootpath / "experiments" / "configs"
     names = [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "saved")]
     assert len(names) > 3
@@ -47,34 +34,34 @@ for name in {names}:
 importlib.import_module("experiments.configs.saved").get_config(sys.argv[1])
 print(*(name for name in {HEAVY} if name in sys.modules))
 """
-    assert run_python(text, tiny_run / "config.json") == []
+    assert printed(text, tiny_run / "config.json") == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "imports", ["import keras, stfnet.networks.model", "import stfnet.networks.model, keras"]
 )
-def test_saved_networks_load_without_custom_objects(run_python, tiny_run, imports):
+def test_saved_networks_load_without_custom_objects(printed, tiny_run, imports):
     text = f"""
 import sys
 {imports}
 print(type(keras.saving.load_model(sys.argv[1])).__name__)
 """
-    assert run_python(text, tiny_run / "best.keras") == ["STFNet"]
+    assert printed(text, tiny_run / "best.keras") == ["STFNet"]
 
 
-def test_importing_the_package_changes_nothing_of_the_process(run_python):
+def test_importing_the_package_changes_nothing_of_the_process(printed):
     text = """
 import os, sys
 before = dict(os.environ), list(sys.meta_path)
 import stfnet
 print(before == (dict(os.environ), list(sys.meta_path)))
 """
-    assert run_python(text) == ["True"]
+    assert printed(text) == ["True"]
 
 
 @pytest.mark.parametrize("name", ["preprocessing.py", "preprocessing/__init__.py"])
-def test_a_file_in_the_way_of_a_package_is_named(run_python, tmp_path, name):
+def test_a_file_in_the_way_of_a_package_is_named(printed, tmp_path, name):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("raise SystemExit('of another')")
@@ -86,18 +73,18 @@ try:
 except ImportError as error:
     print(error)
 """
-    printed = " ".join(run_python(text, tmp_path))
-    assert printed.startswith(f"{path} hides the package") and printed.endswith("another name")
+    shown = " ".join(printed(text, tmp_path))
+    assert shown.startswith(f"{path} hides the package") and shown.endswith("another name")
 
 
-def test_public_names_are_imported_when_they_are_asked_for(run_python):
+def test_public_names_are_imported_when_they_are_asked_for(printed):
     text = """
 import sys, stfnet
 before = "keras" in sys.modules
 public = [getattr(stfnet, name).__name__ for name in stfnet.__all__]
 print(before, hasattr(stfnet, "nothing"), *public)
 """
-    assert run_python(text) == [
+    assert printed(text) == [
         "False",
         "False",
         *("ClipConfig", "ModelConfig", "STFNet", "build_stfnet", "clip", "datasets"),
@@ -107,19 +94,19 @@ print(before, hasattr(stfnet, "nothing"), *public)
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN is chosen on x86-64 alone")
 @pytest.mark.parametrize(("variables", "expected"), [({}, True), ({ONEDNN: "0"}, False)])
-def test_programs_convolve_by_onednn_unless_told_otherwise(run_python, variables, expected):
+def test_programs_convolve_by_onednn_unless_told_otherwise(printed, variables, expected):
     text = """
 from experiments import program
 program.start_tensorflow()
 import tensorflow as tf
 tf.nn.conv3d(tf.ones((1, 2, 7, 7, 8)), tf.ones((3, 3, 3, 8, 4)), (1,) * 5, "SAME")
 """
-    printed = run_python(text, ONEDNN_VERBOSE="1", **variables)
-    assert any(",cpu,convolution," in line for line in printed) == expected
+    shown = printed(text, ONEDNN_VERBOSE="1", **variables)
+    assert any(",cpu,convolution," in line for line in shown) == expected
 
 
 @pytest.mark.slow
-def test_the_package_works_where_linux_is_not(run_python, tiny_records, moving_square, tmp_path):
+def test_the_package_works_where_linux_is_not(printed, tiny_records, moving_square, tmp_path):
     """What `docs/` shows in a few lines of Python, without the modules that Linux alone has."""
     text = """
 import os, sys
@@ -143,4 +130,4 @@ answer = stfnet.load(folder + "/mine.keras").predict_video(video, top=1)
 with files.locked(folder, "training"):
     print(len(answer), worker_pool.cores() >= 1, sys.modules["fcntl"])
 """
-    assert run_python(text, tiny_records.folder, moving_square, tmp_path) == ["1", "True", "None"]
+    assert printed(text, tiny_records.folder, moving_square, tmp_path) == ["1", "True", "None"]

@@ -4,8 +4,6 @@ import csv
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -38,7 +36,7 @@ print(keras.backend.backend())
 
 
 @pytest.fixture
-def python(request, tmp_path):
+def python(run_python, request, tmp_path):
     """Function that runs Python with a backend of Keras, with TensorFlow or as if without."""
     site = tmp_path / "site"
     site.mkdir()
@@ -51,14 +49,8 @@ def python(request, tmp_path):
             pytest.skip(f"{backend} is not installed, so Keras has no such backend here")
         paths = [str(request.config.rootpath), os.environ.get("PYTHONPATH", "")]
         paths = [str(site), *paths] if backend != "tensorflow" else paths
-        return subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(paths)},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        variables = {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(paths)}
+        return run_python(*arguments, folder=tmp_path, **variables)
 
     return run
 

@@ -1,8 +1,6 @@
 """The files of experiments/configs, and the names that they had once."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -104,16 +102,6 @@ def test_a_file_of_a_users_own_may_have_an_old_name(tmp_path):
     assert configs.new_place(str(tmp_path / "small.py")) is None
 
 
-@pytest.mark.parametrize("form", [["--config=old/ucf11.py"], ["--config", "old/ucf11.py"]])
-@pytest.mark.parametrize("override", [[], ["--config.training.batch_size=4"]])
-def test_an_old_name_is_refused_in_one_line(form, override, tmp_path):
-    command = ["-m", "experiments.train", *form, *override, "--records=/nowhere", "--workdir=run"]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
-    line = "--config=old/ucf11.py has moved: give --config=experiments/configs/paper.py:ucf11"
-    assert ended.returncode == 1 and ended.stderr == f"error: {line}\n"
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
     ("path", "file"),
     [
@@ -140,17 +128,28 @@ def test_a_file_in_the_current_folder_goes_before_the_projects(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("form", [["--config=paper.py:ucf12"], ["--config", "paper.py:ucf12"]])
-def test_the_file_that_a_name_stands_for_is_printed(form, tmp_path):
-    command = ["-m", "experiments.train", *form, "--records=/nowhere", "--workdir=run"]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
+def test_the_file_that_a_name_stands_for_is_printed(run_python, form, tmp_path):
+    places = ("--records=/nowhere", "--workdir=run")
+    ended = run_python("-m", "experiments.train", *form, *places, folder=tmp_path)
     note, error = ended.stderr.splitlines()
     assert note == f"--config=paper.py:ucf12 is not in this folder: {FOLDER}/paper.py:ucf12 is read"
     assert ended.returncode == 1 and error.startswith("error: paper.py:ucf12 is not one of")
 
 
-def test_the_string_after_a_colon_is_checked_in_one_line(tmp_path):
-    config = f"--config={FOLDER / 'paper.py'}:ucf12"
-    command = ["-m", "experiments.train", config, "--records=/nowhere", f"--workdir={tmp_path}/run"]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert ended.stderr == "error: paper.py:ucf12 is not one of ucf101, ucf11, ucf_sports\n"
+def test_a_name_that_leads_nowhere_is_refused_in_one_line(check_mistakes, tmp_path):
+    places = ("--records=/nowhere", "--workdir=run")
+    moved = "--config=old/ucf11.py has moved: give --config=experiments/configs/paper.py:ucf11"
+    old = [
+        ((*form, *override, *places), moved)
+        for form in (("--config=old/ucf11.py",), ("--config", "old/ucf11.py"))
+        for override in ((), ("--config.training.batch_size=4",))
+    ]
+    unknown = f"--config={FOLDER / 'paper.py'}:ucf12"
+    missing = f"{tmp_path / 'config.json'} is missing: is {tmp_path} the folder of a run?"
+    saved = [
+        ((f"--config={given}{tmp_path / 'config.json'}", *places), missing)
+        for given in ("", f"{FOLDER / 'saved.py'}:")
+    ]
+    colon = ((unknown, *places), "paper.py:ucf12 is not one of ucf101, ucf11, ucf_sports")
+    check_mistakes("train", [*old, colon, *saved], tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,8 +1,5 @@
 import dataclasses
 import shutil
-import subprocess
-import sys
-import types
 
 import pytest
 
@@ -12,18 +9,10 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet.config import to_dict
 
-RECORDS = types.SimpleNamespace(
-    title="ucf11 (2 of 11 classes)",
-    classes=("Bow", "Jump"),
-    encoding={"image_format": "jpeg", "jpeg_quality": 95},
-    flow={"method": "opencv", "quality": "fast"},
-    videos=[types.SimpleNamespace(num_frames=100)],
-)
-
 
 @pytest.mark.parametrize("module", [paper, real_videos, synthetic])
-def test_the_settings_of_a_run_are_those_it_had(module, tmp_path):
-    config = run_config.make_run_config(module.get_config(), RECORDS)
+def test_the_settings_of_a_run_are_those_it_had(module, tiny_records, tmp_path):
+    config = run_config.make_run_config(module.get_config(), tiny_records)
     config = dataclasses.replace(
         config,
         protocol="official",
@@ -34,7 +23,7 @@ def test_the_settings_of_a_run_are_those_it_had(module, tmp_path):
     )
     path = tmp_path / "config.json"
     files.write_json(path, to_dict(config))
-    assert run_config.make_run_config(saved.get_config(str(path)), RECORDS) == config
+    assert run_config.make_run_config(saved.get_config(str(path)), tiny_records) == config
 
 
 def test_a_name_is_needed():
@@ -42,23 +31,14 @@ def test_a_name_is_needed():
         saved.get_config()
 
 
-@pytest.mark.parametrize("given", ["", f"{saved.__file__}:"])
-def test_a_missing_file_is_named_in_one_line(given, tmp_path):
-    config = f"--config={given}{tmp_path / 'config.json'}"
-    command = ["-m", "experiments.train", config, "--records=/nowhere", f"--workdir={tmp_path}/run"]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
-    assert ended.returncode == 1
-    line = f"{tmp_path / 'config.json'} is missing: is {tmp_path} the folder of a run?"
-    assert ended.stderr == f"error: {line}\n"
-
-
-def test_the_settings_of_a_run_are_read_by_their_path(tiny_run, tiny_records, tmp_path):
+def test_the_settings_of_a_run_are_read_by_their_path(
+    run_program, tiny_run, tiny_records, tmp_path
+):
     folder = tmp_path / "a:b"
     folder.mkdir()
     shutil.copy(tiny_run / "config.json", folder)
     config = f"--config={folder / 'config.json'}"
     places = [f"--records={tiny_records.folder}", f"--workdir={tmp_path}/run"]
-    command = ["-m", "experiments.train", config, "--config.fold=7", *places]
-    ended = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    ended = run_program("train", config, "--config.fold=7", *places)
     line = "fold=7 has no effect with protocol=group: set protocol=official or fold=1"
     assert (ended.returncode, ended.stderr) == (1, f"error: {line}\n")

@@ -16,8 +16,8 @@ from experiments.studies.tables import Cost
 from experiments.studies.variants import Study
 from preprocessing.errors import UserError
 from preprocessing.records import RecordedVideo, RecordSet
-from stfnet.evaluation import seeds
-from stfnet.evaluation.seeds import Compared
+from stfnet.evaluation import significance
+from stfnet.evaluation.significance import Compared
 from stfnet.report import report
 
 STREAMS = STUDIES["streams"]
@@ -240,7 +240,7 @@ def test_p_by_holm_decides(difference, adjusted, wanted):
 @pytest.mark.parametrize(("groups", "wanted"), [(5, tables.OPEN), (6, tables.WINS)])
 def test_five_groups_that_all_agree_decide_nothing(groups, wanted):
     right = {"stfnet": np.ones((1, groups)), "tsn": np.zeros((1, groups))}
-    assert tables.verdict(seeds.compare(right, "stfnet", range(groups))["tsn"]) == wanted
+    assert tables.verdict(significance.compare(right, "stfnet", range(groups))["tsn"]) == wanted
 
 
 def test_a_table_that_cannot_decide_says_how_many_groups_it_takes():

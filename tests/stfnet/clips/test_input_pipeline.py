@@ -141,17 +141,6 @@ def test_other_errors_of_tensorflow_are_left_as_they_are(tiny_records):
         tf.raw_ops.Add(x=[1.0, 2.0], y=[1.0, 2.0, 3.0])
 
 
-def test_planes_become_channels_x_before_y_and_field_after_field():
-    fields = np.arange(2 * 3 * 4 * 2, dtype=np.uint8).reshape(2, 3, 4, 2, 1, 1)
-    fields = np.tile(fields, (1, 1, 1, 1, 5, 6))
-    fields[..., 2, 4] += 100
-    batch = {"rgb": tf.zeros((2, 3, 5, 6, 3), tf.uint8), "fields": tf.constant(fields)}
-    flow = input_pipeline.network_inputs(batch)["flow"].numpy()
-    assert flow.shape == (2, 3, 5, 6, 8)
-    assert flow[1, 2, 0, 0].tolist() == list(range(40, 48))
-    assert flow[0, 1, 2, 4].tolist() == list(range(108, 116))
-
-
 def test_enlarging_a_crop_enlarges_its_flow():
     rgb = np.random.default_rng(0).integers(0, 256, (1, 2, 32, 32, 3), np.uint8)
     flow = np.full((1, 2, 32, 32, 8), 138, np.uint8)  # 10 levels
@@ -160,25 +149,6 @@ def test_enlarging_a_crop_enlarges_its_flow():
     kept, same = input_pipeline.crop_and_enlarge(rgb, flow, tf.constant([[0.0, 0.0, 1.0]]))
     np.testing.assert_array_equal(kept, rgb)
     np.testing.assert_array_equal(same, flow)
-
-
-def test_each_crop_of_a_ramp_is_the_ramp_between_its_corners():
-    """Corner pixels are aligned: pixel k of n stands at k / (n - 1) of the square."""
-    size, crops = 24, [(0.125, 0.25, 0.625), (0.0, 0.25, 0.75), (0.5, 0.0, 0.5)]
-    y, x = np.mgrid[:size, :size]
-    rgb = np.stack([3 * y + 5 * x, 200 - 7 * y, 9 * x], -1)[None].astype(np.uint8)
-    flow = np.stack([110 + x, 140 - y], -1)[None].astype(np.uint8)
-    frames, stacks = input_pipeline.crop_and_enlarge(
-        np.stack([rgb] * 3), np.stack([flow] * 3), tf.constant(crops)
-    )
-    for k, (top, left, side) in enumerate(crops):
-        steps = np.arange(size) / (size - 1) * side
-        y, x = np.meshgrid((top + steps) * (size - 1), (left + steps) * (size - 1), indexing="ij")
-        ramp = np.stack([3 * y + 5 * x, 200 - 7 * y, 9 * x], -1)
-        np.testing.assert_allclose(frames[k, 0], ramp, atol=0.501)
-        displacements = np.stack([110 + x, 140 - y], -1) - 128
-        shown = stacks[k, 0].numpy() - 128.0
-        np.testing.assert_allclose(shown, displacements / side, atol=0.501)
 
 
 @pytest.mark.parametrize("xla", [False, True])

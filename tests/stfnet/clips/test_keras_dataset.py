@@ -1,7 +1,5 @@
 """Data sets for `fit` against the clips of the training loop."""
 
-import subprocess
-import sys
 import textwrap
 
 import keras
@@ -63,13 +61,6 @@ def test_the_data_sets_tell_a_network_what_it_learns_from(tiny_records):
         stfnet.build_stfnet(stfnet.ModelConfig(4, CLIP, width_divisor=16), train.learned)
 
 
-def test_no_group_is_in_two_parts(tiny_records):
-    parts = datasets(tiny_records.folder, CLIP, batch_size=2)
-    groups = [{tiny_records.videos[k].group for k in part.positions} for part in parts]
-    assert all(groups)
-    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
-
-
 def test_one_stream_gets_one_input(tiny_records):
     train, _, _ = datasets(tiny_records.folder, CLIP, batch_size=2, streams="flow")
     assert set(train[0][0]) == {"flow"} and train[0][0]["flow"].shape == (2, 3, 32, 32, 8)
@@ -106,7 +97,7 @@ def test_fit_learns_a_few_clips_and_evaluate_reads_them(tiny_records, tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_read_the_same_clips(tiny_records):
+def test_processes_read_the_same_clips(run_python, tiny_records):
     positions = np.arange(8)
     training = TrainingConfig(batch_size=4)
     alone = ClipDataset(tiny_records, positions, CLIP, training, True)
@@ -131,7 +122,7 @@ def test_processes_read_the_same_clips(tiny_records):
     """
     path = tiny_records.folder.parent / "read_in_processes.py"
     path.write_text(textwrap.dedent(code))
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300)
+    done = run_python(path)
     assert done.returncode == 0, done.stderr
     sums = [int(alone[k][0]["rgb"].sum()) for k in range(2)]
     assert [int(word) for word in done.stdout.split()] == sums

@@ -1,10 +1,5 @@
 """The nearest median frame, worked by hand on scenes whose nearest neighbour is known."""
 
-import dataclasses
-import shutil
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
@@ -90,21 +85,14 @@ print(int(peak.split()[0]) << 10)
 """
 
 
-def test_the_nearest_rows_among_the_videos_of_ucf101_take_less_than_a_gigabyte():
-    done = subprocess.run([sys.executable, "-c", _AT_SCALE], capture_output=True, text=True)
+def test_the_nearest_rows_among_the_videos_of_ucf101_take_less_than_a_gigabyte(run_python):
+    done = run_python("-c", _AT_SCALE)
     assert done.returncode == 0, done.stderr
     rows, peak = map(int, done.stdout.split())
     assert rows == 400 and peak < 1e9
 
 
-def test_a_damaged_record_is_named_with_the_way_out(scenes, tmp_path):
-    folder = shutil.copytree(scenes.folder, tmp_path / "damaged")
-    damaged = dataclasses.replace(scenes, folder=folder)
-    video = damaged.videos[1]
-    with damaged.shard_paths[0].open("r+b") as shard:
-        shard.seek(video.offset + video.length // 2)
-        byte = shard.read(1)[0]
-        shard.seek(-1, 1)
-        shard.write(bytes([byte ^ 1]))
-    with pytest.raises(UserError, match=rf"record of {video.id} .*checksum.* --verify="):
-        baselines.median_frame(damaged, 1)
+def test_a_damaged_record_is_named_with_the_way_out(damaged_records):
+    name = damaged_records.videos[2].id
+    with pytest.raises(UserError, match=rf"record of {name} .*checksum.* --verify="):
+        baselines.median_frame(damaged_records, 2)

@@ -233,42 +233,27 @@ def test_baselines_learn_from_what_the_network_learned_from(tiny_records, tmp_pa
 
 
 @pytest.mark.parametrize(("split", "both"), [("train", False), ("train", True), ("val", True)])
-def test_neighbours_among_the_tested_videos_are_refused(tiny_records, tmp_path, split, both):
+def test_neighbours_among_the_tested_videos_are_refused(tiny_records, make_run, split, both):
     keep = {"keep": "last", "train_on_validation": True} if both else {}
-    training = TrainingConfig(batch_size=4, **keep)
-    model = ModelConfig(3, CLIP, **SIZES)
-    config = RunConfig("tiny", tiny_records.classes, model, training)
-    videos = run.draw_videos(tiny_records, config)
-    with run.writing(tmp_path, config, videos):
-        build_stfnet(model).save(tmp_path / run.BEST_FILE)
+    folder = make_run(record_set=tiny_records, training=TrainingConfig(batch_size=4, **keep))
     with pytest.raises(UserError, match=f"--nearest_neighbour.*of --split={split}: leave one out"):
-        evaluation.evaluate_run(tmp_path, tiny_records, split, nearest_neighbour=True)
-    assert evaluation.evaluate_run(tmp_path, tiny_records, split).results["leak"] == 1.0
+        evaluation.evaluate_run(folder, tiny_records, split, nearest_neighbour=True)
+    assert evaluation.evaluate_run(folder, tiny_records, split).results["leak"] == 1.0
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_records, tmp_path_factory):
+def trained(make_run, tiny_records):
     """A run's folder with a network, as a training that was stopped leaves it."""
-    model_config = ModelConfig(3, CLIP, **SIZES)
-    config = RunConfig("tiny", tiny_records.classes, model_config, TrainingConfig(batch_size=4))
-    folder = tmp_path_factory.mktemp("run")
-    with run.writing(folder, config, run.draw_videos(tiny_records, config)):
-        build_stfnet(model_config).save(folder / run.BEST_FILE)
-    return folder
+    return make_run(record_set=tiny_records)
 
 
 def test_a_run_is_evaluated_and_its_results_are_written(trained, tiny_records):
-    done = evaluation.evaluate_run(trained, tiny_records, nearest_neighbour=True)
+    done = evaluation.evaluate_run(trained, tiny_records)
     assert json.loads(done.paths.results.read_text()) == done.results
     assert all(path.parent == trained and path.is_file() for path in done.paths)
     best = (trained / "best.keras").read_bytes()
     assert done.results["network_sha256"] == hashlib.sha256(best).hexdigest()
     assert done.results["finished"] is False and done.notes == []
-    videos = run.read_videos(trained)
-    position_of = {video.id: k for k, video in enumerate(tiny_records.videos)}
-    train, test = ([position_of[name] for name in part] for part in (videos.train, videos.test))
-    expected = baselines.nearest_neighbour(tiny_records, train, test)
-    assert done.results["nearest_neighbour"] == expected
 
 
 def test_what_differs_from_the_records_of_the_run_is_noted(trained, tiny_records):

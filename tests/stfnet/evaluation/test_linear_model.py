@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from preprocessing.errors import UserError
-from stfnet import ClipConfig, ModelConfig, build_stfnet, run
+from stfnet import ClipConfig, build_stfnet, run
 from stfnet.config import TrainingConfig
 from stfnet.evaluation import evaluate as evaluation
 from stfnet.evaluation import linear_model
@@ -22,14 +22,9 @@ CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_records, tmp_path_factory):
+def trained(make_run, tiny_records):
     """A run's folder with a network of random weights."""
-    model = ModelConfig(3, CLIP, lstm_units=4, fc6_units=8, width_divisor=32)
-    config = RunConfig("tiny", tiny_records.classes, model, TrainingConfig(batch_size=4))
-    folder = tmp_path_factory.mktemp("run")
-    with run.writing(folder, config, run.draw_videos(tiny_records, config)):
-        build_stfnet(model).save(folder / run.BEST_FILE)
-    return folder
+    return make_run(record_set=tiny_records)
 
 
 def _features(record_set, positions, vgg16_maps):

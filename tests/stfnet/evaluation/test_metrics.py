@@ -11,7 +11,7 @@ def test_top_k_counts_the_k_most_probable_classes():
     probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.4, 0.4, 0.2], [0.2, 0.5, 0.3]])
     labels = np.array([0, 1, 1, 0])
     # The third row is a tie, of which the first class counts as the more probable.
-    assert [metrics.top_k(probabilities, labels, k) for k in (1, 2, 3)] == [0.25, 0.75, 1.0]
+    assert [metrics.top_k(probabilities, labels, k) for k in (1, 2, 3, 5)] == [0.25, 0.75, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 11])
@@ -34,31 +34,8 @@ def test_macro_f1_is_scikit_learns_over_the_tested_classes():
     rng = np.random.default_rng(3)
     labels, predicted = rng.integers(0, 5, 80), rng.integers(0, 6, 80)  # class 5 is only predicted
     expected = sklearn_metrics.f1_score(labels, predicted, labels=range(5), average="macro")
-    confusion = metrics.confusion_matrix(labels, predicted, 6)
+    confusion = sklearn_metrics.confusion_matrix(labels, predicted, labels=range(6))
     assert metrics.macro_f1(confusion) == pytest.approx(expected)
-
-
-def test_macro_f1_of_three_clips_is_that_worked_by_hand():
-    # Class 0: two clips, one recognised, nothing else called so: 2 * 1 / (2 + 1). Class 1: its one
-    # clip recognised, called so twice: 2 * 1 / (1 + 2).
-    assert metrics.macro_f1(np.array([[1, 1], [0, 1]])) == pytest.approx(2 / 3)
-
-
-def test_top_5_of_three_classes_is_one():
-    assert metrics.top_k(np.eye(3), np.array([1, 2, 0]), 5) == 1.0
-
-
-def test_the_confusion_matrix_has_the_true_classes_in_rows():
-    labels, predicted = np.array([0, 0, 0, 2]), np.array([0, 1, 1, 0])
-    expected = [[1, 2, 0], [0, 0, 0], [1, 0, 0]]
-    assert metrics.confusion_matrix(labels, predicted, 3).tolist() == expected
-
-
-def test_the_confusion_matrix_is_scikit_learns():
-    rng = np.random.default_rng(1)
-    labels, predicted = rng.integers(0, 7, (2, 500))
-    expected = sklearn_metrics.confusion_matrix(labels, predicted, labels=range(7))
-    np.testing.assert_array_equal(metrics.confusion_matrix(labels, predicted, 7), expected)
 
 
 def test_a_class_without_clips_has_no_accuracy():
@@ -69,7 +46,7 @@ def test_a_class_without_clips_has_no_accuracy():
 def test_the_mean_over_classes_is_scikit_learns_balanced_accuracy():
     rng = np.random.default_rng(2)
     labels, predicted = rng.integers(0, 5, (2, 300))
-    accuracies = metrics.class_accuracies(metrics.confusion_matrix(labels, predicted, 5))
+    accuracies = metrics.class_accuracies(sklearn_metrics.confusion_matrix(labels, predicted))
     expected = sklearn_metrics.balanced_accuracy_score(labels, predicted)
     assert accuracies.mean() == pytest.approx(expected, rel=1e-12)
 
@@ -77,10 +54,7 @@ def test_the_mean_over_classes_is_scikit_learns_balanced_accuracy():
 def test_the_majority_is_of_the_training_part_and_measured_on_the_test_part():
     train, test = np.array([2, 2, 0, 1]), np.array([2, 0, 0, 0])
     assert metrics.majority_accuracy(train, test, 4) == 0.25
-
-
-def test_without_training_videos_the_majority_is_the_first_class():
-    empty = np.array([], np.int64)
+    empty = np.array([], np.int64)  # without training videos it is the first class
     assert metrics.majority_accuracy(empty, np.array([0, 1]), 2) == 0.5
 
 
@@ -101,8 +75,5 @@ def test_the_mean_of_folds_is_the_mean_of_their_figures():
     assert mean["architecture"] == "stfnet"
     assert mean["folds"]["group02"]["top1"] == 0.7
     assert mean["folds"]["group02"]["split_fingerprint"] == {"parts_sha256": "4"}
-
-
-def test_one_fold_deviates_from_nothing():
     mean = metrics.average_folds({"3": _results(0.5, 6)})
     assert (mean["top1"], mean["top1_deviation"]) == (0.5, 0.0)

@@ -8,11 +8,8 @@ import pytest
 
 from preprocessing.errors import UserError
 from preprocessing.files import write_json
-from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import TrainingConfig
 from stfnet.evaluation import result_files
 from stfnet.evaluation.views import Views
-from stfnet.run.config import RunConfig
 
 SPLIT = {"protocol": "group", "fold": "1"}
 
@@ -84,23 +81,6 @@ def test_the_figures_are_written_even_where_the_picture_cannot_be(tiny_records, 
     for name in ("confusion.png", "reliability.png"):
         assert not (tmp_path / name).exists()
         assert f"{name} was not drawn" in caplog.text
-
-
-@pytest.fixture
-def evaluated(tiny_records, tmp_path):
-    """A run's folder with the results that a reader needs, and no network yet."""
-    config = RunConfig(
-        "tiny", tiny_records.classes, ModelConfig(3, ClipConfig(3, 4, 32)), TrainingConfig()
-    )
-    videos = run.draw_videos(tiny_records, config)
-    with run.writing(tmp_path, config, videos):
-        pass
-    names = "streams num_classes num_train num_test per_class validated_on"
-    names += " top1 top5 mean_class_accuracy majority chance leak"
-    figures = dict.fromkeys(names.split(), 0)
-    results = _results(**figures) | {"split_fingerprint": videos.fingerprint()}
-    write_json(tmp_path / "results.json", results)
-    return tmp_path
 
 
 def _refused(folder, message, **changes):

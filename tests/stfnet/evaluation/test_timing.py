@@ -107,16 +107,14 @@ def test_flow_is_solved_from_the_stored_frames(tiny_records):
     assert np.abs(computed.astype(int) - expected).max() <= 3
 
 
-def test_a_run_is_timed_and_its_file_is_written(tiny_records, tmp_path):
-    config = _config(tiny_records, lstm_units=4, fc6_units=8, width_divisor=32)
-    with run.writing(tmp_path, config, run.draw_videos(tiny_records, config)):
-        build_stfnet(config.model).save(tmp_path / run.BEST_FILE)
-    figures, path = timing.time_run(tmp_path, tiny_records)
-    assert path == tmp_path / "timing.json" and json.loads(path.read_text()) == figures
+def test_a_run_is_timed_and_its_file_is_written(tiny_records, make_run):
+    folder = make_run(record_set=tiny_records)
+    figures, path = timing.time_run(folder, tiny_records)
+    assert path == folder / "timing.json" and json.loads(path.read_text()) == figures
     assert 0 < figures["with_flow_stored"] < 60 and figures["device"]
 
 
-def test_networks_are_timed_in_turns_and_once(tiny_records, tmp_path, monkeypatch):
+def test_networks_are_timed_in_turns_and_once(tiny_records, make_run, tmp_path, monkeypatch):
     order = []
 
     def predict(model, inputs):
@@ -124,12 +122,7 @@ def test_networks_are_timed_in_turns_and_once(tiny_records, tmp_path, monkeypatc
         return predict_clip(model, inputs)
 
     monkeypatch.setattr(timing, "predict_clip", predict)
-    folders = {}
-    for name, changes in {"both": {}, "rgb": {"streams": "rgb"}}.items():
-        config = _config(tiny_records, lstm_units=4, fc6_units=8, width_divisor=32, **changes)
-        folders[name] = tmp_path / name
-        with run.writing(folders[name], config, run.draw_videos(tiny_records, config)):
-            build_stfnet(config.model).save(folders[name] / run.BEST_FILE)
+    folders = {name: make_run(record_set=tiny_records, streams=name) for name in ("both", "rgb")}
     path = tmp_path / "times.json"
     figures = timing.time_in_turns(folders, tiny_records, path)
     assert json.loads(path.read_text()) == figures and list(figures["seconds"]) == list(folders)
@@ -142,7 +135,8 @@ def test_networks_are_timed_in_turns_and_once(tiny_records, tmp_path, monkeypatc
     assert len(order) == 12
     timing.time_in_turns({**folders, "again": folders["both"]}, tiny_records, path)
     assert len(order) == 12 + 3 * (1 + 5)
-    build_stfnet(config.model).save(folders["rgb"] / run.BEST_FILE)  # trained again
+    model = run.read_config(folders["rgb"]).model
+    build_stfnet(model).save(folders["rgb"] / run.BEST_FILE)  # trained again
     timing.time_in_turns(folders, tiny_records, path)
     assert len(order) == 30 + 2 * (1 + 5)
     path.write_text(path.read_text()[:-9])
@@ -150,20 +144,18 @@ def test_networks_are_timed_in_turns_and_once(tiny_records, tmp_path, monkeypatc
     assert len(order) == 42 + 2 * (1 + 5)
 
 
-def test_clips_of_a_runs_test_videos_are_those_of_its_records(tiny_records, tmp_path):
-    config = _config(tiny_records)
-    videos = run.draw_videos(tiny_records, config)
-    with run.writing(tmp_path, config, videos):
-        build_stfnet(config.model).save(tmp_path / run.BEST_FILE)
-    test = run.locate(videos, tiny_records).test
-    clips = timing.stored_test_clips(tmp_path, tiny_records, config, 2)
+def test_clips_of_a_runs_test_videos_are_those_of_its_records(tiny_records, make_run):
+    folder = make_run(record_set=tiny_records)
+    config = run.read_config(folder)
+    test = run.locate(run.read_videos(folder), tiny_records).test
+    clips = timing.stored_test_clips(folder, tiny_records, config, 2)
     assert {name: len(clip) for name, clip in clips.items()} == {"rgb": 2, "flow": 2}
     for row, position in enumerate((test[0], test[-1])):
         clip = timing.stored_clip(tiny_records, config, position)
         assert all((clips[name][row] == clip[name]).all() for name in clips)
     # Fewer where there are fewer, and what the network reads.
     config = _config(tiny_records, streams="flow")
-    clips = timing.stored_test_clips(tmp_path, tiny_records, config, 1000)
+    clips = timing.stored_test_clips(folder, tiny_records, config, 1000)
     assert {name: len(clip) for name, clip in clips.items()} == {"flow": len(test)}
 
 

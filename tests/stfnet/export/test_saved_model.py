@@ -126,21 +126,16 @@ def test_a_keras_layer_takes_what_the_page_shows(exported, make_run, tmp_path, s
     np.testing.assert_allclose(layer(frames)["probabilities"], expected, atol=1e-6)
 
 
-def test_an_export_carries_its_classes_and_replaces_an_older_one(exported):
+def test_an_export_carries_its_classes_and_videos_and_replaces_an_older_one(exported):
     _, config, folder = exported
     assert (folder / "classes.txt").read_text().split() == ["Bow", "Jump", "Wave"]
     assert json.loads((folder / "config.json").read_text())["name"] == "tiny"
     assert prediction.load_model(folder)[1] == config
     assert not (folder / "network.onnx").exists()
     assert list(folder.parent.iterdir()) == [folder]
-
-
-def test_an_export_says_which_videos_its_run_knew(exported):
-    _, config, folder = exported
     fingerprint = json.loads((folder / "config.json").read_text())["split_fingerprint"]
     assert fingerprint["protocol"] == "group" and len(fingerprint["parts_sha256"]) == 64
     assert fingerprint["seen_by_starting_weights"] == []
-    assert saved_model.load_export(folder)[1] == config
 
 
 @pytest.mark.slow
@@ -184,13 +179,6 @@ def test_a_damaged_export_is_named(exported, tmp_path, name):
     content[2] ^= 1
     (folder / name).write_bytes(content)
     with pytest.raises(UserError, match=r"export/.* is damaged, or its checksum is: copy"):
-        prediction.load_model(folder)
-
-
-def test_an_export_with_a_file_missing_is_named(exported, tmp_path):
-    folder = shutil.copytree(exported[2], tmp_path / "export")
-    (folder / "variables" / "variables.index").unlink()
-    with pytest.raises(UserError, match=r"variables.index is missing: copy the export again"):
         prediction.load_model(folder)
 
 

@@ -54,18 +54,6 @@ def _document_program(word):
     return block
 
 
-def test_a_signature_refuses_what_it_does_not_declare(exported, clips):
-    signatures = saved_model.load_export(exported[2] / "1")[0].signatures
-    for name, clip in clips.items():
-        longer = {key: tf.constant(value) for key, value in clips.items()}
-        longer[name] = tf.repeat(clip, 2, axis=1)
-        wanted = rf"Shape of tensor {name} .* expected shape \[\?,3,16,16,{clip.shape[-1]}\]"
-        with pytest.raises(tf.errors.InvalidArgumentError, match=wanted):
-            signatures["serving_default"](**longer)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"expected shape \[\?,\?,\?,\?,3\]"):
-        signatures["classify_frames"](frames=tf.zeros((1, 3, 20, 20, 4), tf.uint8))
-
-
 def test_a_server_finds_versions_and_configuration(exported):
     folder = exported[2]
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -137,23 +125,6 @@ def test_a_stock_server_has_every_operation(exported, tmp_path):
     path = tmp_path / "custom" / "saved_model.pb"
     path.write_bytes(content.replace(b"MaxPool", b"MaxFool"))
     assert tf_serving.missing_ops(tmp_path / "custom") == ["MaxFool"]
-
-
-def test_an_operation_that_a_server_lacks_leaves_nothing(exported, tmp_path, monkeypatch):
-    model, config, _ = exported
-
-    def write(model, config, folder, jit_compile, by_video):
-        module = tf.Module()
-        module.call = tf.function(
-            lambda x: tf.numpy_function(lambda y: y, [x], tf.float32),
-            input_signature=[tf.TensorSpec((), tf.float32)],
-        )
-        tf.saved_model.save(module, str(folder))
-
-    monkeypatch.setattr(saved_model, "write_saved_model", write)
-    with pytest.raises(UserError, match=r"a stock server has not \(PyFunc\): give --format"):
-        tf_serving.export_serving(model, config, tmp_path / "export")
-    assert not list(tmp_path.iterdir())
 
 
 def test_xla_is_said(exported, tmp_path):
@@ -262,6 +233,6 @@ def test_a_version_that_fails_leaves_the_others(exported, tmp_path, monkeypatch)
     there = shutil.copytree(folder, tmp_path / "export")
     before = sorted(there.rglob("*"))
     monkeypatch.setattr(tf_serving, "missing_ops", lambda _: ["Mine"])
-    with pytest.raises(UserError, match="operations that a stock server has not"):
+    with pytest.raises(UserError, match=r"a stock server has not \(Mine\): give --format"):
         tf_serving.export_serving(model, config, there)
     assert sorted(there.rglob("*")) == before

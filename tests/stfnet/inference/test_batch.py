@@ -1,8 +1,5 @@
 import csv
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -102,7 +99,7 @@ def test_what_was_done_until_ctrl_c_is_written(tiny_run, folder, tmp_path):
         assert len(list(csv.DictReader(file))) == 1
 
 
-def test_the_processes_that_read_load_no_tensorflow():
+def test_the_processes_that_read_load_no_tensorflow(run_python):
     program = "import sys; import stfnet.inference.batch; assert 'tensorflow' not in sys.modules"
     program += "; assert 'keras' not in sys.modules"
-    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ)
+    assert run_python("-c", program).returncode == 0

@@ -92,15 +92,6 @@ def test_a_stack_is_each_fields_x_before_its_y():
     assert stack([first, second]).tolist() == [[[1, 2, 5, 6], [3, 4, 7, 8]]]
 
 
-def test_the_networks_inputs_of_a_record_are_stacked_in_the_same_way():
-    fields = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 2, 6, 5), np.uint8)
-    rgb = np.zeros((2, 3, 6, 5, 3), np.uint8)
-    inputs = input_pipeline.network_inputs({"rgb": rgb, "fields": tf.constant(fields)})
-    planes = fields.transpose(0, 1, 2, 4, 5, 3)  # b t l xy h w -> b t l h w xy
-    for b, t in np.ndindex(2, 3):
-        np.testing.assert_array_equal(inputs["flow"][b, t], stack(planes[b, t]))
-
-
 def test_a_field_is_that_of_opencv():
     colors = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 3), np.uint8)
     first, second = (cv2.GaussianBlur(frame, (0, 0), 2) for frame in colors[1:])

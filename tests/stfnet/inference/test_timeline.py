@@ -50,6 +50,13 @@ def _clip_of(frames, numbers, clip):
     return {"rgb": small[numbers], "flow": np.stack([stack(fields[row]) for row in rows])}
 
 
+def _answers(model, config, path, firsts):
+    """The network's, for clips of every second frame of a video from each of the first ones on."""
+    frames, clip = list(video.read_frames(path)), config.model.clip
+    numbers = [np.array([first, first + 2, first + 4]) for first in firsts]
+    return [prediction.predict_clip(model, _clip_of(frames, row, clip)) for row in numbers]
+
+
 def test_windows_are_the_clips_of_their_frames_and_flow_is_solved_once_a_pair(
     tiny_run, tmp_path, solved
 ):
@@ -61,14 +68,8 @@ def test_windows_are_the_clips_of_their_frames_and_flow_is_solved_once_a_pair(
     assert len(solved) == 23
     for first, second in itertools.pairwise(solved):
         np.testing.assert_array_equal(first[1], second[0])
-    frames = list(video.read_frames(path))
-    firsts = [0, 4, 8, 12, 16, 18]  # the last window ends with the last sampled frame, 22
-    expected = [
-        prediction.predict_clip(
-            model, _clip_of(frames, np.array([first, first + 2, first + 4]), config.model.clip)
-        )
-        for first in firsts
-    ]
+    # The last window ends with the last sampled frame, 22.
+    expected = _answers(model, config, path, [0, 4, 8, 12, 16, 18])
     np.testing.assert_allclose(times.probabilities, expected, atol=1e-6)
     # Centres are the frames 2, 6, 10, 14, 18, 20 at 20 frames/s; the video lasts 1.2 s.
     np.testing.assert_allclose(times.edges, [0, 0.2, 0.4, 0.6, 0.8, 0.95, 1.2], atol=1e-9)
@@ -107,15 +108,8 @@ def test_stacks_that_reach_beyond_the_end_are_cut_there(make_run, tmp_path, flow
     model, config = prediction.load_run(run)
     path = _write(tmp_path / "long.mp4", 9)
     times = timeline.recognise(model, config, path, interval=2, stride=2, show=lambda line: None)
-    frames = list(video.read_frames(path))
     # The only field of frame 8 in a stack of one would be that from frame 8 to 9: none.
-    firsts = [0, 2] if flow_length == 1 else [0, 2, 4]
-    expected = [
-        prediction.predict_clip(
-            model, _clip_of(frames, np.array([first, first + 2, first + 4]), config.model.clip)
-        )
-        for first in firsts
-    ]
+    expected = _answers(model, config, path, [0, 2] if flow_length == 1 else [0, 2, 4])
     np.testing.assert_allclose(times.probabilities, expected, atol=1e-6)
 
 

@@ -1,7 +1,6 @@
-"""LSTMs with soft attention: which cells they read, dropout, files."""
+"""LSTMs with soft attention: which cells they read, and dropout."""
 
 import numpy as np
-import pytest
 
 from stfnet.layers.attention_lstm import AttentionLSTM
 
@@ -23,9 +22,3 @@ def test_dropout_is_on_in_training_alone():
     np.testing.assert_array_equal(layer(cells), still)
     assert np.abs(np.asarray(layer(cells, training=True)) - still).max() > 1e-3
     assert still.shape == (4, 2, 3) == layer.compute_output_shape(cells.shape)
-
-
-@pytest.mark.parametrize("name", ["units", "layers", "dropout"])
-def test_the_configuration_is_kept(name):
-    layer = AttentionLSTM(3, layers=2, dropout=0.25)
-    assert getattr(AttentionLSTM.from_config(layer.get_config()), name) == getattr(layer, name)

@@ -7,13 +7,6 @@ import pytest
 from stfnet.layers import IdentitySum, InterleaveChannels, StreamDropout, interleave_channels
 
 
-def test_channels_alternate_spatial_first():
-    spatial = np.array([[[1.0, 2.0, 3.0]]])
-    temporal = np.array([[[10.0, 20.0, 30.0]]])
-    y = np.asarray(interleave_channels(spatial, temporal))
-    np.testing.assert_array_equal(y, [[[1, 10, 2, 20, 3, 30]]])
-
-
 def test_interleave_layer_keeps_time_and_place():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 2, 3, 4, 5, 6)).astype("float32")

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from stfnet import ClipConfig, build_stfnet, layers, networks
+from stfnet import ClipConfig, STFNet, layers, networks
 
 # Class -> (its arguments, shapes of its inputs without the batch, whether they are bytes).
 CASES = {
@@ -22,7 +22,7 @@ CASES = {
     layers.ScoreAverage: ({"weights": [0.25, 0.75]}, [(2, 5)], False),
     layers.StreamDropout: ({"rate": 0.5, "seed": 3}, [(2, 3), (2, 3)], False),
     layers.VGGStream: ({"width_divisor": 32, "levels": [4, 5]}, [(2, 32, 32, 3)], False),
-    layers.AttentionLSTM: ({"units": 4}, [(3, 4, 5)], False),
+    layers.AttentionLSTM: ({"units": 4, "layers": 2, "dropout": 0.25}, [(3, 4, 5)], False),
 }
 PRECISIONS = ["float32", "float64", "mixed_bfloat16"]
 
@@ -146,12 +146,7 @@ def test_a_network_with_a_new_head(tmp_path, precision, settings):
     clip = ClipConfig(num_frames=3, flow_length=4, image_size=64)
     sizes = {"num_classes": 3, "clip": clip, "width_divisor": 32, "fc6_units": 8, "lstm_units": 4}
     config = networks.switched(sizes, settings.get("network", "stfnet")) | settings
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        network = build_stfnet(networks.read(config))
-    finally:
-        keras.config.set_dtype_policy(before)
+    network = STFNet(networks.read(config), dtype=precision)
     features = network.get_layer("logits").output
     model = keras.Model(network.input, [keras.layers.Dense(5, name="new_head")(features)])
     rng = np.random.default_rng(0)

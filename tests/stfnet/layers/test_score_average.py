@@ -4,9 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from stfnet import ModelConfig, build_stfnet
 from stfnet.layers.score_average import ScoreAverage, score_dtype, training_logits
-from stfnet.networks.model import without_weights
 
 
 def test_softmax_of_the_answer_is_the_weighted_mean_of_the_softmaxes():
@@ -42,9 +40,3 @@ def test_half_precision_has_scores_in_float32():
     kinds = {"mixed_bfloat16": "float32", "float32": "float32", "float64": "float64"}
     for policy, wanted in kinds.items():
         assert score_dtype(keras.dtype_policies.get(policy)) == wanted
-
-
-def test_stfnet_learns_from_its_logits():
-    with without_weights():
-        model = build_stfnet(ModelConfig(3, width_divisor=64))
-    assert training_logits(model) == (model.get_layer("logits").output, None)

@@ -18,10 +18,6 @@ def _config(num_classes=5, num_frames=3, image_size=16, **settings):
     return C3DConfig(num_classes, clip, **settings)
 
 
-def test_clips_to_probabilities(check, tiny, tmp_path):
-    check(tiny("c3d"), tmp_path)
-
-
 def test_parameters_and_multiply_adds_of_the_papers_network(counts):
     # The published networks: 78.41 M parameters for UCF101's 101 classes (the 487 of Sports-1M are
     # 386 x 4097 more), 38.5 G multiply-adds a clip of 16 frames.

@@ -1,14 +1,8 @@
 """Conv pooling of "Beyond short snippets": the maximum of the maps over time."""
 
 import numpy as np
-import pytest
 
 from stfnet.networks import ConvPoolingConfig
-
-
-@pytest.mark.parametrize("streams", ["both", "rgb"])
-def test_clips_to_probabilities(check, tiny, tmp_path, streams):
-    check(tiny("conv_pooling", streams=streams), tmp_path)
 
 
 def test_a_stream_has_the_parameters_of_vgg16(counts):

@@ -1,14 +1,8 @@
 """The deep LSTM of "Beyond short snippets": later frames count more."""
 
 import numpy as np
-import pytest
 
 from stfnet.networks import DeepLSTMConfig
-
-
-@pytest.mark.parametrize("streams", ["both", "flow"])
-def test_clips_to_probabilities(check, tiny, tmp_path, streams):
-    check(tiny("deep_lstm", streams=streams), tmp_path)
 
 
 def test_parameters_of_the_papers_text(counts):

@@ -67,6 +67,8 @@ def test_settings_that_an_earlier_version_saved_are_those_of_a_network(values, e
             {"network": "lrcn", "num_classes": 3, "lstm_unit": 5},
             "has no setting lstm_unit (did you mean lstm_units?)",
         ),
+        ({"network": "two_stream_fusion", "streams": "rgb"}, "fusion has no setting streams"),
+        ({"network": "two_stream_lstm", "streams": "both"}, "lstm has no setting streams"),
         (5, "model=5 is not a group of settings"),
     ],
 )

@@ -42,18 +42,26 @@ def test_half_precision_gives_a_float32_softmax_and_survives_saving(policy, clip
     assert loaded.get_layer("fusion").compute_dtype == half
 
 
-@pytest.mark.parametrize("streams", ["both", "flow"])
-def test_saved_model_loads_alone_with_its_configuration(streams, clips, tmp_path, randomize):
-    config = _tiny(
-        streams=streams, normalize="all", lstm_statistics="batch", fusion_init="identity_sum"
-    )
-    model = build_stfnet(config)
-    randomize(model)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.config == config
-    inputs = {name: clips[name] for name in loaded.input}
-    np.testing.assert_allclose(loaded(inputs), model(inputs), rtol=1e-6)
+PAPERS = {"normalize": "all", "lstm_statistics": "batch", "fusion_init": "identity_sum"}
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        *(("stfnet", {**PAPERS, "streams": streams}) for streams in ("both", "flow")),
+        *(("two_stream", {"streams": streams}) for streams in ("both", "rgb", "flow")),
+        *(("tsn", {"streams": streams}) for streams in ("both", "rgb", "flow")),
+        *(("lrcn", {"streams": streams}) for streams in ("both", "rgb")),
+        *(("conv_pooling", {"streams": streams}) for streams in ("both", "rgb")),
+        *(("deep_lstm", {"streams": streams}) for streams in ("both", "flow")),
+        *((name, {}) for name in ("c3d", "soft_attention", "two_stream_fusion", "two_stream_lstm")),
+    ],
+    ids=str,
+)
+def test_clips_to_probabilities_and_a_file_that_loads_alone(
+    check, tiny, tmp_path, network, settings
+):
+    check(tiny(network, **settings), tmp_path)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

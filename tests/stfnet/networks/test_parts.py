@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from stfnet import build_stfnet
+from stfnet import STFNet, build_stfnet
 from stfnet.networks import parts
 
 
@@ -32,12 +32,7 @@ def test_channels_are_left_out_of_whole_training_clips(tiny):
 
 
 def test_half_precision_gives_float32_scores(tiny):
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = build_stfnet(tiny("two_stream"))
-    finally:
-        keras.config.set_dtype_policy(policy)
+    model = STFNet(tiny("two_stream"), dtype="mixed_bfloat16")
     assert model.output.dtype == "float32" == model.get_layer("logits").output.dtype
     assert model.get_layer("rgb_fc7").output.dtype == "bfloat16"
 

@@ -5,10 +5,6 @@ import numpy as np
 from stfnet.networks import SoftAttentionConfig
 
 
-def test_clips_to_probabilities(check, tiny, tmp_path):
-    check(tiny("soft_attention"), tmp_path)
-
-
 def test_parameters_of_the_papers_text(counts):
     found = counts(SoftAttentionConfig(11))
     gates = 4 * 512 * (512 + 512 + 1)  # of each LSTM: 512 channels or units read

@@ -4,16 +4,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from stfnet.networks import TSNConfig
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "baselines.md"
-
-
-@pytest.mark.parametrize("streams", ["both", "rgb", "flow"])
-def test_clips_to_probabilities(check, tiny, tmp_path, streams):
-    check(tiny("tsn", streams=streams), tmp_path)
 
 
 def test_parameters_of_one_linear_layer(counts):

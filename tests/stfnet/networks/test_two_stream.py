@@ -1,15 +1,9 @@
 """The two-stream ConvNet: every frame of every stream by itself, scores averaged."""
 
 import numpy as np
-import pytest
 
 from stfnet import ClipConfig
 from stfnet.networks import TwoStreamConfig
-
-
-@pytest.mark.parametrize("streams", ["both", "rgb", "flow"])
-def test_clips_to_probabilities(check, tiny, tmp_path, streams):
-    check(tiny("two_stream", streams=streams), tmp_path)
 
 
 def test_a_stream_has_the_parameters_of_vgg16(counts):

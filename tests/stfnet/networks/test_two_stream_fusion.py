@@ -1,15 +1,9 @@
 """Two-stream fusion: the convolution of both maps, 3-D pooling, and the temporal stream beside."""
 
 import numpy as np
-import pytest
 
-from preprocessing.errors import UserError
 from stfnet import build_stfnet
 from stfnet.networks import TwoStreamFusionConfig
-
-
-def test_clips_to_probabilities(check, tiny, tmp_path):
-    check(tiny("two_stream_fusion"), tmp_path)
 
 
 def test_parameters_of_the_papers_text(counts):
@@ -40,8 +34,3 @@ def test_the_convolution_starts_as_the_sum_of_the_streams(tiny):
     a, b = np.random.default_rng(2).uniform(0, 1, (2, 1, 3, 3, 3, 16)).astype("float32")
     both = np.stack([a, b], axis=-1).reshape(1, 3, 3, 3, 32)
     np.testing.assert_allclose(layer(both), a + b, rtol=1e-5)
-
-
-def test_one_stream_alone_cannot_be_written(tiny):
-    with pytest.raises(UserError, match=r"network two_stream_fusion has no setting streams"):
-        tiny("two_stream_fusion", streams="rgb")

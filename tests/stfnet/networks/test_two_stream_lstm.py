@@ -1,14 +1,8 @@
 """Two-stream LSTM: convolution and fc sequences of the frames, merged into a third LSTM."""
 
 import numpy as np
-import pytest
 
-from preprocessing.errors import UserError
 from stfnet.networks import TwoStreamLSTMConfig
-
-
-def test_clips_to_probabilities(check, tiny, tmp_path):
-    check(tiny("two_stream_lstm"), tmp_path)
 
 
 def test_parameters_of_the_papers_text(counts):
@@ -34,8 +28,3 @@ def test_two_sequences_are_concatenated_and_the_last_state_answers(
     h = one.lstm("lstm_merged", np.concatenate([h_conv, h_fc], axis=-1))
     want = softmax(one.dense("logits", h[:, -1]))
     np.testing.assert_allclose(one.answers, want, rtol=1e-9)
-
-
-def test_flow_cannot_be_asked_for(tiny):
-    with pytest.raises(UserError, match=r"network two_stream_lstm has no setting streams"):
-        tiny("two_stream_lstm", streams="both")

@@ -16,6 +16,7 @@ def _save(folder, step):
 
 
 def test_the_newest_is_loaded_and_two_are_kept(tmp_path):
+    assert checkpoints.load_latest(tmp_path) is None
     for step in (1, 5, 12):
         _save(tmp_path, step)
     arrays, state = checkpoints.load_latest(tmp_path)
@@ -71,10 +72,6 @@ def test_nothing_but_damaged_ones_is_an_error(tmp_path):
     (tmp_path / "checkpoint-000000001.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match="all 1 checkpoints are damaged"):
         checkpoints.load_latest(tmp_path)
-
-
-def test_no_checkpoint_is_none(tmp_path):
-    assert checkpoints.load_latest(tmp_path) is None
 
 
 def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path):

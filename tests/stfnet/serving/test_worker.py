@@ -93,26 +93,6 @@ def test_a_bad_file_is_refused_without_its_name(of_run, films_of_all_kinds, name
     assert str(films_of_all_kinds) not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
-        ("list.mp4", "ffconcat version 1.0\nfile '{}'\n"),
-    ],
-)
-def test_a_playlist_that_ffmpeg_would_follow_is_no_video(
-    of_run, moving_square, tmp_path, name, text
-):
-    film, playlist = tmp_path / "film.mp4", tmp_path / name
-    film.write_bytes(moving_square.read_bytes())
-    playlist.write_text(text.format(film.name))
-    capture = cv2.VideoCapture(str(playlist), cv2.CAP_FFMPEG)
-    assert capture.read()[0], "FFmpeg does not follow it: nothing is tested"
-    with pytest.raises(UserError, match=r"^the video "):
-        worker.recognise(str(playlist), 5)
-    assert worker.recognise(str(film), 5).num_frames == 11
-
-
 def test_what_of_a_video_was_repaired_is_said_without_its_name(of_run, interlaced_video):
     answer = worker.recognise(str(interlaced_video), 5)
     assert answer.notes == ["the video is interlaced: its frames were deinterlaced"]

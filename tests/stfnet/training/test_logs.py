@@ -9,9 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from stfnet import ClipConfig, ModelConfig, run
-from stfnet.config import TrainingConfig
-from stfnet.run.config import RunConfig
+from stfnet import run
 from stfnet.training import logs
 from stfnet.training.schedule import Progress
 
@@ -114,9 +112,10 @@ def test_the_time_spent_waiting_is_separated_from_that_spent_training(monkeypatc
     assert watch.figures(clips=6) == {"clips_per_second": 1.0, "input_wait": 0.25}
 
 
-def test_a_class_without_a_training_video_is_named_before_training(tiny_records, capsys):
-    model = ModelConfig(3, ClipConfig(3, 4, 32))
-    config = RunConfig("tiny", tiny_records.classes, model, TrainingConfig(batch_size=4))
+def test_a_class_without_a_training_video_is_named_before_training(
+    make_config, tiny_records, capsys
+):
+    config = make_config(tiny_records)
     videos = run.draw_videos(tiny_records, config)
     for without, named in ((None, False), (tiny_records.classes[1], True)):
         kept = {v.id: "" for v in tiny_records.videos if v.class_name != without}

@@ -1,8 +1,5 @@
 """What a stage trains."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -120,20 +117,19 @@ for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["
 """
 
 
-def _on_one_and_two_devices(accumulation_steps):
+def _on_one_and_two_devices(run_python, accumulation_steps):
     """Gradient norms of two steps, and the sum of moving variances, on one device and on two."""
-    command = [sys.executable, "-c", _TWO_DEVICES, str(accumulation_steps)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_python("-c", _TWO_DEVICES, accumulation_steps)
     assert done.returncode == 0, done.stderr
     return [[float(value) for value in line.split()] for line in done.stdout.splitlines()]
 
 
-def test_batch_normalisation_is_the_same_on_two_devices():
-    one, two = _on_one_and_two_devices(1)
+def test_batch_normalisation_is_the_same_on_two_devices(run_python):
+    one, two = _on_one_and_two_devices(run_python, 1)
     np.testing.assert_allclose(two, one, rtol=1e-3)
 
 
 @pytest.mark.slow
-def test_batch_normalisation_is_that_of_a_microbatch_on_one_device_and_on_two():
-    one, two = _on_one_and_two_devices(4)  # two clips at once on each
+def test_batch_normalisation_is_that_of_a_microbatch_on_one_device_and_on_two(run_python):
+    one, two = _on_one_and_two_devices(run_python, 4)  # two clips at once on each
     np.testing.assert_allclose(two[0], one[0], rtol=1e-3)

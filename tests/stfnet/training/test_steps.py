@@ -260,15 +260,3 @@ def test_a_reset_optimizer_takes_its_first_step_again(random_batch):
     step.reset_optimizer()
     for ours, theirs in zip(optimizer.variables, first, strict=True):
         np.testing.assert_array_equal(np.asarray(ours), theirs)
-
-
-def test_validation_in_microbatches_gives_the_figures_of_the_whole(random_batch):
-    def figures(microbatches):
-        config = _config(batch_size=6, accumulation_steps=microbatches)
-        _, step = _steps(config, 0.1)
-        return {k: v.numpy() for k, v in step.test({**random_batch}).items()}
-
-    whole, divided = figures(1), figures(3)
-    assert whole["count"] == divided["count"] == 6
-    np.testing.assert_array_equal(whole["confusion"], divided["confusion"])
-    assert divided["loss"] == pytest.approx(whole["loss"], abs=1e-5)

@@ -13,18 +13,9 @@ from stfnet.training import loop, tensorboard
 
 
 @pytest.mark.slow
-def test_a_run_writes_its_figures_and_pictures(tiny_records, tmp_path):
-    clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-    model = ModelConfig(3, clip, lstm_units=4, fc6_units=8, width_divisor=32)
-    settings = TrainingConfig(
-        learning_rates=(1e-3,),
-        max_epochs=(2,),
-        frozen_blocks=(0,),
-        batch_size=4,
-        tau_range=(1, 3),
-        validation_fraction=0.2,
-    )
-    config = RunConfig("tiny", tiny_records.classes, model, settings)
+def test_a_run_writes_its_figures_and_pictures(make_config, tiny_records, tmp_path):
+    stage = {"learning_rates": (1e-3,), "max_epochs": (2,), "frozen_blocks": (0,)}
+    config = make_config(tiny_records, {"streams": "both"}, **stage)
     callback = tensorboard.TensorBoard(tmp_path / "logs", tiny_records, config)
     progress = loop.train(config, tiny_records, tmp_path, callbacks=[callback])
 
@@ -63,9 +54,10 @@ def test_a_drawn_clip_shows_the_frames_and_names_both_classes():
     np.testing.assert_array_equal(right[caption:], wrong[caption:])
 
 
-def test_a_picture_that_cannot_be_drawn_ends_no_training(tiny_records, tmp_path, caplog):
-    clip = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-    config = RunConfig("tiny", tiny_records.classes, ModelConfig(3, clip), TrainingConfig())
+def test_a_picture_that_cannot_be_drawn_ends_no_training(
+    make_config, tiny_records, tmp_path, caplog
+):
+    config = make_config(tiny_records)
     callback = tensorboard.TensorBoard(tmp_path / "logs", tiny_records, config)
     callback.on_train_begin()
     # No matrix, and no network for the clips: neither picture comes about.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fcntl
+import gc
 import importlib.util
 import json
 import logging
@@ -17,6 +18,14 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import pytest
 
 from benchmarks import films
+
+gc.disable()  # until everything is imported: it would go through all of TensorFlow again and again
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

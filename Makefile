@@ -26,8 +26,10 @@ CENTRAL := tests/stfnet/config tests/stfnet/layers tests/stfnet/test_sampling.py
 	tests/preprocessing/datasets/test_tfds_video.py tests/experiments/configs \
 	tests/experiments/test_program.py
 TESTS ?= tests
-# Small networks lose a tenth of their time to threads that wait for each other.
-ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
+# Small networks lose a tenth of their time to threads that wait for each other. Hundreds of
+# processes import the same modules: what Python compiles of them is kept.
+TEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 .PHONY: demo test test-slow test-lowest benchmarks coverage docs wheel lock install clean
 
@@ -70,10 +72,10 @@ test: $(INSTALLED)-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow"
+	$(TEST) -m "not slow"
 
 test-slow: $(INSTALLED)-slow
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 --dist worksteal -m slow
+	$(TEST) -m slow
 
 test-lowest: $(VENV)-lowest/installed
 	$(VENV)-lowest/bin/python -m pytest -q -n 2 -m "not slow" $(CENTRAL)
@@ -89,8 +91,7 @@ benchmarks: install
 # All tests, slow ones too. TESTS names a part of them, which then need not reach the 90 % of
 # pyproject.toml.
 coverage: $(INSTALLED)-slow
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 --dist worksteal --cov \
-		--cov-report=term:skip-covered --cov-report=html \
+	$(TEST) --cov --cov-report=term:skip-covered --cov-report=html \
 		$(if $(filter-out tests,$(TESTS)),--cov-fail-under=0) $(TESTS)
 
 docs: $(VENV)-docs/installed

@@ -2,12 +2,15 @@
 
 import dataclasses
 import fcntl
+import gc
+import importlib.util
 import json
 import logging
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -15,6 +18,14 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import pytest
 
 from benchmarks import films
+
+gc.disable()  # until everything is imported: it would go through all of TensorFlow again and again
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +58,17 @@ def run_python(request):
     return run
 
 
+@pytest.fixture(scope="session")
+def warm(request, tmp_path_factory):
+    """What starts programs in forks of a process that has TensorFlow (`warm.Warm`)."""
+    spec = importlib.util.spec_from_file_location("warm", Path(__file__).with_name("warm.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    warm = module.Warm(request.config.rootpath, tmp_path_factory.mktemp("warm"))
+    yield warm
+    warm.close()
+
+
 # Runs one program after the other, each with flags of its own: a start takes seconds.
 CHILD = """
 import contextlib, importlib, io, json, sys, traceback
@@ -75,15 +97,18 @@ print(json.dumps(ends))
 
 
 @pytest.fixture(scope="session")
-def run_in_turn(run_python):
+def run_in_turn(run_python, warm):
     """Function of (program's name, *flags), ... that runs all of them in one process.
 
     Returns for each the exit status (None after a traceback), what was printed, and the errors.
     """
 
     def run(commands, folder=None, timeout=900, begin=()):
-        given = json.dumps([list(map(str, one)) for one in commands])
-        ended = run_python("-c", CHILD, given, folder=folder, timeout=timeout, begin=begin)
+        given = json.dumps([list(map(str, one)) for one in commands], ensure_ascii=False)
+        if begin:
+            ended = run_python("-c", CHILD, given, folder=folder, timeout=timeout, begin=begin)
+        else:
+            ended = warm.run("-c", CHILD, given, folder=folder, timeout=timeout)
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout.splitlines()[-1])
 

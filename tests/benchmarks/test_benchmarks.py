@@ -4,8 +4,6 @@ import importlib
 import json
 import math
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -38,14 +36,10 @@ TABLES = {
 }
 
 
-def _run(root, *arguments):
-    command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=500)
-
-
-def _measured(root, output, name, *arguments):
+def _measured(warm, output, name, *arguments):
     """The tables that a miniature writes, all of whose figures are finite and were printed."""
-    ended = _run(root, name, *MINIATURES[name].split(), *arguments, f"--output={output}")
+    flags = (*MINIATURES[name].split(), *arguments, f"--output={output}")
+    ended = warm.run("-m", "benchmarks", name, *flags)
     assert ended.returncode == 0, ended.stderr
     tables = json.loads(output.read_text())
     for caption, beginning in zip(tables, TABLES[name], strict=True):
@@ -60,17 +54,15 @@ def _measured(root, output, name, *arguments):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MINIATURES if name not in OF_RECORDS])
-def test_a_benchmark_prints_finite_figures(request, name, tmp_path):
-    tables = _measured(request.config.rootpath, tmp_path / "figures.json", name)
+def test_a_benchmark_prints_finite_figures(warm, name, tmp_path):
+    tables = _measured(warm, tmp_path / "figures.json", name)
     assert not any(row.get("failed") for table in tables.values() for row in table)
 
 
 @pytest.mark.slow
-def test_fit_takes_the_same_step_twice_and_trains(request, tiny_records, tmp_path):
+def test_fit_takes_the_same_step_twice_and_trains(warm, tiny_records, tmp_path):
     given = [f"--records={tiny_records.folder}"]
-    steps, epochs = _measured(
-        request.config.rootpath, tmp_path / "fit.json", "fit", *given
-    ).values()
+    steps, epochs = _measured(warm, tmp_path / "fit.json", "fit", *given).values()
     hidden, visible = steps
     assert hidden["device"] == visible["device"]  # no GPU here: the weights were the same
     assert hidden["first loss"] == pytest.approx(visible["first loss"], rel=1e-5)
@@ -81,9 +73,7 @@ def test_fit_takes_the_same_step_twice_and_trains(request, tiny_records, tmp_pat
 
 
 @pytest.mark.slow
-def test_an_export_says_what_the_network_says_of_records(
-    request, make_run, moving_square, tmp_path
-):
+def test_an_export_says_what_the_network_says_of_records(warm, make_run, moving_square, tmp_path):
     from stfnet import ClipConfig
 
     for name in ("Bow", "Jump"):
@@ -92,7 +82,7 @@ def test_an_export_says_what_the_network_says_of_records(
     # Of 16 pixels, so that the flow solver has one scale to be compiled and not four.
     run = make_run(clip=ClipConfig(num_frames=3, flow_length=4, image_size=16))
     given = [f"--workdir={run}", f"--source=folder:{tmp_path / 'videos'}"]
-    tables = _measured(request.config.rootpath, tmp_path / "export.json", "export", *given)
+    tables = _measured(warm, tmp_path / "export.json", "export", *given)
     (table,) = tables.values()
     opencv, keras = table
     assert (opencv["flow of the records"], keras["flow of the records"]) == ("OpenCV", "Keras")
@@ -153,7 +143,7 @@ def test_a_benchmark_gives_its_command(name):
         (["export"], "error: --workdir is missing"),
     ],
 )
-def test_a_mistake_is_one_line(request, arguments, line):
-    ended = _run(request.config.rootpath, *arguments)
+def test_a_mistake_is_one_line(warm, arguments, line):
+    ended = warm.run("-m", "benchmarks", *arguments)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(line) and ended.stderr.count("\n") == 1

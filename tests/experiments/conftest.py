@@ -4,9 +4,9 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def run_program(run_python):
+def run_program(warm):
     """Function of a program's name and flags that returns the ended process."""
-    return lambda name, *flags: run_python("-m", f"experiments.{name}", *flags)
+    return lambda name, *flags: warm.run("-m", f"experiments.{name}", *flags)
 
 
 @pytest.fixture(scope="session")

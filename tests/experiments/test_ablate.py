@@ -3,8 +3,6 @@
 import csv
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -13,23 +11,17 @@ from experiments.studies.ablation import STUDIES
 
 
 @pytest.fixture
-def start(request):
+def start(warm):
     """Function that starts `python -m experiments.ablate ...`."""
     started = []
 
     def begin(*arguments):
-        command = [sys.executable, "-m", "experiments.ablate", *map(str, arguments)]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            command, cwd=request.config.rootpath, stdout=pipe, stderr=pipe, text=True
-        )
-        started.append(process)
-        return process
+        started.append(warm.start("-m", "experiments.ablate", *arguments))
+        return started[-1]
 
     yield begin
     for process in started:
         process.kill()
-        process.wait()
 
 
 def _stop_when_trained(process, folder, epochs, how):
@@ -37,7 +29,8 @@ def _stop_when_trained(process, folder, epochs, how):
     ends = time.monotonic() + 240
     history = folder / "history.csv"
     while not (history.is_file() and len(history.read_text().splitlines()) > epochs):
-        assert process.poll() is None and time.monotonic() < ends, process.stderr.read()
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < ends
         time.sleep(0.1)
     process.send_signal(how)
     process.communicate(timeout=120)

@@ -1,8 +1,5 @@
 """Miniatures of the collections, in their own layouts and formats, through the whole program."""
 
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
@@ -35,25 +32,29 @@ def _film(path, index, fourcc):
     writer.release()
 
 
-def _prepare(source, output):
-    """What the program printed, and the metadata of the records it made and read back."""
-    command = [sys.executable, "-m", "experiments.prepare", "--workers=2"]
-    make = [*command, f"--source={source}", f"--output={output}", "--image_size=16"]
-    printed = ""
-    for arguments in (make, [*command, f"--verify={output}"]):
-        done = subprocess.run(arguments, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        printed += done.stdout
-    record_set = records.load_record_set(output)
-    assert f"{len(record_set.videos)} videos read back, all whole" in printed
-    return printed, record_set
+@pytest.fixture
+def prepare(run_program):
+    """Function of a source and a folder: what the program printed, and the record set it made."""
+
+    def run(source, output):
+        make = [f"--source={source}", f"--output={output}", "--image_size=16"]
+        printed = ""
+        for flags in (make, [f"--verify={output}"]):
+            done = run_program("prepare", "--workers=2", *flags)
+            assert done.returncode == 0, done.stderr
+            printed += done.stdout
+        record_set = records.load_record_set(output)
+        assert f"{len(record_set.videos)} videos read back, all whole" in printed
+        return printed, record_set
+
+    return run
 
 
 def _lengths(record_set):
     return {video.id: video.num_frames for video in record_set.videos}
 
 
-def test_ucf101(tmp_path):
+def test_ucf101(prepare, tmp_path):
     # Two classes of three groups of two clips; the lists spell one class differently.
     root = tmp_path / "UCF"
     clips = [
@@ -74,7 +75,7 @@ def test_ucf101(tmp_path):
         lines = [f"{clip} 1" for clip in clips if clip not in held]
         (lists / f"trainlist0{fold}.txt").write_text("\n".join(lines) + "\n")
 
-    printed, record_set = _prepare(f"ucf101:{root}", tmp_path / "records")
+    printed, record_set = prepare(f"ucf101:{root}", tmp_path / "records")
     assert "ucf101: 12 clips found, 13320 published" in printed
     assert "missing:" not in printed  # every name in the lists is there
     assert "official 3       8       4     0.0 %" in printed
@@ -89,7 +90,7 @@ def test_ucf101(tmp_path):
     }
 
 
-def test_ucf11(tmp_path):
+def test_ucf11(prepare, tmp_path):
     root = tmp_path / "UCF11_updated_mpg"
     names = []
     for folder, name in (("walking", "v_walk_dog"), ("tennis_swing", "v_tennis")):
@@ -101,7 +102,7 @@ def test_ucf11(tmp_path):
     (root / "walking" / "Annotation").mkdir()
     (root / "walking" / "Annotation" / "v_walk_dog_01_01.xgtf").write_text("<viper/>")
 
-    printed, record_set = _prepare(f"ucf11:{root}", tmp_path / "records")
+    printed, record_set = prepare(f"ucf11:{root}", tmp_path / "records")
     assert "ucf11: 12 clips found, 1600 published" in printed
     assert "class walking: 6 clips found, 123 published" in printed
     assert record_set.classes == ("tennis_swing", "walking")
@@ -115,7 +116,7 @@ def test_ucf11(tmp_path):
     assert splits.leak(record_set.videos, one) == 0
 
 
-def test_ucf_sports(tmp_path):
+def test_ucf_sports(prepare, tmp_path):
     root = tmp_path / "ucf_sports_actions" / "ucf action"
     expected = {}
     for index in range(12):
@@ -131,7 +132,7 @@ def test_ucf_sports(tmp_path):
         (clip / "gt" / "boxes.txt").write_text("0 0 8 8")
         expected[f"{folder}_{index:03d}"] = NUM_FRAMES[index % 3]
 
-    printed, record_set = _prepare(f"ucf_sports:{root.parent}", tmp_path / "records")
+    printed, record_set = prepare(f"ucf_sports:{root.parent}", tmp_path / "records")
     assert "ucf_sports: 12 clips found, 150 published" in printed
     assert len(record_set.classes) == 3 and _lengths(record_set) == expected
     golf = [video for video in record_set.videos if video.class_name == "Golf-Swing"]
@@ -141,7 +142,7 @@ def test_ucf_sports(tmp_path):
     assert all(video.mean_motion > 0.3 for video in record_set.videos)
 
 
-def test_hmdb51(tmp_path):
+def test_hmdb51(prepare, tmp_path):
     root = tmp_path / "hmdb51"
     names = [
         f"{film}_{action}_f_nm_np1_ba_goo_{clip}"
@@ -156,7 +157,7 @@ def test_hmdb51(tmp_path):
         with (root / "splits" / f"{action}_test_split1.txt").open("a") as file:
             file.write(f"{name}.avi {2 if 'Wanted' in name else 1} \n")
 
-    printed, record_set = _prepare(f"hmdb51:{root}", tmp_path / "records")
+    printed, record_set = prepare(f"hmdb51:{root}", tmp_path / "records")
     assert "hmdb51: 12 clips found, 6766 published" in printed and "missing:" not in printed
     assert "official         8       4     0.0 %" in printed
     assert record_set.title == "hmdb51 (2 of 51 classes, 12 of 6766 clips)"
@@ -164,7 +165,7 @@ def test_hmdb51(tmp_path):
     assert {video.group for video in record_set.videos} == {"april", "a_beautiful_mind", "wanted"}
 
 
-def test_a_list(tmp_path):
+def test_a_list(prepare, tmp_path):
     names = [f"clip{k}" for k in range(8)]
     for index, name in enumerate(names):
         _film(tmp_path / "videos" / f"{name}.mp4", index, "mp4v")
@@ -173,14 +174,14 @@ def test_a_list(tmp_path):
     (tmp_path / "val.txt").write_text("".join(lines[6:]))
     (tmp_path / "label_map.txt").write_text("Even\nOdd\n")
     lists = f"{tmp_path / 'train.txt'},{tmp_path / 'val.txt'}"
-    printed, record_set = _prepare(f"list:{lists}", tmp_path / "records")
+    printed, record_set = prepare(f"list:{lists}", tmp_path / "records")
     assert f"the paths in train.txt count from {tmp_path / 'videos'}" in printed
     assert "official         6       2" in printed
     assert record_set.classes == ("Even", "Odd") and record_set.title == "train+val"
     assert _lengths(record_set) == {name: NUM_FRAMES[k % 3] for k, name in enumerate(names)}
 
 
-def test_tfds(tmp_path):
+def test_tfds(prepare, tmp_path):
     import tensorflow_datasets as tfds
 
     class Drifts(tfds.core.GeneratorBasedBuilder):
@@ -209,7 +210,7 @@ def test_tfds(tmp_path):
 
     builder = Drifts(data_dir=tmp_path / "tfds")
     builder.download_and_prepare()
-    printed, record_set = _prepare(f"tfds:{builder.data_dir}", tmp_path / "records")
+    printed, record_set = prepare(f"tfds:{builder.data_dir}", tmp_path / "records")
     assert "drifts: 12 videos of 2 classes" in printed and "official         8       4" in printed
     assert record_set.classes == ("Even", "Odd")
     assert sorted(_lengths(record_set).values()) == sorted(NUM_FRAMES * 4)

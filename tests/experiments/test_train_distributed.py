@@ -45,26 +45,31 @@ PLAIN = (
 )
 TWO_DEVICES = ("--strategy=mirrored", "--logical_cpus=2")
 pytestmark = pytest.mark.slow  # whole programs, started a dozen times
-PROGRAM = (sys.executable, "-m", "experiments.train")
 
 
 @pytest.fixture
-def start(request, tiny_records):
-    """Function that starts experiments.train in a folder; what is still running is killed."""
+def start(request, warm, tiny_records):
+    """Function that starts experiments.train in a folder; what is still running is killed.
+
+    By a launcher it is started as `python` starts it, else by a fork.
+    """
     started = []
 
-    def start_one(workdir, *arguments, epochs="(2,1)", launcher=PROGRAM, **environment):
-        if launcher == PROGRAM:
+    def start_one(workdir, *arguments, epochs="(2,1)", launcher=(), **environment):
+        settings = (*SETTINGS, f"--config.training.max_epochs={epochs}", *arguments)
+        if launcher:
+            process = subprocess.Popen(
+                [*launcher, *settings],
+                cwd=request.config.rootpath,
+                env=os.environ | environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        else:
             places = (f"--config={CONFIG}", f"--workdir={workdir}")
-            launcher = (*PROGRAM, *places, f"--records={tiny_records.folder}")
-        process = subprocess.Popen(
-            [*launcher, *SETTINGS, f"--config.training.max_epochs={epochs}", *arguments],
-            cwd=request.config.rootpath,
-            env=os.environ | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+            places = (*places, f"--records={tiny_records.folder}")
+            process = warm.start("-m", "experiments.train", *places, *settings, **environment)
         started.append(process)
         return process
 

@@ -1,6 +1,7 @@
 """The linear path starts as a logistic regression on the means of the streams' maps."""
 
 import dataclasses
+import itertools
 import re
 
 import keras
@@ -68,10 +69,14 @@ def _inputs(clips):
     return {"rgb": clips["rgb"], "flow": flow}
 
 
-def _regression(model, clips, strength, levels, parts, root):
-    """Logits of a regression on the means, or their roots, of some levels over parts, by hand."""
+def _means(model, clips):
+    """Means of each stream's maps over their cells, float64 (V, T, C)."""
     maps = keras.Model(model.input, [model.get_layer(f"{s}_stream").output for s in model.input])
-    means = [np.float64(x).mean((2, 3)) for x in maps(_inputs(clips))]
+    return [np.float64(x).mean((2, 3)) for x in maps(_inputs(clips))]
+
+
+def _regression(means, labels, strength, levels, parts, root):
+    """Logits of a regression on the means, or their roots, of some levels over parts, by hand."""
     of_level = {4: slice(0, 32), 5: slice(32, 64)}
     means = np.concatenate([x[..., of_level[k]] for x in means for k in levels], -1)
     if root:
@@ -79,35 +84,49 @@ def _regression(model, clips, strength, levels, parts, root):
     halves = [means[:, :2], means[:, 2:]] if parts == 2 else [means]
     x = np.concatenate([half.mean(1) for half in halves], -1)
     x = StandardScaler().fit_transform(x)
-    fitted = LogisticRegression(C=strength, max_iter=10000, tol=1e-8).fit(x, clips["label"])
+    fitted = LogisticRegression(C=strength, max_iter=10000, tol=1e-8).fit(x, labels)
     return fitted.predict_log_proba(x)
+
+
+@pytest.fixture
+def fitted_once(monkeypatch):
+    """Has the same regression fitted once, however often a test asks for it."""
+    fit, kept = logistic.fit, {}
+
+    def fit_once(features, *rest):
+        key = features.tobytes()
+        if key not in kept:
+            kept[key] = fit(features, *rest)
+        return kept[key]
+
+    monkeypatch.setattr(logistic, "fit", fit_once)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize(
     "changes", [{}, {"map_norm": True}, {"map_norm": True, "linear_root": True}], ids=str
 )
-@pytest.mark.parametrize("levels", [(5,), (4, 5)])
-@pytest.mark.parametrize("parts", [1, 2])
-def test_the_network_starts_as_the_regression(monkeypatch, classes, changes, levels, parts):
+def test_the_network_starts_as_the_regression(monkeypatch, fitted_once, classes, changes):
     keras.utils.set_random_seed(1)
     model = build_stfnet(dataclasses.replace(MODEL, num_classes=classes, **changes))
     clips = _clips(24, classes)
     groups = np.arange(24) // classes % 4
-    moments = linear_start.moments(model, 0, _batches(clips))
-    blocks = "block 5" if levels == (5,) else "blocks 4, 5"
-    name = f"{blocks}, {parts} part{'s' * (parts > 1)}"
-    monkeypatch.setattr(logistic, "plainest", lambda fits, _: name)
-    chosen, fitted = linear_start.fit(model, moments, groups)
-    assert chosen == name
-    assert fitted.strength in logistic.STRENGTHS
-    assert 0.5 < fitted.accuracy <= 1
-    root = model.config.linear_root
-    want = _regression(model, clips, fitted.strength, levels, parts, root) / fitted.temperature
-    want -= np.log(np.exp(want).sum(1, keepdims=True))
-    # The normalisations' epsilons, and the tolerance of the fit.
-    got = np.log(np.asarray(model(_inputs(clips))))
-    np.testing.assert_allclose(got, want, atol=0.02 * np.ptp(want))
+    moments, means = linear_start.moments(model, 0, _batches(clips)), _means(model, clips)
+    for levels, parts in itertools.product([(5,), (4, 5)], [1, 2]):
+        blocks = "block 5" if levels == (5,) else "blocks 4, 5"
+        name = f"{blocks}, {parts} part{'s' * (parts > 1)}"
+        monkeypatch.setattr(logistic, "plainest", lambda fits, _, name=name: name)
+        chosen, fitted = linear_start.fit(model, moments, groups)
+        assert chosen == name
+        assert fitted.strength in logistic.STRENGTHS
+        assert 0.5 < fitted.accuracy <= 1
+        root = model.config.linear_root
+        want = _regression(means, clips["label"], fitted.strength, levels, parts, root)
+        want /= fitted.temperature
+        want -= np.log(np.exp(want).sum(1, keepdims=True))
+        # The normalisations' epsilons, and the tolerance of the fit.
+        got = np.log(np.asarray(model(_inputs(clips))))
+        np.testing.assert_allclose(got, want, atol=0.02 * np.ptp(want), err_msg=name)
 
 
 def test_clips_that_fill_a_batch_and_classes_without_a_clip_are_left_out():

@@ -14,28 +14,38 @@ _LEAST = 1e-4  # probability below which a wrong answer costs no more
 
 
 class Fit(NamedTuple):
-    """A fitted logistic regression."""
+    """A fitted logistic regression.
 
-    pipeline: Any  # of scikit-learn: standardisation, rotation, LogisticRegression
-    strength: float  # C, the inverse strength of the penalty
-    # By which the logits are divided to be as sure as the cross-validation was right (Guo et al.
-    # 2017); 1 without one.
+    Attributes:
+        pipeline: of scikit-learn: standardisation, rotation, LogisticRegression.
+        strength: C, the inverse strength of the penalty.
+        temperature: by which its logits are divided to be as sure as the cross-validation was
+            right (Guo et al. 2017); 1 without one.
+        accuracy: of the cross-validation; None without one.
+        losses: (V,), of each video in the cross-validation the negative logarithm of the
+            probability of its class, at the temperature; None without one.
+    """
+
+    pipeline: Any
+    strength: float
     temperature: float
-    accuracy: float | None  # of the cross-validation; None without one
-    # (V,), of each video in the cross-validation the negative logarithm of the probability of its
-    # class, at the temperature; None without one.
+    accuracy: float | None
     losses: np.ndarray | None
 
 
 def fit(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Fit:
-    """Fits standardised features (V, F) to labels of two classes at least; the folds that choose
-    the penalty are whole groups.
+    """Fits standardised features; the folds that choose the penalty are whole groups.
 
     The penalty with the least mean loss at its own temperature is taken: a loss hears how far an
     answer is from right, so that it decides where few videos give equal accuracies, and the
     temperature keeps it from choosing for modesty alone. Where no fold leaves two classes to learn
     from (videos of a single group, or of one group for each of two classes), the penalty is
     scikit-learn's own.
+
+    Args:
+        features: float (V, F).
+        labels: integers (V,), of two classes at least.
+        groups: (V,).
     """
     # Its steps are many and small: two threads that wait for each other take ten times as long.
     limited = threadpoolctl.threadpool_limits(1, user_api="blas")
@@ -68,11 +78,16 @@ def _fit(features, labels, groups):
 
 
 def plainest(fits_of: Mapping[str, Fit], groups: np.ndarray) -> str:
-    """The name of the plainest features that are not shown to be worse than others.
+    """The plainest features that are not shown to be worse than others.
 
-    Fits are given from the plainest features on. Taken is the first whose loss in cross-validation
-    is within a standard error of the least, over groups and paired (the rule of Breiman et al.
-    1984); the first where nothing could be validated.
+    Args:
+        fits_of: name -> fit, from the plainest features on.
+        groups: (V,).
+
+    Returns:
+        The name of the first fit whose loss in cross-validation is within a standard error of
+        the least, over groups and paired (the rule of Breiman et al. 1984); the first where
+        nothing could be validated.
     """
     validated = {name: one.losses for name, one in fits_of.items() if one.losses is not None}
     if not validated:

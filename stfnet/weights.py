@@ -135,7 +135,12 @@ def load_vgg16_weights(
 def vgg16_file(path: str | Path, full: bool = False) -> Path:
     """The file of VGG-16's weights; where it is `imagenet`, that is downloaded once.
 
-    With `full` the file with the fully connected layers is. A UserError where the download failed.
+    Args:
+        path: a file, which is returned as it is, or `imagenet`.
+        full: whether to download the file with the fully connected layers.
+
+    Raises:
+        UserError: the download failed.
     """
     if path == "imagenet":
         return Path(_download(*(_FULL if full else _NOTOP)))
@@ -143,20 +148,28 @@ def vgg16_file(path: str | Path, full: bool = False) -> Path:
 
 
 def has_fc1(path: Path) -> bool:
-    """Whether a file of VGG-16's weights has the first fully connected layer; a UserError where it
-    is none.
+    """Whether a file of VGG-16's weights has the first fully connected layer.
+
+    Raises:
+        UserError: the file is missing or of no such format.
     """
     with _open(path) as file:
         return "fc1" in file.layers
 
 
 def load_run_weights(model: keras.Model, path: str | Path) -> list[str]:
-    """Starts a network from the weights of another run's `best.keras`, trained on other classes.
+    """Starts a network from the weights of another run's, trained on other classes.
 
     Each layer takes the weights of the layer of the same name if all their shapes agree. With
     another image size fc6 and the LSTM that reads X_conv keep their own; another T changes no
-    shape. The classifier (`logits`) stays as initialised. Returns the names of the other layers
-    that kept their own weights.
+    shape. The classifier (`logits`) stays as initialised.
+
+    Args:
+        model: an STFNet.
+        path: the other run's `best.keras`.
+
+    Returns:
+        Names of the layers that kept their own weights, without the classifier.
 
     Raises:
         UserError: the file is not the network of a run, or no layer of it fits; the model is
@@ -275,7 +288,11 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
 
 
 def _keras_layers(path: Path, tensors: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
-    """VGG-16's layers by their names in keras.applications, of tensors of torchvision's layout."""
+    """VGG-16's layers by their names in keras.applications, of tensors of torchvision's layout.
+
+    Raises:
+        UserError: the convolutions are not VGG-16's.
+    """
     layers: dict[str, list[np.ndarray]] = {}
     found = set()
     for name, kernel in tensors.items():
@@ -349,6 +366,7 @@ def _cross_modality(file: _File, convolution: keras.layers.Conv2D):
 
 
 def _of_stacks(file: _File, convolution: keras.layers.Conv2D):
+    """Kernel and bias of a first convolution of flow stacks of another length."""
     *window, channels, filters = convolution.kernel.shape
     kernel, bias = _read(file, "block1_conv1", (*window, None, filters))
     if kernel.shape[2] == channels:

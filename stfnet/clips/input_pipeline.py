@@ -30,7 +30,11 @@ class Reader(Protocol):
 def naming_damage(reader: Reader):
     """Turns what TensorFlow makes of damaged data into the error that names it.
 
-    The reader is that of the datasets that are read inside the block.
+    Args:
+        reader: of the datasets that are read inside the block.
+
+    Raises:
+        UserError: what was read inside the block is damaged.
     """
     try:
         yield
@@ -49,8 +53,13 @@ def clip_dataset(
 ) -> tf.data.Dataset:
     """Reads the clips of a plan, in its order, mirrored where it says so.
 
-    The plan's length is a multiple of the batch size; of a stream of which it names none, no images
-    are decoded. Without a reader one is made.
+    Args:
+        record_set: of the records.
+        plan: the clips; its length is a multiple of `batch_size`. No images are decoded of a stream
+            of which it names none.
+        clip: the clip configuration.
+        batch_size: clips a batch.
+        reader: of the same records; None makes one.
 
     Returns:
         tf.data.Dataset of dictionaries: `rgb` uint8 (B, T, H, W, 3), `fields` uint8
@@ -89,8 +98,15 @@ def planned_dataset(
 ) -> tf.data.Dataset:
     """The clips of a plan in its order, read in whatever way.
 
-    `read` is a function of a batch of the plan's fields, which returns the tensors of its clips;
-    with them the dataset has `label` int64 (B,), `weight` float32 (B,) and `video` int64 (B,).
+    Args:
+        record_set: of the records.
+        plan: the clips; its length is a multiple of `batch_size`.
+        batch_size: clips a batch.
+        read: function of a batch of the plan's fields, which returns the tensors of its clips.
+
+    Returns:
+        tf.data.Dataset of what `read` returns, with `label` int64 (B,), `weight` float32 (B,) and
+        `video` int64 (B,).
     """
     rows = {
         "label": np.array([record_set.videos[k].label for k in plan.video], np.int64),
@@ -115,9 +131,13 @@ def network_inputs(batch):
     Part of the step and not of the pipeline, because the CPU would take half as long for the planes
     as for decoding, and longer for crops, and the device that trains takes next to no time.
 
-    The batch is one of `clip_dataset`; or of the streams' maps (`Features.dataset`), which are
-    returned as they are. Returns `rgb` and `flow`, uint8 (B, T, H, W, 2L), channels x1, y1, x2, y2,
-    ...
+    Args:
+        batch: `rgb` uint8 (B, T, H, W, 3), `fields` uint8 (B, T, L, 2, H, W) and where clips are
+            cropped `crop` float32 (B, 3), of `clip_dataset`; or the streams' maps, of
+            `Features.dataset`, which are returned as they are.
+
+    Returns:
+        Dictionary of `rgb` and `flow`, uint8 (B, T, H, W, 2L), channels x1, y1, x2, y2, ...
     """
     if "fields" not in batch:
         return batch
@@ -132,12 +152,20 @@ def network_inputs(batch):
 
 
 def crop_and_enlarge(rgb, flow, crop):
-    """Keeps a square of each clip and enlarges it to the full size, bilinearly, rounded to uint8.
+    """Keeps a square of each clip and enlarges it to the full size, bilinearly.
 
-    The corner pixels are aligned, as in `tf.image.crop_and_resize`: pixel k of n stands at k / (n -
-    1) of the square. Flow is in pixels, so enlarging by 1 / side multiplies the displacements by 1
-    / side too. `rgb` is uint8 (B, T, H, W, 3), `flow` uint8 (B, T, H, W, 2L), and `crop` float32
-    (B, 3): top, left and side of each clip's square, as fractions of the image's side.
+    The corner pixels are aligned, as in `tf.image.crop_and_resize`: pixel k of n stands at
+    k / (n - 1) of the square. Flow is in pixels, so enlarging by 1 / side multiplies the
+    displacements by 1 / side too.
+
+    Args:
+        rgb: uint8 (B, T, H, W, 3).
+        flow: uint8 (B, T, H, W, 2L), stacks of flow fields.
+        crop: float32 (B, 3), top, left and side of each clip's square, as fractions of the image's
+            side.
+
+    Returns:
+        (rgb, flow) of the same shapes, rounded to uint8.
     """
     side = tf.reshape(crop[:, 2], (-1, 1, 1, 1, 1))
     displacements = (_enlarged(flow, crop) - 128) / side
@@ -145,12 +173,14 @@ def crop_and_enlarge(rgb, flow, crop):
 
 
 def _enlarged(images, crop):
+    """The squares of uint8 (B, T, H, W, C) at the full size, float32."""
     top, left, side = tf.unstack(crop, axis=1)
     rows = _between(images, top, side, axis=2)  # while they are bytes: the cheaper half
     return _between(rows, left, side, axis=3)
 
 
 def _between(images, first, side, axis):
+    """Interpolates along an axis at points from `first` to `first + side` of its length."""
     size = images.shape[axis]
     steps = tf.range(size, dtype=tf.float32) / max(size - 1, 1)
     places = (first[:, None] + steps * side[:, None]) * (size - 1)  # b n

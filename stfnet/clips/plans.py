@@ -26,15 +26,24 @@ WHOLE_IMAGE = np.array([0, 0, 1], np.float32)  # top, left and side of a crop
 
 @dataclasses.dataclass(frozen=True)
 class ClipPlan:
-    """M clips to be read."""
+    """M clips to be read.
 
-    video: np.ndarray  # int64 (M,), positions in `record_set.videos`
-    frames: np.ndarray  # int64 (M, T), frame numbers
-    flow: np.ndarray  # int64 (M, T, L), flow field numbers
-    flip: np.ndarray  # bool (M,), whether the clip is mirrored left to right
-    # float32 (M, 3), top, left and side of the square that is kept, as fractions of the image's.
+    Attributes:
+        video: int64 (M,), positions in `record_set.videos`.
+        frames: int64 (M, T), frame numbers.
+        flow: int64 (M, T, L), flow field numbers.
+        flip: bool (M,), whether the clip is mirrored left to right.
+        crop: float32 (M, 3), top, left and side of the square that is kept, as fractions of the
+            image's side.
+        weight: float32 (M,), 1, the weight of the clip's class in the loss, or 0 for a clip that
+            only fills the last batch.
+    """
+
+    video: np.ndarray
+    frames: np.ndarray
+    flow: np.ndarray
+    flip: np.ndarray
     crop: np.ndarray
-    # float32 (M,): 1, the weight of the clip's class, or 0 where it only fills the last batch.
     weight: np.ndarray
 
     def __len__(self) -> int:
@@ -42,9 +51,11 @@ class ClipPlan:
 
     @property
     def cropped(self) -> bool:
+        """Whether a clip is cropped."""
         return bool((self.crop[:, 2] < 1).any())
 
     def __getitem__(self, rows: Any) -> "ClipPlan":
+        """The clips that a slice or an index array selects."""
         return ClipPlan(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
 
 
@@ -84,8 +95,12 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
 
 
 def check_grid(record_set: RecordSet, clip: ClipConfig, frame_grid: int) -> None:
-    """Checks that records hold what clips of `training.frame_grid` read, where they do not hold
-    everything.
+    """Checks that records hold what clips read, where they do not hold everything.
+
+    Args:
+        record_set: of the records.
+        clip: the clip configuration.
+        frame_grid: `training.frame_grid`.
 
     Raises:
         UserError: they have another grid, or fields for smaller stacks alone.
@@ -124,8 +139,9 @@ def _plan(
     positions: np.ndarray,
     choose: Callable[[int, int], np.ndarray],
 ) -> ClipPlan:
-    """A clip for each row, of the frames that `choose` takes of a row and of the number of frames
-    of its video, or of the nearest that are stored.
+    """A clip for each row, of the frames that `choose` takes, or of the nearest that are stored.
+
+    `choose` is a function of the row and of the number of frames of its video.
     """
     frames, flow = [], []
     for row, position in enumerate(positions):
@@ -156,10 +172,16 @@ def plan_training(
     stage: int,
     epoch: int,
 ) -> ClipPlan:
-    """One epoch's clips of the videos at `positions` (V,), in a new random order; whole batches
-    only.
+    """One epoch's clips in a new random order; whole batches only.
 
-    Stage and epoch, from 0, determine with `training.seed` every random choice.
+    Args:
+        record_set: of the records.
+        positions: integer array (V,), the training videos in `record_set.videos`.
+        clip, training: the configurations.
+        stage, epoch: 0-based numbers that, with `training.seed`, determine every random choice.
+
+    Returns:
+        ClipPlan of k * `training.batch_size` clips, k >= 1.
     """
     rng = np.random.default_rng([training.seed, stage, epoch])
     size = len(positions) * training.clips_per_video
@@ -194,8 +216,14 @@ def plan_training(
 
 
 def class_weights(record_set: RecordSet, positions: np.ndarray) -> np.ndarray:
-    """Weight of each class in the loss, float64 (C,): inverse to its number of videos, 1 on average
-    over the videos at `positions`; 0 for a class without a video.
+    """Weight of each class in the loss: inverse to its number of videos, 1 on average over these.
+
+    Args:
+        record_set: of the records.
+        positions: integer array (V,), the training videos.
+
+    Returns:
+        float64 (C,); 0 for a class without a video.
     """
     labels = [record_set.videos[k].label for k in positions]
     counts = np.bincount(labels, minlength=len(record_set.classes))
@@ -215,11 +243,18 @@ def plan_evaluation(
 ) -> ClipPlan:
     """The test clips of each video in order (Eqs. 13-14), filled up to whole batches.
 
-    The first V * K rows are the K clips of each of V videos, those of a video in neighbouring rows;
-    the others only fill the last batch and have weight 0. One clip a video is the paper's, more
-    start at `sampling.test_starts`. With a `frame_grid` (see `sampling.frame_grid`) each frame is
-    replaced by the nearest of these; 0 is the paper's clip, and of records with a grid the nearest
-    stored frames.
+    Args:
+        record_set: of the records.
+        positions: integer array (V,), videos in `record_set.videos`.
+        clip: the clip configuration.
+        batch_size: clips a batch.
+        clips_per_video: K; 1 is the paper's clip, more start at `sampling.test_starts`.
+        frame_grid: see `sampling.frame_grid`; each frame is replaced by the nearest of these. 0 is
+            the paper's clip, and of records with a grid the nearest stored frames.
+
+    Returns:
+        ClipPlan whose length is a multiple of `batch_size`. Its first K * V rows are the clips,
+        those of a video in neighbouring rows; the others only fill the batch and have weight 0.
     """
 
     def choose(row: int, count: int) -> np.ndarray:

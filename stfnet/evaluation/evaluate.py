@@ -31,12 +31,20 @@ def predict_clips(
     views: Views = ONE_CLIP,
     features_folder: Path | None = None,
 ) -> np.ndarray:
-    """Class probabilities of each video, the mean over its views: float32 (N, C).
+    """Class probabilities of each video, the mean over its views.
 
-    `positions` (N,) are in `record_set.videos`. With a folder of maps, those of test clips of the
-    blocks that the run never trained are read from there, and missing ones are computed: runs whose
-    frozen blocks have the same weights share them. From maps the figures are the same but for their
-    rounding (2^-11). None computes everything from images, as other views do.
+    Args:
+        model: the network of a run.
+        record_set: of the records.
+        positions: positions in `record_set.videos`.
+        config: of the run.
+        views: of each video; the test clip of Eqs. 13-14 unless given.
+        features_folder: of maps of the blocks that the run never trained. Those of test clips are
+            read from there, and missing ones are computed: runs whose frozen blocks have the same
+            weights share them. None computes everything from images, as other views do.
+
+    Returns:
+        float32 (N, C), in the order of the N `positions`; from maps but for their rounding (2^-11).
 
     Raises:
         UserError: a record is damaged, or as `stream_maps.Features`.
@@ -78,7 +86,9 @@ def choose_positions(
     """Positions in `record_set.videos` of the part to evaluate.
 
     Args:
-        record_set, config, located: the records, the run, and its videos in the records.
+        record_set: of the records.
+        config: of the run.
+        located: the run's videos in the records.
         split: `train`, `val` or `test` of the run, or `unseen`: videos that the run does not know.
         protocol, fold: another split than the run's, whose test part is taken; None for the run's
             own split.
@@ -139,11 +149,21 @@ def evaluate(
     views: Views = ONE_CLIP,
     features_folder: Path | None = None,
 ) -> tuple[dict, np.ndarray, np.ndarray]:
-    """Evaluates a run's model on one part of a split.
+    """Evaluates a model on one part of a split.
 
-    `split`, `protocol` and `fold` are those of `choose_positions`, `features_folder` that of
-    `predict_clips`. Returns the results, JSON values; the probabilities, float32 (N, C); and the
-    positions (N,) in `record_set.videos`.
+    Args:
+        model: the run's best model.
+        record_set: of the records.
+        config: of the run.
+        videos: of the run.
+        located: those videos in the records.
+        split, protocol, fold: see `choose_positions`.
+        views: of each video.
+        features_folder: see `predict_clips`.
+
+    Returns:
+        (results, probabilities, positions): a dictionary of JSON values, float32 (N, C), and the
+        positions (N,) in `record_set.videos`.
 
     Raises:
         UserError: the records do not fit the model, or as `choose_positions`.
@@ -190,6 +210,7 @@ def evaluate(
 
 
 def _validated_on(training) -> str:
+    """On what the epoch of the network was chosen."""
     if training.keep == "last":
         return "no videos: the last one was kept"
     return "groups held back from training" if training.held_back else "the test part itself"
@@ -201,6 +222,7 @@ def _leak(
     learned: np.ndarray,
     positions: np.ndarray,
 ) -> dict[str, float]:
+    """`splits.leak` and `splits.ungrouped` of the evaluated videos, against those learned from."""
     tested = set(positions.tolist())
     if tested <= set(learned.tolist()):
         return {"leak": 1.0, "ungrouped": 0}
@@ -216,11 +238,18 @@ def _leak(
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate_run` measured and wrote."""
+    """What `evaluate_run` measured and wrote.
 
-    results: dict  # JSON values
+    Attributes:
+        results: the figures, JSON values.
+        paths: of the files that were written.
+        notes: a line for each way in which the records differ from those of the run, one
+            where they have a grid, and one where videos are shorter than a clip.
+    """
+
+    results: dict
     paths: result_files.Paths
-    notes: list[str]  # how the records differ from those of the run, their grid, short videos
+    notes: list[str]
 
 
 def evaluate_run(

@@ -29,22 +29,37 @@ AT_ONCE = 8  # frames left out in one pass: x_conv of the paper's clips is 7 MB
 
 @dataclasses.dataclass(frozen=True)
 class FrameImportance:
-    """How much each frame of a clip counts in one branch, or in the linear path: float32 (T,)."""
+    """How much each frame of a clip counts in one branch, or in the linear path.
 
-    gradient: np.ndarray  # by the gradient
-    left_out: np.ndarray  # by leaving the frame out
+    Attributes:
+        gradient: float32 (T,), by the gradient.
+        left_out: float32 (T,), by leaving the frame out.
+    """
+
+    gradient: np.ndarray
+    left_out: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """What `explain_clip` measured."""
+    """What `explain_clip` measured.
+
+    Attributes:
+        classes: names of the network's classes.
+        logits: float32 (C,).
+        target: position of the explained class.
+        shown: place in the clip of the frame whose feature maps these are.
+        feature_maps: see `feature_maps`.
+        grad_cam: float32 (T, h, w), see `grad_cam`.
+        importance: see `frame_importance` and `linear_importance`.
+    """
 
     classes: tuple[str, ...]
-    logits: np.ndarray  # float32 (C,)
-    target: int  # position of the explained class
-    shown: int  # place in the clip of the frame whose feature maps these are
+    logits: np.ndarray
+    target: int
+    shown: int
     feature_maps: dict[str, dict[int, np.ndarray]]
-    grad_cam: np.ndarray  # float32 (T, h, w)
+    grad_cam: np.ndarray
     importance: dict[str, FrameImportance]
 
     @property
@@ -62,9 +77,12 @@ def explain_clip(
 ) -> Explanation:
     """Measures everything of this module on one clip, in float32.
 
-    The clip's inputs are uint8 `rgb` (T, H, W, 3) and `flow` (T, H, W, 2L), as far as the network
-    reads them; other keys are ignored. The class to explain is the most probable unless `target` is
-    its position.
+    Args:
+        model: the network, of any precision.
+        classes: names of its classes.
+        clip_inputs: uint8 `rgb` (T, H, W, 3) and `flow` (T, H, W, 2L), as far as the network reads
+            them; other keys are ignored.
+        target: position of the class to explain; None for the most probable.
 
     Raises:
         UserError: the network gives no finite scores, or has no maps of frames to look into.
@@ -102,8 +120,14 @@ def feature_maps(
 ) -> dict[str, dict[int, np.ndarray]]:
     """The maps of the convolutions `SHOWN_CONVOLUTIONS` after their ReLU, for one frame (Fig. 7).
 
-    Of a network in float32 and the clip's frame at place `t`, from 0. Returns for each input of the
-    network: number of the convolution -> float32 (h, w, channels).
+    Args:
+        model: the network, in float32.
+        clip_inputs: uint8 `rgb` (T, H, W, 3) and `flow` (T, H, W, 2L), as far as the network reads
+            them.
+        t: place of the frame in the clip, from 0.
+
+    Returns:
+        For each input of the network: number of the convolution -> float32 (h, w, channels).
     """
     maps = {}
     for name, stream in parts.streams_of(model).items():
@@ -121,13 +145,18 @@ def has_maps(model: keras.Model) -> bool:
 
 
 def fuse(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> Any:
-    """X_conv of one clip, float32 (1, T, h, w, D); `clip_inputs` as in `explain_clip`."""
+    """X_conv of one clip, float32 (1, T, h, w, D); `clip_inputs` as in `feature_maps`."""
     return _of_clip(model, parts.FUSION, clip_inputs)
 
 
 def logits(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The logits of one clip, float32 (C,), as of `explain_clip`; a UserError where one is not
-    finite.
+    """The logits of one clip; `clip_inputs` as in `feature_maps`.
+
+    Returns:
+        float32 (C,).
+
+    Raises:
+        UserError: one is not finite.
     """
     values = ops.convert_to_numpy(_of_clip(model, parts.LOGITS, clip_inputs))[0]
     if not np.isfinite(values).all():
@@ -136,7 +165,7 @@ def logits(model: keras.Model, clip_inputs: Mapping[str, np.ndarray]) -> np.ndar
 
 
 def grad_cam(model: keras.Model, fused: Any, target: int) -> np.ndarray:
-    """Grad-CAM of a class on X_conv, for each frame: float32 (T, h, w), at least 0.
+    """Grad-CAM of a class on X_conv, for each frame.
 
     With A_t the map of frame t (h, w, D) in X_conv and y_c the logit of class c:
 
@@ -145,8 +174,15 @@ def grad_cam(model: keras.Model, fused: Any, target: int) -> np.ndarray:
 
     The weights alpha are those of a frame, not of the clip, because the LSTMs treat frames
     differently. Maps are not scaled: those of one clip compare with each other. With
-    `model.linear_parts`, y_c is what the LSTMs give; the linear path does not read X_conv. The
-    network is in float32, and X_conv of one clip, (1, T, h, w, D).
+    `model.linear_parts`, y_c is what the LSTMs give; the linear path does not read X_conv.
+
+    Args:
+        model: the network, in float32.
+        fused: X_conv of one clip, (1, T, h, w, D).
+        target: position of class c.
+
+    Returns:
+        float32 (T, h, w), at least 0.
 
     Reference:
         Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
@@ -170,10 +206,16 @@ def frame_importance(model: keras.Model, fused: Any, target: int) -> dict[str, F
 
     Both are in units of the logit y_c (of the LSTMs, see `grad_cam`), and `gradient` is the
     first-order estimate of `left_out`. A positive value speaks for class c, a negative one against
-    it. Network and X_conv are as of `grad_cam`.
+    it.
 
-    Returns name of the branch, of those in `branches(model)` -> FrameImportance. Without any, of
-    the streams' maps: `maps`, x(t) being all of `fused` at frame t.
+    Args:
+        model: the network, in float32.
+        fused: X_conv of one clip, (1, T, h, w, D).
+        target: position of class c.
+
+    Returns:
+        Name of the branch, of those in `branches(model)` -> FrameImportance. Without any, of the
+        streams' maps: `maps`, x(t) being all of `fused` at frame t.
     """
     names = branches(model)
     if not names:
@@ -194,8 +236,15 @@ def linear_importance(
     """How much each frame counts for a class in the linear path of `model.linear_parts`.
 
     As `frame_importance`, where x(t) is the output of `linear_norm`, (T, C), and y_c what the path
-    adds to the logit. The path is linear, so both measures agree but for rounding. Returns `linear`
-    -> FrameImportance; empty where the network has no such path.
+    adds to the logit. The path is linear, so both measures agree but for rounding.
+
+    Args:
+        model: the network, in float32.
+        clip_inputs: as in `feature_maps`.
+        target: position of class c.
+
+    Returns:
+        `linear` -> FrameImportance; empty where the network has no such path.
     """
     if not parts.has(model, parts.LINEAR_LOGITS):
         return {}
@@ -207,6 +256,7 @@ def linear_importance(
 
 
 def _of_clip(model: keras.Model, layer: str, clip_inputs: Mapping[str, np.ndarray]) -> Any:
+    """The output of a layer for one clip, with the batch axis."""
     part = keras.Model(model.input, model.get_layer(layer).output)
     return part({name: clip_inputs[name][None] for name in model.input}, training=False)
 

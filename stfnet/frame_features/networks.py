@@ -42,10 +42,22 @@ def vgg16_streams(
     """VGG-16 over frames and over flow stacks, each of one frame at a time.
 
     The RGB stream is VGG-16. The flow stream's first convolution is the mean of the RGB filters for
-    every channel (Wang et al. 2015). The model has the layers `NAME_normalization` and
-    `NAME_stream` of STFNet and, with `fc6`, VGG-16's fc1 after the RGB stream as the layer `fc6`;
-    it reads uint8 (B, 1, H, W, 3) and (B, 1, H, W, 2L). `path` is as in `load_vgg16_weights`,
-    `dtype` the name of a dtype policy, None for the global one.
+    every channel (Wang et al. 2015).
+
+    Args:
+        clip: image size, L and flow bound.
+        path: weights, as in `load_vgg16_weights`.
+        flow_input: as in `ModelConfig`.
+        fc6: whether to add VGG-16's fc1 after the RGB stream, as the layer `fc6`.
+        levels: of `VGGStream`.
+        dtype: name of the dtype policy; None for the global one.
+
+    Returns:
+        keras.Model with the layers `NAME_normalization` and `NAME_stream` of STFNet. Inputs uint8
+        (B, 1, H, W, 3) and (B, 1, H, W, 2L).
+
+    Raises:
+        UserError: as `load_vgg16_weights`.
     """
     config = SmallDataConfig(1, clip, flow_input=flow_input, map_levels=levels)
     policy = keras.dtype_policies.get(dtype) if dtype else keras.config.dtype_policy()
@@ -62,10 +74,17 @@ def vgg16_streams(
 class FrameNetwork:
     """The streams of a network over single frames, and its fc6.
 
-    The model has the layers `NAME_normalization` and `NAME_stream` of STFNet, and a layer `fc6`
-    where it has one; `clip` is what it reads, `identity` what else its features depend on, weights
-    first of all, as JSON values. `map_shape` is (h, w, channels) of a stream, of block 5 unless its
-    levels are others; `fc6_units` 0 without fc6.
+    Args:
+        model: with the layers `NAME_normalization` and `NAME_stream` of STFNet, and a layer `fc6`
+            where it has one.
+        clip: image size and L that it reads.
+        identity: what else its features depend on, weights first of all, as JSON values.
+
+    Attributes:
+        clip, identity: as given.
+        streams: names of the streams.
+        map_shape: (h, w, channels) of a stream, of block 5 unless its levels are others.
+        fc6_units: 0 without fc6.
     """
 
     def __init__(self, model: keras.Model, clip: ClipConfig, identity: dict[str, Any]):
@@ -82,7 +101,14 @@ class FrameNetwork:
         self._maps = self._compiled(model)
 
     def sequences(self, num_frames: int) -> Iterator[np.ndarray]:
-        """Frames of a video, each once, in the order in which they are computed: int64 arrays."""
+        """The frames of a video in the order in which they are computed.
+
+        Args:
+            num_frames: N, of the video.
+
+        Returns:
+            Iterator of int64 arrays, in which each frame comes once.
+        """
         for first in range(0, num_frames, FRAMES_AT_ONCE):
             yield np.arange(first, min(first + FRAMES_AT_ONCE, num_frames))
 
@@ -146,8 +172,10 @@ class RunNetwork(FrameNetwork):
 def vgg16_network(record_set: RecordSet, path: str | Path) -> FrameNetwork:
     """VGG-16 over the frames and flow fields of a record set.
 
-    `path` is a file of weights or `imagenet`; with fc6 where the file has VGG-16's fc1 and the
-    images have 224 pixels.
+    Args:
+        record_set: whose image size, L and flow bound the network reads.
+        path: weights, a file or `imagenet`, as in `load_vgg16_weights`; with fc6 where the file has
+            VGG-16's fc1 and the images have 224 pixels.
 
     Raises:
         UserError: as `load_vgg16_weights`.
@@ -171,7 +199,11 @@ def vgg16_network(record_set: RecordSet, path: str | Path) -> FrameNetwork:
 
 
 def run_network(record_set: RecordSet, workdir: Path) -> RunNetwork:
-    """The best network of a run, over a record set of videos of any classes.
+    """The best network of a run.
+
+    Args:
+        record_set: of videos of any classes.
+        workdir: folder of the run.
 
     Raises:
         UserError: the folder has no network, or one without VGG-16, or image size, resize mode or
@@ -202,9 +234,11 @@ def _check_records(record_set: RecordSet, config: RunConfig) -> None:
 
 
 def _windows(count: int, length: int, short_video: str) -> Iterator[tuple[np.ndarray, slice]]:
-    """Clips of `length` frames that cover `count` frames, each of which is kept once.
+    """Clips of `length` frames that cover `count` frames.
 
-    Yields the frames of a clip, int64 (length,), and which of its places are kept.
+    Returns:
+        Iterator of (int64 (length,), slice): frames of a clip, and which of its places are kept;
+        each frame is kept once.
     """
     if count < length:
         frames = sampling.test_indices(count, length, short_video)

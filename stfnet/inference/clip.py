@@ -40,10 +40,16 @@ def stored_field(field: np.ndarray, stored: RecordsConfig) -> np.ndarray:
 def encoded_field(
     pair: tuple[np.ndarray, np.ndarray], flow_bound: float, quality: str, stored: RecordsConfig
 ) -> np.ndarray:
-    """The flow from a frame to the next as records give it back: uint8 (H, W, 2), x and y.
+    """The flow from a frame to the next as records give it back.
 
-    The pair is uint8 (H, W), resized, grayscale; the bound is the displacement in pixels at the
-    ends of the 8-bit range.
+    Args:
+        pair: the two frames, uint8 (H, W), resized, grayscale.
+        flow_bound: displacement in pixels at the ends of the 8-bit range.
+        quality: of the flow, `reference` or `fast` (see `preprocessing.flow.Solver`).
+        stored: how the run's records hold fields.
+
+    Returns:
+        uint8 (H, W, 2), the x and the y plane.
     """
     (field,) = flow.Solver(quality=quality).fields(pair)
     return stored_field(flow.encode(field, flow_bound), stored)
@@ -145,10 +151,18 @@ def read_timed_frames(
     note: Callable[[str, str], None] = lambda kind, reason: None,
     waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """The frames of a video that count, as preparing records reads them; of an array all do.
+    """The frames of a video that count, as preparing records reads them.
 
-    With `square` the pixels are, to be drawn; where the network stretches frames it reads them as
-    they are stored. All else is as of `preprocessing.video.read_timed_frames`.
+    Args:
+        path: video file, folder of images, or the frames, uint8 (N, H, W, 3), RGB, of which all
+            count.
+        config: the clip configuration.
+        square: whether the pixels must be square, to be drawn; where the network stretches frames
+            it reads them as they are stored.
+        note, waiting: see `preprocessing.video.read_timed_frames`.
+
+    Yields:
+        As `preprocessing.video.read_timed_frames`.
 
     Raises:
         UserError: the frames have another shape or dtype; or as there.
@@ -204,8 +218,9 @@ def _read(
 ) -> tuple[dict[int, np.ndarray], dict[int, tuple[np.ndarray, np.ndarray]]]:
     """Decodes the video up to the last frame that is needed.
 
-    Returns frame number -> uint8 (H, W, 3), and field number -> the two frames that it is between,
-    uint8 (H, W), grayscale.
+    Returns:
+        (frames, pairs): frame number -> uint8 (H, W, 3), field number -> the two frames that it is
+        between, uint8 (H, W), grayscale.
     """
     frames, grey = {}, {}
     flow_frames = wanted_fields | {number + 1 for number in wanted_fields}

@@ -34,8 +34,9 @@ class _Follower:
     def add(self, frame: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
         """Takes the next frame, uint8 (H, W, 3).
 
-        Returns (before, small), uint8 (S, S, 3): the frame in the window, and where the window has
-        moved the frame before in it too, else None.
+        Returns:
+            (before, small), uint8 (S, S, 3): the frame in the window, and where the window has
+            moved the frame before in it too, else None.
         """
         self._motion.add(frame)
         window, last = self._motion.window(self.window), self._last
@@ -49,9 +50,13 @@ class _Follower:
 class SlidingWindow:
     """The last T sampled frames of a capture and the flow around them, each field computed once.
 
-    Every `interval`-th frame is sampled (0: as in the training clips); it is complete when the last
-    field of its stack is known, a few frames later. Only the fields of the stacks are computed, in
-    the quality of the records unless another is given, and the raw frames are not kept.
+    Every `interval`-th frame is sampled; it is complete when the last field of its stack is known,
+    a few frames later. Only the fields of the stacks are computed, and the raw frames are not kept.
+
+    Args:
+        config: of the run whose network is asked.
+        interval: frames from one sampled frame to the next; 0 for that of the training clips.
+        quality: of the flow, `reference` or `fast`; None for that of the records.
     """
 
     def __init__(self, config: RunConfig, interval: int = 0, quality: str | None = None):
@@ -124,8 +129,10 @@ class SlidingWindow:
         self.samples.append((number, stored_frame(small, self._stored), fields))
 
     def finish(self):
-        """Completes, at the end of a capture, the next sample whose stack reaches beyond it, if
-        there is one.
+        """Completes, at the end of a capture, the next sample whose stack reaches beyond it.
+
+        Returns:
+            Whether there was one.
         """
         if not self._pending:
             return False
@@ -155,12 +162,20 @@ def usual_interval(config: RunConfig) -> int:
 
 
 def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast", show=print):
-    """Recognises what happens before a camera, or in a file, until it ends; returns the last
-    ranking.
+    """Recognises what happens before a camera, or in a file, until it ends.
 
-    `source` is one of `stfnet.inference.capture.open_capture`. The annotated video at `path` (None
-    for none) is written also where the source breaks off or Ctrl-C ends it. `show` takes a line of
-    text at each prediction, and one at the end. The ranking is empty if there was no prediction.
+    Args:
+        model: a network or an `ExportedModel`.
+        config: RunConfig.
+        source: of `stfnet.inference.capture.open_capture`.
+        path: file for the annotated video; None for none. It is written also where the source
+            breaks off or Ctrl-C ends it.
+        interval: frames between sampled frames; 0 for that of the training clips.
+        quality: of the flow.
+        show: takes a line of text at each prediction, and one at the end.
+
+    Returns:
+        The last ranking: list of (class name, probability), best first; empty if there was none.
 
     Raises:
         UserError: the camera or the connection is gone, or it was stopped before the first frame.

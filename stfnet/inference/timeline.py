@@ -26,7 +26,13 @@ CSV_COLUMNS = ("start", "end", "class", "probability")
 
 @dataclass(frozen=True)
 class Row:
-    """A time in seconds in which one class is the most probable, and its mean probability."""
+    """A time in which one class is the most probable.
+
+    Attributes:
+        start, end: in seconds.
+        class_name: the class.
+        probability: of the class, mean over the windows.
+    """
 
     start: float
     end: float
@@ -38,8 +44,11 @@ class Row:
 class Timeline:
     """The classes of a video over its time.
 
-    Window k stands for the time from edge k to edge k + 1, in seconds: `edges` are float64 (W +
-    1,), growing, `probabilities` float32 (W, C).
+    Attributes:
+        classes: names.
+        edges: float64 (W + 1,), seconds, growing: window k stands for the time from edge k to
+            edge k + 1.
+        probabilities: float32 (W, C), of each window.
     """
 
     classes: tuple[str, ...]
@@ -63,9 +72,14 @@ class Timeline:
 
 
 def edges_between(centers: Sequence[float], end: float) -> np.ndarray:
-    """Divides a video's time among W windows that overlap: half way between their centres.
+    """Divides a video's time among windows that overlap: half way between their centres.
 
-    Centres and end are in seconds; float64 (W + 1,), from 0 to the end.
+    Args:
+        centers: of W windows, in seconds, growing.
+        end: of the video, in seconds.
+
+    Returns:
+        float64 (W + 1,), from 0 to the end.
     """
     middle = np.asarray(centers, np.float64)
     return np.concatenate([[0.0], (middle[1:] + middle[:-1]) / 2, [end]])
@@ -86,8 +100,11 @@ def recognise(
     frame is repeated.
 
     Args:
-        model, config, path: a network or an `ExportedModel`, and the video.
-        interval: frames from one sampled frame to the next; 0 for that of the training clips.
+        model: a network or an `ExportedModel`.
+        config: RunConfig.
+        path: video file, or folder of images.
+        interval: frames from one sampled frame to the next; 0 for that of the training
+            clips.
         stride: frames from one window to the next, rounded to a multiple of the interval; 0 for
             half a window.
         quality: of the flow, `reference` or `fast`; None for that of the records.
@@ -152,7 +169,12 @@ def recognise(
 
 
 class _Progress:
-    """Lines that say how far a video is done, whose header claims a length in seconds (0: none)."""
+    """Lines that say how far a video is done.
+
+    Args:
+        length: of the video in seconds, as its header claims; 0 where it does not.
+        show: takes them.
+    """
 
     def __init__(self, length: float, show: Callable[[str], None]):
         self.length, self.show = length, show
@@ -177,6 +199,7 @@ class _Progress:
         self.show(line)
 
     def finish(self, seconds: float, num_frames: int, windows: int):
+        """Shows the last line."""
         elapsed = time.monotonic() - self.begun
         self.show(
             f"{clock(seconds)} of video, {num_frames} frames in {windows} windows: took"
@@ -188,7 +211,14 @@ def write(folder: Path, timeline: Timeline) -> tuple[Path, Path]:
     """Writes the rows of a timeline as CSV_FILE and SRT_FILE, each whole or not at all.
 
     The CSV has CSV_COLUMNS, seconds to the millisecond and probabilities from 0 to 1; the other is
-    SubRip subtitles, which players show over the video. The folder is made where it is missing.
+    SubRip subtitles, which players show over the video.
+
+    Args:
+        folder: is made where it is missing.
+        timeline: of the video.
+
+    Returns:
+        The paths of both.
     """
     rows = timeline.rows()
     table = [

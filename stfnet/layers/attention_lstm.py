@@ -20,10 +20,19 @@ class AttentionLSTM(keras.layers.Layer):
         h_t = LSTMs(x_t)
 
     The first states of LSTM n are c = tanh(A_n m + a_n) and h = tanh(B_n m + b_n), of the mean m of
-    all cells of all frames. `dropout` is the rate of what each LSTM reads.
+    all cells of all frames.
 
-    Called on floating (B, T, K, D), of which only B may be unknown; gives h_t of the last LSTM at
-    each frame, (B, T, units).
+    Args:
+        units: of each LSTM.
+        layers: number of LSTMs.
+        dropout: rate of what each LSTM reads.
+
+    Call arguments:
+        cells: floating (B, T, K, D). Only B may be unknown.
+        training: whether dropout is on.
+
+    Returns:
+        h_t of the last LSTM at each frame, (B, T, units).
     """
 
     def __init__(self, units: int, layers: int = 1, dropout: float = 0.0, **kwargs: Any) -> None:

@@ -9,10 +9,16 @@ from keras import KerasTensor, ops
 
 
 def interleave_channels(a: KerasTensor, b: KerasTensor) -> KerasTensor:
-    """Puts the channels of two feature maps (B, ..., D), of which only B may be unknown,
-    alternately in one (B, ..., 2D) (Ou & Sun 2019, Eq. 1).
+    """Puts the channels of two feature maps alternately (Ou & Sun 2019, Eq. 1).
 
-    y[..., 2d] = a[..., d] and y[..., 2d + 1] = b[..., d], with a spatial and b temporal features.
+    y[..., 2d] = a[..., d] and y[..., 2d + 1] = b[..., d].
+
+    Args:
+        a: tensor (B, ..., D); spatial features. Only B may be unknown.
+        b: tensor of the same shape; temporal features.
+
+    Returns:
+        Tensor (B, ..., 2D).
     """
     pairs = ops.stack([a, b], axis=-1)  # b ... d 2
     return ops.reshape(pairs, (-1, *pairs.shape[1:-2], 2 * pairs.shape[-2]))  # b ... 2d
@@ -41,9 +47,18 @@ class InterleaveChannels(keras.layers.Layer):
 class StreamDropout(keras.layers.Layer):
     """Leaves one of two streams out of some training clips, and changes nothing elsewhere.
 
-    Nothing is scaled up: the other stream looks as it always does. `rate` is the chance that a clip
-    lacks a stream, the first or the second equally often; with `seed` None the next of the global
-    seed is taken. Called on a list of two tensors (B, ...), gives two of the same shapes.
+    Nothing is scaled up: the other stream looks as it always does.
+
+    Args:
+        rate: chance that a clip lacks a stream, the first or the second equally often.
+        seed: of the choice; None takes the next of the global seed.
+
+    Call arguments:
+        inputs: list of two tensors (B, ...).
+        training: whether to leave streams out.
+
+    Returns:
+        List of two tensors of the same shapes.
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:

@@ -17,10 +17,17 @@ IMAGENET_MEAN = (123.68, 116.779, 103.939)
 
 @keras.saving.register_keras_serializable(package="stfnet")
 class RGBNormalization(keras.layers.Layer):
-    """RGB bytes, uint8 (..., 3), to network input, floating of the same shape.
+    """RGB bytes to network input.
 
-    The mode `imagenet` gives BGR minus the ImageNet mean, unscaled, as
-    `keras.applications.vgg16.preprocess_input`; `unit` gives RGB in [-1, 1].
+    Args:
+        mode: `imagenet` gives BGR minus the ImageNet mean, unscaled, as
+            `keras.applications.vgg16.preprocess_input`; `unit` gives RGB in [-1, 1].
+
+    Call arguments:
+        frames: uint8 (..., 3), RGB.
+
+    Returns:
+        Floating (..., 3).
     """
 
     def __init__(self, mode: str = "imagenet", **kwargs: Any) -> None:
@@ -43,11 +50,20 @@ class RGBNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="stfnet")
 class FlowNormalization(keras.layers.Layer):
-    """Encoded flow bytes, uint8 (..., 2L), to network input, floating of the same shape.
+    """Encoded flow bytes to network input.
 
-    A byte v encodes a displacement of (v - 128) * bound / 127.5 pixels. The mode `centered` gives v
-    - 128, the two-stream convention, whose scale the ImageNet filters expect; `pixels` gives the
-    displacement in pixels.
+    A byte v encodes a displacement of (v - 128) * bound / 127.5 pixels.
+
+    Args:
+        mode: `centered` gives v - 128, the two-stream convention, whose scale the ImageNet
+            filters expect; `pixels` gives the displacement in pixels.
+        bound: displacement in pixels at the ends of the 8-bit range.
+
+    Call arguments:
+        flow: uint8 (..., 2L).
+
+    Returns:
+        Floating (..., 2L).
     """
 
     def __init__(self, mode: str = "centered", bound: float = 20.0, **kwargs: Any) -> None:

@@ -14,10 +14,19 @@ from stfnet.config import NORMALIZE, STATISTICS
 class GateNormalization(keras.layers.Layer):
     """Normalises the sums of an LSTM step (Eqs. 3-6): y = gamma * x_hat + beta.
 
-    The statistics `layer` are mean and variance over the units of one example (Ba et al. 2016);
-    `batch`, over the batch for each unit, with moving averages at inference, which are updated at
-    every step of the sequence. `epsilon` is added to the variance; gamma starts at 1. Called on
-    floating (B, ..., units).
+    Args:
+        statistics: `layer`, mean and variance over the units of one example (Ba et al. 2016);
+            `batch`, over the batch for each unit, with moving averages at inference.
+        epsilon: added to the variance.
+        beta_initializer: initialiser of beta; gamma starts at 1.
+        momentum: of the moving averages, which are updated at every step of the sequence.
+
+    Call arguments:
+        x: floating (B, ..., units).
+        training: whether `batch` statistics come from x and update the moving averages.
+
+    Returns:
+        Tensor of x's shape.
     """
 
     def __init__(
@@ -114,12 +123,16 @@ class LayerNormLSTMCell(keras.layers.Layer):
     Args:
         units: hidden units.
         normalize: `gates`, the three sigmoid gates (the paper); `none`, which adds b_k to z_k in
-            place of LN_k; `all`, also the candidate, whose beta is then b_g, and c_t before its
-            tanh (Ba et al. 2016). The carried c_t stays raw.
-        statistics: `layer` or `batch`, see `GateNormalization`. With `batch`, use `LayerNormLSTM`:
-            the JAX backend cannot update moving averages inside `keras.layers.RNN`'s loop.
+            place of LN_k; `all`, also the candidate, whose
+            beta is then b_g, and c_t before its tanh (Ba et al. 2016). The carried c_t stays raw.
+        statistics: `layer` or `batch`, see `GateNormalization`. With `batch`, use
+            `LayerNormLSTM`: the JAX backend cannot update moving averages inside
+            `keras.layers.RNN`'s loop.
         epsilon: added to variances. Far smaller ones divide by zero on constant sums.
         forget_bias: initial beta of the forget gate.
+
+    Reference:
+        Ou & Sun, J. Electronic Imaging 28(2) 023009, 2019, Eqs. 3-6.
     """
 
     def __init__(
@@ -187,8 +200,15 @@ class LayerNormLSTMCell(keras.layers.Layer):
         c: KerasTensor,
         training: bool = False,
     ) -> tuple[KerasTensor, KerasTensor]:
-        """From the projected input W x_t (B, 4 * units) and the previous state h, c, each (B,
-        units), to (h_t, c_t), in float32 at least.
+        """One step from the projected input.
+
+        Args:
+            projection: W x_t, (B, 4 * units).
+            h, c: the previous state, each (B, units).
+            training: see `GateNormalization`.
+
+        Returns:
+            (h_t, c_t), each (B, units), in float32 at least.
         """
         recurrent = ops.matmul(ops.cast(h, self.compute_dtype), self.recurrent_kernel)
         z = ops.cast(projection, self.step_dtype) + ops.cast(recurrent, self.step_dtype)

@@ -10,18 +10,28 @@ from keras import KerasTensor, ops
 
 @keras.saving.register_keras_serializable(package="stfnet")
 class ScoreAverage(keras.layers.Layer):
-    """Logits (B, C) whose softmax is the weighted mean of the softmax of several logits (B, S, C).
+    """Logits whose softmax is the weighted mean of the softmax of several logits.
 
     With z_s the logits of score s and w_s its weight, sum_s w_s = 1:
 
         y_c = log sum_s w_s softmax(z_s)_c
 
-    so that softmax(y) is the mean of the scores (fusion by averaging, Simonyan & Zisserman 2014).
-    Training does not learn from y but from each z_s by itself, by the mean of their cross entropies
-    with the same weights (`training_logits`), as networks that are trained apart and averaged
-    afterwards.
+    so that softmax(y) is the mean of the scores (fusion by averaging, Simonyan & Zisserman
+    2014). Training does not learn from y but from each z_s by itself, by the mean of their
+    cross entropies with the same weights (`training_logits`), as networks that are trained apart
+    and averaged afterwards.
 
-    The weights that are given are divided by their sum; a ValueError where one is not above 0.
+    Args:
+        weights: of the scores, above 0; they are divided by their sum.
+
+    Call arguments:
+        logits: floating (B, S, C), of S scores.
+
+    Returns:
+        Floating (B, C), finite for finite logits.
+
+    Raises:
+        ValueError: a weight is not above 0.
     """
 
     def __init__(self, weights: Sequence[float], **kwargs: Any) -> None:
@@ -42,17 +52,23 @@ class ScoreAverage(keras.layers.Layer):
 
 
 def score_dtype(dtype: keras.DTypePolicy) -> str:
-    """Of logits and softmax under a dtype policy: float64 of a float64 network, float32 of a
-    half-precision one.
+    """Of logits and softmax: float64 of a float64 network, float32 of a half-precision one.
+
+    Args:
+        dtype: dtype policy of the network.
     """
     return keras.backend.result_type(dtype.compute_dtype, "float32")
 
 
 def training_logits(model: keras.Model) -> tuple[KerasTensor, tuple[float, ...] | None]:
-    """The tensor of the graph of which a network's loss is taken, and its weights.
+    """What the loss of a network is taken of.
 
-    Logits (B, C) and None; of a network whose layer `logits` is a `ScoreAverage`, those of every
-    score (B, S, C), and the scores' weights.
+    Args:
+        model: network with a layer `logits`.
+
+    Returns:
+        (tensor of the network's graph, weights): logits (B, C) and None; of a network whose layer
+        `logits` is a `ScoreAverage`, those of every score (B, S, C), and the scores' weights.
     """
     layer = model.get_layer("logits")
     if isinstance(layer, ScoreAverage):

@@ -18,11 +18,15 @@ BLOCKS = len(VGG16_BLOCKS)
 def map_shape(
     size: Sequence[int], block: int, width_divisor: int = 1, levels: Sequence[int] = (BLOCKS,)
 ) -> tuple[int, ...]:
-    """(height, width, channels) of the map that a frame of so many (height, width) pixels has at
-    the end of a block, after its pooling.
+    """Shape of the map that a frame has at the end of a block, after its pooling.
 
-    Blocks are 1 to 5, whose pooling is left out; 5 is the end of the stream, with its levels. The
-    other arguments are those of `VGGStream`.
+    Args:
+        size: of the frame, (height, width) in pixels.
+        block: 1 to 5, whose pooling is left out; 5 is the end of the stream, with its levels.
+        width_divisor, levels: as in `VGGStream`.
+
+    Returns:
+        (height, width, channels).
     """
     shrunk = 2 ** min(block, BLOCKS - 1)
     channels = sum(BLOCK_CHANNELS[level - 1] for level in (levels if block == BLOCKS else (block,)))

@@ -128,9 +128,14 @@ def pool5(maps: KerasTensor) -> KerasTensor:
 
 
 def pool3d(x: KerasTensor, time: int) -> KerasTensor:
-    """Maximum over 2 x 2 pixels and `time` frames, 1 or 2, both rounded up at the end.
+    """Maximum over 2 x 2 pixels and `time` frames, both rounded up at the end.
 
-    (B, T, H, W, D) to (B, ceil(T / time), ceil(H / 2), ceil(W / 2), D).
+    Args:
+        x: floating (B, T, H, W, D).
+        time: 1 or 2.
+
+    Returns:
+        (B, ceil(T / time), ceil(H / 2), ceil(W / 2), D).
     """
     x = pool5(x)  # in two steps: TensorFlow has no 3-D pooling in float16 on CPUs
     if time == 1:
@@ -164,9 +169,14 @@ def fc(config: FC6Config, x: KerasTensor, name: str, dtype: keras.DTypePolicy) -
 def fully_connected(
     config: FC6Config, x: KerasTensor, stream: str, dtype: keras.DTypePolicy, layers: int = 2
 ) -> KerasTensor:
-    """fc6 and fc7 of VGG-16, or fc6 alone with one layer: (..., F) to (..., fc6_units).
+    """fc6 and fc7 of VGG-16: (..., F) to (..., fc6_units).
 
-    The stream begins the names of the layers, such as `rgb_fc6`.
+    Args:
+        config: of the network.
+        x: floating (..., F).
+        stream: begins the names of the layers, such as `rgb_fc6`.
+        dtype: dtype policy.
+        layers: how many, from fc6 on.
     """
     for number in range(6, 6 + layers):
         x = fc(config, x, f"{stream}_fc{number}", dtype)
@@ -182,11 +192,16 @@ def lstm(
     return_sequences: bool = True,
     **settings: Any,
 ) -> KerasTensor:
-    """An LSTM and the dropout of its output: (B, T, F) to (B, T, units), or the last state alone,
-    (B, units).
+    """An LSTM and the dropout of its output: (B, T, F) to (B, T, units).
 
-    The name ends the names of the layers, such as `lstm_rgb`; `settings` are of `LayerNormLSTM`,
-    with no normalisation unless they say so. The network's settings have `lstm_dropout`.
+    Args:
+        config: NetworkConfig, with `lstm_dropout`.
+        x: floating (B, T, F).
+        units: of the LSTM.
+        name: ends the names of the layers, such as `lstm_rgb`.
+        dtype: dtype policy.
+        return_sequences: False gives the last state alone, (B, units).
+        settings: of `LayerNormLSTM`; no normalisation unless they say so.
     """
     settings = {"normalize": "none", **settings}
     x = LayerNormLSTM(
@@ -205,9 +220,15 @@ def class_scores(
 def averaged(
     scores: Sequence[KerasTensor], weights: Sequence[float], dtype: keras.DTypePolicy
 ) -> KerasTensor:
-    """The layer `logits`, (B, C): the mean of class scores, see `ScoreAverage`.
+    """The layer `logits`: the mean of class scores.
 
-    The scores are logits, each (B, S, C) or (B, C), with the weights of all in their order.
+    Args:
+        scores: list of logits, each (B, S, C) or (B, C).
+        weights: of all scores, in their order.
+        dtype: dtype policy.
+
+    Returns:
+        Logits (B, C), see `ScoreAverage`.
     """
     scores = [one if one.ndim == 3 else ops.expand_dims(one, 1) for one in scores]
     together = ops.concatenate(scores, axis=1) if len(scores) > 1 else scores[0]
@@ -241,11 +262,15 @@ def block_shape(config: NetworkConfig, block: int) -> tuple[int, ...]:
 
 
 def to_maps(model: keras.Model, block: int) -> keras.Model:
-    """What is left of the streams after a block, 1 to 5 or 0 for the network's inputs: from maps at
-    its end to the streams' maps.
+    """What is left of the streams after a block: from maps at its end to the streams' maps.
 
-    The inputs have the names of the network's inputs: float16 (B, T, *block_shape), uint8 for block
-    0. Outputs are a list, VGG-16's maps of each stream.
+    Args:
+        model: the network.
+        block: at whose end the maps are, 1 to 5; 0 for the network's inputs.
+
+    Returns:
+        keras.Model, whose inputs have the names of the network's inputs: float16
+        (B, T, *block_shape), uint8 for block 0. Outputs are a list, VGG-16's maps of each stream.
     """
     streams = streams_of(model)
     if not block:

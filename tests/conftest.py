@@ -59,12 +59,12 @@ def run_python(request):
 
 
 @pytest.fixture(scope="session")
-def warm(request, tmp_path_factory):
+def warm(request):
     """What starts programs in forks of a process that has TensorFlow (`warm.Warm`)."""
     spec = importlib.util.spec_from_file_location("warm", Path(__file__).with_name("warm.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    warm = module.Warm(request.config.rootpath, tmp_path_factory.mktemp("warm"))
+    warm = module.Warm(request.config.rootpath)
     yield warm
     warm.close()
 

@@ -1,6 +1,6 @@
 """Programs started by a fork of a process that has TensorFlow: its import takes seconds of each.
 
-The process is this file, `python warm.py SOCKET`; `Warm` starts it and asks it for programs.
+The process is this file; `Warm` starts it and asks it for programs.
 """
 
 import contextlib
@@ -27,15 +27,14 @@ class Program:
         returncode: as of `Popen`; None as long as nobody has seen its end.
     """
 
-    def __init__(self, address, arguments, folder, environment):
+    def __init__(self, warm, arguments, folder, environment):
         self.returncode = None
         # Of its output and its errors; closed when nobody has this object any more.
         self._files = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115
-        self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.connect(address)
-        request = json.dumps([list(map(str, arguments)), str(folder), dict(environment)])
-        files = [file.fileno() for file in self._files]
-        socket.send_fds(self._connection, [b"\n"], files)
+        self._connection, theirs = socket.socketpair()
+        socket.send_fds(warm, [b"\n"], [file.fileno() for file in (theirs, *self._files)])
+        theirs.close()
+        request = json.dumps([list(map(str, arguments)), str(folder), environment])
         self._connection.sendall(request.encode() + b"\n")
         self._answers = self._connection.makefile()
         self.pid = int(self._answers.readline())
@@ -72,29 +71,26 @@ class Warm:
 
     Args:
         root: folder of the project, in which programs run that are given no other.
-        folder: where it listens.
     """
 
-    def __init__(self, root, folder):
-        self.root, self._address = root, str(folder / "warm")
+    def __init__(self, root):
+        self.root = root
         paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-        reading, writing = os.pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, self._address],
-            stdin=subprocess.PIPE,
-            stdout=writing,
-            cwd=root,
-            env=self.environment,
-        )
-        os.close(writing)
-        with open(reading) as lines:
-            assert lines.readline() == "listening\n"
+        self._connection, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                cwd=root,
+                env=self.environment,
+            )
 
     def start(self, *arguments, folder=None, **environment):
         """Starts `python ARGUMENTS`, which begin with -m NAME or -c CODE."""
         environment = self.environment | environment
-        return Program(self._address, arguments, folder or self.root, environment)
+        return Program(self._connection, arguments, folder or self.root, environment)
 
     def run(self, *arguments, folder=None, timeout=900):
         """As `start`, to its end; returns what `subprocess.run` returns."""
@@ -106,7 +102,7 @@ class Warm:
         return subprocess.CompletedProcess(arguments, program.returncode, printed, errors)
 
     def close(self):
-        self._process.stdin.close()
+        self._connection.close()
         self._process.wait()
 
 
@@ -127,10 +123,10 @@ def _become(kind, name, arguments, folder, environment, files):
         exec(compile(name, "<string>", "exec"), vars(sys.modules["__main__"]))
 
 
-def _serve(connection):
+def _serve(connection, *files):
     """Forks once more: says the number of the process, and with which status it ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _, files, *_ = socket.recv_fds(connection, 1, 2)
+    connection = socket.socket(fileno=connection)
     with connection.makefile() as lines:
         (kind, name, *arguments), folder, environment = json.loads(lines.readline())
     if (number := os.fork()) == 0:
@@ -142,22 +138,17 @@ def _serve(connection):
     os._exit(0)
 
 
-def _listen(address):
-    """Until nobody holds the other end of its input any more."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
-        listener.listen(100)
-        print("listening", flush=True)
-        os.dup2(2, 1)
-        _import()
-        gc.freeze()  # a fork that ends would else go through all that was imported
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # or those that have ended stay
-        while listener in select.select([listener, 0], [], [])[0]:
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                listener.close()
-                return _serve(connection)
+def _listen(connection):
+    """Until nobody holds the other end any more."""
+    _import()
+    gc.freeze()  # a fork that ends would else go through all that was imported
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # or those that have ended stay
+    while files := socket.recv_fds(connection, 1, 3)[1]:
+        if os.fork() == 0:
             connection.close()
+            return _serve(*files)
+        for file in files:
+            os.close(file)
 
 
 def _import():
@@ -177,4 +168,4 @@ def _import():
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
-    _listen(sys.argv[1])
+    _listen(socket.socket(fileno=int(sys.argv[1])))

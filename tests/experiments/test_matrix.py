@@ -6,11 +6,13 @@ A process runs all cells of a program, since its start takes longer than most of
 - model.streams=auto, which test_selection.py tries;
 - ablate and compare --study where they train what train does; test_ablate.py and test_commands.py
   train more.
-- the second and later cells of a program (TensorFlow Serving, several clips, timing, a timeline),
-  export and serve on networks that differ in numbers alone;
+- all but train and evaluate on networks that differ in numbers alone;
+- the second and later cells of a program (TensorFlow Serving, several clips, timing, a timeline) on
+  all but a few networks;
 - ONNX and LiteRT of STFNet, which test_runtimes.py and test_commands.py convert.
 """
 
+import concurrent.futures
 import contextlib
 import fcntl
 import json
@@ -103,10 +105,10 @@ PROGRAMS = {
         ),
     },
     "report": {
-        "report": (f"{RESULTS} --clips=2 --output={{output}}", "{output}/report.html"),
+        "report": (f"{RESULTS} --clips=2 --output={{output}}", "{output}/report.html", EXPORTED),
     },
     "explain": {
-        "explain": (f"{MODEL} --video={{video}}", "{output}/explanation.png"),
+        "explain": (f"{MODEL} --video={{video}}", "{output}/explanation.png", EXPORTED),
     },
     "features": {
         "features": (
@@ -138,6 +140,7 @@ PROGRAMS = {
         "predict": (
             f"{MODEL} --video={{video}}",
             "{output}/prediction.json {output}/annotated.mp4",
+            EXPORTED,
         ),
         "images": (f"{MODEL} --video={{images}}", "{output}/prediction.json", ONE_EACH),
         "timeline": (f"{MODEL} --video={{video}} --timeline", "{output}/timeline.csv", ONE_EACH),
@@ -196,14 +199,6 @@ CELLS = [
     for program, cells in PROGRAMS.items()
     for cell, (_, _, *only) in cells.items()
     for recipe in (only[0] if only else RECIPES)
-]
-# Networks of other inputs and layers; test_server.py and its like serve STFNet with both streams.
-SERVED = [
-    ("run", "real_videos"),
-    ("saved_model", "real_videos"),
-    ("run", "tsn"),
-    ("run", "c3d"),
-    ("run", "flow"),
 ]
 
 
@@ -330,15 +325,30 @@ def test_an_export_says_what_the_run_says(matrix, recipe):
     assert len(run) == 3 and export == pytest.approx(run, abs=1e-5)
 
 
-@pytest.mark.parametrize(("model", "recipe"), SERVED)
-def test_a_server_answers_with_a_run(matrix, tmp_path, model, recipe):
+@pytest.mark.parametrize("recipe", ["real_videos", "tsn", "c3d", "flow"])
+def test_the_worker_of_a_server_answers_with_a_run(matrix, monkeypatch, tmp_path, recipe):
+    pytest.importorskip("pydantic", reason="needs pip install -e '.[serve]'")
+    from stfnet.serving import worker
+
+    matrix.ends("train")
+    places, opened = matrix.places("serve", recipe), concurrent.futures.Future()
+    opened.set_result(worker._open(str(places["run"]), "fast"))
+    monkeypatch.setattr(worker, "_opened", opened)
+    film = shutil.copy(places["video"], tmp_path)
+    answer = worker.recognise(str(film), 60, picture=True, film=True)
+    assert set(answer.probabilities) == {"Left", "Right", "Still"}
+    # C3D has no maps to explain it with, and without flow the clip is not drawn either.
+    assert bool(answer.picture) == (recipe != "c3d")
+
+
+def test_a_server_answers_with_an_export(matrix, tmp_path):
     httpx = pytest.importorskip("httpx", reason="needs pip install -e '.[serve,dev]'")
     pytest.importorskip("fastapi_offline", reason="needs pip install -e '.[serve]'")
     matrix.ends("export")
-    places = matrix.places("serve", recipe)
+    places = matrix.places("serve", "real_videos")
     log = tmp_path / "log"
     with log.open("w") as file:
-        command = ["-m", "experiments.serve", f"--model={places[model]}", "--port=0"]
+        command = ["-m", "experiments.serve", f"--model={places['saved_model']}", "--port=0"]
         server = subprocess.Popen([sys.executable, *command], stdout=file, stderr=file)
     try:
         while not (url := re.search("http://[^ ]+", log.read_text())):
@@ -349,8 +359,7 @@ def test_a_server_answers_with_a_run(matrix, tmp_path, model, recipe):
         answer = httpx.post(address, files=files, timeout=300)
         assert answer.status_code == 200, answer.text + log.read_text()
         assert set(answer.json()["probabilities"]) == {"Left", "Right", "Still"}
-        # C3D has no maps to explain it with, and without flow the clip is not drawn either.
-        assert bool(answer.json()["picture"]) == (recipe != "c3d")
+        assert answer.json()["picture"]
         server.send_signal(signal.SIGTERM)
         assert server.wait(120) == 0, log.read_text()
     finally:

@@ -360,7 +360,7 @@ def _draw(study: Study, rows: Sequence[Row], path: Path) -> None:
         }
         for axes, (label, values) in zip(of_costs, drawn.items(), strict=False):
             axes.plot(values, places, "o", color="black")
-            plots.use_log_axis(axes.xaxis)
+            axes.set_xlim(0, 1.1 * max(values))  # differences of a percent look like it
             axes.set_xlabel(label)
         for axes in (rates, differences, *of_costs):
             axes.grid(axis="x", alpha=0.3)

@@ -236,19 +236,6 @@ def draw_timeline(
         figure.colorbar(mesh, ax=axes, label="probability", pad=0.01)
 
 
-def use_log_axis(axis: Any) -> None:
-    """Makes a matplotlib axis logarithmic, with a few plain numbers (not powers of ten) on it.
-
-    `new_figure` draws text as it stands, and matplotlib writes powers as formulas.
-    """
-    from matplotlib import ticker
-
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    axis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_locator(ticker.NullLocator())
-
-
 @contextlib.contextmanager
 def new_figure(width: float, height: float, path: Path | BinaryIO) -> Iterator[Any]:
     """Yields a matplotlib Figure of so many inches, and saves it when the block has drawn it."""

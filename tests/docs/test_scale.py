@@ -130,7 +130,7 @@ def test_the_sentences_have_the_figures_of_the_tables():
     one, eight, many, ethernet = (_training(*scale) for scale in SCALES)
     local = _preparing("Kinetics-400")[3][0]  # hours
     times = [(frames - 1) / GRID_FIELDS for _, frames, _ in SETS.values()]
-    with (DOCS / "results" / "baselines_strokes.csv").open(newline="") as file:
+    with (DOCS / "results" / "baselines_ucf101_13.csv").open(newline="") as file:
         little = next(float(row["parameters_millions"]) for row in csv.DictReader(file))
     clip_gb = 17 * 224 * 224 * (3 + 2 * 4) / 1e9  # frames and flow of a clip, uint8
     threads = 1 / (2 / TWO_THREADS - 1)  # Amdahl: what two lack of twice one is serial

@@ -10,11 +10,12 @@ from preprocessing.video.decoding import (
     read_timed_frames,
     read_unconverted,
 )
-from preprocessing.video.film import UNKNOWN_FPS, Claim, usual_fps
+from preprocessing.video.film import UNKNOWN_FPS, usual_fps
 from preprocessing.video.motion import MotionMap, Resizer, Window, cut
 from preprocessing.video.paths import (
     EXTENSIONS,
     IMAGE_EXTENSIONS,
+    Claim,
     VideoError,
     checked_name,
     flow_files,

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from preprocessing.video import paths
-from preprocessing.video.film import UNKNOWN_FPS, Claim, Film
+from preprocessing.video.film import UNKNOWN_FPS, Film
 from preprocessing.video.images import read_image
+from preprocessing.video.paths import Claim
 from preprocessing.video.pictures import Pictures
 from preprocessing.video.segments import Segment
 from preprocessing.video.selection import Selection

@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from preprocessing.video.damage import Damage, unreadable
-from preprocessing.video.paths import VideoError
+from preprocessing.video.paths import Claim, VideoError
 from preprocessing.video.segments import Segment
 
 UNKNOWN_FPS = 25.0
@@ -46,22 +45,6 @@ _FAILURES = (av.error.FFmpegError, OSError, ValueError)
 def usual_fps(claimed: float) -> float:
     """The frame rate that a source claims, or UNKNOWN_FPS where that is none (0, 90000)."""
     return claimed if 1 <= claimed <= 240 else UNKNOWN_FPS
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a video's header claims; the number of frames is known only after decoding.
-
-    Attributes:
-        num_frames: frames (0 where the container does not say).
-        width, height: of the stored picture, in pixels.
-        fps: frames a second (0 where unknown).
-    """
-
-    num_frames: int
-    width: int
-    height: int
-    fps: float
 
 
 class Film:

@@ -1,9 +1,10 @@
-"""The files of a video, one file or a folder of images: their names, order, faults and digest."""
+"""The files of a video, one file or a folder of images: names, order, claims, faults and digest."""
 
 import hashlib
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from preprocessing import files
@@ -31,6 +32,22 @@ class VideoError(UserError):
     def __init__(self, outcome: str, reason: str):
         super().__init__(reason)
         self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a video's header claims; the number of frames is known only after decoding.
+
+    Attributes:
+        num_frames: frames (0 where the container does not say).
+        width, height: of the stored picture, in pixels.
+        fps: frames a second (0 where unknown).
+    """
+
+    num_frames: int
+    width: int
+    height: int
+    fps: float
 
 
 def is_image(path: Path) -> bool:

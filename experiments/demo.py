@@ -3,13 +3,16 @@
     python -m experiments.demo --output=runs/demo
 
 Every step is one of the project's programs, and its command line is printed before it runs. A
-demonstration that was stopped resumes where it was. The report of the two-stream network is there
-before each stream alone is trained, as the ablation, which the report then has too. Ends with
+demonstration that was stopped resumes where it was. The report of the two-stream network is written
+while each stream alone is trained, as the ablation, which the report then has too. Ends with
 results.json: top-1 on unseen groups of all of these.
 """
 
+import contextlib
 import json
-import subprocess
+import multiprocessing
+import os
+import runpy
 import sys
 import time
 from pathlib import Path
@@ -23,11 +26,10 @@ FLAGS = flags.FLAGS
 CONFIG = Path(__file__).with_name("configs") / "synthetic.py"
 # What comes, in order, and the share of the time that it takes.
 PLAN = (
-    ("render clips and compute their optical flow; look at them", 0.2),
+    ("render clips and compute their optical flow; look at them", 0.25),
     ("train the network and test it on unseen groups", 0.3),
-    ("recognise a clip, explain the answer, write a report", 0.1),
-    ("train each stream alone, and fuse the two", 0.25),
-    ("export, report again, the paper's tables", 0.15),
+    ("train each stream alone; recognise a clip, explain the answer, report, export", 0.35),
+    ("fuse the two streams, report again, the paper's tables", 0.1),
 )
 
 
@@ -43,11 +45,42 @@ def define_flags():
 
 def step(name, *arguments):
     """Runs one program of the project and stops the demonstration where it fails."""
-    command = ["-m", f"experiments.{name}", *map(str, arguments)]
-    print(f"\n$ python {' '.join(command)}", flush=True)
-    status = subprocess.run([sys.executable, *command]).returncode
-    if status:
-        raise UserError(f"the demonstration stopped: experiments.{name} ended with status {status}")
+    process = begin(name, arguments)
+    process.join()
+    if process.exitcode:
+        raise UserError(
+            f"the demonstration stopped: experiments.{name} ended with status {process.exitcode}"
+        )
+
+
+def begin(name, arguments, log=None):
+    """Starts a program in a process of its own, which has TensorFlow already; prints its command.
+
+    Args:
+        name: of the program.
+        arguments: of its command line.
+        log: file that takes what it prints.
+    """
+    command = f"python -m experiments.{name} {' '.join(map(str, arguments))}"
+    print(f"\n$ {command} > {log} &" if log else f"\n$ {command}", flush=True)
+    program.use_a_backend()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["experiments.preloaded"])
+    process = context.Process(target=perform, args=(name, list(map(str, arguments)), log))
+    process.start()
+    return process
+
+
+def perform(name, arguments, log):
+    """Runs a program in this process, as `python -m` would."""
+    if log:
+        with open(log, "w") as file:
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(file.fileno(), stream.fileno())
+        # Others compute beside it, and threads of small networks wait for each other.
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    sys.argv = [name, *arguments]
+    runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
 
 
 def training(streams, records, workdir):
@@ -64,26 +97,28 @@ def evaluate(records, workdir, *arguments):
     return json.loads((workdir / "results.json").read_text())
 
 
-def train_side_by_side(runs, records):
-    """Trains several runs, streams -> folder, at once, their output in `<run>.log`: one alone
-    leaves cores idle.
+@contextlib.contextmanager
+def trained_beside(runs, records):
+    """Trains runs while the block does something else, and waits for them at its end.
+
+    Args:
+        runs: dictionary of streams -> folder of the run, beside which `<run>.log` has its output.
+        records: folder of the records.
     """
     started = {}
     try:
         for streams, workdir in runs.items():
-            command = ["-m", "experiments.train", *training(streams, records, workdir)]
             log = workdir.with_suffix(".log")
-            print(f"\n$ python {' '.join(command)} > {log} &", flush=True)
-            with open(log, "w") as file:
-                started[log] = subprocess.Popen(
-                    [sys.executable, *command], stdout=file, stderr=subprocess.STDOUT
-                )
+            started[log] = begin("train", training(streams, records, workdir), log)
+        yield
         for log, process in started.items():
-            if process.wait():
+            process.join()
+            if process.exitcode:
                 raise UserError(f"the demonstration stopped: see {log}")
     finally:
         for process in started.values():
             process.terminate()
+            process.join()
 
 
 def held_out_video(workdir, videos):
@@ -113,18 +148,18 @@ def main(_):
     step("train", *training("both", records, run))
     both = evaluate(records, run)
     video = held_out_video(run, videos)
-    step("predict", f"--model={run}", f"--video={video}", f"--output={output}/predict")
-    step("explain", f"--model={run}", f"--video={video}", f"--output={output}/explain")
     report = (f"--workdir={run}", f"--records={records}", f"--output={output}/report")
-    step("report", *report)
+    runs = {streams: output / f"run-{streams}" for streams in ("rgb", "flow") if FLAGS.ablation}
+    with trained_beside(runs, records):
+        step("predict", f"--model={run}", f"--video={video}", f"--output={output}/predict")
+        step("explain", f"--model={run}", f"--video={video}", f"--output={output}/explain")
+        step("report", *report)
+        step("export", f"--workdir={run}", f"--output={output}/export")
     results = {"both": both}
+    results |= {streams: evaluate(records, workdir) for streams, workdir in runs.items()}
     if FLAGS.ablation:
-        runs = {streams: output / f"run-{streams}" for streams in ("rgb", "flow")}
-        train_side_by_side(runs, records)
-        results |= {streams: evaluate(records, workdir) for streams, workdir in runs.items()}
         fuse = f"--fuse={runs['rgb']},{runs['flow']}:1.5"
         results["fused"] = evaluate(records, output / "run-fused", fuse)
-    step("export", f"--workdir={run}", f"--output={output}/export")
     summary = {
         **{name: both[name] for name in ("dataset", "protocol", "top1", "top5", "chance")},
         "num_test": both["num_test"],

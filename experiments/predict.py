@@ -22,6 +22,7 @@ Ctrl-C; with --output it also writes the annotated video, up to the stop.
 """
 
 import functools
+import os
 import signal
 import sys
 
@@ -141,6 +142,8 @@ def predict(model, config, path):
     from stfnet.drawing import annotation
     from stfnet.inference import prediction
 
+    # TensorFlow takes longer to make a graph of the network than to compute one clip without.
+    model.run_eagerly = os.environ["KERAS_BACKEND"] == "tensorflow"
     probabilities, clip = prediction.predict_video(model, config, path, FLAGS.flow_quality)
     for note in clip["notes"]:
         show(f"note: {note}")

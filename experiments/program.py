@@ -28,8 +28,8 @@ from preprocessing import worker_pool
 from preprocessing.errors import UserError
 from stfnet.networks import NETWORKS
 
-# For pictures of data sets, for data frames and for use inside scikit-learn.
-_UNUSED_BY_KERAS = ("matplotlib", "pandas", "sklearn")
+# For notebooks, pictures of data sets, data frames, sparse matrices and use inside scikit-learn.
+_UNUSED_BY_KERAS = ("IPython", "matplotlib", "pandas", "scipy", "sklearn")
 BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, the supported one first
 _INTERRUPTED = "stopped by Ctrl-C"
 _HOME = re.compile("(?<![^=,:])~[^/,:]*")  # where a path begins, in a list or behind a prefix too
@@ -136,11 +136,25 @@ def start_keras():
 
 
 def start_tensorflow():
-    """Imports TensorFlow, and with it Keras on TensorFlow, in two thirds of the usual time.
+    """`import_tensorflow`, and finds its devices, without the notes that it makes of them.
+
+    Raises:
+        UserError: TensorFlow is not installed.
+    """
+    tf = import_tensorflow()
+    with worker_pool.silenced_stderr():
+        tf.config.list_physical_devices()
+
+
+def import_tensorflow():
+    """Imports TensorFlow, and with it Keras on TensorFlow, in half of the usual time.
 
     Without the start-up notes that none of TensorFlow's settings turns off, and without the
-    packages that Keras imports, where they are installed, for what no program here calls. They can
-    be imported afterwards. A UserError where TensorFlow is not installed.
+    packages that the two import, where they are installed, for what no program here calls. They
+    can be imported afterwards. No device is touched, so that the process can be forked.
+
+    Raises:
+        UserError: TensorFlow is not installed.
     """
     if not importlib.util.find_spec("tensorflow"):
         raise UserError(
@@ -148,39 +162,28 @@ def start_tensorflow():
             "gpu)"
         )
     use_a_backend()
-    with worker_pool.silenced_stderr(), _hidden(_UNUSED_BY_KERAS), _kept_for_good():
+    with worker_pool.silenced_stderr(), _hidden(_UNUSED_BY_KERAS):
         import tensorflow as tf
-
-        tf.config.list_physical_devices()
+    return tf
 
 
 @contextlib.contextmanager
 def _hidden(packages):
-    """Lets packages that nothing has imported yet look as if they were not installed."""
+    """Lets packages that nothing has imported yet look as if they were not installed.
+
+    What is imported meanwhile is never looked through for garbage: that took a fifth of
+    the import's processor time, and a second at the end of the program.
+    """
     hidden = [name for name in packages if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # None: an ImportError
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
-
-
-@contextlib.contextmanager
-def _kept_for_good():
-    """Has Python not search for garbage among what the block imports, nor later or at the end.
-
-    The searches take a fifth of the processor time of TensorFlow's import, and the last one, at
-    the end of the program, a second.
-    """
-    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        if enabled:
-            gc.enable()
+        gc.enable()
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _guarded(main, argv):

@@ -1,5 +1,7 @@
 """Parts of the demonstration; `make demo` runs all of it."""
 
+import multiprocessing
+
 import pytest
 
 from experiments import demo
@@ -14,12 +16,21 @@ def test_a_step_that_fails_stops_the_demonstration(capfd):
     assert "error: " in errors
 
 
-@pytest.mark.slow
 def test_a_run_that_fails_beside_another_names_its_log(tmp_path):
     runs = {name: tmp_path / f"run-{name}" for name in ("rgb", "flow")}
-    with pytest.raises(UserError, match=r"see .*run-rgb\.log"):
-        demo.train_side_by_side(runs, "/nowhere")
+    with (
+        pytest.raises(UserError, match=r"see .*run-rgb\.log"),
+        demo.trained_beside(runs, "/nowhere"),
+    ):
+        pass
     assert "records folder /nowhere does not exist" in (tmp_path / "run-rgb.log").read_text()
+
+
+def test_a_step_that_fails_meanwhile_stops_the_training_of_runs(tmp_path):
+    failed = pytest.raises(UserError, match=r"experiments\.compare ended with status 1")
+    with failed, demo.trained_beside({"rgb": tmp_path / "run"}, tmp_path):
+        demo.step("compare", "--nothing")
+    assert not multiprocessing.active_children()
 
 
 def test_the_video_that_is_predicted_is_one_that_was_evaluated(tmp_path):

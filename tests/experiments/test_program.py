@@ -306,7 +306,7 @@ from experiments import program
 program.start_tensorflow()
 print(gc.isenabled(), gc.get_freeze_count() > 100_000)  # what is imported is not searched again
 print([name in sys.modules for name in ("keras", "sklearn", "matplotlib")])
-import keras, sklearn.linear_model
+import keras, sklearn.linear_model, scipy.sparse
 print(keras.ops.sum(keras.ops.ones(3)).numpy(), sys.modules["matplotlib"] is matplotlib)
 """
 

@@ -91,28 +91,38 @@ def test_the_training_accuracy_of_the_papers_network_is_that_of_its_last_epoch()
     assert shown == [last["strokes"], last["surveillance"]]
 
 
-def test_the_table_of_ucf101_13_is_that_of_the_file():
+def test_the_tables_of_ucf101_13_are_those_of_the_file():
     rows = _rows("ucf101_13")
 
-    def figures(model, pixels, streams, protocol="official", column="accuracy"):
-        wanted = {"model": model, "pixels": pixels, "streams": streams, "protocol": protocol}
+    def figures(model, pixels="112", column="accuracy", **wanted):
+        wanted = {"model": model, "pixels": pixels, "protocol": "official"} | wanted
         found = [row[column] for row in rows if row | wanted == row]
         assert found, wanted
         return found
 
-    def of_streams(pixels, protocol="official"):
+    def of_streams(pixels, **wanted):
         names = ("both", "rgb", "flow")
-        return "; ".join(figures("linear model", pixels, name, protocol)[0] for name in names)
+        return "; ".join(figures("linear model", pixels, streams=x, **wanted)[0] for x in names)
 
-    network, small, linear, trained = _table("what | pixels | official split 1")
-    assert [network[2]] == figures("network", "112", "both")
-    low, high = (figures("network", "112", "both", column=name)[0] for name in ("low", "high"))
-    assert network[3] == f"{low} to {high}"
-    assert small[2] == of_streams("112")
-    assert linear[2] == of_streams("160") and linear[4] == of_streams("160", "paper")
+    here = {"processor": "AVX-512"}
+    *networks, _, paper, linear, scene = _table("what, 112 pixels | official split 1")
+    fused = ("networks of one stream, fused", "both")
+    names = [*(("network", one) for one in ("both", "rgb", "flow")), fused]
+    names.append(("paper's network, frozen streams", "both"))
+    for row, (model, streams) in zip([*networks, paper], names, strict=True):
+        low, high = (figures(model, streams=streams, column=x, **here)[0] for x in ("low", "high"))
+        assert row[1].split()[0] == figures(model, streams=streams, **here)[0]
+        assert row[2] == f"{low} to {high}"
+    assert f"(with AMX {figures('network', processor='AMX')[0]})" in networks[0][1]
+    assert linear[1] == of_streams("112", **here)
+    assert scene[1] == figures("nearest scene")[0]
+
+    trained, linear, scene = _table("160 pixels, earlier recipe | official split 1")
     earlier = "network whose linear path was trained too"
-    seeds = figures(earlier, "160", "both")
-    assert trained[2] == f"{sum(map(float, seeds)) / 3:.1f} ({', '.join(seeds)})"
-    assert trained[4].split()[0] == figures(earlier, "160", "both", "paper")[0]
-    scene = [figures("nearest scene", "160", "rgb", one)[0] for one in ("official", "paper")]
-    assert f"nearest scene ({', '.join(scene)})" in " ".join(PAGE.split())
+    seeds = figures(earlier, "160")
+    assert trained[1] == f"{sum(map(float, seeds)) / 3:.1f} ({', '.join(seeds)})"
+    assert trained[2].split()[0] == figures(earlier, "160", protocol="paper")[0]
+    assert linear[1:] == [of_streams("160"), of_streams("160", protocol="paper")]
+    assert scene[1:] == [
+        figures("nearest scene", "160", protocol=one)[0] for one in ("official", "paper")
+    ]

@@ -3,19 +3,18 @@
 import dataclasses
 import fcntl
 import gc
-import importlib.util
 import json
 import logging
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import pytest
+from warm import IN_TURN, Warm
 
 from benchmarks import films
 
@@ -61,39 +60,9 @@ def run_python(request):
 @pytest.fixture(scope="session")
 def warm(request):
     """What starts programs in forks of a process that has TensorFlow (`warm.Warm`)."""
-    spec = importlib.util.spec_from_file_location("warm", Path(__file__).with_name("warm.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    warm = module.Warm(request.config.rootpath)
+    warm = Warm(request.config.rootpath)
     yield warm
     warm.close()
-
-
-# Runs one program after the other, each with flags of its own: a start takes seconds.
-CHILD = """
-import contextlib, importlib, io, json, sys, traceback
-from absl import flags
-from experiments import program
-shared, ends = set(flags.FLAGS), []
-for name, *arguments in json.loads(sys.argv[1]):
-    for flag in set(flags.FLAGS) - shared:
-        delattr(flags.FLAGS, flag)
-    flags.FLAGS.unparse_flags()
-    sys.modules.pop("experiments." + name, None)
-    printed, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
-        try:
-            main = importlib.import_module("experiments." + name).cli
-            sys.argv[1:] = arguments
-            main()
-        except SystemExit as end:
-            ends.append((end.code or 0, printed.getvalue(), errors.getvalue()))
-        except BaseException:
-            ends.append((None, printed.getvalue(), errors.getvalue() + traceback.format_exc()))
-    if "keras" in sys.modules:
-        sys.modules["keras"].utils.clear_session()
-print(json.dumps(ends))
-"""
 
 
 @pytest.fixture(scope="session")
@@ -106,9 +75,9 @@ def run_in_turn(run_python, warm):
     def run(commands, folder=None, timeout=900, begin=()):
         given = json.dumps([list(map(str, one)) for one in commands], ensure_ascii=False)
         if begin:
-            ended = run_python("-c", CHILD, given, folder=folder, timeout=timeout, begin=begin)
+            ended = run_python("-c", IN_TURN, given, folder=folder, timeout=timeout, begin=begin)
         else:
-            ended = warm.run("-c", CHILD, given, folder=folder, timeout=timeout)
+            ended = warm.run("-c", IN_TURN, given, folder=folder, timeout=timeout)
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout.splitlines()[-1])
 

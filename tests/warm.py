@@ -18,6 +18,32 @@ import tempfile
 import types
 from pathlib import Path
 
+# Runs one program after the other, each with flags of its own: a start takes seconds.
+IN_TURN = """
+import contextlib, importlib, io, json, sys, traceback
+from absl import flags
+from experiments import program
+shared, ends = set(flags.FLAGS), []
+for name, *arguments in json.loads(sys.argv[1]):
+    for flag in set(flags.FLAGS) - shared:
+        delattr(flags.FLAGS, flag)
+    flags.FLAGS.unparse_flags()
+    sys.modules.pop("experiments." + name, None)
+    printed, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
+        try:
+            main = importlib.import_module("experiments." + name).cli
+            sys.argv[1:] = arguments
+            main()
+        except SystemExit as end:
+            ends.append((end.code or 0, printed.getvalue(), errors.getvalue()))
+        except BaseException:
+            ends.append((None, printed.getvalue(), errors.getvalue() + traceback.format_exc()))
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+print(json.dumps(ends))
+"""
+
 
 class Program:
     """A program that runs, with what this project's tests use of `subprocess.Popen`.

@@ -46,7 +46,10 @@ def test_the_table_of_baselines_is_that_of_the_files():
         for name in ("rendered", "ucf101_13")
     )
     *table, chance = _table("network | rendered")
-    assert chance[0] == "chance" and {row[0] for row in table} == set(rendered)
+    assert chance[0] == "chance" and {row[0] for row in table} == set(clips)
+    for name in set(rendered) - set(clips):
+        edge = "*" * (rendered[name]["rate_at_edge"] == "yes")
+        assert f"{name} {rendered[name]['top1']}{edge}" in " ".join(PAGE.split())
     for network, *cells in table:
         shown = []
         for file in (rendered, clips):
@@ -91,38 +94,37 @@ def test_the_training_accuracy_of_the_papers_network_is_that_of_its_last_epoch()
     assert shown == [last["strokes"], last["surveillance"]]
 
 
-def test_the_tables_of_ucf101_13_are_those_of_the_file():
+def test_the_table_of_ucf101_13_is_that_of_the_file():
     rows = _rows("ucf101_13")
 
-    def figures(model, pixels="112", column="accuracy", **wanted):
-        wanted = {"model": model, "pixels": pixels, "protocol": "official"} | wanted
-        found = [row[column] for row in rows if row | wanted == row]
-        assert found, wanted
+    def figures(model, protocol, column="accuracy", **wanted):
+        wanted = {"model": model, "protocol": protocol} | wanted
+        (found,) = [row[column] for row in rows if row | wanted == row]
         return found
 
-    def of_streams(pixels, **wanted):
-        names = ("both", "rgb", "flow")
-        return "; ".join(figures("linear model", pixels, streams=x, **wanted)[0] for x in names)
-
     here = {"processor": "AVX-512"}
-    *networks, _, paper, linear, scene = _table("what, 112 pixels | official split 1")
-    fused = ("networks of one stream, fused", "both")
-    names = [*(("network", one) for one in ("both", "rgb", "flow")), fused]
-    names.append(("paper's network, frozen streams", "both"))
-    for row, (model, streams) in zip([*networks, paper], names, strict=True):
-        low, high = (figures(model, streams=streams, column=x, **here)[0] for x in ("low", "high"))
-        assert row[1].split()[0] == figures(model, streams=streams, **here)[0]
-        assert row[2] == f"{low} to {high}"
-    assert f"(with AMX {figures('network', processor='AMX')[0]})" in networks[0][1]
-    assert linear[1] == of_streams("112", **here)
-    assert scene[1] == figures("nearest scene")[0]
-
-    trained, linear, scene = _table("160 pixels, earlier recipe | official split 1")
-    earlier = "network whose linear path was trained too"
-    seeds = figures(earlier, "160")
-    assert trained[1] == f"{sum(map(float, seeds)) / 3:.1f} ({', '.join(seeds)})"
-    assert trained[2].split()[0] == figures(earlier, "160", protocol="paper")[0]
-    assert linear[1:] == [of_streams("160"), of_streams("160", protocol="paper")]
-    assert scene[1:] == [
-        figures("nearest scene", "160", protocol=one)[0] for one in ("official", "paper")
+    *networks, paper, _, linear, scene = _table("what, 112 pixels | official split 1")
+    names = [("network", one) for one in ("both", "rgb", "flow")]
+    names += [
+        ("networks of one stream, fused", "both"),
+        ("paper's network, frozen streams", "both"),
     ]
+    for row, (model, streams) in zip([*networks, paper], names, strict=True):
+        low, high = (
+            figures(model, "official", x, streams=streams, **here) for x in ("low", "high")
+        )
+        assert row[1].split()[0] == figures(model, "official", streams=streams, **here)
+        assert row[2] == f"{low} to {high}"
+    amx = figures("network", "official", processor="AMX")
+    assert f"(with AMX {amx})" in networks[0][1]
+    random = [figures("network", "paper", column) for column in ("accuracy", "low", "high")]
+    assert networks[0][4] == "{} ({} to {})".format(*random)
+    for cell, protocol in zip((linear[1], linear[4]), ("official", "paper"), strict=True):
+        of_streams = (
+            figures("linear model", protocol, streams=name, **here)
+            for name in ("both", "rgb", "flow")
+        )
+        assert cell == "; ".join(of_streams)
+    assert [scene[1], scene[4]] == [figures("nearest scene", one) for one in ("official", "paper")]
+    hidden = float(random[0]) - float(figures("network", "official", streams="both", **here))
+    assert f"hides {hidden:.0f} points of the network" in PAGE

@@ -133,7 +133,7 @@ def main(_):
     started = time.monotonic()
     output = program.output_folder("output")
     records, videos, run = output / "records", output / "videos", output / "run"
-    print("5 to 8.5 minutes on two cores:")
+    print("3.5 to 8 minutes on two cores:")
     print(*(f"{share:4.0%}  {text}" for text, share in PLAN), sep="\n", flush=True)
     step(
         "prepare",

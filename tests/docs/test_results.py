@@ -98,7 +98,8 @@ def test_the_table_of_ucf101_13_is_that_of_the_file():
     rows = _rows("ucf101_13")
 
     def figures(model, protocol, column="accuracy", **wanted):
-        wanted = {"model": model, "protocol": protocol} | wanted
+        fold = {"official": "1", "paper": ""}[protocol]
+        wanted = {"model": model, "protocol": protocol, "fold": fold} | wanted
         (found,) = [row[column] for row in rows if row | wanted == row]
         return found
 
@@ -126,5 +127,7 @@ def test_the_table_of_ucf101_13_is_that_of_the_file():
         )
         assert cell == "; ".join(of_streams)
     assert [scene[1], scene[4]] == [figures("nearest scene", one) for one in ("official", "paper")]
+    second = [figures("network", "official", x, fold="2") for x in ("accuracy", "low", "high")]
+    assert "{} ({} to {})".format(*second) in " ".join(PAGE.split())
     hidden = float(random[0]) - float(figures("network", "official", streams="both", **here))
     assert f"hides {hidden:.0f} points of the network" in PAGE

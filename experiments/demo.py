@@ -64,7 +64,9 @@ def begin(name, arguments, log=None):
     command = f"python -m experiments.{name} {' '.join(map(str, arguments))}"
     print(f"\n$ {command} > {log} &" if log else f"\n$ {command}", flush=True)
     program.use_a_backend()
-    context = multiprocessing.get_context("forkserver")
+    # Windows forks no process.
+    known = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in known else "spawn")
     context.set_forkserver_preload(["experiments.preloaded"])
     process = context.Process(target=perform, args=(name, list(map(str, arguments)), log))
     process.start()

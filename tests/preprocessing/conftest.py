@@ -178,10 +178,10 @@ class Preparing:
         paths = (self._folder / output).iterdir()
         return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
-    def anew(self, videos, **options):
+    def from_scratch(self, videos, **options):
         """The files of a set that is made of the videos as they are now."""
-        self(videos, "anew", **options)
-        return self.files("anew")
+        self(videos, "from_scratch", **options)
+        return self.files("from_scratch")
 
 
 @pytest.fixture

@@ -320,7 +320,7 @@ def test_a_solver_that_fails_ends_the_run_and_the_next_resumes(
     assert "\n" not in str(caught.value)
     solve_with(stand_in)
     prepare(videos, "records", SETTINGS, run=run)
-    assert prepare.files() == prepare.anew(videos, settings=SETTINGS)
+    assert prepare.files() == prepare.from_scratch(videos, settings=SETTINGS)
 
 
 def test_a_solver_that_does_not_start_is_one_line(videos, prepare, solve_with):

@@ -67,14 +67,14 @@ def _parts(folder):
 
 def test_a_stopped_preparation_goes_on_with_what_is_done(videos, stopped, prepare):
     assert prepare(videos, stopped).converted == 2
-    assert prepare.files(stopped) == prepare.anew(videos)
+    assert prepare.files(stopped) == prepare.from_scratch(videos)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", bytes(100)])
 def test_a_damaged_part_is_made_again(videos, stopped, damage, prepare):
     _parts(stopped)[1].write_bytes(damage)
     assert prepare(videos, stopped).converted == 3
-    assert prepare.files(stopped) == prepare.anew(videos)
+    assert prepare.files(stopped) == prepare.from_scratch(videos)
 
 
 def test_a_preparation_goes_on_with_its_own_grid_alone(videos, tmp_path, stopped, prepare):
@@ -118,7 +118,7 @@ def test_videos_that_come_and_go_before_the_set_is_finished(videos, stopped, pre
     with pytest.raises(UserError, match=rf"1 renamed, 1 gone.*the records of {max(done)} would be"):
         prepare(videos, stopped)
     assert prepare(videos, stopped, update=True).converted == 2
-    assert prepare.files(stopped) == prepare.anew(videos)
+    assert prepare.files(stopped) == prepare.from_scratch(videos)
 
 
 def test_shards_are_those_of_the_layout_and_lie_in_their_order(videos, small_shards, prepare):
@@ -173,7 +173,7 @@ def test_a_set_of_an_earlier_version_stays_until_its_videos_change(
     assert old.shard_paths[0].read_bytes() == shard
     write_video(videos / "Up" / "new.mp4", 3, seed=5)
     assert prepare(videos).converted == 1
-    assert prepare.files() == prepare.anew(videos)
+    assert prepare.files() == prepare.from_scratch(videos)
 
 
 def test_records_of_a_missing_shard_are_not_given_up(videos, tmp_path, prepare):

@@ -75,7 +75,7 @@ def test_videos_that_fail_are_listed_and_the_rest_goes_on(videos, tmp_path, writ
     write_video(videos / "Left" / "v_Left_g09_c01.mp4", 3, seed=7)
     repaired = prepare(videos)
     assert repaired.converted == 3 and repaired.failures == ()
-    assert prepare.files() == prepare.anew(videos)
+    assert prepare.files() == prepare.from_scratch(videos)
 
 
 def _notes(folder):

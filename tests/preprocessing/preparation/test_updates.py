@@ -38,7 +38,7 @@ def test_an_update_is_asked_for_and_gives_a_set_made_anew(
         prepare(videos)
     assert prepare.files() == before
     assert prepare(videos, update=True).converted == 2
-    assert prepare.files() == prepare.anew(videos) != before
+    assert prepare.files() == prepare.from_scratch(videos) != before
     assert not (tmp_path / "records" / "parts").exists()
 
 
@@ -47,7 +47,7 @@ def test_a_changed_video_that_fails_now_is_dropped(videos, prepare):
     (videos / "Left" / "v_Left_g00_c01.mp4").write_bytes(b"")
     prepared = prepare(videos, update=True)
     assert [row["id"] for row in prepared.failures] == ["v_Left_g00_c01"]
-    assert prepare.files() == prepare.anew(videos)
+    assert prepare.files() == prepare.from_scratch(videos)
 
 
 def test_what_a_killed_update_left_of_another_state_is_not_taken(videos, write_video, prepare):
@@ -137,7 +137,7 @@ def test_killed_at_any_file_operation_there_is_the_set_before_or_the_new_one(
     steps = _update_in_a_child(videos, tmp_path / "whole", prepare)
     after = records.load_record_set(tmp_path / "whole")
     expected[after.sha256] = after
-    fresh = prepare.anew(videos, run=_in_this_process)
+    fresh = prepare.from_scratch(videos, run=_in_this_process)
     assert prepare.files("whole") == fresh and steps > 50
     seen = set()
     for step in range(1, steps + 1, 1 if begun else 5):

@@ -66,9 +66,10 @@ def begin(name, arguments, log=None):
     program.use_a_backend()
     # Windows forks no process.
     known = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in known else "spawn")
-    context.set_forkserver_preload(["experiments.preloaded"])
-    process = context.Process(target=perform, args=(name, list(map(str, arguments)), log))
+    method = "forkserver" if "forkserver" in known else "spawn"
+    multiprocessing.set_start_method(method, force=True)
+    multiprocessing.set_forkserver_preload(["experiments.preloaded"])
+    process = multiprocessing.Process(target=perform, args=(name, list(map(str, arguments)), log))
     process.start()
     return process
 

@@ -81,7 +81,7 @@ test-lowest: $(VENV)-lowest/installed
 	$(VENV)-lowest/bin/python -m pytest -q -n 2 -m "not slow" $(CENTRAL)
 
 benchmarks: install
-	$(BIN)/python -m benchmarks network --backends=tensorflow --precisions=float32 --xla=off --repeats=1
+	$(BIN)/python -m benchmarks network --backends=tensorflow --precisions=float32 --compiled=off --nopeer --repeats=5
 	$(BIN)/python -m benchmarks flow --batches=8
 	$(BIN)/python -m benchmarks preparation
 	$(BIN)/python -m benchmarks input --rounds=5 --width_divisor=4

@@ -1,7 +1,6 @@
 """What `benchmarks.network` measures of one row, in the process made for it."""
 
 import resource
-import statistics
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ class Row(NamedTuple):
 
     backend: str
     precision: str  # Keras dtype policy
-    xla: str  # of the TensorFlow backend
+    compiled: str  # off or on: by XLA, the peer by torch.compile
     batch: int
     streams: str = "trained"
 
@@ -55,33 +54,35 @@ class Work(NamedTuple):
     parameters: int  # of the network
 
 
-def measured_row(row: Row, settings: Settings) -> dict[str, Any]:
-    """Seconds of a row's steps and of the peak's products, multiply-adds, bytes, parameters."""
-    from stfnet.complexity import head_multiply_adds, stream_multiply_adds
-
+def works_of(row: Row, settings: Settings) -> dict[str, timing.Work]:
+    """What can be called of a row: `multiply`, `forward`, `training` after its start, `facts`."""
     make = {"tensorflow": _tensorflow_work, PEER: _peer_work}.get(row.backend, _keras_work)
     work = make(row, settings)
-    peaks, seconds = timing.repeated(work.multiply, 5), {}
-    if row.backend != "tensorflow" or settings.accumulation_steps == 1:
-        seconds["forward"] = timing.median(work.forward, settings.repeats)
-    if settings.training:
-        train = work.start_training()
-        peaks += timing.repeated(work.multiply, 5)
-        seconds["training"] = timing.median(train, settings.repeats)
-    peaks += timing.repeated(work.multiply, 5)
+    works: dict[str, timing.Work] = {
+        "multiply": work.multiply,
+        "start forward": lambda: None,
+        "forward": work.forward,
+        "start training": lambda: works.update(training=work.start_training()),
+        "facts": lambda: _facts(row, settings, work.parameters),
+    }
+    return works
+
+
+def _facts(row: Row, settings: Settings, parameters: int) -> dict[str, Any]:
+    """Multiply-adds of a clip by step, bytes, parameters."""
+    from stfnet.complexity import head_multiply_adds, stream_multiply_adds
+
     config = _model_config(settings.image_size)
     streams, head = stream_multiply_adds(config), head_multiply_adds(config)
     frozen, on_maps = STREAMS[row.streams]
     trained = stream_multiply_adds(config, first=frozen + 1)
     return {
-        "seconds": seconds,
-        "peak": statistics.median(peaks),
         "multiply_adds": {
             "forward": streams + head,
             "training": 3 * (trained + head) + (0 if on_maps else streams - trained),
         },
         "memory": held_bytes(row.backend),
-        "parameters": work.parameters,
+        "parameters": parameters,
     }
 
 
@@ -132,7 +133,7 @@ def _tensorflow_work(row: Row, settings: Settings) -> Work:
         batch_size=row.batch,
         accumulation_steps=settings.accumulation_steps,
         precision=row.precision,
-        jit_compile=row.xla == "on",
+        jit_compile=row.compiled == "on",
         remat=settings.remat,
         frozen_blocks=(frozen, frozen),
     )
@@ -190,7 +191,9 @@ def _keras_work(row: Row, settings: Settings) -> Work:
 
 
 def _peer_work(row: Row, settings: Settings) -> Work:
-    """The plain PyTorch statement, with Adam; other precisions under PyTorch's own autocast."""
+    """The plain PyTorch statement as its users run it: channels last, Adam, no gradients in the
+    forward pass; other precisions under PyTorch's own autocast.
+    """
     import torch
 
     from benchmarks.peer_torch import PeerSTFNet
@@ -201,6 +204,11 @@ def _peer_work(row: Row, settings: Settings) -> Work:
     dtype = getattr(torch, row.dtype)
     matrix = torch.randn(settings.peak_size, settings.peak_size, device=device).to(dtype)
     model = PeerSTFNet(config).to(device)
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in model.parameters():
+        if parameter.dim() in layouts:
+            parameter.data = parameter.data.to(memory_format=layouts[parameter.dim()])
+    network = torch.compile(model) if row.compiled == "on" else model
     inputs = [
         torch.from_numpy(clip).to(device).float().movedim(-1, 2)
         for clip in _clips(row.batch, config).values()
@@ -209,18 +217,18 @@ def _peer_work(row: Row, settings: Settings) -> Work:
 
     def logits():
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
-            return model(*inputs).float()
+            return network(*inputs).float()
 
     def forward():
         model.eval()
-        with torch.no_grad():
+        with torch.inference_mode():
             return logits().sum().item()
 
     def start_training():
         optimizer = torch.optim.Adam(model.parameters(), 1e-5)
+        model.train()
 
         def train():
-            model.train()
             optimizer.zero_grad()
             loss = torch.nn.functional.cross_entropy(logits(), labels)
             loss.backward()

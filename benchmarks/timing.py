@@ -3,12 +3,13 @@
 A shared machine changes its speed within a run, so what is compared takes turns.
 """
 
+import contextlib
 import multiprocessing
 import os
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from preprocessing.errors import UserError
@@ -29,11 +30,6 @@ def repeated(work: Work, repeats: int) -> list[float]:
     return [seconds(work) for _ in range(repeats)]
 
 
-def median(work: Work, repeats: int) -> float:
-    """Median of `repeated`."""
-    return statistics.median(repeated(work, repeats))
-
-
 def in_turns(
     works: Mapping[str, Work], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, list[float]]:
@@ -50,51 +46,86 @@ def median_ratio(times: Mapping[str, list[float]], name: str, base: str) -> floa
     return statistics.median(a / b for a, b in zip(times[name], times[base], strict=True))
 
 
+@contextlib.contextmanager
+def new_process(
+    make: Callable[..., Mapping[str, Work]],
+    *arguments: Any,
+    backend: str = "tensorflow",
+    limit: float | None = None,
+) -> Iterator[Callable[[str], Any]]:
+    """A new interpreter, which has works and waits for calls of them.
+
+    Args:
+        make, arguments: picklable; `make(*arguments)` are the works by name.
+        backend: of Keras in that process.
+        limit: seconds after which a call, or their making, is given up.
+
+    Returns:
+        A function of a work's name: what the work returned.
+
+    Raises:
+        UserError: one raised an exception, took too long or was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, backend, make, arguments))
+    process.start()
+    there.close()
+
+    def answer():
+        try:
+            if not here.poll(limit):
+                raise UserError(f"took longer than {limit} s")
+            result, failure = here.recv()
+        except (EOFError, ConnectionError) as error:
+            process.join()
+            code = process.exitcode or 0
+            cause = f"signal {-code} (9: out of memory)" if code < 0 else f"exit status {code}"
+            raise UserError(f"ended by {cause}") from error
+        if failure:
+            raise UserError(failure)
+        return result
+
+    def call(name):
+        with contextlib.suppress(ConnectionError):  # `answer` says how it ended
+            here.send(name)
+        return answer()
+
+    try:
+        answer()
+        yield call
+    finally:
+        process.kill()
+        process.join()
+
+
 def in_new_process(
     function: Callable[..., Any],
     *arguments: Any,
     backend: str = "tensorflow",
     limit: float | None = None,
 ) -> Any:
-    """What `function(*arguments)` returns in a new interpreter.
-
-    Args:
-        function, arguments: picklable.
-        backend: of Keras in that process.
-        limit: seconds after which it is given up.
-
-    Raises:
-        UserError: it raised an exception, took too long or was killed.
-    """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(sender, backend, function, arguments))
-    process.start()
-    sender.close()
-    try:
-        if not receiver.poll(limit):
-            raise UserError(f"took longer than {limit} s")
-        answer, failure = receiver.recv()
-    except EOFError as error:
-        process.join()
-        code = process.exitcode or 0
-        cause = f"signal {-code} (9: out of memory)" if code < 0 else f"exit status {code}"
-        raise UserError(f"ended by {cause}") from error
-    finally:
-        process.kill()
-        process.join()
-    if failure:
-        raise UserError(failure)
-    return answer
+    """What `function(*arguments)` returns in a new interpreter; see `new_process`."""
+    with new_process(_one_work, function, arguments, backend=backend, limit=limit) as call:
+        return call("")
 
 
-def _answer(sender, backend, function, arguments):
+def _one_work(function, arguments):
+    return {"": lambda: function(*arguments)}
+
+
+def _serve(pipe, backend, make, arguments):
     os.environ["KERAS_BACKEND"] = backend
     try:
-        sender.send((function(*arguments), None))
+        works = make(*arguments)
+        pipe.send((None, None))
+        while True:
+            pipe.send((works[pipe.recv()](), None))
+    except EOFError:
+        pass  # nobody calls any more
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
-        sender.send((None, f"{type(error).__name__}: {lines[-1]}"))
+        pipe.send((None, f"{type(error).__name__}: {lines[-1]}"))
 
 
 class Parts:

@@ -11,8 +11,8 @@ from benchmarks import __main__ as benchmarks
 from benchmarks import export, network
 
 MINIATURES = {
-    "network": "--image_size=32 --backends=tensorflow --precisions=float32 --xla=off --repeats=1"
-    " --peak_size=256 --notraining --nopeer",
+    "network": "--image_size=32 --backends=tensorflow --precisions=float32 --compiled=off"
+    " --repeats=1 --peak_size=256 --notraining --nopeer",
     "flow": "--size=16 --batches=2 --backends=tensorflow --clips=2 --clip_pairs=4 --workers=1",
     "preparation": "--pairs=8 --size=32 --workers=1 --memory_frames=8",
     "input": "--num_frames=2 --image_size=16 --clips=8 --rounds=1 --width_divisor=64 --steps=1",
@@ -103,26 +103,17 @@ def test_agreement_of_a_hand_worked_case():
     assert found["median difference"] == pytest.approx(0.03)
 
 
-def test_a_row_is_compared_with_the_peer_of_its_precision_and_batch():
-    def row(backend, forward, precision="float32", batch=1, training=None, **more):
-        names = {"backend": backend, "precision": precision, "batch": batch, "xla": "off"}
-        rates = {"forward clips/s": forward, "training clips/s": training}
-        return {**names, **rates, "streams": "trained", "failed": None, **more}
-
-    table = [
-        row("tensorflow", 0.5, training=0.125),
-        row("tensorflow", 1.0, "mixed_bfloat16", 4),
-        row("jax", 0.2),
-        row("jax", None, failed="out of memory"),
-        row("tensorflow", None, training=1.0, streams="frozen"),
-        row(network.PEER, 0.25, training=0.25),
-        row(network.PEER, None, "mixed_bfloat16", 4, failed="no memory"),
-    ]
-    compared = list(network.ratios(table))
-    assert [(one["backend"], one["forward"], one["training"]) for one in compared] == [
-        ("tensorflow", 2.0, 0.5),
-        ("jax", pytest.approx(0.8), None),
-    ]
+def test_rates_of_a_hand_worked_case():
+    seconds = {network.ROW: [2.0, 4.0, 2.0], network.PEER: [4.0, 6.0, 8.0]}
+    seconds[network.PEAK] = [1.0, 2.0, 1.0]
+    assert network.rates(seconds, batch=4, operations=4e3, peak_size=10) == {
+        "s": 2.0,
+        "clips/s": 2.0,
+        "of peak": 1.0,  # twice the product's 2,000 operations, in twice its time
+        "to the peer": 2.0,
+        "least": 1.5,
+        "largest": 4.0,
+    }
 
 
 @pytest.mark.parametrize("name", benchmarks.BENCHMARKS)
@@ -137,7 +128,7 @@ def test_a_benchmark_gives_its_command(name):
         ([], "error: name what to measure, one of network, flow, "),
         (["speed"], "error: 'speed' is not a flag"),
         (["flow", "--batches=4,0"], "error: --batches=4,0: write whole numbers of at least 1"),
-        (["network", "--xla=yes"], "error: --xla=yes is not one of off, on"),
+        (["network", "--compiled=yes"], "error: --compiled=yes is not one of off, on"),
         (["input", "--width_divisor=3"], "error: --width_divisor=3 does not divide 64"),
         (["growth", "--output=."], "error: --output=.: . is a folder"),
         (["export"], "error: --workdir is missing"),

@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import time
@@ -12,11 +13,6 @@ def test_a_first_call_that_compiles_is_not_timed():
     waits = iter([0.2, 0.0, 0.0])
     seconds = timing.repeated(lambda: time.sleep(next(waits)), 2)
     assert len(seconds) == 2 and max(seconds) < 0.1
-
-
-def test_the_median_is_not_moved_by_one_slow_call():
-    waits = iter([0.0, 0.02, 0.4, 0.02])
-    assert 0.02 <= timing.median(lambda: time.sleep(next(waits)), 3) < 0.2
 
 
 def test_work_takes_turns():
@@ -49,6 +45,19 @@ def test_a_new_process_answers_or_says_why_not():
             timing.in_new_process(function, "x" if function is int else 7, limit=limit)
     with pytest.raises(UserError, match=r"ended by signal 9 \(9: out of memory\)"):
         timing.in_new_process(signal.raise_signal, signal.SIGKILL)
+
+
+def _works(start):
+    count = itertools.count(start)
+    return {"next": lambda: next(count), "die": lambda: os._exit(3)}
+
+
+def test_works_of_a_new_process_keep_their_state_between_calls():
+    with timing.new_process(_works, 5) as call:
+        assert [call("next"), call("next")] == [5, 6]
+        for _ in range(2):
+            with pytest.raises(UserError, match="ended by exit status 3"):
+                call("die")
 
 
 def test_parts_follow_each_other():

@@ -83,7 +83,7 @@ test-lowest: $(VENV)-lowest/installed
 benchmarks: install
 	$(BIN)/python -m benchmarks network --backends=tensorflow --precisions=float32 --compiled=off --nopeer --repeats=5
 	$(BIN)/python -m benchmarks flow --batches=8
-	$(BIN)/python -m benchmarks preparation
+	$(BIN)/python -m benchmarks preparation --pairs=16
 	$(BIN)/python -m benchmarks input --rounds=5 --width_divisor=4
 	$(BIN)/python -m benchmarks start --jit=off
 	$(BIN)/python -m benchmarks growth --videos=10,100,1000 --classes=101 --class_videos=1000

@@ -3,8 +3,9 @@
     python -m benchmarks flow [--size=224] [--batches=8,32] [--video=FILE]
     python -m benchmarks flow --clips=64 --clip_pairs=200   # where there is a GPU
 
-Each Keras backend runs in a process of its own, on the device that it takes by default. Its
-compilation, once per process and shape, is reported separately.
+All solvers take turns; of the ratios to OpenCV within a turn the least and the largest are
+reported too. Each Keras backend runs in a process of its own, on the device that it takes by
+default. Its compilation, once per process and shape, is reported separately.
 
 The bound. Nothing can be computed faster than its numbers can be moved. An iteration is at best
 two kernels, for the dual update needs the new flow of the neighbours, and the stopping test the
@@ -29,8 +30,11 @@ how full the batches were. A GPU should be busy at least 90 % of the time.
 """
 
 import concurrent.futures
+import contextlib
+import functools
 import importlib.util
 import itertools
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -66,7 +70,7 @@ def define_flags():
     flags.DEFINE_integer("size", 224, "Height and width of the frames, pixels.", lower_bound=16)
     flags.DEFINE_list("backends", list(BACKENDS), "Keras backends, those installed among them.")
     flags.DEFINE_list("batches", ["8", "32"], "Pairs that the Keras solver takes at a time.")
-    flags.DEFINE_integer("repeats", 1, "Timed repetitions; the best is reported.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 5, "Turns; their median is reported.", lower_bound=1)
     flags.DEFINE_string("video", None, "Video to measure on; without, two moving textures.")
     flags.DEFINE_integer("clips", 8, "Videos that are prepared.", lower_bound=1)
     flags.DEFINE_integer("clip_pairs", 12, "Pairs of a video, in the mean.", lower_bound=4)
@@ -105,81 +109,81 @@ def solver_speeds(
 ) -> Iterator[tables.Row]:
     """Pairs a second of every solver on grey frames uint8 (N, H, W), OpenCV on one core first."""
     pairs, cores = len(frames) - 1, worker_pool.cores()
-
-    def row(solver, device, batch, seconds, first=None, bound=None):
-        return {
-            "solver": solver,
-            "device": device,
-            "batch": batch,
-            "pairs/s": pairs / seconds,
-            "to OpenCV on a core": base / seconds,
-            "first call, s": first,
-            "bound, pairs/s": bound,
+    all_cores = f"cpu, {program.counted(cores, 'core')}"
+    optical_flow.tvl1(frames[:2], quality="fast")  # compiles
+    works: dict[tuple[str, str, int], timing.Work] = {
+        ("OpenCV", "cpu, 1 core", 1): lambda: solve_by_opencv(frames, 1),
+        ("OpenCV", all_cores, cores): lambda: solve_by_opencv(frames, cores),
+        ("fast (Numba)", "cpu, 1 core", 1): lambda: optical_flow.tvl1(frames, quality="fast"),
+    }
+    base, more = next(iter(works)), {}
+    with contextlib.ExitStack() as stack:
+        for backend in backends:
+            if importlib.util.find_spec(backend) is None:
+                continue
+            call = stack.enter_context(
+                timing.new_process(_keras_works, frames, batches, backend=backend)
+            )
+            bandwidth, device = call("bandwidth"), call("device")
+            for batch in batches:
+                solver = f"Keras ({backend})", all_cores if device == "cpu" else device, batch
+                works[solver] = functools.partial(call, str(batch))
+                more[solver] = {
+                    "first call, s": timing.seconds(works[solver]),
+                    "bound, pairs/s": bandwidth / (BYTES_PER_PIXEL * SWEEPS * frames[0].size),
+                }
+        times = timing.in_turns(works, repeats)
+    for solver, seconds in times.items():
+        ratios = [b / a for a, b in zip(seconds, times[base], strict=True)]
+        yield {
+            **dict(zip(("solver", "device", "batch"), solver, strict=True)),
+            "pairs/s": pairs / statistics.median(seconds),
+            "to OpenCV on a core": statistics.median(ratios),
+            "least": min(ratios),
+            "largest": max(ratios),
+            **more.get(solver, {"first call, s": None, "bound, pairs/s": None}),
         }
 
-    base = opencv_seconds(frames, 1, repeats)
-    yield row("OpenCV", "cpu, 1 core", 1, base)
-    all_cores = f"cpu, {program.counted(cores, 'core')}"
-    yield row("OpenCV", all_cores, cores, opencv_seconds(frames, cores, repeats))
-    optical_flow.tvl1(frames[:2], quality="fast")  # compiles
-    fast = _best(lambda: optical_flow.tvl1(frames, quality="fast"), repeats)
-    yield row("fast (Numba)", "cpu, 1 core", 1, fast)
-    for backend in backends:
-        if importlib.util.find_spec(backend) is None:
-            continue
-        device, bandwidth, timed = timing.in_new_process(
-            _keras_seconds, frames, batches, repeats, backend=backend
-        )
-        bound = bandwidth / (BYTES_PER_PIXEL * SWEEPS * frames[0].size)
-        device = all_cores if device == "cpu" else device
-        for batch, (first, seconds) in timed.items():
-            yield row(f"Keras ({backend})", device, batch, seconds, first, bound)
 
-
-def _best(work: timing.Work, repeats: int) -> float:
-    return min(timing.seconds(work) for _ in range(repeats))
-
-
-def opencv_seconds(frames: np.ndarray, cores: int, repeats: int = 1) -> float:
-    """Seconds of OpenCV, `cores` stretches of the video at a time, each on one core."""
+def solve_by_opencv(frames: np.ndarray, cores: int) -> list[np.ndarray]:
+    """OpenCV's fields of all pairs, `cores` stretches of the video at a time, each on one core."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     cuts = np.linspace(0, len(frames) - 1, cores + 1).astype(int)
-    stretches = [frames[i : j + 1] for i, j in itertools.pairwise(cuts)]
 
     def solve(stretch):
         # One each: a solver keeps its planes, so two threads must not share it.
         solver: Any = cv2.optflow.DualTVL1OpticalFlow.create()
-        for first, second in itertools.pairwise(stretch):
-            solver.calc(first, second, None)
+        return [solver.calc(first, second, None) for first, second in itertools.pairwise(stretch)]
 
     try:
         with concurrent.futures.ThreadPoolExecutor(cores) as pool:
-            return _best(lambda: list(pool.map(solve, stretches)), repeats)
+            stretches = [frames[i : j + 1] for i, j in itertools.pairwise(cuts)]
+            return list(itertools.chain.from_iterable(pool.map(solve, stretches)))
     finally:
         cv2.setNumThreads(threads)
 
 
-def _keras_seconds(frames, batches, repeats):
-    """(device, bytes/s of its memory, batch -> seconds of the first call and of a later one)."""
+def _keras_works(frames, batches):
+    """By batch the solver's, whose result is not sent; the bytes/s of the device's memory."""
     from keras import ops
 
     from preprocessing.flow import tvl1_keras
 
+    def solve(batch):
+        optical_flow.tvl1(frames, "keras", batch=batch)
+
     def passes(array):
         return ops.fori_loop(0, PASSES, lambda _, x: x + 1.0, array)[:1]
 
-    timed = {}
-    for batch in batches:
+    def bandwidth():
+        compiled, array = tvl1_keras.compile_whole(passes), ops.zeros(LARGE, "float32")
+        # Fetched, so that no device answers before the end.
+        seconds = timing.repeated(lambda: ops.convert_to_numpy(compiled(array)), 3)
+        return 2 * 4 * LARGE * PASSES / min(seconds)
 
-        def work(batch=batch):
-            optical_flow.tvl1(frames, "keras", batch=batch)
-
-        timed[batch] = timing.seconds(work), _best(work, repeats)
-    compiled, array = tvl1_keras.compile_whole(passes), ops.zeros(LARGE, "float32")
-    # Fetched, so that no device answers before the end.
-    seconds = timing.repeated(lambda: ops.convert_to_numpy(compiled(array)), 3)
-    return tvl1_keras.device(), 2 * 4 * LARGE * PASSES / min(seconds), timed
+    works = {str(batch): functools.partial(solve, batch) for batch in batches}
+    return works | {"bandwidth": bandwidth, "device": tvl1_keras.device}
 
 
 def device_statistics(workers: int) -> tuple[Statistics, float]:

@@ -8,7 +8,7 @@ decoding, resizing, encoding and writing cost nothing. The ending of a preparati
 shards and describing them to TensorFlow Datasets) takes seconds once, however large the set, and
 is reported separately. Bare loops on all cores at once show what the cores lose to each other.
 Processor time a pair is compared as well: unlike wall time, it hardly changes when other programs
-want the cores.
+want the cores. All of these take turns; what is reported are medians, and the least and largest.
 
 The memory is the peak of a worker's resident set over its life, on a 1080p video, at half and at
 all of its frames. A short one is stored losslessly, so that the buffers for images are filled too.
@@ -16,18 +16,20 @@ all of its frames. A short one is stored losslessly, so that the buffers for ima
 
 import itertools
 import os
+import shutil
+import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from absl import flags
 
-from benchmarks import films, tables
-from benchmarks.flow import opencv_seconds
+from benchmarks import films, tables, timing
+from benchmarks.flow import solve_by_opencv
 from experiments import program
 from preprocessing import flow, records, worker_pool
 from preprocessing.datasets import class_folders
@@ -44,6 +46,7 @@ TIME_LIMIT = 300.0  # s
 
 def define_flags():
     flags.DEFINE_integer("pairs", 64, "Pairs of frames.", lower_bound=8)
+    flags.DEFINE_integer("repeats", 5, "Turns; their median is reported.", lower_bound=1)
     flags.DEFINE_integer("size", 224, "Side of the stored frames, in pixels.", lower_bound=16)
     flags.DEFINE_integer("workers", None, "Processes (default: one for each core).", 1, 1024)
     flags.DEFINE_string(
@@ -60,8 +63,9 @@ def measure() -> Iterator[tuple[str, tables.Row]]:
     cores = min(workers, available)
     caption = f"{pairs} pairs at {FLAGS.size} x {FLAGS.size}, {program.counted(cores, 'core')}"
 
-    def row(figure, value, unit="", target=None):
-        return caption, {"figure": figure, "value": value, "": unit, "target": target}
+    def row(figure, value, unit="", target=None, spread=None):
+        values = {"figure": figure, "value": value, "": unit, "turns": spread, "target": target}
+        return caption, values
 
     with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as temporary:
         root = Path(temporary)
@@ -69,26 +73,14 @@ def measure() -> Iterator[tuple[str, tables.Row]]:
         cuts = np.linspace(0, pairs, CLIPS_PER_WORKER * workers + 1).astype(int)
         films.write_clips(clips, films.film(FLAGS.video, pairs + 1), np.diff(cuts).tolist())
         grey = decoded(clips, FLAGS.size)
-        bare, bare_processor, reference = bare_loop(grey)
-        yield row("bare OpenCV TV-L1 loop, one core", pairs / bare, "pairs/s")
-        together = opencv_seconds(grey, cores)
-        yield row("bare loops on all cores at once", pairs / together, "pairs/s")
-        for quality in ("reference", "fast"):
-            seconds, processor, ending = preparation_seconds(root, quality, workers)
-            name = f"prepare --flow_quality={quality}, {program.counted(workers, 'worker')}"
-            yield row(name, pairs / seconds, "pairs/s")
-            if quality == "reference":
-                ratio = seconds * cores / bare
-                yield row("its time, to the bare loop's / cores", ratio, target="at most 1.1")
-                yield row("its time, to bare loops at once", seconds / together)
-                yield row("its processor time, to the bare loop's", processor / bare_processor)
-                yield row("its ending, once", ending, "s")
+        reference = np.stack(solve_by_opencv(grey, 1))
         flow.tvl1(grey[:2], quality="fast")  # compiles
-        begun = time.process_time()
-        fast = flow.tvl1(grey, quality="fast")
-        speedup = bare_processor / (time.process_time() - begun)
-        yield row("fast flow, one core, to the reference", speedup, "times", "at least 2")
-        agreed = 100 * agreement(fast, reference)
+        turns = [turn(root / str(k), grey, workers) for k in range(FLAGS.repeats)]
+        for name, (unit, of_turn, target) in figures(pairs, cores).items():
+            values = [of_turn(one) for one in turns]
+            spread = f"{min(values):.3g} to {max(values):.3g}"
+            yield row(name, statistics.median(values), unit, target, spread)
+        agreed = 100 * agreement(flow.tvl1(grey, quality="fast"), reference)
         yield row("fast flow within one level of the reference", agreed, "%", "at least 99 %")
         agreed = 100 * self_agreement(grey, reference)
         yield row("the reference itself, a frame brighter by a millionth", agreed, "%")
@@ -113,16 +105,62 @@ def decoded(folder: Path, size: int) -> np.ndarray:
     return np.stack(grey)
 
 
-def bare_loop(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """(seconds, processor seconds, fields) of OpenCV's TV-L1 over all pairs, on one core."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    solver: Any = cv2.optflow.DualTVL1OpticalFlow.create()
-    begun = time.perf_counter(), time.process_time()
-    fields = [solver.calc(first, second, None) for first, second in itertools.pairwise(grey)]
-    ended = time.perf_counter(), time.process_time()
-    cv2.setNumThreads(threads)
-    return ended[0] - begun[0], ended[1] - begun[1], np.stack(fields)
+class Turn(NamedTuple):
+    """Wall time, or processor time, of the works that take turns, in seconds."""
+
+    bare: float  # OpenCV's loop on one core
+    bare_processor: float
+    together: float  # on all cores
+    fast_processor: float  # the fast solver on one core
+    reference: float  # preparation, until the last video is converted
+    reference_processor: float  # of its workers
+    ending: float
+    fast: float  # preparation
+
+
+def turn(root: Path, grey: np.ndarray, workers: int) -> Turn:
+    """Each work once, on the clips beside `root`, which takes the records and is removed."""
+    cores = min(workers, worker_pool.cores())
+    begun = time.process_time()
+    bare = timing.seconds(lambda: solve_by_opencv(grey, 1))
+    bare_processor = time.process_time() - begun
+    together = timing.seconds(lambda: solve_by_opencv(grey, cores))
+    fast_processor = timing.seconds(lambda: flow.tvl1(grey, quality="fast"), time.process_time)
+    reference = preparation_seconds(root, "reference", workers)
+    fast, _, _ = preparation_seconds(root, "fast", workers)
+    shutil.rmtree(root)
+    return Turn(bare, bare_processor, together, fast_processor, *reference, fast)
+
+
+def figures(pairs: int, cores: int) -> dict[str, tuple[str, Callable[[Turn], float], str | None]]:
+    """What a turn says: name -> (unit, figure, target)."""
+    return {
+        "bare OpenCV TV-L1 loop, one core": ("pairs/s", lambda t: pairs / t.bare, None),
+        "bare loops on all cores at once": ("pairs/s", lambda t: pairs / t.together, None),
+        "prepare --flow_quality=reference": ("pairs/s", lambda t: pairs / t.reference, None),
+        "prepare --flow_quality=fast": ("pairs/s", lambda t: pairs / t.fast, None),
+        "reference: its time, to the bare loop's / cores": (
+            "",
+            lambda t: t.reference * cores / t.bare,
+            "at most 1.1",
+        ),
+        "reference: its time, to bare loops at once": (
+            "",
+            lambda t: t.reference / t.together,
+            None,
+        ),
+        "reference: its processor time, to the bare loop's": (
+            "",
+            lambda t: t.reference_processor / t.bare_processor,
+            None,
+        ),
+        "reference: its ending, once": ("s", lambda t: t.ending, None),
+        "fast flow, one core, to the reference": (
+            "times",
+            lambda t: t.bare_processor / t.fast_processor,
+            "at least 2",
+        ),
+    }
 
 
 def agreement(fields: np.ndarray, reference: np.ndarray) -> float:
@@ -149,7 +187,7 @@ def preparation_seconds(root: Path, quality: str, workers: int) -> tuple[float, 
     Raises:
         UserError: a clip could not be prepared.
     """
-    catalogue = class_folders.load(root / "videos")
+    catalogue = class_folders.load(root.parent / "videos")
     local = local_runner(workers, TIME_LIMIT)
     converted = processor = 0.0
 

@@ -31,10 +31,10 @@ def repeated(work: Work, repeats: int) -> list[float]:
 
 
 def in_turns(
-    works: Mapping[str, Work], rounds: int, clock: Callable[[], float] = time.perf_counter
-) -> dict[str, list[float]]:
+    works: Mapping[Any, Work], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[Any, list[float]]:
     """Seconds by name, one a round, in rounds in which each work is called once."""
-    times: dict[str, list[float]] = {name: [] for name in works}
+    times: dict[Any, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             times[name].append(seconds(work, clock))

@@ -13,8 +13,9 @@ from benchmarks import export, network
 MINIATURES = {
     "network": "--image_size=32 --backends=tensorflow --precisions=float32 --compiled=off"
     " --repeats=1 --peak_size=256 --notraining --nopeer",
-    "flow": "--size=16 --batches=2 --backends=tensorflow --clips=2 --clip_pairs=4 --workers=1",
-    "preparation": "--pairs=8 --size=32 --workers=1 --memory_frames=8",
+    "flow": "--repeats=1 --size=16 --batches=2 --backends=tensorflow --clips=2 --clip_pairs=4"
+    " --workers=1",
+    "preparation": "--repeats=1 --pairs=8 --size=32 --workers=1 --memory_frames=8",
     "input": "--num_frames=2 --image_size=16 --clips=8 --rounds=1 --width_divisor=64 --steps=1",
     "start": "--jit=off --width_divisor=64 --image_size=32 --only=training,prediction",
     "growth": "--videos=10 --classes=3 --class_videos=15",

@@ -1,11 +1,9 @@
 # The programs of STFNet: `docker run IMAGE prepare --source=...` is stfnet-prepare --source=...
 #
 #   docker build -t stfnet:cpu .                                 libraries of requirements-cpu.txt
-#   docker build --build-arg=DEVICE=gpu -t stfnet:gpu .          CUDA comes with the wheels
+#   docker build --build-arg=DEVICE=gpu -t stfnet:gpu .          of requirements-gpu.txt, CUDA too
 #   docker run --rm --user="$(id -u):$(id -g)" -v "$PWD/data:/data" -v "$PWD/runs:/runs" stfnet:cpu \
 #       prepare --source=folder:/data/videos --output=/data/records
-# hadolint global ignore=DL3013
-# (the versions of libraries stand in setup.py)
 ARG PYTHON=3.11
 ARG DEVICE=cpu
 
@@ -17,29 +15,21 @@ COPY stfnet stfnet
 COPY experiments experiments
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir=/wheels .
 
-FROM python:${PYTHON}-slim AS base
+FROM python:${PYTHON}-slim AS image
+ARG DEVICE
 # Whatever --user is: a home that anybody may write, and a name for those who ask for one.
 ENV HOME=/home/stfnet USER=stfnet LOGNAME=stfnet \
     PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    NUMBA_CACHE_DIR=/home/stfnet/.cache/numba MPLCONFIGDIR=/home/stfnet/.cache/matplotlib
+    NUMBA_CACHE_DIR=/home/stfnet/.cache/numba MPLCONFIGDIR=/home/stfnet/.cache/matplotlib \
+    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 RUN mkdir -p /home/stfnet /data /runs && chmod 1777 /home/stfnet /data /runs
 COPY docker/entrypoint.sh /usr/local/bin/stfnet
-WORKDIR /requirements
-
 # First what the programs need, without TensorFlow's C++ headers (0.3 GB), then the programs: new code
 # replaces the small layer alone.
-FROM base AS gpu
-ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-COPY setup.py pyproject.toml README.md LICENSE ./
-RUN pip install ".[gpu,serve]" && \
+WORKDIR /requirements
+COPY requirements-${DEVICE}.txt ./
+RUN pip install --require-hashes -r requirements-${DEVICE}.txt && \
     rm -r "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tensorflow/include"
-
-FROM base AS cpu
-COPY requirements-cpu.txt ./
-RUN pip install --require-hashes -r requirements-cpu.txt && \
-    rm -r "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tensorflow/include"
-
-FROM ${DEVICE} AS image
 COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir --no-deps --force-reinstall /wheels/*.whl
 WORKDIR /runs

@@ -2,7 +2,7 @@
 # make test-slow: several workers, killed runs, Beam, server, wheel, image and what else takes minutes.
 # make test-lowest: central tests with the oldest libraries that setup.py allows.
 # make wheel: dist/stfnet-VERSION-py3-none-any.whl.
-# make lock: requirements-cpu.txt, exact versions with digests.
+# make lock: requirements-cpu.txt and -gpu.txt, exact versions with digests.
 # make benchmarks: a short run of each but export, which needs a run.
 # make coverage: lines that the tests run.  make docs: the site of docs/, in site/.
 # Of setup.py's versions; make PYTHON=python3.12 names another.
@@ -30,6 +30,9 @@ TESTS ?= tests
 # processes import the same modules: what Python compiles of them is kept.
 TEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 \
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 3 --dist worksteal
+
+LOCK = $(VENV)-lowest/bin/uv pip compile --quiet setup.py --extra serve --generate-hashes \
+	--python-version 3.11 --no-annotate --no-header
 
 .PHONY: demo test test-slow test-lowest benchmarks coverage docs wheel lock install clean
 
@@ -98,9 +101,10 @@ docs: $(VENV)-docs/installed
 	$(VENV)-docs/bin/python docs/write_configuration.py
 	$(VENV)-docs/bin/mkdocs build --strict
 
+# The GPU's in the CPU's versions.
 lock: $(VENV)-lowest/installed
-	$(VENV)-lowest/bin/uv pip compile --quiet --upgrade setup.py --extra cpu --extra serve --generate-hashes \
-		--python-version 3.11 --no-annotate --no-header --output-file requirements-cpu.txt
+	$(LOCK) --upgrade --extra cpu --output-file requirements-cpu.txt
+	$(LOCK) --upgrade --extra gpu --constraint requirements-cpu.txt --output-file requirements-gpu.txt
 
 wheel: $(INSTALLED)-dev
 	rm -rf build dist

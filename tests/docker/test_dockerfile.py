@@ -5,6 +5,7 @@ No container engine is needed. What stays untested is the base image, and CUDA i
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import shlex
@@ -26,27 +27,20 @@ TINY = (*TINY, "--limit_per_class=4")
 
 
 def _stages(device="cpu"):
-    """Name of each stage -> (the stage or image it starts from, its other instructions)."""
+    """Name of each stage -> its instructions after FROM."""
     parser = dockerfile_parse.DockerfileParser(fileobj=io.BytesIO(_bytes("Dockerfile")))
     stages = {}
     for line in parser.structure:
         if line["instruction"] == "FROM":
-            start, _, name = line["value"].split()
-            stages[name] = (start.replace("${DEVICE}", device), [])
+            stages[line["value"].split()[-1]] = instructions = []
         elif stages and line["instruction"] != "COMMENT":
-            stages[name][1].append((line["instruction"], line["value"]))
+            value = line["value"].replace("${DEVICE}", device)
+            instructions.append((line["instruction"], value))
     return stages
 
 
 def _bytes(name):
     return (ROOT / name).read_bytes()
-
-
-def _instructions(device, name="image"):
-    """What is done for a stage, those of the stages it starts from first."""
-    stages = _stages(device)
-    start, own = stages[name]
-    return (_instructions(device, start) if start in stages else []) + own
 
 
 def _sent_to_the_builder():
@@ -119,7 +113,7 @@ def image():
     try:
         subprocess.run([sys.executable, "-m", "venv", root / "python"], check=True)
         image = _Image(root, root / "python")
-        for instruction in (*_stages()["wheel"][1], *_instructions("cpu")):
+        for instruction in (instruction for stage in _stages().values() for instruction in stage):
             image.do(*instruction)
         yield image
     finally:
@@ -135,21 +129,20 @@ def test_the_linter_of_dockerfiles_finds_nothing():
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_an_image_runs_as_a_user_and_keeps_data_outside(device):
-    instructions = _instructions(device)
+    instructions = _stages(device)["image"]
     lines = dict(instructions)  # the last of each kind
     assert lines["USER"] == "1000:1000"
     assert lines["VOLUME"] == '["/data", "/runs"]'
     assert lines["ENTRYPOINT"] == '["sh", "/usr/local/bin/stfnet"]'
-    libraries = {"cpu": "--require-hashes -r requirements-cpu.txt", "gpu": '".[gpu,serve]"'}
     runs = [value for instruction, value in instructions if instruction == "RUN"]
-    assert runs[-2].startswith(f"pip install {libraries[device]} && ")
+    assert runs[-2].startswith(f"pip install --require-hashes -r requirements-{device}.txt && ")
     assert runs[-1].endswith(" /wheels/*.whl")
 
 
 def test_every_file_that_is_copied_is_sent_to_the_builder():
     sent = _sent_to_the_builder()
-    for name in _stages():
-        for instruction, value in _stages()[name][1]:
+    for device, name in itertools.product(("cpu", "gpu"), _stages()):
+        for instruction, value in _stages(device)[name]:
             if instruction == "COPY" and not value.startswith("--from="):
                 for source in value.split()[:-1]:
                     assert source.split("/")[0] in sent and (ROOT / source).exists()

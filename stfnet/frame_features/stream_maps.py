@@ -14,7 +14,6 @@ import errno
 import hashlib
 import json
 import math
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -272,32 +271,17 @@ class Features:
     def dataset(self, plan: ClipPlan, batch_size: int) -> tf.data.Dataset:
         """As `input_pipeline.clip_dataset`, with the streams' maps in place of their inputs.
 
-        The caller keeps the maps' object while the dataset is read. TensorFlow keeps the functions
-        that datasets call to the end of the process, and with them it would keep network and maps
-        of every run of an ablation.
-
         Returns:
             tf.data.Dataset of dictionaries: for each stream float16 (B, T, *block_shape), `label`
             int64 (B,), `weight` float32 (B,), `video` int64 (B,).
         """
         model = self._config.model
         shape = (batch_size, model.clip.num_frames, *block_shape(model, self.block))
-        streams, weak = list(self.folders), weakref.proxy(self)
-
-        def clips(*rows):
-            return weak.clips(*rows)
-
-        def read(rows):
-            maps = tf.numpy_function(
-                clips,
-                [rows["video"], rows["frames"], rows["flip"]],
-                [tf.float16] * len(streams),
-                stateful=False,
-            )
-            maps = [tf.ensure_shape(value, shape) for value in maps]
-            return dict(zip(streams, maps, strict=True))
-
-        return input_pipeline.planned_dataset(self._record_set, plan, batch_size, read)
+        outputs = {stream: tf.TensorSpec(shape, tf.float16) for stream in self.folders}
+        fields = ("video", "frames", "flip")
+        return input_pipeline.planned_dataset(
+            self._record_set, plan, batch_size, self, fields, outputs
+        )
 
     def clips(
         self, positions: np.ndarray, frames: np.ndarray, flip: np.ndarray

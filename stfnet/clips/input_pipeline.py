@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,10 @@ class Reader(Protocol):
     @property
     def damage(self) -> UserError | None:
         """The error that damaged data raised last. TensorFlow replaces it by one of its own."""
+
+    @property
+    def clips(self) -> Callable[..., Sequence[np.ndarray]]:
+        """Reads the clips of a batch by fields of its plan."""
 
 
 @contextlib.contextmanager
@@ -67,54 +72,57 @@ def clip_dataset(
         the plan crops clips `crop` float32 (B, 3); `network_inputs` makes the network's inputs of
         them.
     """
-    decode_clips = (reader or RecordReader(record_set)).clips
-    cropped = plan.cropped
     size = clip.image_size
-    shapes = (
-        (batch_size, *plan.frames.shape[1:], size, size, 3),
-        (batch_size, *plan.flow.shape[1:], 2, size, size),
-    )
-
-    def read(rows):
-        # Python code: it decodes each image into its place in the batch, where TensorFlow's
-        # operations would copy them there afterwards.
-        images = tf.numpy_function(
-            decode_clips,
-            [rows["video"], rows["frames"], rows["flow"], rows["flip"]],
-            [tf.uint8, tf.uint8],
-            stateful=False,
-        )
-        rgb, fields = map(tf.ensure_shape, images, shapes)
-        return {"rgb": rgb, "fields": fields} | ({"crop": rows["crop"]} if cropped else {})
-
-    return planned_dataset(record_set, plan, batch_size, read)
+    shapes = {
+        "rgb": (batch_size, *plan.frames.shape[1:], size, size, 3),
+        "fields": (batch_size, *plan.flow.shape[1:], 2, size, size),
+    }
+    outputs = {name: tf.TensorSpec(shape, tf.uint8) for name, shape in shapes.items()}
+    # Python code: it decodes each image into its place in the batch, where TensorFlow's operations
+    # would copy them there afterwards.
+    reader, fields = reader or RecordReader(record_set), ("video", "frames", "flow", "flip")
+    return planned_dataset(record_set, plan, batch_size, reader, fields, outputs)
 
 
 def planned_dataset(
     record_set: RecordSet,
     plan: ClipPlan,
     batch_size: int,
-    read: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
+    reader: Reader,
+    fields: Sequence[str],
+    outputs: dict[str, tf.TensorSpec],
 ) -> tf.data.Dataset:
-    """The clips of a plan in its order, read in whatever way.
+    """The clips of a plan in its order, from whatever reader, which lives as long as the dataset.
 
     Args:
         record_set: of the records.
         plan: the clips; its length is a multiple of `batch_size`.
         batch_size: clips a batch.
-        read: function of a batch of the plan's fields, which returns the tensors of its clips.
+        reader: what reads the clips.
+        fields: of the plan, what the reader takes of a batch.
+        outputs: names, types and shapes of what it returns.
 
     Returns:
-        tf.data.Dataset of what `read` returns, with `label` int64 (B,), `weight` float32 (B,) and
-        `video` int64 (B,).
+        tf.data.Dataset of what the reader returns, with `label` int64 (B,), `weight` float32 (B,),
+        `video` int64 (B,), and where the plan crops clips `crop` float32 (B, 3).
     """
+    # TensorFlow keeps the functions that datasets call to the end of the process.
+    weak, added = weakref.proxy(reader), ["label", "weight", "video"] + ["crop"] * plan.cropped
+
+    def clips(*values):
+        return weak.clips(*values)
+
     rows = {
         "label": np.array([record_set.videos[k].label for k in plan.video], np.int64),
         **{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)},
     }
 
     def read_batch(rows):
-        return {**read(rows), **{name: rows[name] for name in ("label", "weight", "video")}}
+        types = [spec.dtype for spec in outputs.values()]
+        read = tf.numpy_function(clips, [rows[name] for name in fields], types, stateful=False)
+        for value, (name, spec) in zip(read, outputs.items(), strict=True):
+            rows[name] = tf.ensure_shape(value, spec.shape)
+        return {name: rows[name] for name in [*outputs, *added]}
 
     dataset = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=True)
     cores = worker_pool.cores()
@@ -122,7 +130,9 @@ def planned_dataset(
     # Without autotuning, whose thread delays the end of every iterator by seconds.
     options = tf.data.Options()
     options.autotune.enabled = False
-    return dataset.prefetch(PREFETCHED_BATCHES).with_options(options)
+    dataset = dataset.prefetch(PREFETCHED_BATCHES).with_options(options)
+    dataset.reader = reader  # for whoever reads it
+    return dataset
 
 
 def network_inputs(batch):

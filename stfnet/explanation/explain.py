@@ -19,6 +19,7 @@ from stfnet.explanation.film import write_film
 from stfnet.export.layout import is_export, is_foreign
 from stfnet.inference.clip import read_clip
 from stfnet.inference.prediction import load_model, rank
+from stfnet.networks.model import in_float32
 from stfnet.run.config import RunConfig
 
 MAPS_FILE, CLIP_FILE, FILM_FILE = "feature_maps.png", "explanation.png", "explanation.mp4"
@@ -26,7 +27,7 @@ FRAMES_FILE, JSON_FILE = "frame_importance.csv", "explanation.json"
 
 
 def load_network(folder: Path | str) -> tuple[keras.Model, RunConfig]:
-    """Loads the best network of a run, or a head, as `prediction.load_model`.
+    """Loads the best network of a run, or a head, as `prediction.load_model`, in float32.
 
     Raises:
         UserError: also where the folder is another export, which has no layers to look into.
@@ -36,7 +37,8 @@ def load_network(folder: Path | str) -> tuple[keras.Model, RunConfig]:
             f"{folder} is an export, which gives probabilities alone: name the folder of the run "
             "that it was made from"
         )
-    return load_model(folder)
+    model, config = load_model(folder)
+    return in_float32(model), config
 
 
 def class_position(config: RunConfig, name: str | None) -> int | None:

@@ -14,7 +14,6 @@ import errno
 import hashlib
 import json
 import math
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,8 +128,8 @@ class Features:
         config: of the run.
         block: at whose end the maps are, 1 to 5.
         test_clips: whether the maps are those of each video's test clip (Eqs. 13-14) alone, not of
-            `training.frame_grid`, and not mirrored. Records with a grid hold nothing else, so that
-            training and testing share the maps.
+            `training.frame_grid`. Records with a grid hold nothing else, so that training and
+            testing share the maps.
 
     Attributes:
         folders: name of an input of the network -> folder of its stream's maps.
@@ -160,13 +159,17 @@ class Features:
         self.damage: UserError | None = None
 
     def compute(
-        self, positions: Iterable[int], must_stop: Callable[[], bool] = lambda: False
+        self,
+        positions: Iterable[int],
+        must_stop: Callable[[], bool] = lambda: False,
+        trained: Iterable[int] = (),
     ) -> bool:
         """Computes the maps that videos do not have yet, of all frames that a clip may have.
 
         Args:
             positions: of the videos in the record set.
             must_stop: asked before each video.
+            trained: those whose clips training reads, mirrored too where its augmentation says so.
 
         Returns:
             Whether all are there; not, where it had to stop.
@@ -175,22 +178,16 @@ class Features:
             UserError: another process computes them, the disk is full, or a map has values that
                 float16 cannot hold.
         """
-        positions = list(positions)
-        return all(self._compute(stream, positions, must_stop) for stream in self.folders)
+        asked = [(k, False) for k in positions]
+        if self._config.training.augmentation in MIRRORED:
+            asked += [(k, True) for k in trained]
+        return all(self._compute(stream, asked, must_stop) for stream in self.folders)
 
-    def _compute(self, stream, positions, must_stop) -> bool:
-        flips = [False]
-        if self._config.training.augmentation in MIRRORED and not self._test_clips:
-            flips.append(True)
+    def _compute(self, stream, asked, must_stop) -> bool:
         folder = self.folders[stream]
 
         def missing():
-            return [
-                (k, flip)
-                for k in positions
-                for flip in flips
-                if not self._path(k, stream, flip).is_file()
-            ]
+            return [one for one in asked if not self._path(one[0], stream, one[1]).is_file()]
 
         if not missing():  # then another process may be writing those of other videos
             return True
@@ -274,32 +271,17 @@ class Features:
     def dataset(self, plan: ClipPlan, batch_size: int) -> tf.data.Dataset:
         """As `input_pipeline.clip_dataset`, with the streams' maps in place of their inputs.
 
-        The caller keeps the maps' object while the dataset is read. TensorFlow keeps the functions
-        that datasets call to the end of the process, and with them it would keep network and maps
-        of every run of an ablation.
-
         Returns:
             tf.data.Dataset of dictionaries: for each stream float16 (B, T, *block_shape), `label`
             int64 (B,), `weight` float32 (B,), `video` int64 (B,).
         """
         model = self._config.model
         shape = (batch_size, model.clip.num_frames, *block_shape(model, self.block))
-        streams, weak = list(self.folders), weakref.proxy(self)
-
-        def clips(*rows):
-            return weak.clips(*rows)
-
-        def read(rows):
-            maps = tf.numpy_function(
-                clips,
-                [rows["video"], rows["frames"], rows["flip"]],
-                [tf.float16] * len(streams),
-                stateful=False,
-            )
-            maps = [tf.ensure_shape(value, shape) for value in maps]
-            return dict(zip(streams, maps, strict=True))
-
-        return input_pipeline.planned_dataset(self._record_set, plan, batch_size, read)
+        outputs = {stream: tf.TensorSpec(shape, tf.float16) for stream in self.folders}
+        fields = ("video", "frames", "flip")
+        return input_pipeline.planned_dataset(
+            self._record_set, plan, batch_size, self, fields, outputs
+        )
 
     def clips(
         self, positions: np.ndarray, frames: np.ndarray, flip: np.ndarray

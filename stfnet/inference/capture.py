@@ -4,7 +4,7 @@ import collections
 import contextlib
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import cv2
@@ -31,17 +31,17 @@ class FileCapture:
         self.notes: list[str] = []
         self.fps = selection.rate(video.probe(path).fps)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
         """Yields (seconds on the monotonic clock when it was read, uint8 (H, W, 3) RGB)."""
 
-        def note(kind: str, reason: str):
+        def note(kind: str, reason: str) -> None:
             self.notes.append(reason)
 
         frames = video.read_frames(self.path, note, square=True, selection=self._selection)
         for frame in frames:
             yield time.monotonic(), frame
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
@@ -77,7 +77,7 @@ class CameraCapture:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def _read(self):
+    def _read(self) -> None:
         with contextlib.suppress(video.VideoError):  # it is gone, which the reader of frames says
             for frame in self._frames:
                 with self._ready:
@@ -93,7 +93,7 @@ class CameraCapture:
             self._ready.notify()
         self._frames.close()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
         """Yields (seconds on the monotonic clock when it came, uint8 (H, W, 3) RGB).
 
         Raises:
@@ -101,7 +101,7 @@ class CameraCapture:
         """
         return self._selection(self._queued())
 
-    def _queued(self):
+    def _queued(self) -> Iterator[tuple[float, np.ndarray]]:
         while True:
             with self._ready:
                 there_is = self._ready.wait_for(lambda: self._queue or self._ended, SILENCE)
@@ -118,7 +118,7 @@ class CameraCapture:
             "switched off or taken by another program"
         )
 
-    def close(self):
+    def close(self) -> None:
         self._closed = True
         # Python must not end while OpenCV is in its thread; a camera that hangs is not waited for.
         self._reader.join(PATIENCE)
@@ -148,7 +148,7 @@ def _camera_frames(number: int) -> tuple[float, int, Generator[np.ndarray]]:
     if not capture.isOpened():
         raise video.VideoError("unreadable", "OpenCV finds no such camera")
 
-    def frames():
+    def frames() -> Generator[np.ndarray]:
         try:
             while (read := capture.read())[0]:
                 yield cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)

@@ -188,7 +188,7 @@ def _look_through(
     """The times of a video's frames, their rate, and what brings them to the network's size."""
     times: list[float] = []
 
-    def counted():
+    def counted() -> Iterator[np.ndarray]:
         timed = read_timed_frames(
             path, config, note=lambda *note: notes.append(note[1]), waiting=waiting
         )

@@ -2,6 +2,9 @@
 
 import collections
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +15,7 @@ from stfnet import sampling
 from stfnet.config import ClipConfig
 from stfnet.drawing import annotation
 from stfnet.inference import prediction
+from stfnet.inference.capture import CameraCapture, FileCapture
 from stfnet.inference.clip import encoded_field, stack, stored_frame
 from stfnet.run.config import RunConfig
 
@@ -78,7 +82,7 @@ class SlidingWindow:
         self._resizer = _Follower(self.clip, self.interval) if moves else None
 
     @property
-    def full(self):
+    def full(self) -> bool:
         """Whether there are as many sampled frames as a clip has."""
         return len(self.samples) == self.clip.num_frames
 
@@ -87,7 +91,7 @@ class SlidingWindow:
         """The part of the last frame that was taken; None for the whole."""
         return self._resizer.window if self._resizer else None
 
-    def add(self, frame):
+    def add(self, frame: np.ndarray) -> bool:
         """Takes the next frame, uint8 (H, W, 3) RGB; returns whether a sample became complete."""
         number, self.count = self.count, self.count + 1
         small = self._resize(frame)
@@ -103,7 +107,7 @@ class SlidingWindow:
         self._complete(*self._pending.popleft())
         return True
 
-    def _resize(self, frame):
+    def _resize(self, frame: np.ndarray) -> np.ndarray:
         if self._resizer is None:
             return video.resize(frame, self.clip.image_size, self.clip.resize)
         before, small = self._resizer.add(frame)
@@ -111,15 +115,15 @@ class SlidingWindow:
             self._previous = video.grayscale(before)  # flow is of one window
         return small
 
-    def _is_needed(self, field):
+    def _is_needed(self, field: int) -> bool:
         return (field + self.clip.flow_length // 2) % self.interval < self.clip.flow_length
 
-    def _last_field(self, number):
+    def _last_field(self, number: int) -> int:
         if self.streams == "rgb":
             return -1
         return number + self.clip.flow_length - self.clip.flow_length // 2 - 1
 
-    def _complete(self, number, small):
+    def _complete(self, number: int, small: np.ndarray) -> None:
         fields = None
         if self.streams != "rgb":
             first = number - self.clip.flow_length // 2
@@ -128,7 +132,7 @@ class SlidingWindow:
             self.fields = {k: field for k, field in self.fields.items() if k >= first}
         self.samples.append((number, stored_frame(small, self._stored), fields))
 
-    def finish(self):
+    def finish(self) -> bool:
         """Completes, at the end of a capture, the next sample whose stack reaches beyond it.
 
         Returns:
@@ -142,7 +146,7 @@ class SlidingWindow:
         self._complete(*self._pending.popleft())
         return True
 
-    def clip_inputs(self):
+    def clip_inputs(self) -> dict[str, np.ndarray]:
         """The window as a clip, as `clip.read_clip` gives it; its last frame fills it up."""
         samples = list(self.samples)
         samples += samples[-1:] * (self.clip.num_frames - len(samples))
@@ -161,7 +165,15 @@ def usual_interval(config: RunConfig) -> int:
     return sampling.clamp(middle, num_frames, config.model.clip.num_frames)
 
 
-def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast", show=print):
+def watch(
+    model: Any,
+    config: RunConfig,
+    source: CameraCapture | FileCapture,
+    path: Path | None = None,
+    interval: int = 0,
+    quality: str = "fast",
+    show: Callable[[str], None] = print,
+) -> list[tuple[str, float]]:
     """Recognises what happens before a camera, or in a file, until it ends.
 
     Args:
@@ -184,9 +196,9 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
     prediction.warm_up(model, config, quality)
     if path is None:
         return _follow(model, config, source, window, None, show)
-    outcome = {}
+    outcome: dict[str, Any] = {}
 
-    def write(temporary):
+    def write(temporary: Path) -> None:
         with video.VideoWriter(temporary, source.fps) as writer:
             try:
                 outcome["ranking"] = _follow(model, config, source, window, writer, show)
@@ -201,14 +213,22 @@ def watch(model, config: RunConfig, source, path=None, interval=0, quality="fast
     return outcome["ranking"]
 
 
-def _follow(model, config, source, window, writer, show):
-    begun, ranking, latencies = 0.0, [], []
+def _follow(
+    model: Any,
+    config: RunConfig,
+    source: CameraCapture | FileCapture,
+    window: SlidingWindow,
+    writer: video.VideoWriter | None,
+    show: Callable[[str], None],
+) -> list[tuple[str, float]]:
+    begun, latencies = 0.0, []
+    ranking: list[tuple[str, float]] = []
     notes: tuple[str, ...] = ("filling the window",)
 
-    def frames_per_second():
+    def frames_per_second() -> float:
         return window.count / max(time.monotonic() - begun, 1e-9)
 
-    def predict(captured):
+    def predict(captured: float) -> None:
         nonlocal ranking, notes
         probabilities = prediction.predict_clip(model, window.clip_inputs())
         ranking = prediction.rank(probabilities, config.classes, annotation.BARS)
@@ -249,7 +269,12 @@ def _follow(model, config, source, window, writer, show):
     return ranking
 
 
-def _draw(frame, window, ranking, notes):
+def _draw(
+    frame: np.ndarray,
+    window: SlidingWindow,
+    ranking: Sequence[tuple[str, float]],
+    notes: Sequence[str],
+) -> np.ndarray:
     pictures = [("stream", annotation.draw_frame(frame, window.seen))]
     height, width = pictures[0][1].shape[:2]
     if window.streams != "rgb":

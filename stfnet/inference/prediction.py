@@ -3,7 +3,9 @@
 import dataclasses
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +22,7 @@ from stfnet.run import checkpoints
 from stfnet.run.config import RunConfig
 
 
-def load_run(folder):
+def load_run(folder: Path | str) -> tuple[STFNet, RunConfig]:
     """Loads the best network of a run.
 
     Example:
@@ -64,7 +66,7 @@ def load_run(folder):
     return model, dataclasses.replace(config, records=learned.records)
 
 
-def load_file(path):
+def load_file(path: Path | str) -> tuple[STFNet, RunConfig]:
     """Loads a network from its `.keras` file alone.
 
     Example:
@@ -108,7 +110,7 @@ def load_file(path):
     )
 
 
-def _load_network(path, remedy):
+def _load_network(path: Path, remedy: str) -> STFNet:
     try:
         checkpoints.check_members(path)
         with undrawn_weights():
@@ -121,7 +123,7 @@ def _load_network(path, remedy):
     return model
 
 
-def load_model(folder):
+def load_model(folder: Path | str) -> tuple[Any, RunConfig]:
     """Loads a run's best network, a network's file, an export or a head, whichever is named.
 
     Example:
@@ -166,7 +168,7 @@ def load_model(folder):
     return load_export(folder)
 
 
-def predict_clip(model, clip_inputs):
+def predict_clip(model: Any, clip_inputs: Mapping[str, Any]) -> np.ndarray:
     """Class probabilities of one clip.
 
     Example:
@@ -192,7 +194,13 @@ def predict_clip(model, clip_inputs):
     return probabilities
 
 
-def predict_video(model, config: RunConfig, path, quality=None, longest=math.inf):
+def predict_video(
+    model: Any,
+    config: RunConfig,
+    path: Path | str | np.ndarray,
+    quality: str | None = None,
+    longest: float = math.inf,
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Class probabilities of a video file, and the clip that they were computed from.
 
     Example:
@@ -217,7 +225,7 @@ def predict_video(model, config: RunConfig, path, quality=None, longest=math.inf
     return predict_clip(model, clip), clip
 
 
-def warm_up(model, config: RunConfig, quality=None):
+def warm_up(model: Any, config: RunConfig, quality: str | None = None) -> None:
     """Predicts once, so that no video waits while something is loaded or compiled.
 
     Example:
@@ -235,7 +243,7 @@ def warm_up(model, config: RunConfig, quality=None):
     predict_video(model, config, black, quality)
 
 
-def rank(probabilities, classes, top):
+def rank(probabilities: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
     """The `top` most probable classes: list of (class name, probability), best first.
 
     Example:
@@ -246,7 +254,14 @@ def rank(probabilities, classes, top):
     return [(classes[k], float(probabilities[k])) for k in order]
 
 
-def write_result(path, source, model_folder, dataset, ranking, clip):
+def write_result(
+    path: Path | str,
+    source: Path | str,
+    model_folder: Path | str,
+    dataset: str,
+    ranking: Sequence[tuple[str, float]],
+    clip: Mapping[str, Any],
+) -> None:
     """Writes one prediction as JSON.
 
     Example:
@@ -272,4 +287,4 @@ def write_result(path, source, model_folder, dataset, ranking, clip):
         "fps": clip["fps"],
         "notes": clip["notes"],
     }
-    files.write_json(path, result)
+    files.write_json(Path(path), result)

@@ -129,7 +129,7 @@ def recognise(
     times: dict[int, float] = {}  # of the window's sampled frames
     completed = predicted = 0  # samples: so far, and at the last window
 
-    def predict():
+    def predict() -> None:
         nonlocal predicted
         predicted = completed
         numbers = [number for number, *_ in window.samples]
@@ -138,7 +138,7 @@ def recognise(
         centers.append((times[numbers[0]] + times[numbers[-1]]) / 2)
         probabilities.append(prediction.predict_clip(model, window.clip_inputs()))
 
-    def complete():
+    def complete() -> None:
         nonlocal completed
         completed += 1
         if completed >= samples and (completed - samples) % every == 0:
@@ -146,7 +146,7 @@ def recognise(
 
     seconds, step = 0.0, 1 / fps
 
-    def note(kind: str, reason: str):
+    def note(kind: str, reason: str) -> None:
         show(f"note: {reason}")
 
     for now, frame in read_timed_frames(path, config.model.clip, note=note):
@@ -180,7 +180,9 @@ class _Progress:
         self.length, self.show = length, show
         self.begun = self.shown = time.monotonic()
 
-    def update(self, seconds: float, classes: Sequence[str], probabilities: Sequence[np.ndarray]):
+    def update(
+        self, seconds: float, classes: Sequence[str], probabilities: Sequence[np.ndarray]
+    ) -> None:
         """Shows a line where the last is PROGRESS_SECONDS old."""
         now = time.monotonic()
         if now < self.shown + PROGRESS_SECONDS:
@@ -198,7 +200,7 @@ class _Progress:
             line += f", about {clock((self.length - seconds) / rate)} left"
         self.show(line)
 
-    def finish(self, seconds: float, num_frames: int, windows: int):
+    def finish(self, seconds: float, num_frames: int, windows: int) -> None:
         """Shows the last line."""
         elapsed = time.monotonic() - self.begun
         self.show(

@@ -1,7 +1,7 @@
 """What the settings of several networks have in common."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,6 +17,15 @@ Tensor: TypeAlias = "KerasTensor"
 Tensors: TypeAlias = "Mapping[str, KerasTensor]"
 Policy: TypeAlias = "DTypePolicy"
 STREAMS = ("both", "rgb", "flow")
+# Setting of a network -> another one, and the values of that one with which it has an effect.
+EFFECTIVE_WITH: Mapping[str, tuple[str, Sequence[str | int]]] = {
+    "fusion_filters": ("fusion", ("conv3d", "conv2d")),
+    "fusion_relu": ("fusion", ("conv3d", "conv2d")),
+    "merge": ("branches", ("both",)),
+    "conv_pool": ("branches", ("both", "conv")),
+    "lstm_statistics": ("normalize", ("gates", "all")),
+    "linear_root": ("linear_parts", range(1, 1001)),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +66,26 @@ class NetworkConfig:
             raise UserError(f"model.width_divisor={self.width_divisor} does not divide 64")
 
     def refuse_without_effect(self) -> None:
-        """Refuses settings without effect, which variants of an ablation may have.
+        """Refuses settings without effect (`EFFECTIVE_WITH`), which variants of an ablation may
+        have.
+
+        Others that this project's configurations set, such as `fusion_init` and `flow_input`, stay
+        allowed, because who changes another setting of such a configuration inherits them.
 
         Raises:
-            UserError: there is one.
+            UserError: there is one that differs from its default.
         """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in EFFECTIVE_WITH or value == field.default:
+                continue
+            other, effective = EFFECTIVE_WITH[field.name]
+            if getattr(self, other) not in effective:
+                raise UserError(
+                    f"model.{field.name}={value} has no effect with model.{other}="
+                    f"{getattr(self, other)}: leave it at {field.default}, or set "
+                    f"{other}={effective[0]}"
+                )
 
     def logits(self, parts: ModuleType, inputs: Tensors, dtype: Policy) -> Tensor:
         """Logits (B, classes), the output of the layer `logits`.

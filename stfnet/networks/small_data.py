@@ -66,23 +66,6 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
                 f"map has channels, {channels}, not {self.fusion_filters}"
             )
 
-    def refuse_without_effect(self) -> None:
-        if self.fusion in ("sum", "concat") and self.fusion_filters != 512:
-            raise UserError(
-                f"model.fusion_filters={self.fusion_filters} has no effect with model.fusion="
-                f"{self.fusion}, which has no filters: leave it at 512, or set fusion=conv3d"
-            )
-        if self.linear_root and not self.linear_parts:
-            raise UserError(
-                "model.linear_root=True has no effect with model.linear_parts=0, which has no "
-                "linear path: set linear_root=False or linear_parts=1 or more"
-            )
-        if self.branches == "fc" and self.conv_pool:
-            raise UserError(
-                "model.conv_pool=True has no effect with model.branches=fc, which leaves X_conv "
-                "out: set conv_pool=False or branches=both"
-            )
-
     def logits(
         self, parts: ModuleType, inputs: "Mapping[str, KerasTensor]", dtype: "DTypePolicy"
     ) -> "KerasTensor":

@@ -5,6 +5,7 @@ The server imports this module for its functions' names, so Keras is imported in
 
 import base64
 import dataclasses
+import functools
 import signal
 import threading
 from concurrent.futures import Future
@@ -58,6 +59,13 @@ class _Opened:
     config: Any
     network: Network
     quality: str | None
+
+    @functools.cached_property
+    def in_float32(self) -> Any:
+        """The network as explanations need it, converted once."""
+        from stfnet.networks.model import in_float32
+
+        return in_float32(self.model)
 
 
 _opened: Future[_Opened] = Future()  # done when `open_network` is, which comes before all else
@@ -134,7 +142,7 @@ def _recognise(
         from stfnet.explanation.film import write_film
 
         explained, clip = explain.explain_video(
-            model, config, path, quality=opened.quality, longest=max_seconds
+            opened.in_float32, config, path, quality=opened.quality, longest=max_seconds
         )
         probabilities, numbers = explained.probabilities, clip.numbers
         times, fps, notes = clip.times, clip.fps, clip.notes

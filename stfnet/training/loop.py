@@ -108,8 +108,7 @@ def train(
                 return None
             # Of the streams as they are now: the starting weights' file may have changed since.
             opened = Features(features_folder, model, record_set, config, steps.block)
-            positions = [*located.train, *located.val]
-            if not opened.compute(positions, lambda: signals.received):
+            if not opened.compute(both, lambda: signals.received, learned):
                 raise Preempted("stopped among the maps; the same command resumes the run")
             stack.enter_context(input_pipeline.naming_damage(opened))
             return opened

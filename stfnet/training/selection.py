@@ -95,7 +95,7 @@ def _moments(config, record_set, workdir, features_folder, must_stop):
     maps = None
     if features_folder:
         maps = stream_maps.Features(features_folder, model, record_set, config, WHOLE_STREAM)
-        if not maps.compute([*located.train, *located.val], must_stop):
+        if not maps.compute(learned, must_stop):
             raise Preempted("stopped among the maps; the same command goes on with them")
     block = maps.block if maps else 0
     with stream_maps.reading(record_set, plan, config, size, maps) as batches:

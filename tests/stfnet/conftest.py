@@ -373,3 +373,12 @@ def _evaluated(make_evaluated, tmp_path_factory):
 def evaluated(_evaluated, tmp_path):
     """Folder of a run as `make_evaluated` leaves it."""
     return shutil.copytree(_evaluated, tmp_path / "run")
+
+
+@pytest.fixture
+def half_network(tiny_run, tmp_path):
+    """File of a network like that of `tiny_run` that computes in bfloat16."""
+    from stfnet.networks.model import STFNet
+
+    STFNet(run.read_config(tiny_run).model, dtype="mixed_bfloat16").save(tmp_path / "half.keras")
+    return tmp_path / "half.keras"

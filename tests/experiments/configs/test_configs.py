@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from experiments import configs
-from experiments.configs import baselines, defaults, paper, real_videos, synthetic
+from experiments.configs import baselines, defaults, modern, paper, real_videos, synthetic
 from preprocessing.errors import UserError
 from stfnet import networks
 from stfnet.config import TrainingConfig, from_dict
+from stfnet.networks.settings import EFFECTIVE_WITH
 from stfnet.run.config import check_together
 
 FOLDER = Path(configs.__file__).parent
@@ -50,6 +51,15 @@ def test_the_papers_recipe_is_the_same_on_its_three_data_sets():
     configs = [paper.get_config(name).to_dict() for name in paper.DATA_SETS]
     assert configs[0] == configs[1] == configs[2] == paper.get_config().to_dict()
     assert configs[0]["training"]["learning_rates"] == (1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("file", [paper, modern, synthetic, *real_videos.STARTS])
+def test_who_changes_one_setting_inherits_none_that_is_refused(file):
+    config = real_videos.get_config(file) if isinstance(file, str) else file.get_config()
+    defaults_of_network = networks.NETWORKS[config.model.network](3)
+    # Those that small_data alone has are refused: the network for little data sets all of them.
+    for name in EFFECTIVE_WITH.keys() - {"fusion_filters", "conv_pool", "linear_root"}:
+        assert config.model[name] == getattr(defaults_of_network, name)
 
 
 def test_the_narrow_network_of_real_videos_is_that_of_the_rendered_actions():

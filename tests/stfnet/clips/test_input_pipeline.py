@@ -1,6 +1,8 @@
 """The input pipeline against TensorFlow's decoding of the same records, image by image."""
 
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -139,6 +141,26 @@ def test_other_errors_of_tensorflow_are_left_as_they_are(tiny_records):
         input_pipeline.naming_damage(reader),
     ):
         tf.raw_ops.Add(x=[1.0, 2.0], y=[1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_reader_lives_as_long_as_its_dataset_is_read(tiny_records, monkeypatch, given):
+    readers = weakref.WeakSet()
+
+    def make(record_set):
+        readers.add(reader := RecordReader(record_set))
+        return reader
+
+    monkeypatch.setattr(input_pipeline, "RecordReader", make)
+    plan = plans.plan_evaluation(tiny_records, np.arange(4), CLIP, 1)
+    reader = make(tiny_records) if given else None
+    batches = iter(input_pipeline.clip_dataset(tiny_records, plan, CLIP, 1, reader))
+    del reader
+    gc.collect()
+    assert len(list(batches)) == 4 and len(readers) == 1
+    del batches
+    gc.collect()
+    assert not readers
 
 
 def test_enlarging_a_crop_enlarges_its_flow():

@@ -10,6 +10,7 @@ from stfnet import ClipConfig, sampling
 from stfnet.explanation import explain, pictures
 from stfnet.inference import prediction
 from stfnet.inference.clip import read_clip
+from stfnet.networks.model import in_float32
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,11 @@ def test_frames_are_shown_to_the_reader_of_a_network_that_sees_only_flow(
         stacks = sampling.flow_indices(np.array([0, 5]), 11, 3)
         assert 5 in stacks[1] and 0 in stacks[0]
         np.testing.assert_array_equal(shown.fields, [colored[0], colored[5]])
+
+
+def test_half_precision_is_left_when_a_network_is_loaded(half_network):
+    model, _ = explain.load_network(half_network)
+    assert in_float32(model) is model  # no explanation copies it
 
 
 def test_a_class_is_found_by_its_name(explained):

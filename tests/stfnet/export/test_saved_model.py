@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from stfnet.config import ClipConfig
 from stfnet.export import layout, saved_model
 from stfnet.inference import prediction
 
+OLD = Path(__file__).parents[2] / "data" / "old_export" / "config.json"  # of 24 November 2026
 # What a server does: TensorFlow, NumPy and the folder, no line of this project.
 SERVER = """
 import sys
@@ -189,6 +191,16 @@ def test_an_export_without_checksums_loads_or_is_named(exported, tmp_path):
     (folder / "saved_model.pb").write_bytes(b"no graph")
     with pytest.raises(UserError, match="export does not load"):
         prediction.load_model(folder)
+
+
+def test_an_export_of_an_earlier_version_is_read(exported, tmp_path):
+    folder = shutil.copytree(exported[2], tmp_path / "export")
+    (folder / "SHA256SUMS").unlink()  # it wrote none
+    shutil.copy(OLD, folder)
+    loaded, config = saved_model.load_export(folder)
+    assert config == exported[1]
+    probabilities = loaded.predict_on_batch(_random_clips(1, config))
+    assert probabilities.sum() == pytest.approx(1)
 
 
 def test_the_checksums_are_those_of_sha256sum(exported):

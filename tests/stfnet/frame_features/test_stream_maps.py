@@ -76,7 +76,7 @@ def test_a_clips_maps_are_those_of_vgg16_for_it(tiny_records, tmp_path, streams,
     model = stages.make_model(config)
     maps = stream_maps.Features(tmp_path, model, tiny_records, config, block)
     positions = np.array([1, 6])
-    maps.compute(positions)
+    maps.compute(positions, trained=positions)
     plan = plans.plan_training(tiny_records, positions, CLIP, config.training, 0, 0)
     plan = dataclasses.replace(plan, flip=np.arange(len(plan)) % 2 == 0)
     (batch,) = maps.dataset(plan, len(plan))
@@ -171,6 +171,9 @@ def test_training_on_maps_follows_training_without_them(
     identities = [json.loads(path.read_text()) for path in maps.glob("*/features.json")]
     assert sorted(one["block"] for one in identities) == sorted([*blocks, *blocks])  # two streams
     assert changed.blocks == {f"{stream} {name}" for stream in ("rgb", "flow") for name in trained}
+    learned = run.locate(run.read_videos(tmp_path / "with"), tiny_records).train
+    mirrored = {path.name for path in maps.glob("*/*-mirrored.npy")}
+    assert mirrored == {f"{k:06d}-mirrored.npy" for k in learned}  # no clip of validation is
 
 
 def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, tmp_path):

@@ -52,6 +52,13 @@ def test_a_wrong_value_is_named(make, message):
         ({"fusion": "sum", "fusion_filters": 64}, "fusion_filters=64 has no effect with"),
         ({"branches": "fc", "conv_pool": True}, "conv_pool=True has no effect with"),
         ({"linear_root": True}, "linear_root=True has no effect with model.linear_parts=0"),
+        ({"fusion": "concat", "fusion_relu": False}, "fusion_relu=False has no effect with"),
+        ({"branches": "conv", "merge": "sum"}, "merge=sum has no effect with model.branches=conv"),
+        (
+            {"normalize": "none", "lstm_statistics": "batch"},
+            "lstm_statistics=batch has no effect with model.normalize=none: leave it at layer, or "
+            "set normalize=gates",
+        ),
     ],
 )
 def test_a_setting_without_effect_is_refused_where_it_is_asked_for(settings, message):
@@ -59,6 +66,7 @@ def test_a_setting_without_effect_is_refused_where_it_is_asked_for(settings, mes
     with pytest.raises(UserError, match=message):
         config.refuse_without_effect()
     SmallDataConfig(3, fusion_filters=64, conv_pool=True).refuse_without_effect()
+    ModelConfig(3, fusion="sum", branches="fc", normalize="none").refuse_without_effect()
 
 
 def test_inputs_of_the_network_have_two_channels_a_flow_field():

@@ -61,6 +61,23 @@ def test_a_run_predicts_as_the_program_does_and_explains(of_run, moving_square, 
     assert drawn.probabilities == pytest.approx(probabilities, abs=1e-4)
 
 
+def test_half_precision_predicts_and_is_explained_by_one_copy(
+    half_network, moving_square, monkeypatch
+):
+    opened, copies = worker._open(str(half_network), "fast"), []
+    _use(monkeypatch, opened)
+    set_weights = type(opened.model).set_weights
+    monkeypatch.setattr(
+        type(opened.model),
+        "set_weights",
+        lambda self, weights: (copies.append(self), set_weights(self, weights)),
+    )
+    for _ in range(2):
+        assert worker.recognise(str(moving_square), 5, picture=True).picture
+    (copy,) = copies
+    assert (opened.model.compute_dtype, copy.compute_dtype) == ("bfloat16", "float32")
+
+
 def test_an_export_predicts_and_shows_frames_and_flow(
     opened, of_run, moving_square, tmp_path, monkeypatch
 ):

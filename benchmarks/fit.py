@@ -16,7 +16,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace as Settings  # the flags, for the processes
+from typing import Any
 
 from absl import flags
 
@@ -24,20 +25,6 @@ from benchmarks import network, network_measurements, tables, timing
 from stfnet.networks import ModelConfig
 
 FLAGS = flags.FLAGS
-
-
-class Settings(NamedTuple):
-    """Flags that the processes need."""
-
-    records: str
-    weights: str
-    precision: str
-    batch_size: int
-    num_frames: int
-    width_divisor: int
-    learning_rate: float
-    minutes: float
-    peak_size: int
 
 
 def define_flags():
@@ -55,7 +42,8 @@ def define_flags():
 
 
 def measure() -> Iterator[tuple[str, tables.Row]]:
-    settings = Settings(*(FLAGS[name].value for name in Settings._fields))
+    given = {flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)}
+    settings = Settings(**given)
     with tempfile.TemporaryDirectory() as folder:
         start = os.path.join(folder, "start.weights.h5")
         for hidden in (True, False):

@@ -81,9 +81,4 @@ def main(_):
     )
 
 
-def cli():
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

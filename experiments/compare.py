@@ -97,9 +97,4 @@ def compare_baselines():
     )
 
 
-def cli():
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

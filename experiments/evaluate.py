@@ -197,9 +197,4 @@ def time_prediction(workdir, record_set):
     return 0
 
 
-def cli():
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

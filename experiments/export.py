@@ -122,9 +122,4 @@ def _print_agreement(rows):
         )
 
 
-def cli():
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

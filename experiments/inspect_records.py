@@ -62,10 +62,4 @@ def _page(record_set, figures, video, png) -> str:
     )
 
 
-def cli():
-    """Entry point of `stfnet-inspect`."""
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

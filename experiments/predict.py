@@ -33,12 +33,7 @@ from preprocessing import flow
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "model",
-    None,
-    "Folder of a run (--workdir of experiments.train) or an export, a .keras file, or a network"
-    " that ships: ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file.",
-)
+flags.DEFINE_string("model", None, program.MODEL)
 flags.DEFINE_multi_string(
     "video", None, "Video file or folder of images; of many, a folder, a list, a pattern, or each."
 )
@@ -190,9 +185,4 @@ def watch(model, config):
     return 0
 
 
-def cli():
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

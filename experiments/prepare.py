@@ -204,10 +204,4 @@ def _runner(workers: int, progress: preparation_report.Progress) -> prepare.Runn
     return beam_runner(FLAGS.beam_options, FLAGS.time_limit, progress.update)
 
 
-def cli():
-    """Entry point of `stfnet-prepare`."""
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import functools
 import gc
 import importlib.util
 import io
@@ -30,6 +31,10 @@ from stfnet.networks import NETWORKS
 
 # For notebooks, pictures of data sets, data frames, sparse matrices and use inside scikit-learn.
 _UNUSED_BY_KERAS = ("IPython", "matplotlib", "pandas", "scipy", "sklearn")
+MODEL = (
+    "Folder of a run (--workdir of experiments.train) or an export, a .keras file, or a network"
+    " that ships: ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file."
+)
 BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, the supported one first
 _INTERRUPTED = "stopped by Ctrl-C"
 _HOME = re.compile("(?<![^=,:])~[^/,:]*")  # where a path begins, in a list or behind a prefix too
@@ -61,6 +66,13 @@ def run(main):
         _drop_unread(sys.stdout)
         sys.exit(0)
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def entry(main):
+    """The function of a console script; begins at once where the module is run by `python -m`."""
+    if main.__module__ == "__main__":
+        run(main)
+    return functools.partial(run, main)
 
 
 def refuse_without_effect(names, where):

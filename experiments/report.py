@@ -54,9 +54,4 @@ def main(_):
     return 0
 
 
-def cli():
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

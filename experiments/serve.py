@@ -16,12 +16,7 @@ from preprocessing import flow
 from preprocessing.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "model",
-    None,
-    "Folder of a run (--workdir of experiments.train) or an export, a .keras file, or a network"
-    " that ships: ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file.",
-)
+flags.DEFINE_string("model", None, program.MODEL)
 flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 for every network.")
 flags.DEFINE_integer("port", 7860, "Port to listen at; 0: any that is free.", 0, 65535)
 flags.DEFINE_integer("max_megabytes", 100, "Largest file, in millions of bytes.", lower_bound=1)
@@ -53,9 +48,4 @@ def main(_):
     return 0
 
 
-def cli():
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

@@ -151,9 +151,4 @@ def train_run(config, record_set, workdir, strategy):
     return 0
 
 
-def cli():
-    program.run(main)
-
-
-if __name__ == "__main__":
-    cli()
+cli = program.entry(main)

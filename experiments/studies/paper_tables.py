@@ -3,7 +3,6 @@
 import collections
 import csv
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ _LEAKS = {
     "ucf11": ", which leaks: clips of the same video are in both training and test",
 }
 _NEEDED = ("dataset", "protocol", "fold", "streams", "top1", "leak", "num_test")
+_TIMED = ("with_flow_stored", "with_flow_computed", "device")
 _COLUMNS = ("method", "top-1 (%)", "95 % interval", "protocol", "source")
 
 
@@ -83,34 +83,18 @@ def read_result(folder: Path) -> Result:
         figures = result_files.read_results(folder)
     else:
         path = result_files.paths_in(folder).results
-        figures = _read_json(path, _NEEDED)
+        where = "name in --results the folder of an evaluated run, or evaluate it first"
+        figures = result_files.read_figures(
+            path, _NEEDED, f", so {folder} holds no results: {where}"
+        )
     timing = folder / result_files.TIMING_FILE
     return Result(
         folder,
         figures,
-        _read_json(timing, ("with_flow_stored", "with_flow_computed", "device"))
-        if timing.is_file()
-        else None,
+        result_files.read_figures(timing, _TIMED, "") if timing.is_file() else None,
         _clips_per_second(folder / run.HISTORY_FILE),
         multiply_adds,
     )
-
-
-def _read_json(path: Path, needed: Sequence[str]) -> dict[str, Any]:
-    again = f"evaluate the run again with experiments.evaluate --workdir={path.parent}"
-    try:
-        values = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} is missing, so {path.parent} holds no results: name in --results the folder "
-            f"of an evaluated run, or {again}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} does not read ({error}): {again}") from error
-    if not isinstance(values, dict) or (missing := [name for name in needed if name not in values]):
-        lacking = ", ".join(missing) if isinstance(values, dict) else "every figure"
-        raise UserError(f"{path} lacks {lacking}: {again}")
-    return values
 
 
 def _clips_per_second(path: Path) -> float | None:

@@ -66,17 +66,8 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
         UserError: one of _STORED or the classes differ; the message names both values and the way
             out.
     """
-    clip = config.model.clip
-    stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
-    for name in _STORED:
-        if stored[name] != getattr(clip, name):
-            raise UserError(
-                f"{record_set.folder}: records were made with {name}={stored[name]}, but the model "
-                f"has clip.{name}={getattr(clip, name)}. Train with experiments.train "
-                f"--config.model.clip.{name}={stored[name]}, or prepare again with "
-                f"experiments.prepare --{name}={getattr(clip, name)} (into another folder)"
-            )
-    check_grid(record_set, clip, config.training.frame_grid)
+    check_clip(record_set, config.model.clip)
+    check_grid(record_set, config.model.clip, config.training.frame_grid)
     if tuple(record_set.classes) != tuple(config.classes):
         differing = [
             f"{owner} {', '.join(sorted(own - other)[:3])}"
@@ -92,6 +83,19 @@ def check_records(record_set: RecordSet, config: RunConfig) -> None:
             f"{len(config.classes)} that the model was trained on: "
             f"{'; '.join(differing) or 'they stand in another order'}"
         )
+
+
+def check_clip(record_set: RecordSet, clip: ClipConfig) -> None:
+    """Checks that records were made as a clip is read; the UserError names values and ways out."""
+    stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
+    for name in _STORED:
+        if stored[name] != (needed := getattr(clip, name)):
+            raise UserError(
+                f"{record_set.folder}: records were made with {name}={stored[name]}, but the model "
+                f"has clip.{name}={needed}. Train with experiments.train "
+                f"--config.model.clip.{name}={stored[name]}, or prepare again with "
+                f"experiments.prepare --{name}={needed} (into another folder)"
+            )
 
 
 def check_grid(record_set: RecordSet, clip: ClipConfig, frame_grid: int) -> None:

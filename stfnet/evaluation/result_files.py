@@ -9,9 +9,9 @@ accuracy against confidence.
 import csv
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ TIMING_FILE = "timing.json"  # how long a prediction takes
 _NEEDED = (
     *("protocol", "fold", "split", "streams", "num_classes", "num_train", "num_test", "per_class"),
     *("top1", "top5", "mean_class_accuracy", "majority", "chance", "leak", "validated_on"),
+    "split_fingerprint",
 )
 _COLUMNS = ("video", "class", "predicted", "probability", "probability_of_class")
 
@@ -130,35 +131,40 @@ def read_results(workdir: Path, views: Views = ONE_CLIP) -> dict:
             of an earlier network of this one.
     """
     path = paths_in(workdir, views.suffix).results
-    try:
-        results = json.loads(path.read_text())
-        evaluated = results["split_fingerprint"]["parts_sha256"]
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} is missing: run experiments.evaluate --workdir={workdir}{views.flags} first"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} does not read ({type(error).__name__}: {error}): evaluate the run again with "
-            f"experiments.evaluate --workdir={workdir}"
-        ) from error
-    if missing := set(_NEEDED) - set(results):
-        raise UserError(
-            f"{path} lacks {', '.join(sorted(missing))}: evaluate the run again with "
-            f"experiments.evaluate --workdir={workdir}"
-        )
+    way = f"run experiments.evaluate --workdir={workdir}{views.flags} first"
+    results = read_figures(path, sorted(_NEEDED), f": {way}")
     network = results.get("network_sha256")
     if network and network != run.network_sha256(workdir):
         raise UserError(
             f"{path} is of an earlier network than {Path(workdir) / run.BEST_FILE}: evaluate the "
             f"run again with experiments.evaluate --workdir={workdir}"
         )
-    if evaluated != run.read_videos(workdir).sha256:
+    if results["split_fingerprint"].get("parts_sha256") != run.read_videos(workdir).sha256:
         raise UserError(
             f"{path} is of another run than {Path(workdir) / run.VIDEOS_FILE}: evaluate this one "
             f"with experiments.evaluate --workdir={workdir}"
         )
     return results
+
+
+def read_figures(path: Path, needed: Iterable[str], missing: str) -> dict[str, Any]:
+    """Reads a JSON file of an evaluation; `missing` ends the message where there is none.
+
+    Raises:
+        UserError: it is missing or damaged, or lacks one of the needed figures.
+    """
+    again = f"evaluate the run again with experiments.evaluate --workdir={path.parent}"
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing{missing}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} does not read ({error}): {again}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} lacks every figure: {again}")
+    if lacking := [name for name in needed if name not in values]:
+        raise UserError(f"{path} lacks {', '.join(lacking)}: {again}")
+    return values
 
 
 def read_predictions(workdir: Path, views: Views = ONE_CLIP) -> list[dict[str, str]]:

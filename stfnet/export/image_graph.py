@@ -118,33 +118,25 @@ def resize(frames, size, mode):
     M, H and W may be unknown. The mode is `stretch` or `crop`; for `motion`, cut the window
     (`motion_window`) and stretch it.
     """
-    height, width = tf.shape(frames)[1], tf.shape(frames)[2]
-    if mode == "stretch":
-        new_height = new_width = tf.constant(size)
-    else:
+    sides, scaled = tf.shape(frames)[1:3], tf.constant([size, size])
+    if mode == "crop":
         short = max(size, round(size * 256 / 224))
-        scale = short / tf.cast(tf.minimum(height, width), tf.float64)
-
-        def scaled(side):
-            rounded = tf.cast(tf.round(tf.cast(side, tf.float64) * scale), tf.int32)
-            return tf.maximum(rounded, short)
-
-        new_height, new_width = scaled(height), scaled(width)
-    vertical = (height, new_height, (new_height - size) // 2, size)
-    horizontal = (width, new_width, (new_width - size) // 2, size)
-    area = new_height * new_width < height * width
+        scale = short / tf.cast(tf.reduce_min(sides), tf.float64)
+        scaled = tf.cast(tf.round(tf.cast(sides, tf.float64) * scale), tf.int32)
+        scaled = tf.maximum(scaled, short)
+    axes = [(sides[k], scaled[k], (scaled[k] - size) // 2, size) for k in (0, 1)]
+    area = tf.reduce_prod(scaled) < tf.reduce_prod(sides)
 
     def shrink():
-        whole = (height % new_height == 0) & (width % new_width == 0)
-        rows, columns = _area_taps(*vertical, whole), _area_taps(*horizontal, whole)
-        divisor = tf.where(whole, (height // new_height) * (width // new_width), 1)
+        whole = tf.reduce_all(sides % scaled == 0)
+        rows, columns = (_area_taps(*axis, whole) for axis in axes)
+        divisor = tf.cast(tf.where(whole, tf.reduce_prod(sides // scaled), 1), tf.float32)
         # OpenCV rounds halves up where it halves both sides, else to the even number.
-        halves_up = (2 * new_height == height) & (2 * new_width == width)
-        divisor = tf.cast(divisor, tf.float32)
+        halves_up = tf.reduce_all(2 * scaled == sides)
         return each(lambda frame: _shrink(frame, rows, columns, divisor, halves_up))
 
     def interpolate():
-        rows, columns = _linear_taps(*vertical, area), _linear_taps(*horizontal, area)
+        rows, columns = (_linear_taps(*axis, area) for axis in axes)
         return each(lambda frame: _interpolate(frame, rows, columns))
 
     def each(one):
@@ -152,7 +144,7 @@ def resize(frames, size, mode):
         result = tf.TensorSpec((size, size, 3), tf.uint8)
         return tf.map_fn(one, frames, fn_output_signature=result)
 
-    return tf.cond(area & (new_height <= height) & (new_width <= width), shrink, interpolate)
+    return tf.cond(area & tf.reduce_all(scaled <= sides), shrink, interpolate)
 
 
 def grayscale(frames):

@@ -13,11 +13,10 @@ import tensorflow as tf
 from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import run, sampling
-from stfnet.clips import input_pipeline
+from stfnet.clips import input_pipeline, plans
 from stfnet.config import ClipConfig
 from stfnet.inference import prediction
 from stfnet.networks import SmallDataConfig, parts
-from stfnet.run.config import RunConfig
 from stfnet.weights import has_fc1, load_vgg16_weights, vgg16_file
 
 FC6 = parts.FC6
@@ -215,22 +214,11 @@ def run_network(record_set: RecordSet, workdir: Path) -> RunNetwork:
             f"{workdir} is a run of the network {config.model.network}, which has no features of "
             "single frames: name a run of another network"
         )
-    _check_records(record_set, config)
+    plans.check_clip(record_set, config.model.clip)
     identity: dict[str, Any] = {"network": run.BEST_FILE, "sha256": run.network_sha256(workdir)}
     if config.model.map_levels != (5,):  # whose files an earlier version left broken
         identity["map_levels"] = list(config.model.map_levels)
     return RunNetwork(model, config.model.clip, identity)
-
-
-def _check_records(record_set: RecordSet, config: RunConfig) -> None:
-    stored = {**record_set.clip, "flow_bound": record_set.encoding["flow_bound"]}
-    for name in ("image_size", "resize", "fps", "repeats", "flow_bound"):
-        if stored[name] != (needed := getattr(config.model.clip, name)):
-            raise UserError(
-                f"{record_set.folder}: records were made with {name}={stored[name]}, but the "
-                f"network reads {name}={needed}: prepare them again, into another folder, with "
-                f"experiments.prepare --{name}={needed}"
-            )
 
 
 def _windows(count: int, length: int, short_video: str) -> Iterator[tuple[np.ndarray, slice]]:

@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, Field
 
 from preprocessing import video, worker_pool
@@ -159,7 +158,8 @@ def _recognise(
         numbers = inputs["frame_numbers"].tolist()
         times, fps, notes = (inputs[name] for name in ("times", "fps", "notes"))
         if picture and {"rgb", "flow"} <= set(inputs):
-            drawn = _draw_clip(inputs, config.model.clip)
+            planes = inputs["flow"].reshape(*inputs["rgb"].shape[:3], -1, 2)  # t h w l xy
+            drawn = draw_clip(inputs["rgb"], planes.transpose(0, 3, 4, 1, 2), config.model.clip)
     ranking = prediction.rank(probabilities, opened.network.classes, len(probabilities))
     return Prediction(
         label=ranking[0][0],
@@ -173,10 +173,3 @@ def _recognise(
         picture=None if drawn is None else base64.b64encode(to_png(drawn)).decode(),
         film=filmed,
     )
-
-
-def _draw_clip(inputs, clip) -> np.ndarray:
-    """The sampled frames above their flow, of a network that reads both."""
-    frames, height, width, _ = inputs["flow"].shape
-    planes = inputs["flow"].reshape(frames, height, width, clip.flow_length, 2)  # t h w l xy
-    return draw_clip(inputs["rgb"], planes.transpose(0, 3, 4, 1, 2), clip)

@@ -144,7 +144,7 @@ def test_records_of_another_size_are_refused_and_other_classes_are_not(tiny_reco
     other = dataclasses.replace(tiny_records, classes=("Nod",) * 3)
     networks.run_network(other, make_run())
     workdir = make_run(clip=dataclasses.replace(CLIP, image_size=48))
-    with pytest.raises(UserError, match=r"image_size=32, but the network reads image_size=48"):
+    with pytest.raises(UserError, match=r"image_size=32, but the model has clip.image_size=48"):
         networks.run_network(tiny_records, workdir)
     workdir = make_run(clip=dataclasses.replace(CLIP, flow_bound=15.0))
     with pytest.raises(UserError, match=r"experiments.prepare --flow_bound=15.0"):

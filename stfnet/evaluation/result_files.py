@@ -19,7 +19,7 @@ from preprocessing import files, records
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.drawing import plots
-from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.evaluation.clips_per_video import ONE_CLIP, Views
 
 TIMING_FILE = "timing.json"  # how long a prediction takes
 

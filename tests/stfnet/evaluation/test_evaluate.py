@@ -17,7 +17,7 @@ from stfnet.clips import input_pipeline, plans
 from stfnet.config import TrainingConfig
 from stfnet.evaluation import baselines
 from stfnet.evaluation import evaluate as evaluation
-from stfnet.evaluation.views import Views
+from stfnet.evaluation.clips_per_video import Views
 from stfnet.inference import prediction
 from stfnet.run.config import RunConfig
 

@@ -12,7 +12,7 @@ from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import TrainingConfig
 from stfnet.evaluation import breakdown, fusion, result_files
-from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.evaluation.clips_per_video import ONE_CLIP, Views
 from stfnet.run.config import RunConfig
 
 # What two runs give the videos 0, 1 and 2 of the records.

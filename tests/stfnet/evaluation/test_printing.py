@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from stfnet.evaluation import breakdown, metrics, printing
-from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.evaluation.clips_per_video import ONE_CLIP, Views
 
 PROBABILITIES = np.array([[0.7, 0.3], [0.6, 0.4], [0.1, 0.9]], np.float32)
 LABELS = np.array([0, 1, 1])

@@ -9,7 +9,7 @@ import pytest
 from preprocessing.errors import UserError
 from preprocessing.files import write_json
 from stfnet.evaluation import result_files
-from stfnet.evaluation.views import Views
+from stfnet.evaluation.clips_per_video import Views
 
 SPLIT = {"protocol": "group", "fold": "1"}
 

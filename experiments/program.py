@@ -32,8 +32,17 @@ BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, the supported one first
 _INTERRUPTED = "stopped by Ctrl-C"
 _HOME = re.compile("(?<![^=,:])~[^/,:]*")  # where a path begins, in a list or behind a prefix too
 _USERS_OS_ERRORS = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EPIPE),
-    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EPIPE,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
 )
 
 

@@ -25,8 +25,21 @@ TIMING_FILE = "timing.json"  # how long a prediction takes
 
 # Figures without which results.json was not written by this version.
 _NEEDED = (
-    *("protocol", "fold", "split", "streams", "num_classes", "num_train", "num_test", "per_class"),
-    *("top1", "top5", "mean_class_accuracy", "majority", "chance", "leak", "validated_on"),
+    "protocol",
+    "fold",
+    "split",
+    "streams",
+    "num_classes",
+    "num_train",
+    "num_test",
+    "per_class",
+    "top1",
+    "top5",
+    "mean_class_accuracy",
+    "majority",
+    "chance",
+    "leak",
+    "validated_on",
 )
 _COLUMNS = ("video", "class", "predicted", "probability", "probability_of_class")
 

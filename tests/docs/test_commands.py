@@ -54,8 +54,10 @@ NARROW += ["training.learning_rates=(1e-3,)", "training.frozen_blocks=(0,)"]  # 
 GRID = 4  # frames of each video that are stored, in place of 16
 OF_CONFIG = {
     "real_videos.py": [
-        *(*SIZES, "training.weights=vgg16.h5"),
-        *(f"model.clip.num_frames={GRID}", f"training.frame_grid={GRID}"),
+        *SIZES,
+        "training.weights=vgg16.h5",
+        f"model.clip.num_frames={GRID}",
+        f"training.frame_grid={GRID}",
     ],
     "real_videos.py:scratch": NARROW,
     "paper.py:ucf101": [*NARROW, "training.weights=", "training.accumulation_steps=1"],

@@ -63,7 +63,10 @@ def test_a_study_that_is_killed_and_stopped_goes_on_and_skips_what_is_finished(
     assert (seeds[0] / "results.json").stat().st_mtime_ns == first
     assert printed.count("finished before: ") == 3  # seed 0; for merge both seeds
     assert sorted(path.name for path in runs.iterdir()) == [
-        *("as-configured", "fusion_init-identity_sum", "merge-product", "merge-sum"),
+        "as-configured",
+        "fusion_init-identity_sum",
+        "merge-product",
+        "merge-sum",
     ]
     for seed in seeds:
         with open(seed / "history.csv", newline="") as file:

@@ -136,8 +136,15 @@ PROGRAMS = sorted(
 )
 # Flags of text or lists that name no file or folder; every other is one of paths.
 NO_PATHS = {
-    *("fold", "folds", "mirror_pairs", "class_name", "host", "beam_options", "classes"),
-    *("baselines", "rate_factors"),
+    "fold",
+    "folds",
+    "mirror_pairs",
+    "class_name",
+    "host",
+    "beam_options",
+    "classes",
+    "baselines",
+    "rate_factors",
 }
 SHOWN = """
 import importlib, json, sys
@@ -247,9 +254,13 @@ def test_a_run_with_letters_beyond_ascii_works_in_a_locale_of_ascii(
         ("prepare", "--source=folder:videos", "--output=records", "--image_size=32"),
         ("inspect_records", "--records=records", "--output=shown"),
         (
-            *("train", "--config=synthetic.py", "--records=records", "--workdir=run"),
+            "train",
+            "--config=synthetic.py",
+            "--records=records",
+            "--workdir=run",
             *(f"--config.model.{setting}={value}" for setting, value in small.items()),
-            *("--config.training.max_epochs=(1,1)", "--config.training.batch_size=2"),
+            "--config.training.max_epochs=(1,1)",
+            "--config.training.batch_size=2",
         ),
         ("evaluate", "--records=records", "--workdir=run"),
         ("report", "--records=records", "--workdir=run", "--output=report"),

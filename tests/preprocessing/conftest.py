@@ -68,9 +68,16 @@ def write_container(encode):
         noise = np.random.default_rng(0).integers(0, 256, (48, 64 + 3 * num_frames, 3), np.uint8)
         images = [np.ascontiguousarray(noise[:, 3 * k : 3 * k + 64]) for k in range(num_frames)]
         kind = _FORMATS.get((folder / name).suffix.lower())
-        how = {"container": container, "kind": kind, "sound_seconds": sound_seconds}
-        pixels = _PIXELS.get(codec, "yuv420p")
-        return encode(folder / name, codec, images=images, pixels=pixels, key_frames=12, **how)
+        return encode(
+            folder / name,
+            codec,
+            images=images,
+            pixels=_PIXELS.get(codec, "yuv420p"),
+            key_frames=12,
+            container=container,
+            kind=kind,
+            sound_seconds=sound_seconds,
+        )
 
     return write
 

@@ -69,7 +69,7 @@ def test_videos_are_prepared_and_recognised(backend, python, write_squares, tmp_
     write_squares(tmp_path / "videos", range(1, 9))
     source = f"--source=folder:{tmp_path / 'videos'}"
     prepared = python(
-        backend, *("-m", "experiments.prepare", source), "--output=records", "--image_size=32"
+        backend, "-m", "experiments.prepare", source, "--output=records", "--image_size=32"
     )
     assert prepared.returncode == 0, prepared.stderr
     assert "TensorFlow Datasets alone reads" in prepared.stderr

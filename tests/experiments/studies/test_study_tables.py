@@ -93,7 +93,10 @@ def test_every_figure_of_the_table_is_worked_by_hand(trained, tmp_path):
 def test_the_files_have_every_run_and_every_figure(trained, tmp_path):
     _, paths = study_tables.write(tmp_path, STREAMS, trained, _records(6))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *("streams.csv", "streams.json", "streams.md", "streams.png"),
+        "streams.csv",
+        "streams.json",
+        "streams.md",
+        "streams.png",
     ]
     with open(paths.runs, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -177,7 +180,8 @@ SEARCHES = {
 }
 TIMES = {
     "seconds": {name: 1 / cost.prediction for name, cost in COSTS.items()},
-    **{"rounds": 5, "device": "a CPU"},
+    "rounds": 5,
+    "device": "a CPU",
 }
 
 
@@ -258,7 +262,10 @@ def test_a_table_that_cannot_decide_says_how_many_groups_it_takes():
 def test_the_files_of_networks_have_every_run_and_every_cost(written):
     _, paths = written
     assert sorted(path.name for path in paths.table.parent.iterdir()) == [
-        *("baselines.csv", "baselines.json", "baselines.md", "baselines.png"),
+        "baselines.csv",
+        "baselines.json",
+        "baselines.md",
+        "baselines.png",
     ]
     assert paths.picture.stat().st_size > 10_000
     with paths.runs.open(newline="") as file:

@@ -23,15 +23,35 @@ TAKE_PATHS = [
     f"{prefix}/{name}"
     for prefix in ("", "/gradio_api")
     for name in (
-        *("queue/join", "run/predict", "run/recognise", "call/recognise", "api/predict/"),
-        *("upload", "component_server", "process_recording", "stream/0/0/0/a", "reset", "cancel"),
+        "queue/join",
+        "run/predict",
+        "run/recognise",
+        "call/recognise",
+        "api/predict/",
+        "upload",
+        "component_server",
+        "process_recording",
+        "stream/0/0/0/a",
+        "reset",
+        "cancel",
     )
 ]
 SHOW_PATHS = (
-    *("/gradio_api/file={}", "/file={}", "/file/{}", "/gradio_api/proxy={}", "/proxy={}"),
-    *("/gradio_api/download?path={}", "/{}", "/%2e%2e/%2e%2e{}", "/static/{}", "/assets/..{}"),
-    *("/static-offline-docs/{}", "/static-offline-docs/..%2f..%2f..%2f..%2f..%2f..%2f{}"),
-    *("/docs/{}", "/api/predict?video={}", "/stfnet/serving/{}"),
+    "/gradio_api/file={}",
+    "/file={}",
+    "/file/{}",
+    "/gradio_api/proxy={}",
+    "/proxy={}",
+    "/gradio_api/download?path={}",
+    "/{}",
+    "/%2e%2e/%2e%2e{}",
+    "/static/{}",
+    "/assets/..{}",
+    "/static-offline-docs/{}",
+    "/static-offline-docs/..%2f..%2f..%2f..%2f..%2f..%2f{}",
+    "/docs/{}",
+    "/api/predict?video={}",
+    "/stfnet/serving/{}",
 )
 
 

@@ -1,9 +1,9 @@
 """The program that writes the tables of the paper."""
 
-import csv
 import json
 
 import pytest
+from helpers import read_csv
 
 
 def test_tables_are_printed_and_written(run_program, tmp_path):
@@ -60,8 +60,7 @@ def test_baselines_are_trained_and_compared_and_the_same_command_does_nothing_tw
         "loses",
         "cannot be distinguished",
     }
-    with (tmp_path / "baselines.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 4
+    assert len(read_csv(tmp_path / "baselines.csv")) == 4
     assert (tmp_path / "baselines.png").stat().st_size > 10_000
     table = (tmp_path / "baselines.md").read_text()
     again = run_program(*arguments)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import films
 from preprocessing import records
 
 
@@ -16,13 +17,10 @@ def actions(tmp_path_factory):
     for name, step in (("Left", -3), ("Right", 3)):
         for group in (1, 2):
             path = folder / name / f"v_{name}_g{group:02d}_c01.avi"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (48, 32))
             noise = np.random.default_rng(group).integers(0, 255, (32, 96, 3), np.uint8)
-            for index in range(4 + group):
-                left = 24 + step * index
-                writer.write(np.ascontiguousarray(noise[:, left : left + 48]))
-            writer.release()
+            lefts = [24 + step * index for index in range(4 + group)]
+            frames = [np.ascontiguousarray(noise[:, left : left + 48]) for left in lefts]
+            films.write_video(path, frames, films.MOTION_JPEG, 25)
     return folder
 
 
@@ -141,10 +139,8 @@ def test_the_same_command_follows_a_folder_that_changes(run_program, actions, tm
 def test_what_is_doubtful_or_left_out_is_told_and_no_failure(run_program, actions, tmp_path):
     path = shutil.copytree(actions, tmp_path / "some") / "Left" / "one.avi"
     path.write_bytes((actions / "Left" / "v_Left_g01_c01.avi").read_bytes() + bytes(4))
-    writer = cv2.VideoWriter(str(path.with_name("black.avi")), 0x47504A4D, 25, (48, 32))  # MJPG
-    for _ in range(3):
-        writer.write(np.zeros((32, 48, 3), np.uint8))
-    writer.release()
+    black = np.zeros((3, 32, 48, 3), np.uint8)
+    films.write_video(path.with_name("black.avi"), black, films.MOTION_JPEG, 25)
     (path.parent / "one.srt").write_text("subtitles")
     output = tmp_path / "records"
     done = run_program(

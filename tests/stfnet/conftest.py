@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import wait_until
 
 from stfnet import run
 from stfnet.config import ClipConfig, TrainingConfig
@@ -224,10 +225,7 @@ class Chromium:
 
     def wait_until(self, condition):
         """Waits for a JavaScript expression to become true."""
-        end = time.monotonic() + PATIENCE
-        while not self.evaluate(condition):
-            assert time.monotonic() < end, f"not within {PATIENCE} seconds: {condition}"
-            time.sleep(0.05)
+        wait_until(lambda: self.evaluate(condition), PATIENCE)
 
     def choose_file(self, selector, path):
         """Puts a file into the input that a CSS selector names."""

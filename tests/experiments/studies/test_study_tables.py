@@ -1,6 +1,5 @@
 """The tables of studies against figures worked by hand, and their files."""
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers import read_csv
 
 from experiments.studies import study_tables
 from experiments.studies.ablation import STUDIES
@@ -98,8 +98,7 @@ def test_the_files_have_every_run_and_every_figure(trained, tmp_path):
         "streams.md",
         "streams.png",
     ]
-    with open(paths.runs, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(paths.runs)
     assert [(row["value"], row["seed"]) for row in rows] == [
         (name, str(seed)) for name in ("both", "rgb") for seed in range(3)
     ]
@@ -146,7 +145,7 @@ def test_validation_videos_that_were_trained_on_give_no_figure(trained, tmp_path
     assert "choose by the validation" not in " ".join(table.notes)
     figures = json.loads(paths.figures.read_text())
     assert [value["validation"] for value in figures["values"]] == [None, None]
-    assert next(csv.DictReader(paths.runs.open()))["validation"] == ""
+    assert read_csv(paths.runs)[0]["validation"] == ""
 
 
 NETWORKS = Study(
@@ -268,8 +267,7 @@ def test_the_files_of_networks_have_every_run_and_every_cost(written):
         "baselines.png",
     ]
     assert paths.picture.stat().st_size > 10_000
-    with paths.runs.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(paths.runs)
     assert [(row["value"], row["seed"]) for row in rows] == [
         (name, str(seed)) for name in RIGHT_OF_NETWORKS for seed in (0, 1)
     ]

@@ -31,3 +31,17 @@ def run_config(model, record_set=None, training=None, **changes):
     classes = record_set.classes if record_set else ("Left", "Right", "Still")
     training = dataclasses.replace(training or TrainingConfig(), **changes)
     return RunConfig(record_set.name if record_set else "squares", classes, model, training)
+
+
+def small_network(network="stfnet", **changes):
+    """The configuration of a network that is built in a second, on 3 frames of 32 x 32."""
+    from stfnet import ClipConfig, networks
+
+    settings = {
+        "num_classes": 5,
+        "clip": ClipConfig(num_frames=3, flow_length=2, image_size=32),
+        "lstm_units": 6,
+        "fc6_units": 7,
+        "width_divisor": 32,
+    }
+    return networks.read({**networks.switched(settings, network), **changes})

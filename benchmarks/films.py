@@ -58,13 +58,20 @@ def grey_frames(path: Path, size: int) -> Iterator[np.ndarray]:
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], codec: str, rate: float = 30):
-    """Writes BGR frames, at least one, as a video of `rate` frames a second."""
+    """Writes BGR frames, at least one, as a video of `rate` frames a second; makes its folder.
+
+    Raises:
+        UserError: OpenCV cannot write such a file there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     frames = iter(frames)
     first = next(frames)
     height, width = first.shape[:2]
     writer = cv2.VideoWriter(
         str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), rate, (width, height)
     )
+    if not writer.isOpened():
+        raise UserError(f"{path} cannot be written in {codec}")
     for frame in itertools.chain([first], frames):
         writer.write(frame)
     writer.release()

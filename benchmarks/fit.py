@@ -21,7 +21,7 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks import network, network_measurements, tables, timing
+from benchmarks import measured_tables, network, network_measurements, timing
 from stfnet.networks import ModelConfig
 
 FLAGS = flags.FLAGS
@@ -41,7 +41,7 @@ def define_flags():
     flags.mark_flags_as_required(["records"])
 
 
-def measure() -> Iterator[tuple[str, tables.Row]]:
+def measure() -> Iterator[tuple[str, measured_tables.Row]]:
     given = {flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)}
     settings = Settings(**given)
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def measure() -> Iterator[tuple[str, tables.Row]]:
         yield f"{settings.precision}, {settings.batch_size} clips a step", row
 
 
-def two_losses(settings: Settings, start: str, hidden: bool) -> tables.Row:
+def two_losses(settings: Settings, start: str, hidden: bool) -> measured_tables.Row:
     """The losses of two steps on the first batch of validation, without dropout.
 
     Args:
@@ -76,7 +76,7 @@ def two_losses(settings: Settings, start: str, hidden: bool) -> tables.Row:
     return {"device": device, "first loss": first, "second loss": second}
 
 
-def epochs(settings: Settings) -> list[tables.Row]:
+def epochs(settings: Settings) -> list[measured_tables.Row]:
     """A row an epoch."""
     began = time.perf_counter()
     import keras
@@ -94,7 +94,7 @@ def epochs(settings: Settings) -> list[tables.Row]:
     train, validation, test = _parts(settings)
     model = _compiled(settings, train, settings.learning_rate)
     clip_operations = 3 * forward_multiply_adds(model.config)  # of a step
-    rows: list[tables.Row] = []
+    rows: list[measured_tables.Row] = []
 
     def left() -> float:
         return 60 * settings.minutes - (time.perf_counter() - began)

@@ -45,7 +45,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-from benchmarks import films, tables, timing
+from benchmarks import films, measured_tables, timing
 from experiments import program
 from preprocessing import flow as optical_flow
 from preprocessing import worker_pool
@@ -78,8 +78,11 @@ def define_flags():
     flags.DEFINE_integer("flow_batch", None, "As of experiments.prepare.", lower_bound=1)
 
 
-def measure() -> Iterator[tuple[str, tables.Row]]:
-    batches, backends = tables.numbers("batches"), tables.chosen("backends", BACKENDS)
+def measure() -> Iterator[tuple[str, measured_tables.Row]]:
+    batches, backends = (
+        measured_tables.numbers("batches"),
+        measured_tables.chosen("backends", BACKENDS),
+    )
     frames = _grey_frames(max(batches) + 1)
     for row in solver_speeds(frames, batches, backends, FLAGS.repeats):
         yield f"TV-L1 at {FLAGS.size} x {FLAGS.size}", row
@@ -106,7 +109,7 @@ def _grey_frames(count: int) -> np.ndarray:
 
 def solver_speeds(
     frames: np.ndarray, batches: Sequence[int], backends: Sequence[str], repeats: int
-) -> Iterator[tables.Row]:
+) -> Iterator[measured_tables.Row]:
     """Pairs a second of every solver on grey frames uint8 (N, H, W), OpenCV on one core first."""
     pairs, cores = len(frames) - 1, worker_pool.cores()
     all_cores = f"cpu, {program.counted(cores, 'core')}"

@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-from benchmarks import films, tables
+from benchmarks import films, measured_tables
 from benchmarks.timing import in_new_process
 from preprocessing.datasets.catalogue import Catalogue, Video
 
@@ -51,16 +51,16 @@ def define_flags():
     flags.DEFINE_integer("class_videos", 3500, "Videos of the rows of classes.", lower_bound=10)
 
 
-def measure() -> Iterator[tuple[str, tables.Row]]:
-    sizes = [(videos, 2) for videos in tables.numbers("videos", 2)]
-    sizes += [(FLAGS.class_videos, classes) for classes in tables.numbers("classes", 2)]
+def measure() -> Iterator[tuple[str, measured_tables.Row]]:
+    sizes = [(videos, 2) for videos in measured_tables.numbers("videos", 2)]
+    sizes += [(FLAGS.class_videos, classes) for classes in measured_tables.numbers("classes", 2)]
     for videos, classes in sizes:
         with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as temporary:
             folder = Path(temporary)
             seconds, memory = in_new_process(preparation, folder, videos, classes)
             small = videos <= MOST_USED
             used, memory_used = in_new_process(use, folder) if small else ({}, None)
-        row: tables.Row = {"videos": videos, "classes": classes}
+        row: measured_tables.Row = {"videos": videos, "classes": classes}
         for name in (*PREPARING, *USING):
             value = (seconds | used).get(name)
             row[name] = None if value is None else 1e3 * value / videos

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from benchmarks import tables, timing
+from benchmarks import measured_tables, timing
 from experiments import program
 from preprocessing import records
 from preprocessing.errors import UserError
@@ -51,7 +51,7 @@ def define_flags():
     flags.DEFINE_integer("steps", 2, "Training steps in each timing.", lower_bound=1)
 
 
-def measure() -> Iterator[tuple[str, tables.Row]]:
+def measure() -> Iterator[tuple[str, measured_tables.Row]]:
     if FLAGS.records:
         program.refuse_without_effect(["image_size"], "with --records")
     if not FLAGS.width_divisor:
@@ -150,7 +150,7 @@ def _decoding(images: Sequence[Sequence[bytes]], grey_from: int):
     ).prefetch(tf.data.AUTOTUNE)
 
 
-def _reading(record_set, clip) -> Iterator[tables.Row]:
+def _reading(record_set, clip) -> Iterator[measured_tables.Row]:
     """Speed of the pipeline, with and without cache, and of decoding alone."""
     from preprocessing.records import reader
     from stfnet.clips.input_pipeline import clip_dataset
@@ -175,7 +175,7 @@ def _reading(record_set, clip) -> Iterator[tables.Row]:
         }
 
 
-def _augmentation(record_set, clip) -> Iterator[tables.Row]:
+def _augmentation(record_set, clip) -> Iterator[measured_tables.Row]:
     """What each augmentation costs the processor, in batches of 8, and the training step."""
     import tensorflow as tf
 
@@ -211,7 +211,7 @@ def _augmentation(record_set, clip) -> Iterator[tables.Row]:
         }
 
 
-def _threads(record_set, clip) -> Iterator[tables.Row]:
+def _threads(record_set, clip) -> Iterator[measured_tables.Row]:
     """Reading clips with two threads against one."""
     from preprocessing.records import reader
 
@@ -234,7 +234,7 @@ def _threads(record_set, clip) -> Iterator[tables.Row]:
     }
 
 
-def _step(record_set, clip) -> Iterator[tables.Row]:
+def _step(record_set, clip) -> Iterator[measured_tables.Row]:
     """A training step on records and on a constant batch."""
     import tensorflow as tf
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks import tables, timing
+from benchmarks import measured_tables, timing
 from benchmarks.network_measurements import PEER, STREAMS, Row, Settings, works_of
 from preprocessing.errors import UserError
 
@@ -67,10 +67,16 @@ def define_flags():
     flags.DEFINE_integer("limit", 1800, "Seconds after which a row is given up.", lower_bound=1)
 
 
-def measure() -> Iterator[tuple[str, tables.Row]]:
-    backends, compiled = tables.chosen("backends", BACKENDS), tables.chosen("compiled", COMPILED)
-    precisions = tables.chosen("precisions", PRECISIONS)
-    sizes, streams = tables.numbers("batch_sizes"), tables.chosen("streams", list(STREAMS))
+def measure() -> Iterator[tuple[str, measured_tables.Row]]:
+    backends, compiled = (
+        measured_tables.chosen("backends", BACKENDS),
+        measured_tables.chosen("compiled", COMPILED),
+    )
+    precisions = measured_tables.chosen("precisions", PRECISIONS)
+    sizes, streams = (
+        measured_tables.numbers("batch_sizes"),
+        measured_tables.chosen("streams", list(STREAMS)),
+    )
     settings = Settings(*(FLAGS[name].value for name in Settings._fields))
     measured = []
     for backend in (*backends, *[PEER] * FLAGS.peer):
@@ -87,7 +93,7 @@ def measure() -> Iterator[tuple[str, tables.Row]]:
         raise UserError("no row could be measured")
 
 
-def _grown(row: Row, settings: Settings) -> Iterator[tables.Row]:
+def _grown(row: Row, settings: Settings) -> Iterator[measured_tables.Row]:
     """A row's figures; with --grow also those of batches that double, as long as it gains."""
     before = 0.0
     while True:
@@ -99,14 +105,14 @@ def _grown(row: Row, settings: Settings) -> Iterator[tables.Row]:
         before, row = rate, row._replace(batch=2 * row.batch)
 
 
-def figures_of(row: Row, settings: Settings, peer: bool, limit: float) -> tables.Row:
+def figures_of(row: Row, settings: Settings, peer: bool, limit: float) -> measured_tables.Row:
     """The figures of a row, taken in a new process; why there are none is under `failed`.
 
     With `peer` it takes turns with one of the peer, in another process. A training step counts as
     three forward passes of what is trained, and one of frozen blocks.
     """
     units = ("s", "clips/s", "of peak", "to the peer", "least", "largest")
-    figures: tables.Row = row._asdict() | {
+    figures: measured_tables.Row = row._asdict() | {
         "microbatches": settings.accumulation_steps,
         "remat": settings.remat,
         **{f"{step} {unit}": None for step in STEPS for unit in units},

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-from benchmarks import films, tables, timing
+from benchmarks import films, measured_tables, timing
 from benchmarks.flow import solve_by_opencv
 from experiments import program
 from preprocessing import flow, records, worker_pool
@@ -57,7 +57,7 @@ def define_flags():
     )
 
 
-def measure() -> Iterator[tuple[str, tables.Row]]:
+def measure() -> Iterator[tuple[str, measured_tables.Row]]:
     pairs, available = FLAGS.pairs, worker_pool.cores()
     workers = FLAGS.workers or available
     cores = min(workers, available)

@@ -22,7 +22,7 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks import films, tables
+from benchmarks import films, measured_tables
 from benchmarks.timing import Parts, in_new_process
 from experiments import program
 
@@ -40,9 +40,9 @@ def define_flags():
     flags.DEFINE_list("jit", ["off", "on"], "Whether XLA compiles the training step.")
 
 
-def measure() -> Iterator[tuple[str, tables.Row]]:
-    kinds = tables.chosen("only", list(MEASURES))
-    tables.chosen("jit", ("off", "on"))
+def measure() -> Iterator[tuple[str, measured_tables.Row]]:
+    kinds = measured_tables.chosen("only", list(MEASURES))
+    measured_tables.chosen("jit", ("off", "on"))
     with tempfile.TemporaryDirectory(prefix="stfnet-benchmark-") as folder:
         film = Path(folder) / "film.mp4"
         frames = films.moving_textures(FPS * SECONDS, *films.SMALL)

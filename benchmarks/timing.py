@@ -24,10 +24,12 @@ def seconds(work: Work, clock: Callable[[], float] = time.perf_counter) -> float
     return clock() - begun
 
 
-def repeated(work: Work, repeats: int) -> list[float]:
+def repeated(
+    work: Work, repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
     """Wall time of each of `repeats` calls, after one that compiles and is not timed."""
     work()
-    return [seconds(work) for _ in range(repeats)]
+    return [seconds(work, clock) for _ in range(repeats)]
 
 
 def in_turns(
@@ -128,18 +130,23 @@ def _serve(pipe, backend, make, arguments):
         pipe.send((None, f"{type(error).__name__}: {lines[-1]}"))
 
 
+def _used() -> tuple[float, float]:
+    """`time.time()`, and the seconds of processor time of this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return time.time(), used.ru_utime + used.ru_stime
+
+
 class Parts:
     """Seconds of the parts of a work that follow each other: wall time and processor time."""
 
-    def __init__(self, begun: float):
-        """`begun` is the `time.time()` at which the first part and the process began."""
+    def __init__(self, begun: float, clock: Callable[[], tuple[float, float]] = _used):
+        """`begun` is the wall time of `clock` at which the first part and the process began."""
         self.figures: dict[str, dict[str, float]] = {}  # part -> `seconds` and `processor`
-        self._wall, self._processor = begun, 0.0
+        self._wall, self._processor, self._clock = begun, 0.0, clock
 
     def end(self, name: str) -> None:
         """The part so far has this name, and the next begins."""
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        wall, processor = time.time(), used.ru_utime + used.ru_stime
+        wall, processor = self._clock()
         self.figures[name] = {
             "seconds": round(wall - self._wall, 2),
             "processor": round(processor - self._processor, 2),

@@ -70,13 +70,13 @@ def main(_):
     folder = program.output_folder("output") if FLAGS.output else None
     program.start_tensorflow()
     from experiments.studies import paper_tables
-    from stfnet.evaluation import tables
+    from stfnet.evaluation import table_formats
 
     results = [paper_tables.read_result(name) for name in FLAGS.results]
     if folder:
         paths = paper_tables.write(folder, results)
     for table in paper_tables.tables_of(results):
-        print(tables.to_markdown(table))
+        print(table_formats.to_markdown(table))
     if folder:
         print(f"written: {', '.join(map(str, paths))}")
     return 0

@@ -139,9 +139,11 @@ def check_flags():
 
 
 def chosen_views():
-    from stfnet.evaluation import views
+    from stfnet.evaluation import clips_per_video
 
-    return views.Views(FLAGS.num_clips, FLAGS.flip, views.parse_mirror_pairs(FLAGS.mirror_pairs))
+    return clips_per_video.Views(
+        FLAGS.num_clips, FLAGS.flip, clips_per_video.parse_mirror_pairs(FLAGS.mirror_pairs)
+    )
 
 
 def evaluate(workdir, record_set, output):

@@ -176,14 +176,20 @@ def main(argv):
     settings = conversion.Settings(**values)
     output = Path(FLAGS.output)
     videos = Path(FLAGS.videos or f"{output}-videos")
-    synthetic = FLAGS.seed, FLAGS.synthetic_groups, FLAGS.synthetic_clips
-    source = load.load(FLAGS.source, videos, *synthetic, workers)
+    source = load.load(
+        FLAGS.source,
+        videos,
+        FLAGS.seed,
+        FLAGS.synthetic_groups,
+        FLAGS.synthetic_clips,
+        workers,
+    )
     chosen = load.choose_classes(source.catalogue, FLAGS.classes)
     catalogue = load.limit_per_class(chosen, FLAGS.limit_per_class)
     preparation_report.show_source(source, catalogue, output)
     preparation_report.show_flow(catalogue, settings)
-    how = FLAGS.runner, workers, FLAGS.time_limit
-    with preparation_report.Progress(settings, *how) as progress:
+    progress = preparation_report.Progress(settings, FLAGS.runner, workers, FLAGS.time_limit)
+    with progress:
         prepared = prepare.prepare(
             catalogue, output, settings, _runner(workers, progress), FLAGS.update, progress.announce
         )

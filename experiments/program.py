@@ -29,8 +29,6 @@ from preprocessing import worker_pool
 from preprocessing.errors import UserError
 from stfnet.networks import NETWORKS
 
-# For notebooks, pictures of data sets, data frames, sparse matrices and use inside scikit-learn.
-_UNUSED_BY_KERAS = ("IPython", "matplotlib", "pandas", "scipy", "sklearn")
 MODEL = (
     "Folder of a run (--workdir of experiments.train) or an export, a .keras file, or a network"
     " that ships: ucf101-13, or ucf101-13:FILE.h5 with VGG-16's weights from a file."
@@ -39,8 +37,17 @@ BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, the supported one first
 _INTERRUPTED = "stopped by Ctrl-C"
 _HOME = re.compile("(?<![^=,:])~[^/,:]*")  # where a path begins, in a list or behind a prefix too
 _USERS_OS_ERRORS = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EPIPE),
-    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EPIPE,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
 )
 
 
@@ -159,11 +166,11 @@ def start_tensorflow():
 
 
 def import_tensorflow():
-    """Imports TensorFlow, and with it Keras on TensorFlow, in half of the usual time.
+    """Imports TensorFlow, and with it Keras on TensorFlow.
 
-    Without the start-up notes that none of TensorFlow's settings turns off, and without the
-    packages that the two import, where they are installed, for what no program here calls. They
-    can be imported afterwards. No device is touched, so that the process can be forked.
+    Without the start-up notes that none of TensorFlow's settings turns off. What is imported is
+    never looked through for garbage: that takes a fifth of the import's processor time, and a
+    second at the end of the program. No device is touched, so that the process can be forked.
 
     Raises:
         UserError: TensorFlow is not installed.
@@ -174,28 +181,14 @@ def import_tensorflow():
             "gpu)"
         )
     use_a_backend()
-    with worker_pool.silenced_stderr(), _hidden(_UNUSED_BY_KERAS):
-        import tensorflow as tf
-    return tf
-
-
-@contextlib.contextmanager
-def _hidden(packages):
-    """Lets packages that nothing has imported yet look as if they were not installed.
-
-    What is imported meanwhile is never looked through for garbage: that took a fifth of
-    the import's processor time, and a second at the end of the program.
-    """
-    hidden = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # None: an ImportError
     gc.disable()
     try:
-        yield
+        with worker_pool.silenced_stderr():
+            import tensorflow as tf
     finally:
         gc.freeze()
         gc.enable()
-        for name in hidden:
-            del sys.modules[name]
+    return tf
 
 
 def _guarded(main, argv):

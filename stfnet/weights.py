@@ -20,8 +20,12 @@ from stfnet.run import checkpoints
 
 # Layers that depend on the classes.
 CLASSIFIERS = (
-    *("logits", "lstm_logits", "linear_logits"),
-    *("rgb_scores", "flow_scores", "fused_scores"),
+    "logits",
+    "lstm_logits",
+    "linear_logits",
+    "rgb_scores",
+    "flow_scores",
+    "fused_scores",
 )
 _OWN = {"fc6": "fc1", "fc7": "fc2"}  # VGG-16's fully connected layers, in keras.applications
 

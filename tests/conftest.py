@@ -323,13 +323,26 @@ def frozen_run(tiny_records, notop, once, tmp_path_factory):
     model = SmallDataConfig(
         num_classes=3,
         clip=ClipConfig(num_frames=3, flow_length=4, image_size=32),
-        **{"lstm_units": 4, "fc6_units": 8, "normalize": "all", "fusion_filters": 16},
-        **{"map_levels": (3, 4, 5), "map_norm": True, "conv_pool": True, "linear_parts": 2},
+        lstm_units=4,
+        fc6_units=8,
+        normalize="all",
+        fusion_filters=16,
+        map_levels=(3, 4, 5),
+        map_norm=True,
+        conv_pool=True,
+        linear_parts=2,
     )
     training = TrainingConfig(
-        **{"learning_rates": (1e-3,), "max_epochs": (1,), "frozen_blocks": (5,), "batch_size": 8},
-        **{"weights": str(notop), "temporal_conv1": "cross_modality", "tau_range": (1, 2)},
-        **{"linear_start": True, "keep": "last", "optimizer": "sgd"},
+        learning_rates=(1e-3,),
+        max_epochs=(1,),
+        frozen_blocks=(5,),
+        batch_size=8,
+        weights=str(notop),
+        temporal_conv1="cross_modality",
+        tau_range=(1, 2),
+        linear_start=True,
+        keep="last",
+        optimizer="sgd",
     )
     of_records = RecordsConfig.of(tiny_records)
     config = RunConfig("squares", tiny_records.classes, model, training, records=of_records)

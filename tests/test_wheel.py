@@ -16,9 +16,12 @@ PACKAGES = ("preprocessing", "stfnet", "experiments")
 TINY = ("--synthetic_groups=4", "--synthetic_clips=1", "--image_size=32")
 TINY = (*TINY, "--limit_per_class=4", "--workers=2")
 FEW_STEPS = (
-    *("--config.training.max_epochs=(1, 1)", "--config.training.tau_range=(1, 2)"),
-    *("--config.model.clip.num_frames=3", "--config.model.clip.image_size=32"),
-    *("--config.model.width_divisor=16", "--config.training.batch_size=24"),
+    "--config.training.max_epochs=(1, 1)",
+    "--config.training.tau_range=(1, 2)",
+    "--config.model.clip.num_frames=3",
+    "--config.model.clip.image_size=32",
+    "--config.model.width_divisor=16",
+    "--config.training.batch_size=24",
 )
 
 

@@ -13,8 +13,8 @@ from preprocessing import files
 from preprocessing.errors import UserError
 from stfnet import complexity, run
 from stfnet.drawing import plots
-from stfnet.evaluation import printing, result_files, tables
-from stfnet.evaluation.tables import MISSING, Table
+from stfnet.evaluation import printing, result_files, table_formats
+from stfnet.evaluation.table_formats import MISSING, Table
 
 OTHER, UNKNOWN = "†", "‡"  # marks of a figure's protocol
 SAME_NETWORK = 0.02  # part by which multiply-adds differ with the number of classes alone
@@ -256,10 +256,10 @@ def write(folder: Path, results: Sequence[Result]) -> list[Path]:
     """Writes `comparison.md`, and a CSV, LaTeX and PNG file a table; of the times no PNG."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {"comparison.md": "\n".join(map(tables.to_markdown, tables_of(results)))}
+    contents = {"comparison.md": "\n".join(map(table_formats.to_markdown, tables_of(results)))}
     for table in tables_of(results):
-        contents[f"{table.name}.csv"] = tables.to_csv(table)
-        contents[f"{table.name}.tex"] = tables.to_latex(table)
+        contents[f"{table.name}.csv"] = table_formats.to_csv(table)
+        contents[f"{table.name}.tex"] = table_formats.to_latex(table)
     for name, text in contents.items():
         files.write_text(folder / name, text)
     paths = [folder / name for name in contents]

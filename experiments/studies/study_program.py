@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.run_config import chooses_streams, make_run_config
-from experiments.studies import runs, tables
+from experiments.studies import runs, study_tables
 from experiments.studies.variants import Study
 from preprocessing import records
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.clips import plans
 from stfnet.evaluation import timing
-from stfnet.evaluation.tables import to_markdown
+from stfnet.evaluation.table_formats import to_markdown
 from stfnet.run.config import RunConfig
 from stfnet.training import strategies
 from stfnet.training.preemption import Preempted
@@ -67,6 +67,6 @@ def run_studies(
             if study.of_networks:
                 folders = {name: one.outcomes[0].folder for name, one in trained.items()}
                 times = timing.time_in_turns(folders, record_set, output / TIMES_FILE)
-            table, paths = tables.write(output, study, trained, record_set, times)
+            table, paths = study_tables.write(output, study, trained, record_set, times)
             print(f"\n{to_markdown(table)}\nwritten: {', '.join(map(str, paths))}\n", flush=True)
     return 0

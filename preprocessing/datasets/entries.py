@@ -17,8 +17,15 @@ _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".tsv", ".txt")
 # What the tables of others call a column, by its name in `splits.csv`.
 _CALLED = {
     "video": (
-        *("video", "path", "video_path", "clip_path", "file", "filename", "clip"),
-        *("video_name", "clip_name"),
+        "video",
+        "path",
+        "video_path",
+        "clip_path",
+        "file",
+        "filename",
+        "clip",
+        "video_name",
+        "clip_name",
     ),
     "youtube": ("youtube_id",),
     "class": ("class", "label", "tag", "action", "class_name"),

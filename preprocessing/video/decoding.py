@@ -4,7 +4,6 @@ import contextlib
 import functools
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,14 +34,30 @@ def probe(path: Path) -> Claim:
         return film.claim()
 
 
-def read_frames(path: Path, *how: Any, **named: Any) -> Iterator[np.ndarray]:
+def read_frames(
+    path: Path,
+    note: Callable[[str, str], None] = lambda kind, reason: None,
+    waiting: Callable[[], None] = lambda: None,
+    segment: Segment | None = None,
+    square: bool = False,
+    selection: Selection | None = None,
+) -> Iterator[np.ndarray]:
     """The frames of `read_timed_frames` without their times: uint8 (H, W, 3), RGB."""
-    return (frame for _, frame in read_timed_frames(path, *how, **named))
+    timed = read_timed_frames(path, note, waiting, segment, square, selection)
+    return (frame for _, frame in timed)
 
 
-def read_timed_frames(path: Path, *how: Any, **named: Any) -> Iterator[tuple[float, np.ndarray]]:
+def read_timed_frames(
+    path: Path,
+    note: Callable[[str, str], None] = lambda kind, reason: None,
+    waiting: Callable[[], None] = lambda: None,
+    segment: Segment | None = None,
+    square: bool = False,
+    selection: Selection | None = None,
+) -> Iterator[tuple[float, np.ndarray]]:
     """As `read_unconverted`: (seconds since the first frame, uint8 (H, W, 3), RGB)."""
-    return ((seconds, picture()) for seconds, picture in read_unconverted(path, *how, **named))
+    unconverted = read_unconverted(path, note, waiting, segment, square, selection)
+    return ((seconds, picture()) for seconds, picture in unconverted)
 
 
 def read_unconverted(

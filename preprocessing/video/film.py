@@ -236,8 +236,15 @@ class Film:
             of_picture = packet.stream is self._stream
             if packet.size and not self._is_address:
                 duration = float((packet.duration or 0) * (packet.time_base or 0))
-                where = _time(packet), duration, packet.pos, packet.size
-                self._damage.add_packet(*where, packet.is_corrupt, of_picture, packet.is_discard)
+                self._damage.add_packet(
+                    _time(packet),
+                    duration,
+                    packet.pos,
+                    packet.size,
+                    packet.is_corrupt,
+                    of_picture,
+                    packet.is_discard,
+                )
             if of_picture:
                 yield packet
 
@@ -258,9 +265,13 @@ def _open(path: Path) -> Any:
 
 
 def _connect(address: str, silence: float) -> Any:
-    how = {"metadata_errors": "replace", "options": {"rtsp_flags": "prefer_tcp"}}
     try:
-        return av.open(address, timeout=(_CONNECTING, silence), **how)
+        return av.open(
+            address,
+            timeout=(_CONNECTING, silence),
+            metadata_errors="replace",
+            options={"rtsp_flags": "prefer_tcp"},
+        )
     except _FAILURES as error:
         raise VideoError("unreadable", f"{address} does not open: {error}") from error
 
@@ -363,13 +374,14 @@ def rgb_converter() -> Callable[[Any], np.ndarray]:
     All are brought to the size of the first, where it changes within a video.
     """
     reformatter = VideoReformatter()
-    size: tuple[Any, ...] = ()
-    how: dict[str, Any] = {"format": "rgb24", "interpolation": Interpolation.BICUBIC, "threads": 1}
+    width = height = 0
 
     def rgb(frame: Any) -> np.ndarray:
-        nonlocal size
-        size = size or (frame.width, frame.height)
-        return reformatter.reformat(frame, *size, **how).to_ndarray()
+        nonlocal width, height
+        width, height = width or frame.width, height or frame.height
+        return reformatter.reformat(
+            frame, width, height, "rgb24", interpolation=Interpolation.BICUBIC, threads=1
+        ).to_ndarray()
 
     return rgb
 

@@ -13,8 +13,24 @@ from preprocessing.video import series
 from preprocessing.video.segments import Segment
 
 EXTENSIONS = (
-    *(".avi", ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".wmv", ".asf", ".flv"),
-    *(".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".gif"),
+    ".avi",
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".3gp",
+    ".3g2",
+    ".mkv",
+    ".webm",
+    ".wmv",
+    ".asf",
+    ".flv",
+    ".mpg",
+    ".mpeg",
+    ".vob",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".gif",
 )
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png")
 _HASHED_BYTES = 4 << 20  # at once

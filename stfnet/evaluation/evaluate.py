@@ -13,10 +13,9 @@ from preprocessing import files, records, splits
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.clips import input_pipeline, plans
-from stfnet.evaluation import baselines, linear_model, metrics, result_files
-from stfnet.evaluation import views as views_of_videos
+from stfnet.evaluation import baselines, clips_per_video, linear_model, metrics, result_files
 from stfnet.evaluation.breakdown import breakdown
-from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.evaluation.clips_per_video import ONE_CLIP, Views
 from stfnet.frame_features import stream_maps
 from stfnet.inference import prediction
 from stfnet.networks import parts
@@ -49,7 +48,7 @@ def predict_clips(
     Raises:
         UserError: a record is damaged, or as `stream_maps.Features`.
     """
-    mirrored = views_of_videos.mirrored_classes(views, record_set.classes)
+    mirrored = clips_per_video.mirrored_classes(views, record_set.classes)
     # As many clips as a training step computes at once, which fit the memory.
     size = max(1, config.training.batch_size // config.training.accumulation_steps)
     block = config.training.unchanged_blocks(len(config.training.learning_rates) - 1)
@@ -72,7 +71,7 @@ def predict_clips(
                 rows.append(np.asarray(network.predict_on_batch(inputs), np.float32))
         scores = np.concatenate(rows)[: len(positions) * views.num_clips]
         clips[flip] = scipy.special.softmax(scores, axis=-1) if maps else scores
-    return views_of_videos.average(clips, views.num_clips, mirrored)
+    return clips_per_video.average(clips, views.num_clips, mirrored)
 
 
 def choose_positions(
@@ -278,7 +277,7 @@ def evaluate_run(
         split, protocol, fold: see `choose_positions`.
         nearest_neighbour: whether to add `baselines.nearest_neighbour` to the results. It reads
             every frame, so the results are written before it too.
-        views: of each video, such as `stfnet.evaluation.views.Views(num_clips=5, flip=True)`.
+        views: of each video, such as `clips_per_video.Views(num_clips=5, flip=True)`.
         linear: whether to add `linear_model.linear_model`, likewise.
         linear_weights: VGG-16's for it, a file or `imagenet`; None for those of the run's start.
         features_folder: see `evaluate`; the linear model reads it too.

@@ -17,7 +17,7 @@ from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.evaluation import linear_model, result_files
 from stfnet.evaluation.breakdown import breakdown
-from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.evaluation.clips_per_video import ONE_CLIP, Views
 
 _PREFIX = "p:"  # of the columns with probabilities
 

@@ -19,14 +19,27 @@ from preprocessing import files, records
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.drawing import plots
-from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.evaluation.clips_per_video import ONE_CLIP, Views
 
 TIMING_FILE = "timing.json"  # how long a prediction takes
 
 # Figures without which results.json was not written by this version.
 _NEEDED = (
-    *("protocol", "fold", "split", "streams", "num_classes", "num_train", "num_test", "per_class"),
-    *("top1", "top5", "mean_class_accuracy", "majority", "chance", "leak", "validated_on"),
+    "protocol",
+    "fold",
+    "split",
+    "streams",
+    "num_classes",
+    "num_train",
+    "num_test",
+    "per_class",
+    "top1",
+    "top5",
+    "mean_class_accuracy",
+    "majority",
+    "chance",
+    "leak",
+    "validated_on",
     "split_fingerprint",
 )
 _COLUMNS = ("video", "class", "predicted", "probability", "probability_of_class")

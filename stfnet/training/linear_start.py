@@ -144,21 +144,21 @@ def fit(
     norm.moving_mean.assign(mean)
     norm.moving_variance.assign(variance)
     normalized = (means - mean) / np.sqrt(variance + norm.epsilon)
-    views = _views(model)
+    inputs = _regression_inputs(model)
     fits = {
         name: logistic.fit(
             keras.ops.convert_to_numpy(parts.means_of_parts(normalized[..., channels], count)),
             of.labels,
             groups,
         )
-        for name, (channels, count) in until(must_stop, views.items())
+        for name, (channels, count) in until(must_stop, inputs.items())
     }
     name = logistic.plainest(fits, groups)
     fitted = fits[name]
     kernel, bias = (
         x / fitted.temperature for x in _affine(fitted.pipeline, model.config.num_classes)
     )
-    channels, count = views[name]
+    channels, count = inputs[name]
     whole = np.zeros((model.config.linear_parts, len(mean), model.config.num_classes))
     shares = [1.0] * count if count > 1 else _shares(model)
     whole[:, channels] = kernel.reshape(count, -1, kernel.shape[-1])
@@ -171,21 +171,21 @@ def fit(
     return name, fitted
 
 
-def _views(model):
+def _regression_inputs(model):
     """What a regression may look at, from the plainest on: name -> (channels, count of parts)."""
     config = model.config
     widths = [BLOCK_CHANNELS[level - 1] // config.width_divisor for level in config.map_levels]
     level_of = np.tile(np.repeat(config.map_levels, widths), len(model.input))
-    views = {}
+    inputs = {}
     for count in dict.fromkeys([1, config.linear_parts]):
         for k, first in reversed(list(enumerate(config.map_levels))):
             blocks = ", ".join(map(str, config.map_levels[k:]))
             name = f"{'block' if first == config.map_levels[-1] else 'blocks'} {blocks}"
-            views[f"{name}, {count} part{'s' * (count > 1)}"] = (
+            inputs[f"{name}, {count} part{'s' * (count > 1)}"] = (
                 np.flatnonzero(level_of >= first),
                 count,
             )
-    return views
+    return inputs
 
 
 def _shares(model):

@@ -10,11 +10,18 @@ from preprocessing.errors import UserError
 
 
 def test_the_textures_move_and_can_be_drawn_again():
-    frames = list(films.moving_textures(4, 96, 64))
-    assert all(frame.shape == (64, 96, 3) and frame.dtype == np.uint8 for frame in frames)
-    assert frames[0].std() > 20 and (frames[0] != frames[1]).mean() > 0.5
-    again = list(films.moving_textures(4, 96, 64))
-    assert all((one == other).all() for one, other in zip(frames, again, strict=True))
+    rng = np.random.default_rng(0)
+    wall, square = (
+        cv2.resize(rng.integers(0, 256, (40, 60, 3), np.uint8), (192, 128)) for _ in range(2)
+    )
+    # In 10 frames the wall has moved by whole pixels, 7 to the left and 3 up, around an edge.
+    moved = np.roll(wall, (64 - 3, 96 - 7), (0, 1))
+    for _ in range(2):
+        frames = list(films.moving_textures(11, 96, 64))
+        for k, picture in ((0, wall), (10, moved)):
+            expected = picture[:64, :96].copy()
+            expected[k : k + 21, 3 * k : 3 * k + 21] = square[:21, :21]
+            np.testing.assert_array_equal(frames[k], expected)
 
 
 def test_a_film_is_played_there_and_back(moving_square):
@@ -28,6 +35,11 @@ def test_a_film_of_one_frame_has_no_flow(tmp_path):
     films.write_video(tmp_path / "one.avi", films.moving_textures(1, 32, 32), films.MOTION_JPEG)
     with pytest.raises(UserError, match=r"one.avi has 1 frame: flow needs two"):
         films.film(str(tmp_path / "one.avi"), 5)
+
+
+def test_a_video_that_opencv_cannot_write_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"one\.none cannot be written in MJPG"):
+        films.write_video(tmp_path / "one.none", films.moving_textures(1, 32, 32), "MJPG")
 
 
 def test_grey_frames_are_those_of_opencv(moving_square):

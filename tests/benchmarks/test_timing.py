@@ -9,23 +9,28 @@ from benchmarks import timing
 from preprocessing.errors import UserError
 
 
+class _Clock:
+    """Stands still but for the seconds that `pass_` lets go by."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def pass_(self, seconds):
+        self.now += seconds
+
+
 def test_a_first_call_that_compiles_is_not_timed():
-    waits = iter([0.2, 0.0, 0.0])
-    seconds = timing.repeated(lambda: time.sleep(next(waits)), 2)
-    assert len(seconds) == 2 and max(seconds) < 0.1
+    clock, waits = _Clock(), iter([20.0, 1.0, 2.0])
+    assert timing.repeated(lambda: clock.pass_(next(waits)), 2, clock) == [1.0, 2.0]
 
 
 def test_work_takes_turns():
-    calls = []
-    works = {name: lambda name=name: calls.append(name) for name in "ab"}
-    times = timing.in_turns(works, 3)
-    assert calls == list("ababab")
-    assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
-
-
-def test_processor_time_does_not_count_waiting():
-    waited = timing.in_turns({"sleep": lambda: time.sleep(0.2)}, 1, time.process_time)
-    assert waited["sleep"][0] < 0.1
+    clock, waits = _Clock(), iter([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+    works = dict.fromkeys("ab", lambda: clock.pass_(next(waits)))
+    assert timing.in_turns(works, 3, clock) == {"a": [1.0, 4.0, 16.0], "b": [2.0, 8.0, 32.0]}
 
 
 def test_the_ratio_of_two_works_is_taken_within_each_round():
@@ -61,10 +66,11 @@ def test_works_of_a_new_process_keep_their_state_between_calls():
 
 
 def test_parts_follow_each_other():
-    parts = timing.Parts(time.time() - 5)
+    readings = iter([(15.0, 3.0), (15.25, 3.0)])  # wall time, processor time
+    parts = timing.Parts(10.0, lambda: next(readings))
     parts.end("before")
-    time.sleep(0.2)
     parts.end("asleep")
-    assert parts.figures["before"]["seconds"] == pytest.approx(5, abs=0.5)
-    assert 0.2 <= parts.figures["asleep"]["seconds"] < 1
-    assert parts.figures["asleep"]["processor"] < 0.1
+    assert parts.figures == {
+        "before": {"seconds": 5.0, "processor": 3.0},
+        "asleep": {"seconds": 0.25, "processor": 0.0},
+    }

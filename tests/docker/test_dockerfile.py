@@ -194,10 +194,16 @@ def test_the_image_prepares_and_trains(image):
     records = image.inside("/data/records")
     run("prepare", "--source=synthetic", f"--output={records}", *TINY)
     ended = run(
-        *("train", "--config=synthetic.py", f"--records={records}", "--workdir=run"),
-        *("--config.model.clip.num_frames=3", "--config.model.clip.image_size=32"),
-        *("--config.model.width_divisor=16", "--config.training.max_epochs=(1, 1)"),
-        *("--config.training.tau_range=(1, 2)", "--config.training.batch_size=24"),
+        "train",
+        "--config=synthetic.py",
+        f"--records={records}",
+        "--workdir=run",
+        "--config.model.clip.num_frames=3",
+        "--config.model.clip.image_size=32",
+        "--config.model.width_divisor=16",
+        "--config.training.max_epochs=(1, 1)",
+        "--config.training.tau_range=(1, 2)",
+        "--config.training.batch_size=24",
     )
     assert "best: stage" in ended.stdout
     assert (image.workdir / "run" / "best.keras").is_file()

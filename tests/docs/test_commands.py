@@ -5,17 +5,14 @@ them; networks, frames and epochs are small.
 """
 
 import importlib.util
-import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from server_process import Server
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guide"
@@ -54,8 +51,10 @@ NARROW += ["training.learning_rates=(1e-3,)", "training.frozen_blocks=(0,)"]  # 
 GRID = 4  # frames of each video that are stored, in place of 16
 OF_CONFIG = {
     "real_videos.py": [
-        *(*SIZES, "training.weights=vgg16.h5"),
-        *(f"model.clip.num_frames={GRID}", f"training.frame_grid={GRID}"),
+        *SIZES,
+        "training.weights=vgg16.h5",
+        f"model.clip.num_frames={GRID}",
+        f"training.frame_grid={GRID}",
     ],
     "real_videos.py:scratch": NARROW,
     "paper.py:ucf101": [*NARROW, "training.weights=", "training.accumulation_steps=1"],
@@ -121,7 +120,7 @@ class Folder:
 
     def __init__(self, path, run_in_turn):
         self.path, self.run_in_turn = path, run_in_turn
-        self.done, self.server, self.address = set(), None, None
+        self.done, self.server = set(), None
 
     def carry_out(self, commands):
         """In turn, those of programs between two that need a server in one process."""
@@ -152,32 +151,18 @@ class Folder:
             assert status == 0, (command, printed[-2000:], errors[-4000:])
 
     def serve(self, command):
-        name, *flags = command
-        log = self.path / "serve.log"
-        with log.open("w") as file:
-            self.server = subprocess.Popen(
-                [sys.executable, "-m", f"experiments.{name}", *flags],
-                cwd=self.path,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-                stdout=file,
-                stderr=file,
-            )
-        while not (url := re.search("http://[^ ]+:[0-9]+", log.read_text())):
-            assert self.server.poll() is None, log.read_text()
-            time.sleep(0.2)
-        self.address = url[0]
+        self.server = Server(self.path / "tmp", *command[1:], folder=self.path)
 
     def ask(self, command):
         if self.server is None:  # the extra is not installed
             return
-        asked = shlex.split(command.replace("http://127.0.0.1:7860", self.address))
+        asked = shlex.split(command.replace("http://127.0.0.1:7860", self.server.url))
         answer = subprocess.run([*asked, "--silent"], cwd=self.path, capture_output=True, text=True)
         assert answer.returncode == 0 and '"label":' in answer.stdout, answer
 
     def stop(self):
         if self.server is not None:
-            self.server.send_signal(signal.SIGTERM)
-            status, self.server = self.server.wait(120), None
+            status, self.server = self.server.terminate(), None
             assert status == 0
 
 
@@ -209,7 +194,7 @@ def folder(tmp_path_factory, write_squares, tiny_records, moving_square, notop, 
         yield folder
     finally:
         if folder.server is not None:
-            folder.server.kill()
+            folder.server.process.kill()
 
 
 @pytest.mark.slow

@@ -1,10 +1,10 @@
 """The tables of docs/results.md have the figures of the CSV files that they name."""
 
-import csv
 import re
 from pathlib import Path
 
 import pytest
+from helpers import read_csv
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "results.md").read_text(encoding="utf-8")
@@ -12,8 +12,7 @@ FILES = sorted((DOCS / "results").glob("*.csv"))
 
 
 def _rows(name):
-    with (DOCS / "results" / f"{name}.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_csv(DOCS / "results" / f"{name}.csv")
 
 
 def _table(heading):

@@ -1,12 +1,12 @@
 """The figures of docs/reference/scale.md follow from its inputs, which are those of other pages."""
 
-import csv
 import math
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers import read_csv
 
 from experiments.configs import paper
 from preprocessing.preparation import layout
@@ -130,8 +130,10 @@ def test_the_sentences_have_the_figures_of_the_tables():
     one, eight, many, ethernet = (_training(*scale) for scale in SCALES)
     local = _preparing("Kinetics-400")[3][0]  # hours
     times = [(frames - 1) / GRID_FIELDS for _, frames, _ in SETS.values()]
-    with (DOCS / "results" / "baselines_ucf101_13.csv").open(newline="") as file:
-        little = next(float(row["parameters_millions"]) for row in csv.DictReader(file))
+    little = next(
+        float(row["parameters_millions"])
+        for row in read_csv(DOCS / "results" / "baselines_ucf101_13.csv")
+    )
     clip_gb = 17 * 224 * 224 * (3 + 2 * 4) / 1e9  # frames and flow of a clip, uint8
     threads = 1 / (2 / TWO_THREADS - 1)  # Amdahl: what two lack of twice one is serial
     fewer = (4096 - 1024) * (7 * 7 * 512 + 1 + 4 * 101) / 1e6  # fc6 and the LSTM that reads it

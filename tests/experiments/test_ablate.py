@@ -1,11 +1,10 @@
 """The program of ablations as a person runs it: studies on real records, stopped and resumed."""
 
-import csv
 import json
 import signal
-import time
 
 import pytest
+from helpers import read_csv, wait_until
 
 from experiments.studies.ablation import STUDIES
 
@@ -26,12 +25,13 @@ def start(warm):
 
 def _stop_when_trained(process, folder, epochs, how):
     """Sends a signal once a run has a history of so many epochs; returns the exit status."""
-    ends = time.monotonic() + 240
     history = folder / "history.csv"
-    while not (history.is_file() and len(history.read_text().splitlines()) > epochs):
+
+    def trained():
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < ends
-        time.sleep(0.1)
+        return history.is_file() and len(history.read_text().splitlines()) > epochs
+
+    wait_until(trained, 240)
     process.send_signal(how)
     process.communicate(timeout=120)
     return process.returncode
@@ -63,21 +63,21 @@ def test_a_study_that_is_killed_and_stopped_goes_on_and_skips_what_is_finished(
     assert (seeds[0] / "results.json").stat().st_mtime_ns == first
     assert printed.count("finished before: ") == 3  # seed 0; for merge both seeds
     assert sorted(path.name for path in runs.iterdir()) == [
-        *("as-configured", "fusion_init-identity_sum", "merge-product", "merge-sum"),
+        "as-configured",
+        "fusion_init-identity_sum",
+        "merge-product",
+        "merge-sum",
     ]
     for seed in seeds:
-        with open(seed / "history.csv", newline="") as file:
-            epochs = [(row["stage"], row["epoch"]) for row in csv.DictReader(file)]
+        epochs = [(row["stage"], row["epoch"]) for row in read_csv(seed / "history.csv")]
         assert len(epochs) == len(set(epochs)) >= 2
 
     assert (tmp_path / "fusion_init.md").read_text().strip() in printed
     figures = json.loads((tmp_path / "merge.json").read_text())
     assert [row["value"] for row in figures["values"]] == ["concat", "sum", "product"]
-    with open(tmp_path / "merge.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(tmp_path / "merge.csv")
     for row in rows:
-        with open(f"{row['folder']}/predictions.csv", newline="") as file:
-            tested = list(csv.DictReader(file))
+        tested = read_csv(f"{row['folder']}/predictions.csv")
         right = sum(one["class"] == one["predicted"] for one in tested)
         assert float(row["top1"]) == pytest.approx(right / len(tested))
     assert len(rows) == 6 and (tmp_path / "merge.png").stat().st_size > 5000

@@ -1,9 +1,9 @@
 """The program that writes the tables of the paper."""
 
-import csv
 import json
 
 import pytest
+from helpers import read_csv
 
 
 def test_tables_are_printed_and_written(run_program, tmp_path):
@@ -32,8 +32,12 @@ def test_baselines_are_trained_and_compared_and_the_same_command_does_nothing_tw
         "compare",
         "--study=baselines",
         *small,
-        *(f"--records={tiny_records.folder}", f"--output={tmp_path}"),
-        *("--seeds=2", "--baselines=c3d", "--rate_factors=0.1,1", "--cache=features"),
+        f"--records={tiny_records.folder}",
+        f"--output={tmp_path}",
+        "--seeds=2",
+        "--baselines=c3d",
+        "--rate_factors=0.1,1",
+        "--cache=features",
         "--config.training.frozen_blocks=(5,5)",
     )
     done = run_program(*arguments)
@@ -51,10 +55,12 @@ def test_baselines_are_trained_and_compared_and_the_same_command_does_nothing_tw
     for one in values.values():
         assert one["seeds"] == [0, 1] and one["prediction"] > 0 and one["training"] > 0
     assert {one.get("stfnet") for one in values.values()} <= {
-        *(None, "wins", "loses", "cannot be distinguished"),
+        None,
+        "wins",
+        "loses",
+        "cannot be distinguished",
     }
-    with (tmp_path / "baselines.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 4
+    assert len(read_csv(tmp_path / "baselines.csv")) == 4
     assert (tmp_path / "baselines.png").stat().st_size > 10_000
     table = (tmp_path / "baselines.md").read_text()
     again = run_program(*arguments)

@@ -1,9 +1,8 @@
 """Features as a person computes and loads them."""
 
-import csv
-
 import numpy as np
 import pytest
+from helpers import read_csv
 
 
 @pytest.mark.slow
@@ -21,9 +20,8 @@ def test_features_of_vgg16_load_with_numpy(run_program, tiny_records, notop, tmp
     frames = sum(video.num_frames for video in tiny_records.videos)
     assert forecast.startswith(f"features of {frames} frames of 24 videos in {tmp_path}: ")
     assert written == f"written: {tmp_path / 'index.csv'} (24 videos)"
-    with open(tmp_path / "index.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            assert np.load(tmp_path / row["rgb"]).shape == (int(row["frames"]), 512)
+    for row in read_csv(tmp_path / "index.csv"):
+        assert np.load(tmp_path / row["rgb"]).shape == (int(row["frames"]), 512)
     again = run_program("features", *command)
     assert again.returncode == 0 and "features of" not in again.stdout
     other = run_program("features", *command[:3])
@@ -46,7 +44,6 @@ def test_a_network_of_several_levels_gives_the_maps_that_it_has(
         command = (f"--records={tiny_records.folder}", f"--output={output}", f"--network={network}")
         done = run_program("features", *command, *pooled)
         assert done.returncode == 0, done.stderr
-        with open(output / "index.csv", newline="") as file:
-            for row in csv.DictReader(file):
-                maps = np.load(output / row["flow"])
-                assert maps.shape == (int(row["frames"]), *shape)
+        for row in read_csv(output / "index.csv"):
+            maps = np.load(output / row["flow"])
+            assert maps.shape == (int(row["frames"]), *shape)

@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from benchmarks.__main__ import BENCHMARKS
 from experiments.configs import defaults
 from stfnet.networks import NETWORKS
 
@@ -17,11 +18,11 @@ PROGRAMS = {
 }
 PROGRAMS = {name: names for name, names in PROGRAMS.items() if names}
 PROGRAMS |= {
-    f"benchmarks.{path.stem}": {
+    f"benchmarks.{name}": {
         "output",  # of benchmarks/__main__.py
-        *re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", path.read_text()),
+        *re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", (ROOT / f"benchmarks/{module}.py").read_text()),
     }
-    for path in (ROOT / "benchmarks").glob("*.py")
+    for name, module in BENCHMARKS.items()
 }
 OTHER_TOOLS = {"help", "name", "runner=FlinkRunner", "flink_master", "xla_cpu_compilation_enabled"}
 # Who prints the messages of a library module, where that is not every program with the flag.
@@ -44,14 +45,14 @@ PRINTED_BY = {
     "stfnet/export/tf_serving.py": ["export"],
     "stfnet/report/report.py": ["report"],
     "stfnet/evaluation/fusion.py": ["evaluate"],
-    "stfnet/evaluation/views.py": ["evaluate"],
+    "stfnet/evaluation/clips_per_video.py": ["evaluate"],
     "experiments/studies/ablation.py": ["ablate"],
     "experiments/studies/baselines.py": ["compare"],
     "experiments/studies/paper.py": ["evaluate"],
     "experiments/studies/paper_tables.py": ["compare"],
     "experiments/studies/runs.py": ["ablate", "compare"],
     "experiments/studies/study_program.py": ["ablate", "compare"],
-    "experiments/studies/tables.py": ["ablate", "compare"],
+    "experiments/studies/study_tables.py": ["ablate", "compare"],
     "experiments/studies/variants.py": ["ablate", "compare"],
     "stfnet/run/new_split.py": ["train"],
     "stfnet/run/folder.py": ["train"],

@@ -17,15 +17,11 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from server_process import started
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -342,26 +338,13 @@ def test_the_worker_of_a_server_answers_with_a_run(matrix, monkeypatch, tmp_path
 
 
 def test_a_server_answers_with_an_export(matrix, tmp_path):
-    httpx = pytest.importorskip("httpx", reason="needs pip install -e '.[serve,dev]'")
+    pytest.importorskip("httpx", reason="needs pip install -e '.[serve,dev]'")
     pytest.importorskip("fastapi_offline", reason="needs pip install -e '.[serve]'")
     matrix.ends("export")
     places = matrix.places("serve", "real_videos")
-    log = tmp_path / "log"
-    with log.open("w") as file:
-        command = ["-m", "experiments.serve", f"--model={places['saved_model']}", "--port=0"]
-        server = subprocess.Popen([sys.executable, *command], stdout=file, stderr=file)
-    try:
-        while not (url := re.search("http://[^ ]+", log.read_text())):
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.2)
-        files = {"video": places["video"].read_bytes()}
-        address = f"{url[0]}/api/predict?picture=true&film=true"
-        answer = httpx.post(address, files=files, timeout=300)
-        assert answer.status_code == 200, answer.text + log.read_text()
+    with started(tmp_path / "tmp", model=places["saved_model"]) as server:
+        answer = server.send(places["video"], picture=True, film=True)
+        assert answer.status_code == 200, answer.text + server.log.read_text()
         assert set(answer.json()["probabilities"]) == {"Left", "Right", "Still"}
         assert answer.json()["picture"]
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(120) == 0, log.read_text()
-    finally:
-        server.kill()
-        server.wait()
+        assert server.terminate() == 0, server.log.read_text()

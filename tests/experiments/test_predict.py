@@ -1,10 +1,10 @@
-import csv
 import json
 import shutil
 
 import cv2
 import numpy as np
 import pytest
+from helpers import read_csv
 
 from stfnet.config import ClipConfig
 from stfnet.inference import prediction
@@ -67,8 +67,7 @@ def test_a_timeline_is_three_files_and_the_rows_cover_the_video(
     assert {path.name for path in output.iterdir()} == names
     assert done.stdout.startswith("windows of 3 frames, one of every 2: 0.30 s;")
     assert all(str(output / name) in done.stdout.splitlines()[-1] for name in names)
-    with (output / "timeline.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(output / "timeline.csv")
     assert rows[0]["start"] == "0.000" and rows[-1]["end"] == "0.550"  # 11 frames at 20 a second
     orange = (cv2.imread(str(output / "timeline.png")) == (14, 127, 255)).all(2)
     assert orange.any()  # around the class that is named
@@ -85,8 +84,9 @@ def test_a_folder_of_videos_is_one_table_and_the_status_says_what_is_missing(
     done = run_program("predict", *flags, f"--video={videos / 'a.mp4'}", f"--video={videos}")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in output.iterdir()} == {"predictions.csv"}
-    with (output / "predictions.csv").open(newline="") as file:
-        assert [row["file"] for row in csv.DictReader(file)] == sorted(map(str, videos.iterdir()))
+    assert [row["file"] for row in read_csv(output / "predictions.csv")] == sorted(
+        map(str, videos.iterdir())
+    )
     assert done.stdout.splitlines()[-1].endswith("predictions.csv (2 of 2 videos)")
 
     (videos / "c.mp4").write_text("I am a text.")

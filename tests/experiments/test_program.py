@@ -136,8 +136,15 @@ PROGRAMS = sorted(
 )
 # Flags of text or lists that name no file or folder; every other is one of paths.
 NO_PATHS = {
-    *("fold", "folds", "mirror_pairs", "class_name", "host", "beam_options", "classes"),
-    *("baselines", "rate_factors"),
+    "fold",
+    "folds",
+    "mirror_pairs",
+    "class_name",
+    "host",
+    "beam_options",
+    "classes",
+    "baselines",
+    "rate_factors",
 }
 SHOWN = """
 import importlib, json, sys
@@ -247,9 +254,13 @@ def test_a_run_with_letters_beyond_ascii_works_in_a_locale_of_ascii(
         ("prepare", "--source=folder:videos", "--output=records", "--image_size=32"),
         ("inspect_records", "--records=records", "--output=shown"),
         (
-            *("train", "--config=synthetic.py", "--records=records", "--workdir=run"),
+            "train",
+            "--config=synthetic.py",
+            "--records=records",
+            "--workdir=run",
             *(f"--config.model.{setting}={value}" for setting, value in small.items()),
-            *("--config.training.max_epochs=(1,1)", "--config.training.batch_size=2"),
+            "--config.training.max_epochs=(1,1)",
+            "--config.training.batch_size=2",
         ),
         ("evaluate", "--records=records", "--workdir=run"),
         ("report", "--records=records", "--workdir=run", "--output=report"),
@@ -301,17 +312,13 @@ def test_a_program_that_needs_tensorflow_takes_it_whatever_keras_is_set_to(
 
 
 STARTED = """
-import gc, sys, matplotlib
+import gc
 from experiments import program
 program.start_tensorflow()
-print(gc.isenabled(), gc.get_freeze_count() > 100_000)  # what is imported is not searched again
-print([name in sys.modules for name in ("keras", "sklearn", "matplotlib")])
-import keras, sklearn.linear_model, scipy.sparse
-print(keras.ops.sum(keras.ops.ones(3)).numpy(), sys.modules["matplotlib"] is matplotlib)
+print(gc.isenabled(), gc.get_freeze_count() > 100_000)
 """
 
 
-def test_tensorflow_starts_without_what_only_keras_imports(run_python):
+def test_what_starts_with_tensorflow_is_not_searched_for_garbage_again(run_python):
     done = run_python("-c", STARTED)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["True True", "[True, False, True]", "3.0 True"]
+    assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr

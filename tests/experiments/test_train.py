@@ -1,11 +1,11 @@
 """Training and evaluation as a person runs them: whole programs on real records."""
 
-import csv
 import dataclasses
 import json
 import shutil
 
 import pytest
+from helpers import read_csv
 
 from preprocessing import records
 
@@ -29,8 +29,7 @@ def test_a_run_is_trained_evaluated_and_compared(small, run_in_turn, tiny_record
 
     assert evaluated[0] == 0, evaluated
     results = json.loads((tmp_path / "results.json").read_text())
-    with open(tmp_path / "predictions.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(tmp_path / "predictions.csv")
     truths = {video.id: video.class_name for video in tiny_records.videos}
     assert all(row["class"] == truths[row["video"]] for row in rows)
     right = sum(row["class"] == row["predicted"] for row in rows)

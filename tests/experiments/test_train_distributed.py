@@ -1,6 +1,5 @@
 """One device, two mirrored ones and two workers train the same network; a lost one is noticed."""
 
-import csv
 import dataclasses
 import os
 import shutil
@@ -8,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from helpers import read_csv, wait_until
 
 from preprocessing import records
 from stfnet import run
@@ -84,8 +83,7 @@ def _end(process, timeout=240):
 
 
 def _steps(workdir):
-    with open(workdir / "steps.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(workdir / "steps.csv")
     return np.array([[int(row["step"]), float(row["loss"])] for row in rows])
 
 
@@ -98,9 +96,11 @@ def _free_ports(count):
 
 
 def _wait_for_step(workdir, step, process):
-    while not (workdir / "steps.csv").exists() or len(_steps(workdir)) <= step:
+    def taken():
         assert process.poll() is None, process.communicate()
-        time.sleep(0.2)
+        return (workdir / "steps.csv").exists() and len(_steps(workdir)) > step
+
+    wait_until(taken, 600)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import films
 from preprocessing.datasets import class_folders
 from preprocessing.preparation import conversion
 from preprocessing.preparation import prepare as preparation
@@ -38,22 +39,16 @@ def write_video():
     """Writes a small real video: a bright square that moves right, a white corner top left."""
 
     def write(path, num_frames=6, fourcc="mp4v", size=(64, 48), step=3, seed=0):
-        path.parent.mkdir(parents=True, exist_ok=True)
         width, height = size
         generator = np.random.default_rng(seed)
         texture = generator.integers(0, 120, (height, width, 3), np.uint8)
         texture = cv2.GaussianBlur(texture, (0, 0), 2)
         texture[: height // 6, : width // 6] = 255
-        writer = cv2.VideoWriter(
-            str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*fourcc), 25, size
-        )
-        assert writer.isOpened(), path
-        for index in range(num_frames):
-            frame = texture.copy()
+        frames = [texture.copy() for _ in range(num_frames)]
+        for index, frame in enumerate(frames):
             left = (5 + step * index) % (width - 12)
             frame[height // 2 : height // 2 + 10, left : left + 12] = (40, 210, 90)
-            writer.write(frame)
-        writer.release()
+        films.write_video(path, frames, fourcc, 25)
         return path
 
     return write
@@ -68,9 +63,16 @@ def write_container(encode):
         noise = np.random.default_rng(0).integers(0, 256, (48, 64 + 3 * num_frames, 3), np.uint8)
         images = [np.ascontiguousarray(noise[:, 3 * k : 3 * k + 64]) for k in range(num_frames)]
         kind = _FORMATS.get((folder / name).suffix.lower())
-        how = {"container": container, "kind": kind, "sound_seconds": sound_seconds}
-        pixels = _PIXELS.get(codec, "yuv420p")
-        return encode(folder / name, codec, images=images, pixels=pixels, key_frames=12, **how)
+        return encode(
+            folder / name,
+            codec,
+            images=images,
+            pixels=_PIXELS.get(codec, "yuv420p"),
+            key_frames=12,
+            container=container,
+            kind=kind,
+            sound_seconds=sound_seconds,
+        )
 
     return write
 

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -59,9 +56,9 @@ def test_text_is_drawn_in_its_colour():
     assert (image == (200, 100, 50)).all(-1).sum() > 100
 
 
-def test_one_line_needs_no_opencv():
+def test_one_line_needs_no_opencv(run_python):
     code = "import sys; import preprocessing.captions; sys.exit('cv2' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert run_python("-c", code).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_of_a_link_that_was_left_nothing_else_goes(tmp_path, dead):
     assert not _names(work) and film.is_file()
 
 
-def test_a_folder_that_a_killed_process_took_away_comes_back(tmp_path):
+def test_a_folder_that_a_killed_process_took_away_comes_back(run_python, tmp_path):
     folder = tmp_path / "export"
     folder.mkdir()
     (folder / "network").write_text("old")
@@ -197,7 +197,7 @@ Path.rename = killed
 with files.writing_folder(Path({str(folder)!r})) as new:
     (new / "network").write_text("new")
 """
-    assert subprocess.run([sys.executable, "-c", replace]).returncode == 9
+    assert run_python("-c", replace).returncode == 9
     assert not folder.exists()
     with pytest.raises(ValueError, match="fails"), files.writing_folder(folder):
         raise ValueError("the same command fails")
@@ -205,7 +205,7 @@ with files.writing_folder(Path({str(folder)!r})) as new:
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
-def test_what_cannot_be_deleted_is_named(dead):
+def test_what_cannot_be_deleted_is_named(run_python, dead):
     # Outside pytest's folder, which another user may not enter.
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -220,7 +220,7 @@ files.remove_partial(Path({name!r}))
         left = folder / _name(dead, "best.keras")
         left.touch()
         folder.chmod(0o555)
-        done = subprocess.run([sys.executable, "-c", remove], capture_output=True, text=True)
+        done = run_python("-c", remove)
         folder.chmod(0o755)
         assert done.returncode == 0 and left.exists()
     assert done.stderr == (

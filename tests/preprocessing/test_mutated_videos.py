@@ -10,7 +10,13 @@ from preprocessing.records import verification
 FORMATS = {".mp4": "mp4v", ".avi": "XVID", ".mkv": "mp4v", ".mpg": "mpg1", ".mov": "MJPG"}
 # What can be wrong with a file that was a good video once.
 OUTCOMES = {
-    *("zero_bytes", "not_video", "no_video", "corrupt", "truncated", "no_frames", "too_short"),
+    "zero_bytes",
+    "not_video",
+    "no_video",
+    "corrupt",
+    "truncated",
+    "no_frames",
+    "too_short",
     "unknown_codec",
 }
 

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from helpers import wait_until
 
 from preprocessing import worker_pool
 from preprocessing.errors import UserError
@@ -274,14 +275,8 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     parent = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env=environment)
     worker = int(parent.stdout.readline())
-    lived_before = _lives(worker)
+    assert _lives(worker)
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 20
-    while _lives(worker) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    outlived = _lives(worker)
-    if outlived:
-        os.kill(worker, signal.SIGKILL)
-    assert lived_before and not outlived
+    wait_until(lambda: not _lives(worker), 20)

@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import wait_until
 
 from stfnet import run
 from stfnet.config import ClipConfig, TrainingConfig
@@ -114,16 +115,19 @@ class Chromium:
         self._buffer, self._numbers = b"", itertools.count(1)
         self.complaints, self.requests = [], []
         arguments = [
-            *(
-                program,
-                "--headless=new",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-            ),
-            *("--no-first-run", "--disable-background-networking", "--disable-extensions"),
-            *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),  # a camera
-            *("--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"),
+            program,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-extensions",
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",  # a camera
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+            "about:blank",
         ]
         # Chromium reads from descriptor 3 and writes to 4; the pipes have other numbers.
         self._process = subprocess.Popen(
@@ -200,7 +204,10 @@ class Chromium:
         self.requests.clear()
         self.ask(
             "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
@@ -218,10 +225,7 @@ class Chromium:
 
     def wait_until(self, condition):
         """Waits for a JavaScript expression to become true."""
-        end = time.monotonic() + PATIENCE
-        while not self.evaluate(condition):
-            assert time.monotonic() < end, f"not within {PATIENCE} seconds: {condition}"
-            time.sleep(0.05)
+        wait_until(lambda: self.evaluate(condition), PATIENCE)
 
     def choose_file(self, selector, path):
         """Puts a file into the input that a CSS selector names."""
@@ -347,12 +351,22 @@ def make_evaluated(tiny_records):
         probabilities[:, (right + 1) % 3] = 0.9 * (1 - probabilities[:, right])
         probabilities[:, (right + 2) % 3] = 0.1 * (1 - probabilities[:, right])
         results = {
-            **{"dataset": "squares", "protocol": "group", "fold": "1", "split": "test"},
-            **{"streams": "both", "chance": 1 / 3, "majority": 0.25, "leak": 0.0, "num_classes": 3},
-            **{"num_test": len(tested), "num_train": len(videos.train)},
+            "dataset": "squares",
+            "protocol": "group",
+            "fold": "1",
+            "split": "test",
+            "streams": "both",
+            "chance": 1 / 3,
+            "majority": 0.25,
+            "leak": 0.0,
+            "num_classes": 3,
+            "num_test": len(tested),
+            "num_train": len(videos.train),
             "validated_on": "groups held back from training",
             "split_fingerprint": videos.fingerprint(),
-            **{"unseen": ["v_new"], "lost": [], "changed": []},
+            "unseen": ["v_new"],
+            "lost": [],
+            "changed": [],
             **breakdown(probabilities, labels, record_set.classes, tested),
         }
         result_files.write(folder, results, probabilities, positions, record_set)

@@ -90,8 +90,17 @@ print(before, hasattr(stfnet, "nothing"), *public)
     assert printed(text) == [
         "False",
         "False",
-        *("ClipConfig", "ModelConfig", "STFNet", "build_stfnet", "clip", "datasets"),
-        *("evaluate_run", "stfnet.layers", "load", "load_vgg16_weights", "stfnet.sampling"),
+        "ClipConfig",
+        "ModelConfig",
+        "STFNet",
+        "build_stfnet",
+        "clip",
+        "datasets",
+        "evaluate_run",
+        "stfnet.layers",
+        "load",
+        "load_vgg16_weights",
+        "stfnet.sampling",
     ]
 
 

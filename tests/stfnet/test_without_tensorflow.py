@@ -1,11 +1,11 @@
 """Everything but training by the loop, evaluation of runs and exports works without TensorFlow."""
 
-import csv
 import importlib.util
 import json
 import os
 
 import pytest
+from helpers import read_csv
 
 HIDDEN = ("tensorflow", "tensorboard", "tensorflow_datasets")
 FIT = """
@@ -69,7 +69,7 @@ def test_videos_are_prepared_and_recognised(backend, python, write_squares, tmp_
     write_squares(tmp_path / "videos", range(1, 9))
     source = f"--source=folder:{tmp_path / 'videos'}"
     prepared = python(
-        backend, *("-m", "experiments.prepare", source), "--output=records", "--image_size=32"
+        backend, "-m", "experiments.prepare", source, "--output=records", "--image_size=32"
     )
     assert prepared.returncode == 0, prepared.stderr
     assert "TensorFlow Datasets alone reads" in prepared.stderr
@@ -86,8 +86,10 @@ def test_videos_are_prepared_and_recognised(backend, python, write_squares, tmp_
     assert set(reasons["probabilities"]) == {"Right", "Left", "Still"}
     for one in answer["top"]:
         assert reasons["probabilities"][one["class"]] == pytest.approx(one["probability"], rel=1e-3)
-    with open(tmp_path / "reasons" / "frame_importance.csv") as file:
-        assert all(float(row["conv_gradient"]) for row in csv.DictReader(file))
+    assert all(
+        float(row["conv_gradient"])
+        for row in read_csv(tmp_path / "reasons" / "frame_importance.csv")
+    )
 
 
 @pytest.mark.parametrize(

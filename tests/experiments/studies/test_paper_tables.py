@@ -12,21 +12,38 @@ from experiments.studies import paper_tables
 from preprocessing.errors import UserError
 
 FIGURES = {
-    **{"dataset": "ucf101", "protocol": "paper", "fold": "1", "streams": "both", "top1": 0.9125},
-    **{"leak": 0.989, "num_test": 3996, "intervals": {"top1": [0.9, 0.925]}},
+    "dataset": "ucf101",
+    "protocol": "paper",
+    "fold": "1",
+    "streams": "both",
+    "top1": 0.9125,
+    "leak": 0.989,
+    "num_test": 3996,
+    "intervals": {"top1": [0.9, 0.925]},
 }
 TABLE_1 = {
-    **{"dense trajectories": 84.2, "composite LSTM": 84.3, "soft attention": 84.9},
-    **{"two-stream ConvNet": 88.0, "beyond short snippets": 88.6, "C3D + iDT + SVM": 90.4},
-    **{"two-stream fusion": 92.5, "Ou & Sun 2019": 95.3},
+    "dense trajectories": 84.2,
+    "composite LSTM": 84.3,
+    "soft attention": 84.9,
+    "two-stream ConvNet": 88.0,
+    "beyond short snippets": 88.6,
+    "C3D + iDT + SVM": 90.4,
+    "two-stream fusion": 92.5,
+    "Ou & Sun 2019": 95.3,
 }
 UCF11 = {
-    **{"dense trajectories": 84.2, "soft attention": 84.9, "Cho et al.": 88.0},
-    **{"two-stream LSTM": 94.6, "Ou & Sun 2019": 100.0},
+    "dense trajectories": 84.2,
+    "soft attention": 84.9,
+    "Cho et al.": 88.0,
+    "two-stream LSTM": 94.6,
+    "Ou & Sun 2019": 100.0,
 }
 UCF_SPORTS = {
-    **{"dense trajectories": 89.1, "Weinzaepfel et al.": 90.5, "SGSH": 90.9},
-    **{"two-stream LSTM": 99.1, "Ou & Sun 2019": 100.0},
+    "dense trajectories": 89.1,
+    "Weinzaepfel et al.": 90.5,
+    "SGSH": 90.9,
+    "two-stream LSTM": 99.1,
+    "Ou & Sun 2019": 100.0,
 }
 NAMES = ("table1_ucf101", "table2_ucf11", "table2_ucf_sports")
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from experiments.studies import baselines, runs, tables
+from experiments.studies import baselines, runs, study_tables
 from experiments.studies.ablation import STUDIES
 from experiments.studies.variants import Variant, changed_config, variants
 from preprocessing.errors import UserError
@@ -218,7 +218,7 @@ def test_a_rate_is_chosen_on_validation_and_the_rest_is_not_evaluated(
     assert f"tsn: learning rate {chosen:g} (validation: {search})" in printed
     assert run.read_config(first.folder).model.network == "tsn"
 
-    cost = tables.cost_of(first.folder, 0.5)
+    cost = study_tables.cost_of(first.folder, 0.5)
     model, _ = prediction.load_run(first.folder)
     assert cost.parameters == sum(weight.numpy().size for weight in model.weights)
     assert cost.prediction == 2 and cost.training > 0

@@ -15,9 +15,7 @@ def _by_id(catalogue):
 @pytest.fixture
 def own(touch):
     touch("Bow/.hidden.mp4", "Bow/notes.txt", "Empty/readme.md", "top.mp4")
-    return touch(
-        *("Bow/v_Bow_g01_c01.mp4", "Bow/v_Bow_g01_c02.AVI", "Wave/deep/a.webm", "Wave/b.mpg")
-    )
+    return touch("Bow/v_Bow_g01_c01.mp4", "Bow/v_Bow_g01_c02.AVI", "Wave/deep/a.webm", "Wave/b.mpg")
 
 
 def test_a_folder_of_class_folders(own):

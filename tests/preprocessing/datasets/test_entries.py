@@ -96,7 +96,8 @@ def read_splits(tmp_path):
 
 def test_a_path_may_be_absolute(read_splits, tmp_path):
     assert list(read_splits(f"video\n{tmp_path}/jump/a.mp4\n./jump//b.mp4\n")) == [
-        *("jump/a.mp4", "jump/b.mp4")
+        "jump/a.mp4",
+        "jump/b.mp4",
     ]
 
 

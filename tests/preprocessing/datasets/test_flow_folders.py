@@ -112,7 +112,15 @@ def test_classes_and_persons_that_are_called_like_directions_stay(tmp_path):
         _pictures(tmp_path / clip, "img_")
     found, _ = _load(tmp_path)
     assert sorted(f"{values[2]}" for values in found.values()) == [
-        *("flow/a", "jump/x/c", "jump/y/c", "rgb/a", "u/a", "v/a", "w/a", "x/b", "y/b")
+        "flow/a",
+        "jump/x/c",
+        "jump/y/c",
+        "rgb/a",
+        "u/a",
+        "v/a",
+        "w/a",
+        "x/b",
+        "y/b",
     ]
     assert not any(values[3] for values in found.values())
 
@@ -144,6 +152,9 @@ def test_the_whole_source_passes_where_frames_and_flow_are_apart(tmp_path, load_
             _pictures(tmp_path / tree / clip, "frame", gray="flow" in tree)
     catalogue = load_source(f"folder:{tmp_path}").catalogue
     assert [(video.class_name, video.splits["1"]) for video in catalogue.videos] == [
-        *(("jump", "test"), ("wave", "test"), ("jump", "train"), ("wave", "train"))
+        ("jump", "test"),
+        ("wave", "test"),
+        ("jump", "train"),
+        ("wave", "train"),
     ]
     assert catalogue.left_out == ("folders name the official split: 2 train, 0 val, 2 test videos",)

@@ -34,7 +34,8 @@ def test_the_place_of_a_video(path, place):
 def test_one_class_may_be_called_as_a_side_is():
     paths = [Path("own/train/a.mp4"), Path("own/bus/b.mp4")]
     assert [place.class_folder for place in folder_layout.places(Path("own"), paths)] == [
-        *("train", "bus")
+        "train",
+        "bus",
     ]
 
 
@@ -55,8 +56,12 @@ def test_folders_beside_those_of_a_split_are_refused(names, message):
     [
         ("train/jump/1", "train/wave/1", "val/jump/1", "val/wave/1", "test/jump/1", "test/wave/1"),
         (
-            *("Training/jump/1", "Training/wave/1", "Valid/jump/1", "Valid/wave/1"),
-            *("TEST/jump/1", "TEST/wave/1"),
+            "Training/jump/1",
+            "Training/wave/1",
+            "Valid/jump/1",
+            "Valid/wave/1",
+            "TEST/jump/1",
+            "TEST/wave/1",
         ),
         ("jump/train/1", "wave/train/1", "jump/val/1", "wave/val/1", "jump/test/1", "wave/test/1"),
     ],
@@ -75,7 +80,9 @@ def test_folders_of_a_split_are_the_official_one(touch, names):
 
 def test_groups_are_the_same_on_every_side(touch):
     root = touch(
-        *("train/jump/anna/1.mp4", "test/jump/anna/2.mp4", "train/wave/v_w_g01_c01.mp4"),
+        "train/jump/anna/1.mp4",
+        "test/jump/anna/2.mp4",
+        "train/wave/v_w_g01_c01.mp4",
         "test/wave/v_w_g01_c02.mp4",
     )
     catalogue = class_folders.load(root)

@@ -46,7 +46,10 @@ def test_clips_have_the_classes_films_and_splits(miniature):
     assert by_id["April_09_brush_hair_u_nm_np1_ba_goo_0"].splits == {"1": "train", "3": "train"}
     # A film is one group in all its classes and all the files that it was cut into.
     assert {one.group for one in catalogue.videos} == {
-        *("april", "slave_brush_my_hair", "a_beautiful_mind", "(rad)schlag_die_bank!"),
+        "april",
+        "slave_brush_my_hair",
+        "a_beautiful_mind",
+        "(rad)schlag_die_bank!",
         "kick_like_jump",
     }
     films = {one.class_name for one in catalogue.videos if one.group == "a_beautiful_mind"}

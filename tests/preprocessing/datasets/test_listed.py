@@ -72,7 +72,9 @@ def test_folders_beyond_the_class_are_groups_in_any_class(lists):
     assert set(splits.assign(catalogue.videos, "official").values()) == {"train", "test"}
     assert "the validation part is the test part: there is no other" in catalogue.left_out
     assert sorted(one.id for one in catalogue.videos) == [
-        *("2", "train/jump/anna/1.mp4", "val/jump/ben/1.mp4")
+        "2",
+        "train/jump/anna/1.mp4",
+        "val/jump/ben/1.mp4",
     ]
 
 

@@ -22,8 +22,17 @@ def test_every_ending_of_a_video_counts_in_either_case(touch, ending):
 
 def test_what_is_left_out_is_told_by_ending(touch):
     root = touch(
-        *("Bow/a.mp4", "Bow/a.txt", "Bow/b.txt", "Bow/c.txt", "Wave/b.mp4", "Wave/README"),
-        *("top.mp4", "splits.csv", "Bow/.hidden", "Bow/deep/splits.csv", ".cache/a.mp4"),
+        "Bow/a.mp4",
+        "Bow/a.txt",
+        "Bow/b.txt",
+        "Bow/c.txt",
+        "Wave/b.mp4",
+        "Wave/README",
+        "top.mp4",
+        "splits.csv",
+        "Bow/.hidden",
+        "Bow/deep/splits.csv",
+        ".cache/a.mp4",
     )
     (root / "splits.csv").write_text("video\n")
     assert class_folders.load(root).left_out == (
@@ -36,8 +45,11 @@ def test_what_is_left_out_is_told_by_ending(touch):
 
 def test_images_beside_videos_or_without_a_folder_of_their_own_are_told(touch):
     root = touch(
-        *("Bow/mixed/a.mp4", "Bow/mixed/1.jpg", "Bow/1.png", "Bow/frames/1.jpg"),
-        *("Bow/frames/boxes.xml",),
+        "Bow/mixed/a.mp4",
+        "Bow/mixed/1.jpg",
+        "Bow/1.png",
+        "Bow/frames/1.jpg",
+        "Bow/frames/boxes.xml",
     )
     catalogue = class_folders.load(root)
     assert _names(catalogue, root) == ["Bow/frames", "Bow/mixed/a.mp4"]
@@ -93,7 +105,10 @@ def test_a_link_to_another_place_is_followed_once(touch, tmp_path):
     (root / "Bow" / "hash.mp4").symlink_to(tmp_path / "store" / "0f3a")
     (root / "Bow" / "annexed.mp4").symlink_to("../.git/d.mp4")
     assert _names(class_folders.load(root), root) == [
-        *("Bow/a.mp4", "Bow/annexed.mp4", "Bow/hash.mp4", "Bow/store/b.mp4"),
+        "Bow/a.mp4",
+        "Bow/annexed.mp4",
+        "Bow/hash.mp4",
+        "Bow/store/b.mp4",
         "Bow/store/deep/c.mp4",
     ]
 
@@ -113,7 +128,10 @@ def test_a_name_that_is_not_utf8_is_refused(touch, name):
 def test_videos_come_in_the_order_of_their_names_whatever_lies_between(touch):
     root = touch("b/2.mp4", "b/10.mp4", "a.avi", "c/1.png", "c/notes.txt")
     assert [path.relative_to(root).as_posix() for path in find_videos(root)] == [
-        *("a.avi", "b/10.mp4", "b/2.mp4", "c")
+        "a.avi",
+        "b/10.mp4",
+        "b/2.mp4",
+        "c",
     ]
     tree = VideoTree(root)
     tree.videos()
@@ -143,9 +161,18 @@ def test_images_of_several_videos_in_one_folder_are_refused(touch):
 
 def test_thumbnails_and_folders_of_the_system_are_left_out_and_named(touch):
     root = touch(
-        *("Bow/a.mp4", "Bow/thumbs/a.jpg", "Bow/thumbs/b.jpg", "Bow/.thumbnails/a.jpg"),
-        *("Bow/clip/1.jpg", "Bow/clip/2.jpg", "Bow/clip/Thumbnails/1.jpg", "thumbs/a.png"),
-        *("__MACOSX/Bow/._a.mp4", "__MACOSX/Bow/a.mp4", "Wave/@eaDir/a.mp4/1.jpg", "Wave/b.mp4"),
+        "Bow/a.mp4",
+        "Bow/thumbs/a.jpg",
+        "Bow/thumbs/b.jpg",
+        "Bow/.thumbnails/a.jpg",
+        "Bow/clip/1.jpg",
+        "Bow/clip/2.jpg",
+        "Bow/clip/Thumbnails/1.jpg",
+        "thumbs/a.png",
+        "__MACOSX/Bow/._a.mp4",
+        "__MACOSX/Bow/a.mp4",
+        "Wave/@eaDir/a.mp4/1.jpg",
+        "Wave/b.mp4",
     )
     catalogue = class_folders.load(root)
     assert _names(catalogue, root) == ["Bow/a.mp4", "Bow/clip", "Wave/b.mp4"]

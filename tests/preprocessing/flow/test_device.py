@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import wait_until
 
 # Not tvl1_keras: the processes that import this would load TensorFlow.
 from preprocessing import flow, worker_pool
@@ -85,15 +86,11 @@ def _levels(previous, following):
 
 def _solved(solving, waiting, all_wait=True):
     """The grey levels of the next answers, by worker."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if answers := solving.answers(waiting, all_wait):
-            return {
-                worker: answer if isinstance(answer, int) else [int(f[0, 0, 0]) for f in answer]
-                for worker, answer in answers
-            }
-        solving.connection.poll(0.05)
-    raise AssertionError("no answer")
+    answers = wait_until(lambda: solving.answers(waiting, all_wait), 20)
+    return {
+        worker: answer if isinstance(answer, int) else [int(f[0, 0, 0]) for f in answer]
+        for worker, answer in answers
+    }
 
 
 def test_workers_take_turns_and_the_pairs_of_one_that_is_gone_are_dropped():

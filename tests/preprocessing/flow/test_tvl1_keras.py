@@ -2,17 +2,12 @@
 
 import importlib.util
 import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import preprocessing
 from preprocessing import flow
 from preprocessing.flow import constants, tvl1_keras, tvl1_operators
 
@@ -155,21 +150,14 @@ np.save(sys.argv[1] + "/flow.npy", flow.tvl1(frames, "keras", batch=2))
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_find_the_same_flow(backend, tmp_path):
+def test_other_backends_find_the_same_flow(run_python, backend, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     frames = moving_scene(4, *SMALL)
     np.save(tmp_path / "frames.npy", frames)
-    root = Path(preprocessing.__file__).parents[1]
-    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {
-        "KERAS_BACKEND": backend,
-        # Compiling for JAX takes most of this test; the machine code need not be fast.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
-        "PYTHONPATH": os.pathsep.join(paths),
-    }
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    # Compiling for JAX takes most of this test; the machine code need not be fast.
+    fast = "--xla_backend_optimization_level=0"
+    done = run_python("-c", PROGRAM, tmp_path, KERAS_BACKEND=backend, XLA_FLAGS=fast)
     assert done.returncode == 0, done.stderr
     difference = np.linalg.norm(np.load(tmp_path / "flow.npy") - opencv_flow(frames), axis=-1)
     assert difference.mean() < 0.02

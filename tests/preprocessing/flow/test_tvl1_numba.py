@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,19 +23,20 @@ if __name__ == "__main__":
 """
 
 
-def test_preparing_without_a_cache_folder_warns_once_for_all_workers(tmp_path, write_video):
+def test_preparing_without_a_cache_folder_warns_once_for_all_workers(
+    run_python, tmp_path, write_video
+):
     # Root may write anywhere, so the places that Numba would use lie below files.
     package = tmp_path / "installed" / "preprocessing"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(preprocessing.__file__).parent, package, ignore=ignored)
     (package / "flow" / "__pycache__").write_bytes(b"")
     places = {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "NUMBA_CACHE_DIR": os.devnull}
-    environment = os.environ | places | {"PYTHONPATH": str(package.parent)}
     for index in range(4):
         write_video(tmp_path / "actions" / "Bow" / f"{index}.mp4", 3, seed=index)
     (tmp_path / "program.py").write_text(_PREPARE)
-    command = [sys.executable, "-W", "default", "program.py", "actions", "records"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    command = ("-W", "default", "program.py", "actions", "records")
+    done = run_python(*command, folder=tmp_path, PYTHONPATH=package.parent, **places)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "4 videos 0 failed\n"
     assert done.stderr.count("NUMBA_CACHE_DIR") == 1

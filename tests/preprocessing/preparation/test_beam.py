@@ -1,12 +1,11 @@
 """Beam for real: its multi-process direct runner, and the portable job service of its SDK."""
 
 import json
-import os
 import subprocess
 import sys
-import time
 
 import pytest
+from helpers import wait_until
 
 from preprocessing.errors import UserError
 
@@ -35,15 +34,18 @@ def videos(tmp_path_factory, write_video):
     return folder
 
 
-def _prepare(videos, output, *arguments, status=0):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "experiments.prepare", f"--source=folder:{videos}"]
-    command += [f"--output={output}", "--image_size=16", "--allow_failures=2"]
-    done = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, env=environment, timeout=300
-    )
-    assert done.returncode == status, done.stderr
-    return done
+@pytest.fixture(scope="module")
+def run_prepare(run_python):
+    """Function of videos, the folder of the records and further flags: the ended program."""
+
+    def run(videos, output, *arguments, status=0):
+        flags = (f"--source=folder:{videos}", f"--output={output}", "--image_size=16")
+        command = ("-m", "experiments.prepare", *flags, "--allow_failures=2")
+        done = run_python(*command, *arguments, timeout=300)
+        assert done.returncode == status, done.stderr
+        return done
+
+    return run
 
 
 def _files(folder):
@@ -51,19 +53,19 @@ def _files(folder):
 
 
 @pytest.fixture(scope="module")
-def local(videos, tmp_path_factory):
+def local(run_prepare, videos, tmp_path_factory):
     """Files of the local runner's record set."""
     output = tmp_path_factory.mktemp("local") / "records"
-    _prepare(videos, output)
+    run_prepare(videos, output)
     record_set = json.loads((output / "metadata.json").read_text())
     assert record_set["counts"]["videos"] == 5 and len(record_set["sha256"]) == 64
     return _files(output)
 
 
-def test_the_multi_process_direct_runner_gives_the_same_bytes(videos, local, tmp_path):
+def test_the_multi_process_direct_runner_gives_the_same_bytes(run_prepare, videos, local, tmp_path):
     output = tmp_path / "records"
     options = f"--beam_options={DIRECT}{PROCESSES}"
-    printed = _prepare(videos, output, "--runner=beam", options).stdout
+    printed = run_prepare(videos, output, "--runner=beam", options).stdout
     sha256 = json.loads(local["metadata.json"])["sha256"]
     assert f"5 videos, 30 frames, 2 failed (5 converted now), SHA-256 {sha256}" in printed
     assert _files(output) == local
@@ -78,21 +80,24 @@ def job_endpoint(tmp_path):
     command += [f"--port_file={port_file}", f"--staging_dir={tmp_path / 'staging'}"]
     with (tmp_path / "service.log").open("wb") as log:
         service = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def port():
+        assert service.poll() is None
+        return port_file.is_file() and port_file.read_text().strip()
+
     try:
-        deadline = time.monotonic() + 60
-        while not (port_file.is_file() and port_file.read_text().strip()):
-            assert service.poll() is None and time.monotonic() < deadline
-            time.sleep(0.2)
-        yield f"localhost:{port_file.read_text().strip()}"
+        yield f"localhost:{wait_until(port)}"
     finally:
         service.terminate()
         service.wait()
 
 
-def test_the_portable_job_service_gives_the_same_bytes(videos, local, tmp_path, job_endpoint):
+def test_the_portable_job_service_gives_the_same_bytes(
+    run_prepare, videos, local, tmp_path, job_endpoint
+):
     output = tmp_path / "records"
     options = f"--runner=PortableRunner --job_endpoint={job_endpoint} --environment_type=LOOPBACK"
-    _prepare(videos, output, "--runner=beam", f"--beam_options={options}")
+    run_prepare(videos, output, "--runner=beam", f"--beam_options={options}")
     assert _files(output) == local
 
 
@@ -161,10 +166,10 @@ def test_shards_come_from_a_file_and_one_process_makes_them(videos, local, tmp_p
     ],
 )
 def test_an_option_that_beam_does_not_know_is_refused_before_anything_runs(
-    videos, tmp_path, options, message
+    run_prepare, videos, tmp_path, options, message
 ):
     arguments = ("--runner=beam", f"--beam_options={options}")
-    stderr = _prepare(videos, tmp_path / "records", *arguments, status=1).stderr
+    stderr = run_prepare(videos, tmp_path / "records", *arguments, status=1).stderr
     assert message in stderr.splitlines()[-1]
     assert not (tmp_path / "records" / "parts").exists()
 

@@ -7,8 +7,11 @@ from preprocessing.worker_pool import Failure
 
 # Frames of the clips of the fixture, as they were written.
 FRAMES = {
-    **{"v_Left_g00_c01": 2, "v_Left_g01_c01": 3, "v_Left_g02_c01": 4},
-    **{"v_Right_g00_c01": 5, "v_Right_g01_c01": 6},
+    "v_Left_g00_c01": 2,
+    "v_Left_g01_c01": 3,
+    "v_Left_g02_c01": 4,
+    "v_Right_g00_c01": 5,
+    "v_Right_g01_c01": 6,
 }
 
 

@@ -216,7 +216,9 @@ def test_given_flow_is_told_in_the_metadata_and_missing_flow_by_name(dense_flow,
     assert failure["id"] == "b" and failure["outcome"] == "flow_count"
     assert "4 frames, 3 x and 2 y flow pictures" in failure["reason"]
     assert prepared.record_set.flow == {
-        **{"algorithm": "given", "method": "given", "quality": "reference"}
+        "algorithm": "given",
+        "method": "given",
+        "quality": "reference",
     }
     (video,) = prepared.record_set.videos
     assert video.num_frames == 4

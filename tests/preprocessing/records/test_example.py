@@ -60,8 +60,12 @@ def test_a_message_of_protocol_buffers_is_viewed_in_place():
     data = bytearray(_protocol_buffer("v_Über", 300).SerializeToString())
     viewed = records.view_example(data)
     assert viewed == {
-        **{"video_id": "v_Über", "label": 300, "frames": FRAMES, "flow": FLOW},
-        **{"frame_numbers": range(len(FRAMES)), "field_numbers": range(len(FLOW))},
+        "video_id": "v_Über",
+        "label": 300,
+        "frames": FRAMES,
+        "flow": FLOW,
+        "frame_numbers": range(len(FRAMES)),
+        "field_numbers": range(len(FLOW)),
     }
     viewed["frames"][0][:] = b"fresh"
     assert b"fresh" in data and b"aaaaa" not in data

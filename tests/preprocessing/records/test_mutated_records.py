@@ -2,8 +2,6 @@
 
 import collections
 import struct
-import subprocess
-import sys
 import zlib
 
 import cv2
@@ -148,7 +146,7 @@ def claiming(request, tmp_path):
     return path
 
 
-def test_an_image_that_claims_a_huge_size_takes_no_memory(claiming):
+def test_an_image_that_claims_a_huge_size_takes_no_memory(run_python, claiming):
     program = f"""
 import pathlib, re
 from preprocessing.records import image_layout
@@ -158,5 +156,5 @@ except ValueError:
     status = pathlib.Path("/proc/self/status").read_text()
     print(int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    done = run_python("-c", program)
     assert int(done.stdout) < 300  # megabytes

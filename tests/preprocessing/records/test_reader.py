@@ -4,8 +4,6 @@ import dataclasses
 import os
 import resource
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -138,9 +136,9 @@ def test_a_record_whose_image_does_not_decode_is_damaged(tiny_records, tmp_path)
         RecordReader(copy).clips([0], np.zeros((1, 0), int), np.array([[[0]]]))
 
 
-def test_the_reader_starts_without_tensorflow():
+def test_the_reader_starts_without_tensorflow(run_python):
     program = "import sys, preprocessing.records.reader; print('tensorflow' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = run_python("-c", program)
     assert done.stdout == "False\n", done.stderr
 
 

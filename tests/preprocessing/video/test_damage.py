@@ -8,8 +8,17 @@ from preprocessing import video
 FRAMES = 200
 # Their headers or indices say how long they are.
 MEASURED = [
-    *("faststart.mp4", "faststart.m4v", "faststart.mov", "faststart.3gp", "fragments.mp4"),
-    *("camera.avi", "divx.avi", "film.mkv", "web.webm", "flash.flv", "windows.wmv"),
+    "faststart.mp4",
+    "faststart.m4v",
+    "faststart.mov",
+    "faststart.3gp",
+    "fragments.mp4",
+    "camera.avi",
+    "divx.avi",
+    "film.mkv",
+    "web.webm",
+    "flash.flv",
+    "windows.wmv",
 ]
 BROADCASTS = ["disc.mpg", "disc.vob", "television.ts", "camcorder.MTS"]
 

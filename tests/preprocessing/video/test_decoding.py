@@ -118,8 +118,9 @@ def test_a_segment_is_found_where_the_frame_rate_varies(tmp_path, encode, slow_f
     stamps = np.concatenate([[0], np.cumsum(steps)])
     noise = np.random.default_rng(0).integers(0, 256, (48, 64 + len(stamps), 3), np.uint8)
     images = [np.ascontiguousarray(noise[:, k : k + 64]) for k in range(len(stamps))]
-    how = {"rate": 1000, "stamps": stamps.tolist(), "key_frames": 120}
-    path = encode(tmp_path / "variable.mp4", images=images, **how)
+    path = encode(
+        tmp_path / "variable.mp4", images=images, rate=1000, stamps=stamps.tolist(), key_frames=120
+    )
     assert np.ptp(np.diff(_times(path))) > 0.4
     _check_segments(path, [(6, 7), (9.1, 11), (12.25, 14), (17, 17.2)])
 

@@ -181,9 +181,27 @@ def test_frames_of_another_size_are_brought_to_that_of_the_first(tmp_path, encod
 
 # Of codecs that keep every value; yuv420p of a phone and of UCF101 are compared elsewhere.
 PIXELS = [
-    *("yuv420p", "yuv422p", "yuv444p", "yuv410p", "yuv411p", "yuv440p", "yuva420p", "yuva444p"),
-    *("gray", "gray10le", "gray16le", "yuv420p10le", "yuv422p10le", "yuv444p12le", "yuv444p16le"),
-    *("bgr0", "bgra", "rgb48le", "gbrp10le", "gbrp16le", "rgba64le"),
+    "yuv420p",
+    "yuv422p",
+    "yuv444p",
+    "yuv410p",
+    "yuv411p",
+    "yuv440p",
+    "yuva420p",
+    "yuva444p",
+    "gray",
+    "gray10le",
+    "gray16le",
+    "yuv420p10le",
+    "yuv422p10le",
+    "yuv444p12le",
+    "yuv444p16le",
+    "bgr0",
+    "bgra",
+    "rgb48le",
+    "gbrp10le",
+    "gbrp16le",
+    "rgba64le",
 ]
 
 

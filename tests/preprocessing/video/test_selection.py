@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import films
 from preprocessing import video
 
 
@@ -151,14 +152,9 @@ def test_beside_gaps_pairs_do_not_count():
 def doubled(tmp_path, request):
     """A compressed video of 15 frames a second shown as 30."""
     name, fourcc = request.param
-    path = tmp_path / name
-    writer = cv2.VideoWriter(
-        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*fourcc), 30, (200, 40)
-    )
-    for gray in _moving(_shown_as([1, 0], 40)):
-        writer.write(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR))
-    writer.release()
-    return path
+    frames = (cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR) for gray in _moving(_shown_as([1, 0], 40)))
+    films.write_video(tmp_path / name, frames, fourcc, 30)
+    return tmp_path / name
 
 
 def test_the_note_of_a_compressed_video_says_how_many_and_what_to_do(doubled):

@@ -10,19 +10,10 @@ import tensorflow as tf
 
 from preprocessing.records import DamagedRecordError
 from preprocessing.records.reader import RecordReader
-from stfnet import ClipConfig, ModelConfig, sampling
+from stfnet import ClipConfig, sampling
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import TrainingConfig
-from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-
-
-@pytest.fixture(scope="module")
-def config(tiny_records):
-    training = TrainingConfig(batch_size=4, tau_range=(1, 3), validation_fraction=0.2)
-    model = ModelConfig(3, CLIP)
-    return RunConfig("tiny", tiny_records.classes, model, training)
 
 
 def _stored(record_set, video):

@@ -8,19 +8,11 @@ import pytest
 
 from preprocessing.errors import UserError
 from preprocessing.records import grid
-from stfnet import ClipConfig, ModelConfig
+from stfnet import ClipConfig
 from stfnet.clips import plans
 from stfnet.config import TrainingConfig
-from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
-
-
-@pytest.fixture(scope="module")
-def config(tiny_records):
-    training = TrainingConfig(batch_size=4, tau_range=(1, 3), validation_fraction=0.2)
-    model = ModelConfig(3, CLIP)
-    return RunConfig("tiny", tiny_records.classes, model, training)
 
 
 def test_an_epoch_is_fixed_by_its_seed_stage_and_number(tiny_records, config):

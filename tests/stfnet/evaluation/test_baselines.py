@@ -1,9 +1,9 @@
 """The nearest median frame, worked by hand on scenes whose nearest neighbour is known."""
 
-import cv2
 import numpy as np
 import pytest
 
+from benchmarks import films
 from preprocessing import records
 from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
@@ -29,11 +29,8 @@ def scenes(tmp_path_factory):
     videos = (("A", "left"), ("A", "above"), ("B", "right"), ("B", "left"), ("A", "below"))
     for number, (name, wall) in enumerate(videos, 1):
         path = folder / "videos" / name / f"v_{name}_g{number:02d}_c01.avi"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20, (32, 32))
-        for frame in (walls[wall], 255 - walls[wall], walls[wall], half * 0, walls[wall]):
-            writer.write(frame)
-        writer.release()
+        frames = (walls[wall], 255 - walls[wall], walls[wall], half * 0, walls[wall])
+        films.write_video(path, frames, films.MOTION_JPEG, 20)
     prepare.prepare(
         class_folders.load(folder / "videos"),
         folder / "records",

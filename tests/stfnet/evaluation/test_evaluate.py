@@ -8,6 +8,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from helpers import run_config
 
 from preprocessing import records
 from preprocessing.errors import UserError
@@ -17,12 +18,12 @@ from stfnet.clips import input_pipeline, plans
 from stfnet.config import TrainingConfig
 from stfnet.evaluation import baselines
 from stfnet.evaluation import evaluate as evaluation
-from stfnet.evaluation.views import Views
+from stfnet.evaluation.clips_per_video import Views
 from stfnet.inference import prediction
-from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 SIZES = {"lstm_units": 4, "fc6_units": 8, "width_divisor": 32}
+MODEL = ModelConfig(3, CLIP)
 
 
 class _Known:
@@ -37,11 +38,6 @@ class _Known:
         return np.array([next(self.rows) for _ in inputs["rgb"]])
 
 
-def _config(record_set, name="tiny", size=4):
-    training = TrainingConfig(batch_size=size)
-    return RunConfig(name, record_set.classes, ModelConfig(3, CLIP), training)
-
-
 def _evaluate(model, record_set, config, videos, **part):
     located = run.locate(videos, record_set)
     return evaluation.evaluate(model, record_set, config, videos, located, **part)
@@ -51,11 +47,13 @@ def test_a_damaged_record_is_named(damaged_records):
     network = _Known([[1.0, 0.0, 0.0]])
     name = damaged_records.videos[2].id
     with pytest.raises(DamagedRecordError, match=f"the record of {name} is damaged"):
-        evaluation.predict_clips(network, damaged_records, np.arange(4), _config(damaged_records))
+        evaluation.predict_clips(
+            network, damaged_records, np.arange(4), run_config(MODEL, damaged_records, batch_size=4)
+        )
 
 
 def test_figures_are_those_counted_by_hand(tiny_records):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, batch_size=4)
     # Six test videos, two groups of the three classes, in batches of four: two clips only fill.
     answers = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]] * 2
     answers[5] = [0.1, 0.1, 0.8]
@@ -81,7 +79,7 @@ def test_figures_are_those_counted_by_hand(tiny_records):
 @pytest.fixture
 def evaluated(tiny_records):
     """Function that evaluates a part with a network that always answers the first class."""
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, batch_size=4)
     videos = run.draw_videos(tiny_records, config)
 
     def evaluate(**part):
@@ -105,7 +103,7 @@ def test_a_part_of_a_collection_is_named_also_for_a_run_that_does_not_say_so(tin
     record_set = dataclasses.replace(tiny_records, name="ucf11")
     title = "ucf11 (3 of 11 classes, 24 of 1600 clips)"
     for name, expected in (("ucf11", title), (title, title), ("mine", "mine")):
-        config = _config(record_set, name)
+        config = run_config(MODEL, dataclasses.replace(record_set, name=name), batch_size=4)
         videos = run.draw_videos(record_set, config)
         results, *_ = _evaluate(_Known([[1.0, 0.0, 0.0]]), record_set, config, videos)
         assert results["dataset"] == expected
@@ -133,11 +131,15 @@ def test_clips_and_their_mirrors_are_averaged_over_each_video(tiny_records):
             rows.append([*halves, np.minimum(256 - x.astype(int), 255).mean()])
         expected.append(np.mean(rows, 0))
     views = Views(3, True, ((left, right),))
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, batch_size=4)
     predicted = evaluation.predict_clips(_Brightness(), tiny_records, positions, config, views)
     np.testing.assert_allclose(predicted, expected, rtol=1e-5)
     alone = evaluation.predict_clips(
-        _Brightness(), tiny_records, positions, _config(tiny_records, size=1), Views(3, True)
+        _Brightness(),
+        tiny_records,
+        positions,
+        run_config(MODEL, tiny_records, batch_size=1),
+        Views(3, True),
     )
     # Without the pair the mirror image counts for the wrong side.
     sides = np.array(expected)[:, :2].mean(1)
@@ -161,7 +163,7 @@ def test_a_run_is_evaluated_on_several_clips_beside_its_own_results(trained, tin
 
 
 def test_the_test_part_stands_when_the_records_gain_videos(tiny_records, prepare_squares, tmp_path):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, batch_size=4)
     videos = run.draw_videos(tiny_records, config)
     gained = prepare_squares(tmp_path, range(10))  # groups 0 and 9 are new
     redrawn = run.draw_videos(gained, config)
@@ -178,7 +180,7 @@ def test_the_test_part_stands_when_the_records_gain_videos(tiny_records, prepare
 
 
 def test_a_copy_of_a_training_video_is_no_test_video_of_another_split(tiny_records):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, batch_size=4)
     videos = run.draw_videos(tiny_records, config)
     trained = next(video for video in tiny_records.videos if video.id in videos.train)
     copy = dataclasses.replace(trained, id="copy", splits={"1": "test"})
@@ -205,9 +207,7 @@ def test_a_part_that_makes_no_sense_is_refused(evaluated, part, message):
 @pytest.mark.parametrize("both", [False, True])
 def test_baselines_learn_from_what_the_network_learned_from(tiny_records, tmp_path, both):
     keep = {"keep": "last", "train_on_validation": True} if both else {}
-    training = TrainingConfig(batch_size=4, **keep)
-    model = ModelConfig(3, CLIP, **SIZES)
-    config = RunConfig("tiny", tiny_records.classes, model, training)
+    config = run_config(ModelConfig(3, CLIP, **SIZES), tiny_records, batch_size=4, **keep)
     drawn = run.draw_videos(tiny_records, config)
     # One class alone in training, another in validation: the majority is of what was learned.
     left, right, _ = tiny_records.classes
@@ -221,7 +221,7 @@ def test_baselines_learn_from_what_the_network_learned_from(tiny_records, tmp_pa
     }
     videos = dataclasses.replace(drawn, **parts, unused={})
     with run.writing(tmp_path, config, videos):
-        build_stfnet(model).save(tmp_path / run.BEST_FILE)
+        build_stfnet(config.model).save(tmp_path / run.BEST_FILE)
     results = evaluation.evaluate_run(tmp_path, tiny_records, nearest_neighbour=True).results
     assert results["majority"] == (4 / 5 if both else 1 / 5)
     located = run.locate(videos, tiny_records)
@@ -268,12 +268,14 @@ def test_predictions_are_in_the_order_of_the_videos_for_every_batch_size(trained
     model, _ = prediction.load_run(trained)
     positions = np.array([20, 3, 11, 0, 7])
     one, four = (
-        evaluation.predict_clips(model, tiny_records, positions, _config(tiny_records, size=size))
+        evaluation.predict_clips(
+            model, tiny_records, positions, run_config(MODEL, tiny_records, batch_size=size)
+        )
         for size in (1, 4)
     )
     assert one.shape == (5, 3) and one.dtype == np.float32
     np.testing.assert_allclose(four, one, atol=1e-5)
-    config = _config(tiny_records, size=1)
+    config = run_config(MODEL, tiny_records, batch_size=1)
     alone = evaluation.predict_clips(model, tiny_records, positions[2:3], config)
     np.testing.assert_allclose(alone, one[2:3], atol=1e-5)
 
@@ -281,10 +283,15 @@ def test_predictions_are_in_the_order_of_the_videos_for_every_batch_size(trained
 @pytest.mark.parametrize(("streams", "block"), [("both", 5), ("flow", 3)])
 def test_maps_of_the_test_clips_give_the_same_probabilities(tiny_records, tmp_path, streams, block):
     model = ModelConfig(3, CLIP, streams=streams, normalize="all", **SIZES)
-    training = TrainingConfig(
-        batch_size=4, learning_rates=(1e-3,), max_epochs=(1,), frozen_blocks=(block,), frame_grid=4
+    config = run_config(
+        model,
+        tiny_records,
+        batch_size=4,
+        learning_rates=(1e-3,),
+        max_epochs=(1,),
+        frozen_blocks=(block,),
+        frame_grid=4,
     )
-    config = RunConfig("tiny", tiny_records.classes, model, training)
     keras.utils.set_random_seed(0)
     network, positions = build_stfnet(model), np.array([0, 3, 4, 7, 8])
     expected = evaluation.predict_clips(network, tiny_records, positions, config)
@@ -315,8 +322,9 @@ def test_records_of_a_grid_give_the_clips_of_their_stored_frames(
     clip = dataclasses.replace(CLIP, num_frames=2, flow_length=2)
     network = build_stfnet(ModelConfig(3, clip, normalize="all", **SIZES))
     positions, views = np.arange(6), Views(num_clips)
-    training = TrainingConfig(batch_size=4, frozen_blocks=(5, 5), frame_grid=3)
-    config = RunConfig("tiny", grid_records.classes, network.config, training)
+    config = run_config(
+        network.config, grid_records, batch_size=4, frozen_blocks=(5, 5), frame_grid=3
+    )
     of_grid = evaluation.predict_clips(network, grid_records, positions, config, views)
     # The same frames of the whole records, by the plan of a validation.
     plan = plans.plan_evaluation(tiny_records, positions, clip, 2, num_clips, frame_grid=3)
@@ -335,10 +343,14 @@ def test_records_of_a_grid_give_the_clips_of_their_stored_frames(
 
 def test_a_run_that_trained_every_block_at_last_is_evaluated_from_images(tiny_records, tmp_path):
     model = ModelConfig(3, CLIP, **SIZES)
-    training = TrainingConfig(
-        batch_size=4, learning_rates=(1e-3, 1e-4), max_epochs=(1, 1), frozen_blocks=(5, 0)
+    config = run_config(
+        model,
+        tiny_records,
+        batch_size=4,
+        learning_rates=(1e-3, 1e-4),
+        max_epochs=(1, 1),
+        frozen_blocks=(5, 0),
     )
-    config = RunConfig("tiny", tiny_records.classes, model, training)
     network, videos = build_stfnet(model), run.draw_videos(tiny_records, config)
     _, expected, _ = _evaluate(network, tiny_records, config, videos)
     _, probabilities, _ = _evaluate(network, tiny_records, config, videos, features_folder=tmp_path)

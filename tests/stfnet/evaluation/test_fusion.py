@@ -1,18 +1,18 @@
 """Late fusion of two runs' predictions, worked by hand, and what it refuses."""
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import read_csv
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, run
 from stfnet.config import TrainingConfig
 from stfnet.evaluation import breakdown, fusion, result_files
-from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.evaluation.clips_per_video import ONE_CLIP, Views
 from stfnet.run.config import RunConfig
 
 # What two runs give the videos 0, 1 and 2 of the records.
@@ -31,8 +31,14 @@ def _evaluated(folder, record_set, probabilities, streams, positions=(0, 1, 2), 
     labels = np.array([record_set.videos[k].label for k in positions])
     results = {
         **dict.fromkeys(("majority", "chance", "leak"), 0),
-        **{"dataset": "tiny", "protocol": "group", "fold": "1", "split": "test"},
-        **{"streams": streams, "num_classes": 3, "num_train": 15, "num_test": len(positions)},
+        "dataset": "tiny",
+        "protocol": "group",
+        "fold": "1",
+        "split": "test",
+        "streams": streams,
+        "num_classes": 3,
+        "num_train": 15,
+        "num_test": len(positions),
         "validated_on": "groups held back from training",
         "split_fingerprint": videos.fingerprint(),
         "network_sha256": run.network_sha256(folder),
@@ -57,8 +63,7 @@ def runs(tiny_records, tmp_path):
 def test_fused_probabilities_are_the_weighted_mean(runs, tiny_records, tmp_path):
     sources = fusion.parse_sources([str(runs[0]), f"{runs[1]}:3"])
     results, paths = fusion.fuse(sources, tiny_records, tmp_path / "fused")
-    with paths.predictions.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(paths.predictions)
     classes = tiny_records.classes
     written = [[float(row[f"p:{name}"]) for name in classes] for row in rows]
     # (0.6 + 3 * 0.5) / 4 and so on.
@@ -108,7 +113,7 @@ def test_the_files_of_the_views_asked_for_are_fused(runs, tiny_records, tmp_path
     sources = fusion.parse_sources([f"{runs[0]}:3", str(runs[1])])
     _, paths = fusion.fuse(sources, tiny_records, tmp_path / "fused", views)
     assert paths.results.name == "results-2clips-flip.json"
-    assert float(next(csv.DictReader(paths.predictions.open()))["probability"]) == 0.525
+    assert float(read_csv(paths.predictions)[0]["probability"]) == 0.525
     with pytest.raises(UserError, match=r"results-3clips\.json is missing.* --num_clips=3 first"):
         fusion.fuse(sources, tiny_records, tmp_path / "fused", Views(3))
 

@@ -6,16 +6,15 @@ import types
 
 import numpy as np
 import pytest
+from helpers import run_config
 from sklearn.linear_model import LogisticRegression
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, build_stfnet, run
-from stfnet.config import TrainingConfig
 from stfnet.evaluation import evaluate as evaluation
 from stfnet.evaluation import linear_model
 from stfnet.frame_features import stream_maps
 from stfnet.networks import SmallDataConfig
-from stfnet.run.config import RunConfig
 from stfnet.weights import load_vgg16_weights
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
@@ -100,10 +99,14 @@ def test_the_network_is_ahead_by_the_difference_over_whole_groups():
 def test_it_reads_the_maps_that_a_run_kept(grid_records, notop, tmp_path):
     clip = dataclasses.replace(CLIP, num_frames=2, flow_length=2)
     model = SmallDataConfig(3, clip, lstm_units=4, fc6_units=8, map_levels=linear_model.LEVELS)
-    training = TrainingConfig(
-        weights=str(notop), temporal_conv1="cross_modality", frozen_blocks=(5, 5), frame_grid=3
+    config = run_config(
+        model,
+        grid_records,
+        weights=str(notop),
+        temporal_conv1="cross_modality",
+        frozen_blocks=(5, 5),
+        frame_grid=3,
     )
-    config = RunConfig("tiny", grid_records.classes, model, training)
     positions = [0, 4, 8]
     network = build_stfnet(model)
     load_vgg16_weights(network, notop, "cross_modality")

@@ -61,8 +61,15 @@ def test_the_majority_is_of_the_training_part_and_measured_on_the_test_part():
 def _results(top1, num_test):
     figures = {"top5": 0.9, "mean_class_accuracy": 0.4, "chance": 0.1, "majority": 0.2, "leak": 0.0}
     return {
-        **{"dataset": "ucf101", "protocol": "official", "split": "test", "streams": "both"},
-        **{"top1": top1, "num_test": num_test, "num_train": 3, "num_classes": 10, **figures},
+        "dataset": "ucf101",
+        "protocol": "official",
+        "split": "test",
+        "streams": "both",
+        "top1": top1,
+        "num_test": num_test,
+        "num_train": 3,
+        "num_classes": 10,
+        **figures,
         "split_fingerprint": {"parts_sha256": f"{num_test}"},
     }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from stfnet.evaluation import breakdown, metrics, printing
-from stfnet.evaluation.views import ONE_CLIP, Views
+from stfnet.evaluation.clips_per_video import ONE_CLIP, Views
 
 PROBABILITIES = np.array([[0.7, 0.3], [0.6, 0.4], [0.1, 0.9]], np.float32)
 LABELS = np.array([0, 1, 1])
@@ -15,9 +15,19 @@ LABELS = np.array([0, 1, 1])
 def _results(views=ONE_CLIP, **more):
     videos = [types.SimpleNamespace(id=f"clip{k}", group=f"g{k}") for k in range(3)]
     return {
-        **{"dataset": "tiny", "protocol": "group", "fold": "1", "split": "test", "num_test": 3},
-        **{"num_classes": 2, "top1": 2 / 3, "top5": 1.0, "mean_class_accuracy": 0.75},
-        **{"chance": 0.5, "majority": 1 / 3, "leak": 0.0, "views": views.to_json()},
+        "dataset": "tiny",
+        "protocol": "group",
+        "fold": "1",
+        "split": "test",
+        "num_test": 3,
+        "num_classes": 2,
+        "top1": 2 / 3,
+        "top5": 1.0,
+        "mean_class_accuracy": 0.75,
+        "chance": 0.5,
+        "majority": 1 / 3,
+        "leak": 0.0,
+        "views": views.to_json(),
         **breakdown.breakdown(PROBABILITIES, LABELS, ("Bow", "Wave"), videos),
         **more,
     }

@@ -1,15 +1,15 @@
 """The files of an evaluation: their names, what they hold, and which of them are refused."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
+from helpers import read_csv
 
 from preprocessing.errors import UserError
 from preprocessing.files import write_json
 from stfnet.evaluation import result_files
-from stfnet.evaluation.views import Views
+from stfnet.evaluation.clips_per_video import Views
 
 SPLIT = {"protocol": "group", "fold": "1"}
 
@@ -51,8 +51,7 @@ def test_each_part_has_result_files_of_its_own(tiny_records, tmp_path, changes, 
 def test_predictions_hold_the_probability_of_every_class(tiny_records, tmp_path):
     probabilities = np.array([[0.8, 0.125, 0.075], [0.1, 0.25, 0.65]], np.float32)
     result_files.write(tmp_path, _results(), probabilities, [3, 12], tiny_records)
-    with open(tmp_path / "predictions.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(tmp_path / "predictions.csv")
     assert rows == result_files.read_predictions(tmp_path)
     names = tiny_records.classes
     for row, position, values, best in zip(rows, (3, 12), probabilities, (0, 2), strict=True):

@@ -5,16 +5,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import run_config
 
 from preprocessing import records
 from stfnet import build_stfnet, run
 from stfnet.clips import plans
-from stfnet.config import ClipConfig, TrainingConfig
+from stfnet.config import ClipConfig
 from stfnet.evaluation import timing
 from stfnet.inference.clip import read_clip
 from stfnet.inference.prediction import predict_clip
 from stfnet.networks import ModelConfig
-from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
 
@@ -31,14 +31,8 @@ class _Network:
         return np.array([[1.0, 0.0, 0.0]])
 
 
-def _config(record_set, **model):
-    return RunConfig(
-        "tiny", record_set.classes, ModelConfig(3, CLIP, **model), TrainingConfig(batch_size=4)
-    )
-
-
 def test_the_time_is_that_of_the_network_and_of_reading(tiny_records, monkeypatch):
-    config, network = _config(tiny_records), _Network(0.25)
+    config, network = run_config(ModelConfig(3, CLIP), tiny_records), _Network(0.25)
     stored_clip = timing.stored_clip
 
     def slow_clip(*arguments):
@@ -57,7 +51,7 @@ def test_the_time_is_that_of_the_network_and_of_reading(tiny_records, monkeypatc
 
 def test_a_network_of_frames_alone_has_no_time_with_flow(tiny_records):
     network = _Network()
-    config = _config(tiny_records, streams="rgb")
+    config = run_config(ModelConfig(3, CLIP, streams="rgb"), tiny_records)
     figures = timing.measure(network, tiny_records, config, np.arange(2), repeats=1)
     assert figures["with_flow_computed"] is None
     assert all(set(inputs) == {"rgb"} for inputs in network.inputs)
@@ -65,15 +59,13 @@ def test_a_network_of_frames_alone_has_no_time_with_flow(tiny_records):
 
 def test_records_of_a_grid_lack_the_frames_of_which_flow_is_computed(grid_records):
     clip = ClipConfig(num_frames=3, flow_length=2, image_size=32)
-    config = RunConfig(
-        "tiny", grid_records.classes, ModelConfig(3, clip), TrainingConfig(frame_grid=3)
-    )
+    config = run_config(ModelConfig(3, clip), grid_records, frame_grid=3)
     figures = timing.measure(_Network(), grid_records, config, np.arange(2), repeats=1)
     assert figures["with_flow_stored"] > 0 and figures["with_flow_computed"] is None
 
 
 def test_both_clips_are_those_of_the_video(tiny_records):
-    config = _config(tiny_records)
+    config = run_config(ModelConfig(3, CLIP), tiny_records)
     for position in (0, 13):
         stored = timing.stored_clip(tiny_records, config, position)
         computed = timing.computed_clip(tiny_records, config, position)
@@ -102,7 +94,9 @@ def test_flow_is_solved_from_the_stored_frames(tiny_records):
     ]
     field = cv2.optflow.DualTVL1OpticalFlow_create().calc(*gray, None)
     expected = np.clip(np.round(128 + field * 127.5 / CLIP.flow_bound), 0, 255)
-    computed = timing.computed_clip(tiny_records, _config(tiny_records), 0)["flow"][1, ..., :2]
+    computed = timing.computed_clip(
+        tiny_records, run_config(ModelConfig(3, CLIP), tiny_records), 0
+    )["flow"][1, ..., :2]
     # One level from the solver, and JPEG as in the records.
     assert np.abs(computed.astype(int) - expected).max() <= 3
 
@@ -154,7 +148,7 @@ def test_clips_of_a_runs_test_videos_are_those_of_its_records(tiny_records, make
         clip = timing.stored_clip(tiny_records, config, position)
         assert all((clips[name][row] == clip[name]).all() for name in clips)
     # Fewer where there are fewer, and what the network reads.
-    config = _config(tiny_records, streams="flow")
+    config = run_config(ModelConfig(3, CLIP, streams="flow"), tiny_records)
     clips = timing.stored_test_clips(folder, tiny_records, config, 1000)
     assert {name: len(clip) for name, clip in clips.items()} == {"flow": len(test)}
 
@@ -166,6 +160,6 @@ def test_the_device_has_a_name():
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_any_number_of_test_videos_will_do(tiny_records, count):
     network = _Network()
-    config = _config(tiny_records, streams="rgb")
+    config = run_config(ModelConfig(3, CLIP, streams="rgb"), tiny_records)
     timing.measure(network, tiny_records, config, np.arange(count), repeats=5)
     assert len(network.inputs) == 1 + 5

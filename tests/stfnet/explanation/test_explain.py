@@ -1,9 +1,9 @@
-import csv
 import json
 
 import cv2
 import numpy as np
 import pytest
+from helpers import read_csv
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, sampling
@@ -49,8 +49,7 @@ def test_every_file_can_be_read(explained, moving_square, tmp_path):
         np.testing.assert_array_equal(shown, picture)
     film = cv2.VideoCapture(str(by_name["explanation.mp4"]))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 11
-    with by_name["frame_importance.csv"].open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(by_name["frame_importance.csv"])
     assert [row["frame_number"] for row in rows] == ["0", "3", "6"]
     assert [float(row["seconds"]) for row in rows] == [0, 0.15, 0.3]
     for branch, importance in explanation.importance.items():

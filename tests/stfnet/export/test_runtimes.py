@@ -181,8 +181,11 @@ def test_every_initializer_of_an_onnx_file_is_read(name, network, tiny, tmp_path
             "linear_root": True,
         },
         {
-            **{"stream_dropout": 0.5, "map_dropout": 0.5, "merge": "product"},
-            **{"lstm_statistics": "batch", "conv_pool": True},
+            "stream_dropout": 0.5,
+            "map_dropout": 0.5,
+            "merge": "product",
+            "lstm_statistics": "batch",
+            "conv_pool": True,
         },
     ],
     ids=lambda settings: "-".join(settings),

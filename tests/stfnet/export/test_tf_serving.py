@@ -57,7 +57,9 @@ def _document_program(word):
 def test_a_server_finds_versions_and_configuration(exported):
     folder = exported[2]
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("1", "batching.config", "models.config")
+        "1",
+        "batching.config",
+        "models.config",
     ]
     loaded, config = saved_model.load_export(folder / "1")
     assert config == exported[1] and set(loaded.signatures) >= {"serving_default"}
@@ -88,7 +90,8 @@ def test_warm_up_requests_are_read_by_the_official_messages_and_run(exported):
     records = tf.data.TFRecordDataset(str(folder / "1" / tf_serving.WARMUP_FILE))
     requests = [logs.PredictionLog.FromString(r.numpy()).predict_log.request for r in records]
     assert [request.model_spec.signature_name for request in requests] == [
-        *("serving_default", "classify_frames")
+        "serving_default",
+        "classify_frames",
     ]
     for request in requests:
         assert request.model_spec.name == "stfnet"
@@ -210,7 +213,10 @@ def test_another_export_is_the_next_version_beside_the_others(exported, tmp_path
     tree = {path: path.read_bytes() for path in there.rglob("*") if path.is_file()}
     tf_serving.export_serving(model, config, there)
     assert sorted(path.name for path in there.iterdir()) == [
-        *("7", "8", "batching.config", "models.config")
+        "7",
+        "8",
+        "batching.config",
+        "models.config",
     ]
     assert {path: path.read_bytes() for path in tree} == tree
     assert saved_model.load_export(there / "8")[1] == config

@@ -1,11 +1,11 @@
 """The files of features, read back with NumPy and compared with keras.applications' network."""
 
-import csv
 import dataclasses
 import json
 
 import numpy as np
 import pytest
+from helpers import read_csv
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig
@@ -50,8 +50,7 @@ def test_a_row_is_the_mean_of_the_map_of_its_frame(pooled, three, vgg16_maps):
 
 
 def test_the_index_names_every_video_and_its_files(pooled, three):
-    with open(pooled / "index.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(pooled / "index.csv")
     assert [row["video"] for row in rows] == [video.id for video in three.videos]
     for row, video in zip(rows, three.videos, strict=True):
         assert (row["class"], row["group"]) == (video.class_name, video.group)

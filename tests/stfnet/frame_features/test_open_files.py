@@ -7,12 +7,11 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers import run_config
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig
-from stfnet.config import TrainingConfig
 from stfnet.frame_features import stream_maps
-from stfnet.run.config import RunConfig
 from stfnet.training import stages
 
 MODEL = ModelConfig(
@@ -27,8 +26,7 @@ MODEL = ModelConfig(
 
 def _maps(folder, record_set, **changes):
     stage = {"learning_rates": (1e-2,), "max_epochs": (1,), "frozen_blocks": (5,)}
-    training = TrainingConfig(batch_size=4, **stage, **changes)
-    config = RunConfig(record_set.name, record_set.classes, MODEL, training)
+    config = run_config(MODEL, record_set, batch_size=4, **stage, **changes)
     return stream_maps.Features(folder, stages.make_model(config), record_set, config, 5)
 
 

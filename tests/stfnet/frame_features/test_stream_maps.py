@@ -1,6 +1,5 @@
 """Maps of frozen blocks: those of the network, computed once, and the same training on them."""
 
-import csv
 import dataclasses
 import gc
 import json
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import read_csv, run_config
 
 from preprocessing import files
 from preprocessing.errors import UserError
@@ -20,7 +20,6 @@ from stfnet.config import TrainingConfig
 from stfnet.frame_features import stream_maps
 from stfnet.layers.score_average import training_logits
 from stfnet.networks import C3DConfig, SmallDataConfig, TwoStreamConfig, parts
-from stfnet.run.config import RunConfig
 from stfnet.training import loop, stages
 from stfnet.training.preemption import Preempted
 
@@ -39,14 +38,8 @@ TRAINING = TrainingConfig(
 )
 
 
-def _config(record_set, model=MODEL, **changes):
-    training = dataclasses.replace(TRAINING, **changes)
-    return RunConfig(record_set.name, record_set.classes, model, training)
-
-
 def _losses(workdir):
-    with open(workdir / run.STEPS_FILE, newline="") as file:
-        return np.array([float(row["loss"]) for row in csv.DictReader(file)])
+    return np.array([float(row["loss"]) for row in read_csv(workdir / run.STEPS_FILE)])
 
 
 def _vgg16(clips, stream, block):
@@ -72,7 +65,7 @@ def _vgg16(clips, stream, block):
     ],
 )
 def test_a_clips_maps_are_those_of_vgg16_for_it(tiny_records, tmp_path, streams, block, shape):
-    config = _config(tiny_records, dataclasses.replace(MODEL, streams=streams))
+    config = run_config(dataclasses.replace(MODEL, streams=streams), tiny_records, TRAINING)
     model = stages.make_model(config)
     maps = stream_maps.Features(tmp_path, model, tiny_records, config, block)
     positions = np.array([1, 6])
@@ -93,7 +86,7 @@ def test_a_clips_maps_are_those_of_vgg16_for_it(tiny_records, tmp_path, streams,
 
 
 def test_maps_that_are_there_are_read_while_others_are_computed(tiny_records, tmp_path):
-    config = _config(tiny_records, dataclasses.replace(MODEL, streams="rgb"))
+    config = run_config(dataclasses.replace(MODEL, streams="rgb"), tiny_records, TRAINING)
     maps = stream_maps.Features(tmp_path, stages.make_model(config), tiny_records, config, 5)
     maps.compute([1])
     with files.locked(maps.folders["rgb"], "computation of maps"):
@@ -103,7 +96,7 @@ def test_maps_that_are_there_are_read_while_others_are_computed(tiny_records, tm
 
 
 def test_maps_that_16_bits_cannot_hold_are_refused_and_not_written(tiny_records, tmp_path):
-    config = _config(tiny_records, dataclasses.replace(MODEL, streams="rgb"))
+    config = run_config(dataclasses.replace(MODEL, streams="rgb"), tiny_records, TRAINING)
     model = stages.make_model(config)
     bias = model.get_layer("rgb_stream").convolutions["block5_conv3"].bias
     bias.assign(np.full(bias.shape, 7e4, "float32"))
@@ -158,8 +151,12 @@ def test_training_on_maps_follows_training_without_them(
     tiny_records, tmp_path, changes, blocks, trained
 ):
     # Adam would divide what rounding leaves of a small gradient by its own size.
-    config = _config(
-        tiny_records, CERTAIN, **{"learning_rates": (0.1, 0.03), **changes}, optimizer="sgd"
+    config = run_config(
+        CERTAIN,
+        tiny_records,
+        TRAINING,
+        **{"learning_rates": (0.1, 0.03), **changes},
+        optimizer="sgd",
     )
     maps, changed = tmp_path / "maps", _Changed()
     loop.train(config, tiny_records, tmp_path / "without")
@@ -177,7 +174,7 @@ def test_training_on_maps_follows_training_without_them(
 
 
 def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, tmp_path):
-    config = _config(tiny_records, augmentation="none")
+    config = run_config(MODEL, tiny_records, TRAINING, augmentation="none")
     model = stages.make_model(config)
     maps = stream_maps.Features(tmp_path, model, tiny_records, config, 5)
     maps.compute([0, 1])
@@ -196,7 +193,7 @@ def test_maps_are_computed_once_and_a_stopped_computation_resumes(tiny_records, 
 
 
 def test_a_computation_that_must_stop_keeps_what_it_has(tiny_records, tmp_path):
-    config = _config(tiny_records, augmentation="none")
+    config = run_config(MODEL, tiny_records, TRAINING, augmentation="none")
     maps = stream_maps.Features(tmp_path, stages.make_model(config), tiny_records, config, 5)
     asked = []
 
@@ -232,7 +229,10 @@ class _Terminate(keras.callbacks.Callback):
 
 @pytest.mark.slow
 def test_a_run_resumes_among_and_on_the_maps_of_its_second_stage(tiny_records, tmp_path):
-    config, maps = _config(tiny_records, checkpoint_minutes=0.0), tmp_path / "maps"
+    config, maps = (
+        run_config(MODEL, tiny_records, TRAINING, checkpoint_minutes=0.0),
+        tmp_path / "maps",
+    )
     loop.train(config, tiny_records, tmp_path / "whole", features_folder=tmp_path / "other")
     with pytest.raises(Preempted, match="stopped among the maps"):
         loop.train(config, tiny_records, tmp_path / "run", None, [_Terminate()], False, maps)
@@ -245,7 +245,7 @@ def test_a_run_resumes_among_and_on_the_maps_of_its_second_stage(tiny_records, t
 
 @pytest.mark.slow
 def test_a_resumed_run_takes_the_maps_of_its_own_streams(tiny_records, tmp_path, monkeypatch):
-    config = _config(tiny_records, CERTAIN, **ONE_STAGE, checkpoint_minutes=0.0)
+    config = run_config(CERTAIN, tiny_records, TRAINING, **ONE_STAGE, checkpoint_minutes=0.0)
     maps = tmp_path / "maps"
     loop.train(config, tiny_records, tmp_path / "whole", features_folder=maps)
     with pytest.raises(KeyboardInterrupt):
@@ -274,16 +274,18 @@ def test_other_weights_or_inputs_have_maps_of_their_own(tiny_records, tmp_path):
         (MODEL, {"learning_rates": (1.0, 1.0)}),  # the same maps as the first
         (dataclasses.replace(MODEL, fc6_units=9), {}),  # likewise
     ):
-        folders = _folders(_config(tiny_records, model, **changes), tiny_records, tmp_path)
+        folders = _folders(
+            run_config(model, tiny_records, TRAINING, **changes), tiny_records, tmp_path
+        )
         rgb.add(folders["rgb"])
         flow.add(folders["flow"])
     assert (len(rgb), len(flow), len(rgb | flow)) == (4, 5, 9)
 
 
 def test_a_stream_alone_reads_the_maps_that_it_has_beside_the_other(tiny_records, tmp_path):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, TRAINING)
     network = stages.make_model(config)
-    alone = _config(tiny_records, dataclasses.replace(MODEL, streams="flow"))
+    alone = run_config(dataclasses.replace(MODEL, streams="flow"), tiny_records, TRAINING)
     flow = stages.make_model(alone)
     stream = flow.get_layer("flow_stream")
     stream.set_weights(network.get_layer("flow_stream").get_weights())
@@ -292,7 +294,7 @@ def test_a_stream_alone_reads_the_maps_that_it_has_beside_the_other(tiny_records
 
 
 def test_maps_depend_on_the_weights_up_to_their_block_alone(tiny_records, tmp_path):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, TRAINING)
     network = stages.make_model(config)
 
     def folders():
@@ -308,13 +310,13 @@ def test_maps_depend_on_the_weights_up_to_their_block_alone(tiny_records, tmp_pa
 
 
 def test_only_the_frames_of_the_grid_have_maps(tiny_records, tmp_path, capsys):
-    config = _config(tiny_records, augmentation="none", frame_grid=4)
+    config = run_config(MODEL, tiny_records, TRAINING, augmentation="none", frame_grid=4)
     maps = stream_maps.Features(tmp_path, stages.make_model(config), tiny_records, config, 5)
     assert maps.compute([0, 1])
     assert "8 maps of the rgb stream" in capsys.readouterr().out
     for path in tmp_path.glob("*/*.npy"):
         assert np.load(path).shape == (4, 2, 2, 16)
-    every = _config(tiny_records, augmentation="none")
+    every = run_config(MODEL, tiny_records, TRAINING, augmentation="none")
     whole = stream_maps.Features(tmp_path, stages.make_model(every), tiny_records, every, 5)
     whole.compute([0, 1])
     training = config.training
@@ -337,20 +339,20 @@ def test_what_cannot_be_trained_on_maps_is_refused(tiny_records, changes, worker
     with pytest.raises(UserError, match=reason):
         levels = {"map_levels": changes.pop("map_levels", (5,))}
         model = dataclasses.replace(MODEL, **levels)
-        stream_maps.check(_config(tiny_records, model, **changes), workers)
-    stream_maps.check(_config(tiny_records), 1)
+        stream_maps.check(run_config(model, tiny_records, TRAINING, **changes), workers)
+    stream_maps.check(run_config(MODEL, tiny_records, TRAINING), 1)
 
 
 def test_a_network_without_vgg16_is_refused(tiny_records):
     model = C3DConfig(3, CLIP)
-    config = _config(tiny_records, model, frozen_blocks=(0, 0))
+    config = run_config(model, tiny_records, TRAINING, frozen_blocks=(0, 0))
     with pytest.raises(UserError, match="network c3d has none: leave --cache=features out"):
         stream_maps.check(config, 1)
 
 
 def test_the_head_can_end_at_the_scores_of_frames(tiny_records):
     model = stages.make_model(
-        _config(tiny_records, TwoStreamConfig(3, CLIP, width_divisor=32, fc6_units=8))
+        run_config(TwoStreamConfig(3, CLIP, width_divisor=32, fc6_units=8), tiny_records, TRAINING)
     )
     scores, weights = training_logits(model)
     head, whole = parts.from_block(model, 4, scores), parts.from_block(model, 4)
@@ -364,7 +366,7 @@ def test_the_head_can_end_at_the_scores_of_frames(tiny_records):
 
 
 def test_a_dataset_that_was_read_does_not_keep_the_network(tiny_records, tmp_path):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, TRAINING)
     model = stages.make_model(config)
     maps = stream_maps.Features(tmp_path, model, tiny_records, config, 5)
     positions = np.array([1, 6])

@@ -1,8 +1,8 @@
-import csv
 import shutil
 
 import numpy as np
 import pytest
+from helpers import read_csv
 
 from benchmarks import films
 from preprocessing.errors import UserError
@@ -74,8 +74,7 @@ def test_each_video_has_the_answer_that_it_has_alone(tiny_run, folder, tmp_path)
     )
     broken, missing = sorted(errors, key=lambda line: "missing" in line)
     assert "broken.mp4 is no video" in broken and "missing.mp4 does not exist" in missing
-    with (tmp_path / "new" / "predictions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(tmp_path / "new" / "predictions.csv")
     assert [row["file"] for row in rows] == [str(path) for path in paths[1:4]]
     for row in rows:
         alone, _ = prediction.predict_video(model, config, row["file"])
@@ -95,8 +94,7 @@ def test_what_was_done_until_ctrl_c_is_written(tiny_run, folder, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         batch.predict(model, config, paths, tmp_path / "new", show=stop, complain=print)
-    with (tmp_path / "new" / "predictions.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 1
+    assert len(read_csv(tmp_path / "new" / "predictions.csv")) == 1
 
 
 def test_the_processes_that_read_load_no_tensorflow(run_python):

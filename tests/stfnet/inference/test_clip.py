@@ -66,7 +66,8 @@ def test_a_file_gives_the_same_bytes_as_its_record(doubled, changed, num_frames,
     inputs = input_pipeline.network_inputs({"rgb": rgb[None], "fields": fields[None]})
     np.testing.assert_array_equal(read["flow"], inputs["flow"][0])
     assert read["flow"].shape == (3, 32, 32, 8)
-    assert read["flow"].std() > 0
+    if num_frames in (11, 13):  # no frame repeats: all moves by 2.5 of 32 pixels to the left
+        assert np.median(read["flow"][..., 0::2]) == pytest.approx(112, abs=2)
     assert read["frame_numbers"].tolist() == frames.tolist()
     assert (read["num_frames"], facts.num_frames) == (num_frames, num_frames)
     assert read["fps"] == facts.fps == pytest.approx(fps, abs=0.5)

@@ -28,8 +28,14 @@ def test_the_papers_network_has_its_switches_alone():
     extra = {field.name for field in dataclasses.fields(SmallDataConfig)}
     extra -= {field.name for field in dataclasses.fields(ModelConfig)}
     assert extra == {
-        *("map_levels", "map_norm", "map_dropout", "stream_dropout"),
-        *("fusion_filters", "conv_pool", "linear_parts", "linear_root"),
+        "map_levels",
+        "map_norm",
+        "map_dropout",
+        "stream_dropout",
+        "fusion_filters",
+        "conv_pool",
+        "linear_parts",
+        "linear_root",
     }
 
 

@@ -1,32 +1,19 @@
 """Networks as Keras models: precision and files."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
+from helpers import small_network
 
 import stfnet
-from stfnet import ClipConfig, ModelConfig, build_stfnet
+from stfnet import ClipConfig, build_stfnet
 from stfnet.networks import NETWORKS
 from stfnet.networks.model import without_weights
-
-TINY = ModelConfig(
-    num_classes=5,
-    clip=ClipConfig(num_frames=3, flow_length=2, image_size=32),
-    lstm_units=6,
-    fc6_units=7,
-    width_divisor=32,
-)
-
-
-def _tiny(**changes):
-    return dataclasses.replace(TINY, **changes)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_gives_a_float32_softmax_and_survives_saving(policy, clips, tmp_path):
-    model = stfnet.STFNet(_tiny(rgb_input="unit", flow_input="pixels"), dtype=policy)
+    model = stfnet.STFNet(small_network(rgb_input="unit", flow_input="pixels"), dtype=policy)
     probabilities = model(clips)
     assert keras.backend.standardize_dtype(probabilities.dtype) == "float32"
     np.testing.assert_allclose(np.sum(probabilities, axis=-1), 1.0, rtol=1e-5)
@@ -68,7 +55,7 @@ def test_clips_to_probabilities_and_a_file_that_loads_alone(
 def test_channels_are_last_whatever_keras_is_set_to(tiny, network):
     """As where keras.json has "image_data_format": "channels_first"."""
     own = {"map_levels": (3, 5)} if network == "small_data" else {}
-    config = tiny(network, clip=dataclasses.replace(TINY.clip, image_size=64), **own)
+    config = tiny(network, clip=ClipConfig(num_frames=3, flow_length=2, image_size=64), **own)
     rng = np.random.default_rng(0)
     clips = {
         name: rng.integers(0, 256, (2, 3, 64, 64, channels), dtype="uint8")
@@ -95,8 +82,8 @@ def test_a_network_built_for_its_shapes_is_not_drawn_with_the_next():
         return keras.ops.zeros(shape, dtype)
 
     with without_weights(), keras.saving.custom_object_scope({"he_normal": draw}):
-        shapes = build_stfnet(TINY)
+        shapes = build_stfnet(small_network())
     assert shapes.count_params() > 1000 and drawn  # for their shapes
     drawn.clear()
-    build_stfnet(TINY)
+    build_stfnet(small_network())
     assert not drawn

@@ -1,29 +1,15 @@
 """What the network for little data has beside the paper's."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
+from helpers import small_network
 
-from stfnet import ClipConfig, build_stfnet
-from stfnet.networks import SmallDataConfig
-
-TINY = SmallDataConfig(
-    num_classes=5,
-    clip=ClipConfig(num_frames=3, flow_length=2, image_size=32),
-    lstm_units=6,
-    fc6_units=7,
-    width_divisor=32,
-)
-
-
-def _tiny(**changes):
-    return dataclasses.replace(TINY, **changes)
+from stfnet import build_stfnet
 
 
 def test_a_fusion_over_space_alone_sees_no_other_frame(randomize, from_streams):
-    model = build_stfnet(_tiny(fusion="conv2d", fusion_filters=32 * 6))
+    model = build_stfnet(small_network("small_data", fusion="conv2d", fusion_filters=32 * 6))
     randomize(model)
     a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
     fuse = from_streams(model, "fusion")
@@ -35,14 +21,14 @@ def test_a_fusion_over_space_alone_sees_no_other_frame(randomize, from_streams):
 
 
 def test_conv_pool_gives_the_lstm_the_mean_over_the_cells(from_streams):
-    model = build_stfnet(_tiny(conv_pool=True))
+    model = build_stfnet(small_network("small_data", conv_pool=True))
     a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
     fused, flat = from_streams(model, "fusion", "flatten_conv")([a, b])
     np.testing.assert_allclose(flat, np.mean(fused, axis=(2, 3)), rtol=1e-5)
 
 
 def test_a_normalised_map_has_mean_0_and_variance_1_in_training():
-    model = build_stfnet(_tiny(map_norm=True))
+    model = build_stfnet(small_network("small_data", map_norm=True))
     layer = model.get_layer("flow_map_norm")
     x = np.random.default_rng(2).normal(3, 5, size=(2, 3, 2, 2, 16))
     y = np.asarray(layer(x, training=True))
@@ -52,7 +38,7 @@ def test_a_normalised_map_has_mean_0_and_variance_1_in_training():
 
 
 def test_a_dropped_map_channel_is_missing_from_all_of_a_clip():
-    model = build_stfnet(_tiny(map_dropout=0.5))
+    model = build_stfnet(small_network("small_data", map_dropout=0.5))
     layer = model.get_layer("map_dropout")
     y = np.asarray(layer(np.ones((4, 3, 2, 2, 32)), training=True))
     assert set(np.unique(y)) == {0.0, 2.0}
@@ -65,7 +51,9 @@ def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(
     randomize, from_streams, root
 ):
     # Three frames: of two and of one, by round(1.5). Roots are of the maps before map_norm.
-    model = build_stfnet(_tiny(linear_parts=2, linear_root=root, map_norm=root))
+    model = build_stfnet(
+        small_network("small_data", linear_parts=2, linear_root=root, map_norm=root)
+    )
     a, b = np.random.default_rng(2).exponential(size=(2, 2, 3, 2, 2, 16)).astype("float32")
     names = "lstm_logits", "logits"
     before = from_streams(model, *names)([a, b])
@@ -85,7 +73,11 @@ def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(
 
 
 def test_a_linear_path_survives_saving(clips, tmp_path, randomize):
-    model = build_stfnet(_tiny(linear_parts=3, linear_root=True, map_levels=(4, 5), map_norm=True))
+    model = build_stfnet(
+        small_network(
+            "small_data", linear_parts=3, linear_root=True, map_levels=(4, 5), map_norm=True
+        )
+    )
     randomize(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

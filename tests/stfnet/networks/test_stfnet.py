@@ -1,30 +1,18 @@
 """The paper's network: its parts, count and switches, on tiny clips."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
+from helpers import small_network
 
 import stfnet
 from stfnet import ClipConfig, ModelConfig, build_stfnet
-
-TINY = ModelConfig(
-    num_classes=5,
-    clip=ClipConfig(num_frames=3, flow_length=2, image_size=32),
-    lstm_units=6,
-    fc6_units=7,
-    width_divisor=32,
-)
+from stfnet.networks.model import without_weights
 
 
-def _tiny(**changes):
-    return dataclasses.replace(TINY, **changes)
-
-
-@pytest.mark.slow
 def test_parameter_count_of_the_papers_network():
-    model = build_stfnet(ModelConfig(num_classes=11))
+    with without_weights():
+        model = build_stfnet(ModelConfig(num_classes=11))
     counts = {layer.name: layer.count_params() for layer in model.layers if layer.weights}
     # keras.applications.VGG16 without its top has 14,714,688. The flow stream reads 8 channels
     # instead of 3: 9 * 5 * 64 = 2,880 more.
@@ -66,7 +54,7 @@ def test_everything_behind_the_streams_is_section_2(
     normalize, numpy_convolution, numpy_lstm, randomize, weights_of, from_streams
 ):
     """Eqs. 1-12 from the streams' features to the probabilities, restated in float64."""
-    model = stfnet.STFNet(_tiny(normalize=normalize), dtype="float64")
+    model = stfnet.STFNet(small_network(normalize=normalize), dtype="float64")
     randomize(model)
     rng = np.random.default_rng(1)
     a, b = rng.uniform(0, 2, (2, 2, 3, 2, 2, 16))
@@ -90,7 +78,7 @@ def test_everything_behind_the_streams_is_section_2(
 
 
 def test_identity_sum_fusion_starts_as_the_sum_of_the_streams(from_streams):
-    model = build_stfnet(_tiny(fusion_init="identity_sum", fusion_relu=False))
+    model = build_stfnet(small_network(fusion_init="identity_sum", fusion_relu=False))
     a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
     fused = from_streams(model, "fusion")([a, b])
     np.testing.assert_allclose(fused, a + b, rtol=1e-5, atol=1e-6)
@@ -98,7 +86,7 @@ def test_identity_sum_fusion_starts_as_the_sum_of_the_streams(from_streams):
 
 @pytest.mark.parametrize("relu", [True, False])
 def test_fusion_relu_switch(relu, from_streams):
-    model = build_stfnet(_tiny(fusion_relu=relu))
+    model = build_stfnet(small_network(fusion_relu=relu))
     a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
     fused = from_streams(model, "fusion")([a, b])
     assert (np.asarray(fused).min() >= 0) == relu
@@ -106,7 +94,7 @@ def test_fusion_relu_switch(relu, from_streams):
 
 @pytest.mark.parametrize(("merge", "combine"), [("sum", np.add), ("product", np.multiply)])
 def test_merge_switch(merge, combine, from_streams):
-    model = build_stfnet(_tiny(merge=merge))
+    model = build_stfnet(small_network(merge=merge))
     a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
     h_conv, h_fc, merged = from_streams(model, "dropout_conv", "dropout_fc", "merge")([a, b])
     np.testing.assert_allclose(merged, combine(h_conv, h_fc), rtol=1e-5, atol=1e-7)
@@ -114,7 +102,7 @@ def test_merge_switch(merge, combine, from_streams):
 
 @pytest.mark.parametrize("stream", ["rgb", "flow"])
 def test_one_stream_alone(stream, clips):
-    model = build_stfnet(_tiny(streams=stream))
+    model = build_stfnet(small_network(streams=stream))
     assert list(model.input) == [stream]
     assert model.get_layer("fusion").kernel.shape == (3, 3, 3, 16, 16)
     probabilities = model({stream: clips[stream]})
@@ -122,7 +110,7 @@ def test_one_stream_alone(stream, clips):
 
 
 def test_dropout_rates_are_the_papers():
-    model = build_stfnet(TINY)
+    model = build_stfnet(small_network())
     rates = {x.name: x.rate for x in model.layers if isinstance(x, keras.layers.Dropout)}
     assert rates == {
         "dropout_fc6": 0.5,
@@ -133,7 +121,7 @@ def test_dropout_rates_are_the_papers():
 
 
 def test_smallest_clips_have_one_cell(clips):
-    model = build_stfnet(_tiny(clip=ClipConfig(3, 2, 16)))
+    model = build_stfnet(small_network(clip=ClipConfig(3, 2, 16)))
     small = {name: frames[:, :, :16, :16] for name, frames in clips.items()}
     assert model(small).shape == (2, 5)
 
@@ -141,7 +129,7 @@ def test_smallest_clips_have_one_cell(clips):
 @pytest.mark.parametrize("statistics", ["layer", "batch"])
 def test_a_training_step_reaches_every_weight(statistics, clips):
     keras.utils.set_random_seed(0)
-    config = _tiny(
+    config = small_network(
         rgb_input="unit", flow_input="pixels", width_divisor=8, lstm_statistics=statistics
     )
     model = build_stfnet(config)
@@ -164,16 +152,16 @@ def test_a_training_step_reaches_every_weight(statistics, clips):
 
 def test_fusions_without_weights_are_the_sum_and_the_interleaved_channels(from_streams):
     a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 2, 2, 16)).astype("float32")
-    fused = from_streams(build_stfnet(_tiny(fusion="sum")), "fusion")([a, b])
+    fused = from_streams(build_stfnet(small_network(fusion="sum")), "fusion")([a, b])
     np.testing.assert_allclose(fused, a + b, rtol=1e-6)
-    fused = np.asarray(from_streams(build_stfnet(_tiny(fusion="concat")), "fusion")([a, b]))
+    fused = np.asarray(from_streams(build_stfnet(small_network(fusion="concat")), "fusion")([a, b]))
     np.testing.assert_array_equal(fused[..., 0::2], a)
     np.testing.assert_array_equal(fused[..., 1::2], b)
 
 
 @pytest.mark.parametrize(("branches", "lstms"), [("conv", {"conv"}), ("fc", {"fc"})])
 def test_one_branch_alone_has_one_lstm_before_the_last(branches, lstms, clips):
-    model = build_stfnet(_tiny(branches=branches))
+    model = build_stfnet(small_network(branches=branches))
     names = {layer.name for layer in model.layers}
     assert {name for name in ("conv", "fc") if f"lstm_{name}" in names} == lstms
     assert ("fc6" in names) == (branches == "fc")

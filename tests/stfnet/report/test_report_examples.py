@@ -5,24 +5,19 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from helpers import run_config
 
 from preprocessing import flow, records
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, build_stfnet, run
 from stfnet.clips import input_pipeline, plans
-from stfnet.config import TrainingConfig
 from stfnet.explanation import attribution, pictures
 from stfnet.report import report_examples
 from stfnet.report.report_examples import FOOT, HEAD, SIDE, Example
-from stfnet.run.config import RunConfig
 
 CLIP = ClipConfig(num_frames=3, flow_length=4, image_size=32)
+MODEL = ModelConfig(3, CLIP, width_divisor=16, fc6_units=8, lstm_units=4)
 WRONG = Example("unknown", "Left", "Right", 0.75, 0.25)
-
-
-def _config(record_set, clip=CLIP):
-    model = ModelConfig(3, clip, width_divisor=16, fc6_units=8, lstm_units=4)
-    return RunConfig("squares", record_set.classes, model, TrainingConfig())
 
 
 def _bytes(address):
@@ -40,7 +35,7 @@ def _written(film, tmp_path):
 
 
 def test_a_film_shows_the_sampled_frames_beside_their_flow(read_film, tiny_records, tmp_path):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records)
     moving = next(v for v in tiny_records.videos if v.class_name == "Right")
     (film,) = report_examples.films(tiny_records, config, [_of(moving.id)])
     frames, fps, codec = read_film(_written(film, tmp_path))
@@ -98,7 +93,7 @@ def test_names_that_are_long_or_no_letters_are_drawn():
 
 
 def test_with_a_network_the_answer_is_explained(read_film, tiny_records, tmp_path):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records)
     keras.utils.set_random_seed(3)
     network = build_stfnet(config.model)
     kernel = network.get_layer("logits").kernel
@@ -124,7 +119,8 @@ def test_with_a_network_the_answer_is_explained(read_film, tiny_records, tmp_pat
 
 
 def test_records_of_another_size_are_refused(tiny_records):
-    config = _config(tiny_records, ClipConfig(num_frames=3, flow_length=4, image_size=48))
+    clip = dataclasses.replace(CLIP, image_size=48)
+    config = run_config(dataclasses.replace(MODEL, clip=clip), tiny_records)
     with pytest.raises(UserError, match="48"):
         list(report_examples.films(tiny_records, config, [_of(tiny_records.videos[0].id)]))
     assert not list(report_examples.films(tiny_records, config, [WRONG]))

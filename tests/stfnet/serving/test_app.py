@@ -2,7 +2,6 @@
 
 import base64
 import concurrent.futures
-import contextlib
 import itertools
 import json
 import re
@@ -42,24 +41,6 @@ def test_pictures_come_on_request(server, moving_square, picture, film, tmp_path
         (tmp_path / "film.webm").write_bytes(base64.b64decode(answer["film"]))
         assert len(list(video.read_frames(tmp_path / "film.webm"))) == 11
     assert server.left() == []
-
-
-def test_a_file_that_streams_two_gigabytes_is_cut_off(server, moving_square):
-    """Without a length, in chunks: the server counts itself."""
-    piece = bytes(100_000)
-    sent, answer = 0, b""
-    with server.connect() as connection:
-        connection.sendall(server.head("Transfer-Encoding: chunked"))
-        connection.sendall(b"%x\r\n%b\r\n" % (len(server.FORM), server.FORM))
-        with contextlib.suppress(OSError):  # it hangs up, as it may
-            while sent < 2_000_000_000:
-                connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
-                sent += len(piece)
-        with contextlib.suppress(OSError):
-            answer = connection.recv(1000)
-    assert sent < 50_000_000  # what lies in the sockets of both sides, at most
-    assert not answer or answer.startswith(b"HTTP/1.1 413")
-    server.lives(moving_square)
 
 
 def test_of_fifty_requests_at_once_some_are_answered_and_the_rest_told_to_come_again(

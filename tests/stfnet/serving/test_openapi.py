@@ -154,10 +154,9 @@ def test_every_answer_that_is_documented_is_provoked(schema):
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 def test_an_answer_is_as_it_is_documented(small, schema, moving_square, case, provoke):
-    from stfnet.serving.server import HEADERS
-
     path, method, status = case
     small.wait_for_in_hand(0)
+    assert small.left() == []  # of the answer before
     answer = provoke(small, moving_square.read_bytes())
     assert answer.status_code == status, answer.text
     contents = schema["paths"][path][method]["responses"][str(status)]["content"]
@@ -171,7 +170,6 @@ def test_an_answer_is_as_it_is_documented(small, schema, moving_square, case, pr
         assert set(value) == {"detail"} and "\n" not in value["detail"]
         assert "class" not in value["detail"] and "Traceback" not in value["detail"]
     assert ("retry-after" in answer.headers) == (status == 503)
-    assert dict(HEADERS).items() <= dict(answer.headers).items()
 
 
 @pytest.mark.parametrize("path", [PREDICT, "/health", "/metrics", "/docs", "/", "/openapi.json"])
@@ -204,19 +202,4 @@ def test_a_client_that_sends_all_before_it_reads_gets_its_answer(
         answer = _answer(connection)
     assert answer.status_code == 413
     assert json.loads(answer.text) == {"detail": "the video is larger than 1 MB"}
-    small.wait_for_in_hand(0)
-    assert _post(small, {"video": moving_square.read_bytes()}).status_code == 200
-
-
-def test_a_client_that_is_told_to_come_again_may_send_all_before_it_reads(small, moving_square):
-    film = moving_square.read_bytes()
-    body = small.FORM + film + bytes(900_000 - len(film)) + b"\r\n--x--\r\n"
-    with ThreadPoolExecutor(2) as pool, _standing_still(small, film):
-        for _ in range(2):
-            pool.submit(_post, small, {"video": film})
-        small.wait_for_in_hand(2)
-        with small.connect() as connection:
-            connection.sendall(small.head(f"Content-Length: {len(body)}"))
-            for k in range(0, len(body), 10_000):
-                connection.sendall(body[k : k + 10_000])
-            assert _answer(connection).status_code == 503
+    small.lives(moving_square)

@@ -2,10 +2,10 @@ import os
 import socket
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from helpers import wait_until
 
 pytest.importorskip("fastapi_offline", reason="needs pip install -e '.[serve]'")
 pytest.importorskip("pebble", reason="needs pip install -e '.[serve]'")
@@ -62,12 +62,10 @@ def test_sigterm_while_it_computes_ends_it_soon_and_leaves_nothing(
         threads = [threading.Thread(target=send) for _ in range(20)]
         for thread in threads:
             thread.start()
-        while httpx.get(f"{running.url}/health", timeout=60).json()["in_hand"] < 20 - len(answers):
-            time.sleep(0.05)
-        running.terminate()
+        wait_until(lambda: running.get("/health").json()["in_hand"] >= 20 - len(answers))
+        assert running.terminate() == 0
         for thread in threads:
             thread.join()
-    assert running.process.returncode == 0
     assert list(running.temporary.iterdir()) == []
     assert "Traceback" not in running.log.read_text()
     statuses = [answer.status_code for answer in answers]

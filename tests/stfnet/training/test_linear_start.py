@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import run_config
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -15,7 +16,6 @@ from preprocessing.errors import UserError
 from stfnet import ClipConfig, build_stfnet, logistic, run
 from stfnet.config import TrainingConfig
 from stfnet.networks import SmallDataConfig
-from stfnet.run.config import RunConfig
 from stfnet.training import linear_start, loop
 from stfnet.training.preemption import Preempted
 
@@ -152,14 +152,9 @@ def test_a_single_class_leaves_the_path_at_zero():
     assert not np.asarray(model.get_layer("linear_logits").kernel).any()
 
 
-def _config(record_set, **changes):
-    training = dataclasses.replace(TRAINING, **changes)
-    return RunConfig(record_set.name, record_set.classes, MODEL, training)
-
-
 @pytest.mark.slow
 def test_training_begins_at_the_regression_of_images_and_of_maps(tiny_records, tmp_path, capsys):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, TRAINING)
     history = loop.train(config, tiny_records, tmp_path / "images").history
     lines = capsys.readouterr().out
     assert re.search(r"regression on 15 clips, blocks? (4, )?5, [12] parts?, C = ", lines)
@@ -170,7 +165,7 @@ def test_training_begins_at_the_regression_of_images_and_of_maps(tiny_records, t
     assert maps[-1]["val_loss"] == pytest.approx(history[-1]["val_loss"], rel=5e-2)
     network = keras.saving.load_model(tmp_path / "images" / run.BEST_FILE)
     assert np.asarray(network.get_layer("linear_logits").kernel).any()
-    nothing = _config(tiny_records, linear_start=False)
+    nothing = run_config(MODEL, tiny_records, TRAINING, linear_start=False)
     loop.train(nothing, tiny_records, tmp_path / "zero")
     network = keras.saving.load_model(tmp_path / "zero" / run.BEST_FILE)
     np.testing.assert_allclose(network.get_layer("linear_logits").kernel, 0, atol=1e-20)
@@ -178,9 +173,7 @@ def test_training_begins_at_the_regression_of_images_and_of_maps(tiny_records, t
 
 def test_a_network_without_a_linear_path_is_refused(tiny_records):
     with pytest.raises(UserError, match=r"\(small_data\) has none: set linear_start=False"):
-        RunConfig(
-            "tiny", tiny_records.classes, dataclasses.replace(MODEL, linear_parts=0), TRAINING
-        )
+        run_config(dataclasses.replace(MODEL, linear_parts=0), tiny_records, TRAINING)
 
 
 def test_a_fit_that_is_stopped_says_how_to_go_on(tiny_records):

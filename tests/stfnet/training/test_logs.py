@@ -1,13 +1,13 @@
 """The files and lines that a run writes of its steps and epochs."""
 
 import contextlib
-import csv
 import dataclasses
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+from helpers import read_csv
 
 from stfnet import run
 from stfnet.training import logs
@@ -18,11 +18,6 @@ def _step(number, **changes):
     figures = {"loss": 0.5, "accuracy": 0.25, "learning_rate": 1e-3, "gradient_norm": 2.0}
     speed = {"clips_per_second": 8.0, "input_wait": 0.5}
     return {"step": number, "stage": 1, "epoch": 2, **figures, **speed, **changes}
-
-
-def _read(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _write_steps(workdir, next_step, numbers):
@@ -51,7 +46,7 @@ def test_a_step_is_a_line_at_once_with_whole_numbers_and_exact_figures(tmp_path)
 def test_steps_after_the_checkpoint_are_written_again(tmp_path):
     _write_steps(tmp_path, 0, range(5))
     path = _write_steps(tmp_path, 3, (3, 4, 5))
-    assert [int(row["step"]) for row in _read(path)] == [0, 1, 2, 3, 4, 5]
+    assert [int(row["step"]) for row in read_csv(path)] == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +56,7 @@ def test_damaged_lines_are_dropped(tmp_path, damage):
     path = _write_steps(tmp_path, 0, range(2))
     path.write_bytes(path.read_bytes() + damage)
     _write_steps(tmp_path, 9, [9])
-    assert [int(row["step"]) for row in _read(path)] == [0, 1, 9]
+    assert [int(row["step"]) for row in read_csv(path)] == [0, 1, 9]
 
 
 def test_an_epoch_is_a_line_of_the_terminal_and_the_history_is_written_whole(tmp_path, capsys):

@@ -1,23 +1,18 @@
 """A run that was stopped, or has more to do, goes on where it was."""
 
-import csv
 import dataclasses
 import signal
 
 import keras
 import numpy as np
 import pytest
+from helpers import read_csv
 
 from preprocessing.errors import UserError
 from stfnet import run
 from stfnet.training import loop
 from stfnet.training.preemption import Preempted
 from stfnet.training.steps import DistributedSteps
-
-
-def _rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 class _StopAt(keras.callbacks.Callback):
@@ -45,7 +40,7 @@ def test_a_run_that_was_stopped_equals_one_that_was_not(make_config, tiny_record
         with pytest.raises(InterruptedError):
             loop.train(config, tiny_records, folder, callbacks=[_StopAt(step, _kill)])
     resumed = loop.train(config, tiny_records, folder)
-    assert _rows(folder / run.STEPS_FILE) == _rows(tmp_path / "whole" / run.STEPS_FILE)
+    assert read_csv(folder / run.STEPS_FILE) == read_csv(tmp_path / "whole" / run.STEPS_FILE)
     timing = ("clips_per_second", "input_wait")
     for ours, theirs in zip(resumed.history, whole.history, strict=True):
         assert {k: v for k, v in ours.items() if k not in timing} == {
@@ -64,7 +59,7 @@ def test_a_signal_saves_and_the_run_goes_on(make_config, tiny_records, tmp_path,
     signal.signal(signal.SIGINT, before)
     assert stop.value.status == status
     assert loop.train(config, tiny_records, tmp_path).finished
-    assert [int(row["step"]) for row in _rows(tmp_path / run.STEPS_FILE)] == list(range(9))
+    assert [int(row["step"]) for row in read_csv(tmp_path / run.STEPS_FILE)] == list(range(9))
 
 
 def test_a_finished_run_stays_finished(make_config, tiny_records, tmp_path):
@@ -81,7 +76,9 @@ def test_more_epochs_continue_the_last_stage(make_config, tiny_records, tmp_path
     for epochs in (1, 3):
         longer = make_config(tiny_records, max_epochs=(1, epochs))
         progress = loop.train(longer, tiny_records, tmp_path / "longer")
-    assert _rows(tmp_path / "longer" / run.STEPS_FILE) == _rows(tmp_path / "whole" / run.STEPS_FILE)
+    assert read_csv(tmp_path / "longer" / run.STEPS_FILE) == read_csv(
+        tmp_path / "whole" / run.STEPS_FILE
+    )
     assert progress.best == whole.best
     assert run.read_config(tmp_path / "longer") == longer
 
@@ -97,7 +94,7 @@ def test_a_run_goes_on_with_another_way_to_compute_it(make_config, tiny_records,
     other = make_config(tiny_records, without, checkpoint_minutes=10.0, **stage, **ways)
     loop.train(other, tiny_records, tmp_path / "run")
     losses = [
-        [float(row["loss"]) for row in _rows(tmp_path / name / run.STEPS_FILE)]
+        [float(row["loss"]) for row in read_csv(tmp_path / name / run.STEPS_FILE)]
         for name in ("run", "whole")
     ]
     np.testing.assert_allclose(*losses, rtol=1e-4)

@@ -8,13 +8,13 @@ import signal
 import keras
 import numpy as np
 import pytest
+from helpers import run_config
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, logistic, run
 from stfnet.clips import input_pipeline, plans
 from stfnet.config import TrainingConfig
 from stfnet.networks import SmallDataConfig
-from stfnet.run.config import RunConfig
 from stfnet.training import selection, stages
 from stfnet.training.preemption import Preempted
 
@@ -27,11 +27,6 @@ MODEL = SmallDataConfig(
     stream_dropout=0.2,
 )
 TRAINING = TrainingConfig((1e-3,), (1,), frozen_blocks=(5,), batch_size=4, tau_range=(1, 3))
-
-
-def _config(record_set, **changes):
-    training = dataclasses.replace(TRAINING, **changes)
-    return RunConfig(record_set.name, record_set.classes, MODEL, training)
 
 
 def _features(config, record_set):
@@ -56,7 +51,7 @@ def _features(config, record_set):
 def test_the_streams_are_chosen_that_a_regression_on_their_maps_prefers(
     tiny_records, tmp_path, capsys, on_maps, root
 ):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, TRAINING)
     if root:
         model = dataclasses.replace(MODEL, linear_parts=1, linear_root=True, stream_dropout=0.0)
         config = dataclasses.replace(config, model=model)
@@ -82,7 +77,7 @@ def test_the_streams_are_chosen_that_a_regression_on_their_maps_prefers(
 
 
 def test_a_run_that_began_keeps_its_streams(tiny_records, tmp_path, capsys):
-    config = _config(tiny_records)
+    config = run_config(MODEL, tiny_records, TRAINING)
     begun = dataclasses.replace(
         config, model=dataclasses.replace(MODEL, streams="rgb", stream_dropout=0.0)
     )
@@ -93,11 +88,11 @@ def test_a_run_that_began_keeps_its_streams(tiny_records, tmp_path, capsys):
 
 
 def test_several_workers_and_streams_that_are_trained_are_refused(tiny_records):
-    selection.check(_config(tiny_records), 1)
+    selection.check(run_config(MODEL, tiny_records, TRAINING), 1)
     with pytest.raises(UserError, match="works in one process, and there are 2 workers"):
-        selection.check(_config(tiny_records), 2)
+        selection.check(run_config(MODEL, tiny_records, TRAINING), 2)
     with pytest.raises(UserError, match=r"frozen_blocks=\(3,\) trains them: give --config\.model"):
-        selection.check(_config(tiny_records, frozen_blocks=(3,)), 1)
+        selection.check(run_config(MODEL, tiny_records, TRAINING, frozen_blocks=(3,)), 1)
 
 
 @pytest.mark.parametrize("on_maps", [False, True])
@@ -111,7 +106,9 @@ def test_a_signal_stops_it(tiny_records, tmp_path, monkeypatch, on_maps):
     monkeypatch.setattr(stages, "make_model", interrupted)
     maps = tmp_path / "maps" if on_maps else None
     with pytest.raises(Preempted, match="the same command") as stop:
-        selection.choose_streams(_config(tiny_records), tiny_records, tmp_path / "run", maps)
+        selection.choose_streams(
+            run_config(MODEL, tiny_records, TRAINING), tiny_records, tmp_path / "run", maps
+        )
     assert stop.value.status == 128 + signal.SIGTERM
     assert not (tmp_path / "run").exists()
     assert not list(tmp_path.rglob("*.npy"))

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import run_config
 
 from preprocessing.errors import UserError
 from stfnet import ClipConfig, ModelConfig, networks, run
-from stfnet.config import TrainingConfig, to_dict
-from stfnet.run.config import RunConfig
+from stfnet.config import to_dict
 from stfnet.training import stages
 
 MODEL = ModelConfig(
@@ -16,12 +16,10 @@ MODEL = ModelConfig(
 )
 
 
-def _config(**changes):
-    return RunConfig("squares", ("Left", "Right", "Still"), MODEL, TrainingConfig(**changes))
-
-
 def test_steps_are_used_again_where_the_same_blocks_are_frozen():
-    config = _config(learning_rates=(1e-3,) * 4, max_epochs=(1,) * 4, frozen_blocks=(5, 4, 4, 5))
+    config = run_config(
+        MODEL, learning_rates=(1e-3,) * 4, max_epochs=(1,) * 4, frozen_blocks=(5, 4, 4, 5)
+    )
     model, strategy, steps = stages.make_model(config), tf.distribute.get_strategy(), [None]
     for stage in range(4):
         one = stages.start(stage, config.training, model, strategy, steps[-1], on_maps=True)
@@ -32,7 +30,7 @@ def test_steps_are_used_again_where_the_same_blocks_are_frozen():
 
 
 def test_the_network_is_that_of_the_seed_and_the_best_weights_come_back(tmp_path):
-    first, again, other = (stages.make_model(_config(seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (stages.make_model(run_config(MODEL, seed=seed)) for seed in (1, 1, 2))
     kernels = [network.get_layer("logits").kernel.numpy() for network in (first, again, other)]
     assert (kernels[0] == kernels[1]).all() and (kernels[0] != kernels[2]).any()
     first.save(tmp_path / run.BEST_FILE)
@@ -41,7 +39,7 @@ def test_the_network_is_that_of_the_seed_and_the_best_weights_come_back(tmp_path
 
 
 def test_best_weights_that_are_missing_or_damaged_are_named(tmp_path):
-    network = stages.make_model(_config())
+    network = stages.make_model(run_config(MODEL))
     with pytest.raises(UserError, match=r"best\.keras, from which stage 2 starts, is missing"):
         stages.load_best(tmp_path, network, stage=1)
     network.save(tmp_path / run.BEST_FILE)
@@ -57,9 +55,7 @@ def test_a_linear_start_keeps_its_weights_and_statistics(linear_start):
     model = networks.read(
         networks.switched(to_dict(MODEL), "small_data") | {"linear_parts": 2, "map_norm": True}
     )
-    config = RunConfig(
-        "squares", ("Left", "Right", "Still"), model, TrainingConfig(linear_start=linear_start)
-    )
+    config = run_config(model, linear_start=linear_start)
     network = stages.make_model(config)
     assert network.get_layer("linear_logits").trainable != linear_start
     clips = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3), np.uint8)
@@ -72,7 +68,7 @@ def test_a_linear_start_keeps_its_weights_and_statistics(linear_start):
 
 def test_a_networks_precision_is_the_runs_alone():
     before = keras.config.dtype_policy()
-    network = stages.make_model(_config(precision="mixed_bfloat16"))
+    network = stages.make_model(run_config(MODEL, precision="mixed_bfloat16"))
     assert network.get_layer("rgb_stream").compute_dtype == "bfloat16"
     assert keras.config.dtype_policy() is before
 

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import run_config
 
 from stfnet import ClipConfig, ModelConfig
 from stfnet.config import TrainingConfig
 from stfnet.layers.score_average import ScoreAverage
-from stfnet.run.config import RunConfig
 from stfnet.training import stages
 from stfnet.training.schedule import make_optimizer
 from stfnet.training.steps import DistributedSteps
@@ -26,10 +26,6 @@ MODEL = ModelConfig(
     lstm_dropout=0.0,
 )
 RATE = 0.5
-
-
-def _config(**training):
-    return RunConfig("tiny", ("a", "b", "c"), MODEL, TrainingConfig(**training))
 
 
 def _steps(config, rate):
@@ -200,7 +196,7 @@ def random_batch():
 
 def _after_steps(batch, steps=3, **changes):
     """Losses of a few steps, and the weights after them."""
-    config = _config(batch_size=6, optimizer="sgd", **changes)
+    config = run_config(MODEL, batch_size=6, optimizer="sgd", **changes)
     network, step = _steps(config, 0.1)
     losses = [float(step.train(batch)["loss"]) for _ in range(steps)]
     return losses, [np.asarray(variable) for variable in network.trainable_variables]
@@ -238,7 +234,7 @@ def test_a_switch_for_memory_or_speed_changes_no_result(
 
 
 def test_float16_halves_the_loss_scale_and_skips_a_step_that_overflows(random_batch):
-    config = _config(batch_size=6, precision="mixed_float16")
+    config = run_config(MODEL, batch_size=6, precision="mixed_float16")
     network, step = _steps(config, 1e-3)
     optimizer = step.optimizer
     optimizer.dynamic_scale.assign(1e30)
@@ -250,7 +246,7 @@ def test_float16_halves_the_loss_scale_and_skips_a_step_that_overflows(random_ba
 
 
 def test_a_reset_optimizer_takes_its_first_step_again(random_batch):
-    config = _config(batch_size=6, ema=0.9, precision="mixed_float16")
+    config = run_config(MODEL, batch_size=6, ema=0.9, precision="mixed_float16")
     _, step = _steps(config, 1e-3)
     optimizer = step.optimizer
     first = [np.asarray(variable) for variable in optimizer.variables]

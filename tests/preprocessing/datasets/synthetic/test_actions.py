@@ -22,7 +22,9 @@ def test_a_performance_has_28_to_40_poses_and_no_limb_below_the_floor(class_name
 @pytest.mark.parametrize(
     ("backward", "forward"),
     [
-        *(("ClimbDown", "ClimbUp"), ("PullCrate", "PushCrate"), ("PullTrolley", "PushTrolley")),
+        ("ClimbDown", "ClimbUp"),
+        ("PullCrate", "PushCrate"),
+        ("PullTrolley", "PushTrolley"),
         ("StandUp", "SitDown"),
     ],
 )

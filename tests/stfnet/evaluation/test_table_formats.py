@@ -6,13 +6,15 @@ import re
 
 import pytest
 
-from stfnet.evaluation import tables
+from stfnet.evaluation import table_formats
 
 ROWS = (
     ("A & B | C_1", "84.2 †", "50 % of `--x=a_b|c`"),
-    ("new\nline $x^2$ {~}", tables.MISSING, "#1 \\ <b>*bold*</b>"),
+    ("new\nline $x^2$ {~}", table_formats.MISSING, "#1 \\ <b>*bold*</b>"),
 )
-TABLE = tables.Table("one_two", "Rates & more", ("method", "rate (%)", "note"), ROWS, ("‡ 5 × 3",))
+TABLE = table_formats.Table(
+    "one_two", "Rates & more", ("method", "rate (%)", "note"), ROWS, ("‡ 5 × 3",)
+)
 
 
 def _plain(cell):
@@ -20,7 +22,7 @@ def _plain(cell):
 
 
 def test_markdown_gives_the_cells_back():
-    lines = tables.to_markdown(TABLE).splitlines()
+    lines = table_formats.to_markdown(TABLE).splitlines()
     assert lines[0] == "**Rates & more**" and lines[-1] == "- ‡ 5 × 3"
     rows = [line for line in lines if line.startswith("|")]
     cells = [re.split(r"(?<!\\)\|", row)[1:-1] for row in rows]
@@ -33,13 +35,13 @@ def test_markdown_gives_the_cells_back():
 
 
 def test_csv_gives_the_cells_back():
-    read = list(csv.reader(io.StringIO(tables.to_csv(TABLE))))
+    read = list(csv.reader(io.StringIO(table_formats.to_csv(TABLE))))
     assert read[0] == list(TABLE.columns)
     assert [list(map(_plain, row)) for row in read[1:]] == [list(map(_plain, row)) for row in ROWS]
 
 
 def test_latex_gives_the_cells_back():
-    text = tables.to_latex(TABLE)
+    text = table_formats.to_latex(TABLE)
     assert r"\begin{tabular}{lll}" in text and r"\caption{Rates \& more}" in text
     body = text.partition(r"\hline")[2].rpartition(r"\hline")[0]
     rows = [line.removesuffix(r" \\") for line in body.splitlines() if line.endswith(r"\\")]
@@ -62,11 +64,11 @@ def test_latex_gives_the_cells_back():
 
 
 def test_braces_and_environments_of_latex_are_closed():
-    text = re.sub(r"\\[{}]", "", tables.to_latex(TABLE))
+    text = re.sub(r"\\[{}]", "", table_formats.to_latex(TABLE))
     assert text.count("{") == text.count("}")
     assert re.findall(r"\\begin{(\w+)}", text) == re.findall(r"\\end{(\w+)}", text)[::-1]
 
 
 def test_a_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="1 cells under 2 headings"):
-        tables.Table("t", "c", ("a", "b"), (("x",),))
+        table_formats.Table("t", "c", ("a", "b"), (("x",),))

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from benchmarks import tables
+from benchmarks import measured_tables
 from experiments import program
 from preprocessing.errors import UserError
 
@@ -35,7 +35,7 @@ def define_flags():
     flags.DEFINE_integer("limit_per_class", 2, "Videos of each class.", lower_bound=1)
 
 
-def measure() -> Iterator[tuple[str, tables.Row]]:
+def measure() -> Iterator[tuple[str, measured_tables.Row]]:
     if not FLAGS.workdir:
         raise UserError("--workdir is missing: the folder of the run to be compared")
     program.start_tensorflow()
@@ -104,7 +104,7 @@ def _answers_to_frames(model, config, catalogue, folder):
     return answers
 
 
-def agreement(ours, theirs) -> tables.Row:
+def agreement(ours, theirs) -> measured_tables.Row:
     """How near two dictionaries of probabilities are: top-1, and the largest difference a video."""
     names = sorted(ours.keys() & theirs.keys())
     differences = np.array([np.abs(ours[name] - theirs[name]).max() for name in names])

@@ -16,10 +16,10 @@ from preprocessing.errors import UserError
 from preprocessing.records import RecordSet
 from stfnet import complexity
 from stfnet.drawing import plots
-from stfnet.evaluation import printing, significance, tables
+from stfnet.evaluation import printing, significance, table_formats
 from stfnet.inference import prediction
 
-MISSING = tables.MISSING
+MISSING = table_formats.MISSING
 EDGE = " (edge)"  # beside a learning rate
 WINS, LOSES, OPEN = "wins", "loses", "cannot be distinguished"
 _KEPT = ("dataset", "protocol", "fold", "num_test", "num_train", "chance", "majority", "leak")
@@ -66,7 +66,7 @@ def write(
     trained: Mapping[str, Trained],
     record_set: RecordSet,
     times: Mapping[str, Any] | None = None,
-) -> tuple[tables.Table, Paths]:
+) -> tuple[table_formats.Table, Paths]:
     """Writes the four files of a study, of which `trained` has the runs of each variant.
 
     The records tell the groups of the test videos; in a study of networks `times` are those of
@@ -84,7 +84,7 @@ def write(
     group_of = {video.id: video.group for video in record_set.videos}
     groups = len({group_of[video] for video in rows[0].outcomes[0].right})
     table = table_of(study, rows, groups, times)
-    files.write_text(paths.table, tables.to_markdown(table))
+    files.write_text(paths.table, table_formats.to_markdown(table))
     runs = _runs(study, rows)
     files.write_csv(paths.runs, [runs[0], *(run.values() for run in runs)])
     files.write_json(paths.figures, _figures(study, rows, groups, times))
@@ -138,13 +138,13 @@ def verdict(compared: significance.Compared) -> str:
 
 def table_of(
     study: Study, rows: Sequence[Row], groups: int, times: Mapping[str, Any] | None
-) -> tables.Table:
+) -> table_formats.Table:
     """The table of a study, whose test videos are of so many groups."""
     first = rows[0].outcomes[0].results
     title = "Baselines" if study.of_networks else f"Ablation of {study.name}"
     few = " (few, so these intervals are rough, mostly too narrow)" * (groups < significance.FEW)
     shown = [_cells(study, row) for row in rows]
-    return tables.Table(
+    return table_formats.Table(
         study.name if study.of_networks else f"ablation_{study.name}",
         f"{title} on {first['dataset']}: top-1 on {counted(first['num_test'], 'test video')}, "
         f"protocol {first['protocol']}",

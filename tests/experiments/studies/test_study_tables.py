@@ -1,6 +1,5 @@
 """The tables of studies against figures worked by hand, and their files."""
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -8,11 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers import read_csv
 
-from experiments.studies import tables
+from experiments.studies import study_tables
 from experiments.studies.ablation import STUDIES
 from experiments.studies.runs import Outcome, Search, Trained
-from experiments.studies.tables import Cost
+from experiments.studies.study_tables import Cost
 from experiments.studies.variants import Study
 from preprocessing.errors import UserError
 from preprocessing.records import RecordedVideo, RecordSet
@@ -66,7 +66,7 @@ def trained():
 
 
 def test_every_figure_of_the_table_is_worked_by_hand(trained, tmp_path):
-    table, paths = tables.write(tmp_path, STREAMS, trained, _records(6))
+    table, paths = study_tables.write(tmp_path, STREAMS, trained, _records(6))
     both, rgb = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
     assert (both["value"], rgb["value"]) == ("both (paper)", "rgb")
     assert both["top-1 of each seed (%)"] == "83.3, 100.0, 66.7"
@@ -91,12 +91,14 @@ def test_every_figure_of_the_table_is_worked_by_hand(trained, tmp_path):
 
 
 def test_the_files_have_every_run_and_every_figure(trained, tmp_path):
-    _, paths = tables.write(tmp_path, STREAMS, trained, _records(6))
+    _, paths = study_tables.write(tmp_path, STREAMS, trained, _records(6))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *("streams.csv", "streams.json", "streams.md", "streams.png"),
+        "streams.csv",
+        "streams.json",
+        "streams.md",
+        "streams.png",
     ]
-    with open(paths.runs, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(paths.runs)
     assert [(row["value"], row["seed"]) for row in rows] == [
         (name, str(seed)) for name in ("both", "rgb") for seed in range(3)
     ]
@@ -118,7 +120,7 @@ def test_the_picture_shows_intervals_over_seeds_only_of_several(trained, tmp_pat
     orange, blue = (255, 127, 14), (31, 119, 180)
     for count in (3, 1):
         some = {name: Trained(one.outcomes[:count]) for name, one in trained.items()}
-        table, paths = tables.write(tmp_path, STREAMS, some, _records(6))
+        table, paths = study_tables.write(tmp_path, STREAMS, some, _records(6))
         picture = cv2.imread(str(paths.picture))
         assert _has(picture, blue)
         assert _has(picture, orange) == (count == 3)
@@ -129,7 +131,7 @@ def test_runs_of_other_test_videos_are_refused(trained):
     right = trained["rgb"].outcomes[1].right
     right["another"] = right.pop("v0")
     with pytest.raises(UserError, match="runs/rgb/1 was tested on other videos"):
-        tables.rows_of(STREAMS, trained, _records(6))
+        study_tables.rows_of(STREAMS, trained, _records(6))
 
 
 def test_validation_videos_that_were_trained_on_give_no_figure(trained, tmp_path):
@@ -137,13 +139,13 @@ def test_validation_videos_that_were_trained_on_give_no_figure(trained, tmp_path
         name: Trained([dataclasses.replace(one, validation=None) for one in some.outcomes])
         for name, some in trained.items()
     }
-    table, paths = tables.write(tmp_path, STREAMS, trained_on, _records(6))
+    table, paths = study_tables.write(tmp_path, STREAMS, trained_on, _records(6))
     assert [row[table.columns.index("validation")] for row in table.rows] == ["–", "–"]
     assert any("choose by cross-validation" in note for note in table.notes)
     assert "choose by the validation" not in " ".join(table.notes)
     figures = json.loads(paths.figures.read_text())
     assert [value["validation"] for value in figures["values"]] == [None, None]
-    assert next(csv.DictReader(paths.runs.open()))["validation"] == ""
+    assert read_csv(paths.runs)[0]["validation"] == ""
 
 
 NETWORKS = Study(
@@ -177,7 +179,8 @@ SEARCHES = {
 }
 TIMES = {
     "seconds": {name: 1 / cost.prediction for name, cost in COSTS.items()},
-    **{"rounds": 5, "device": "a CPU"},
+    "rounds": 5,
+    "device": "a CPU",
 }
 
 
@@ -189,8 +192,8 @@ def written(tmp_path, monkeypatch):
         )
         for name, some in RIGHT_OF_NETWORKS.items()
     }
-    monkeypatch.setattr(tables, "cost_of", lambda folder, seconds: COSTS[folder.parent.name])
-    return tables.write(tmp_path, NETWORKS, networks, _records(24), TIMES)
+    monkeypatch.setattr(study_tables, "cost_of", lambda folder, seconds: COSTS[folder.parent.name])
+    return study_tables.write(tmp_path, NETWORKS, networks, _records(24), TIMES)
 
 
 def test_every_figure_of_networks_is_worked_by_hand(written):
@@ -205,7 +208,11 @@ def test_every_figure_of_networks_is_worked_by_hand(written):
     assert (tsn["p"], tsn["p (Holm)"]) == ("0.0078", "0.023")
     assert (c3d["minus reference"], lrcn["minus reference"]) == ("+2.1", "-6.2")
     assert [row["p"] for row in (own, c3d, lrcn)] == ["–", "1", "1"]
-    assert [row["STFNet"] for row in (tsn, c3d, lrcn)] == [tables.WINS, tables.OPEN, tables.OPEN]
+    assert [row["STFNet"] for row in (tsn, c3d, lrcn)] == [
+        study_tables.WINS,
+        study_tables.OPEN,
+        study_tables.OPEN,
+    ]
     assert (tsn["parameters (M)"], tsn["G multiply-adds"]) == ("29.54", "524")
     assert (tsn["training (clips/s)"], tsn["prediction (clips/s)"]) == ("–", "4")
     rates = [row["learning rate"] for row in (own, tsn, c3d, lrcn)]
@@ -226,37 +233,41 @@ def test_every_figure_of_networks_is_worked_by_hand(written):
 @pytest.mark.parametrize(
     ("difference", "adjusted", "wanted"),
     [
-        (-0.2, 0.049, tables.WINS),
-        (0.2, 0.0001, tables.LOSES),
-        (-0.2, 0.05, tables.OPEN),
-        (0.2, 0.9, tables.OPEN),
+        (-0.2, 0.049, study_tables.WINS),
+        (0.2, 0.0001, study_tables.LOSES),
+        (-0.2, 0.05, study_tables.OPEN),
+        (0.2, 0.9, study_tables.OPEN),
     ],
 )
 def test_p_by_holm_decides(difference, adjusted, wanted):
     ends = [difference, difference]  # an interval without zero is not enough
-    assert tables.verdict(Compared(0.5, ends, difference, ends, 0.01, adjusted)) == wanted
+    assert study_tables.verdict(Compared(0.5, ends, difference, ends, 0.01, adjusted)) == wanted
 
 
-@pytest.mark.parametrize(("groups", "wanted"), [(5, tables.OPEN), (6, tables.WINS)])
+@pytest.mark.parametrize(("groups", "wanted"), [(5, study_tables.OPEN), (6, study_tables.WINS)])
 def test_five_groups_that_all_agree_decide_nothing(groups, wanted):
     right = {"stfnet": np.ones((1, groups)), "tsn": np.zeros((1, groups))}
-    assert tables.verdict(significance.compare(right, "stfnet", range(groups))["tsn"]) == wanted
+    assert (
+        study_tables.verdict(significance.compare(right, "stfnet", range(groups))["tsn"]) == wanted
+    )
 
 
 def test_a_table_that_cannot_decide_says_how_many_groups_it_takes():
-    assert "so nothing is decided here: that takes 9 groups" in tables.about_p(7, 10)
-    assert "nothing is decided" not in tables.about_p(9, 10)
-    assert "adjusted for 0 comparisons" in tables.about_p(9, 0)
+    assert "so nothing is decided here: that takes 9 groups" in study_tables.about_p(7, 10)
+    assert "nothing is decided" not in study_tables.about_p(9, 10)
+    assert "adjusted for 0 comparisons" in study_tables.about_p(9, 0)
 
 
 def test_the_files_of_networks_have_every_run_and_every_cost(written):
     _, paths = written
     assert sorted(path.name for path in paths.table.parent.iterdir()) == [
-        *("baselines.csv", "baselines.json", "baselines.md", "baselines.png"),
+        "baselines.csv",
+        "baselines.json",
+        "baselines.md",
+        "baselines.png",
     ]
     assert paths.picture.stat().st_size > 10_000
-    with paths.runs.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(paths.runs)
     assert [(row["value"], row["seed"]) for row in rows] == [
         (name, str(seed)) for name in RIGHT_OF_NETWORKS for seed in (0, 1)
     ]

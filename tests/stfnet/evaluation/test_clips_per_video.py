@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import UserError
-from stfnet.evaluation import views
-from stfnet.evaluation.views import Views
+from stfnet.evaluation import clips_per_video
+from stfnet.evaluation.clips_per_video import Views
 
 CLASSES = ("left", "right", "jump")
 
@@ -14,9 +14,9 @@ def test_the_mean_over_clips_and_mirrors_is_that_worked_by_hand():
     clips = np.array([[0.5, 0.25, 0.25], [0.75, 0.25, 0], [0, 0, 1], [0, 1, 0]], np.float32)
     mirrors = np.array([[0.25, 0.5, 0.25], [0, 1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
     pairs = Views(2, True, (("left", "right"),))
-    mirrored = views.mirrored_classes(pairs, CLASSES)
+    mirrored = clips_per_video.mirrored_classes(pairs, CLASSES)
     # What a mirrored clip shows as `left` counts for `right`, and the reverse.
-    both = views.average({False: clips, True: mirrors}, 2, mirrored)
+    both = clips_per_video.average({False: clips, True: mirrors}, 2, mirrored)
     expected = [
         [(0.5 + 0.75 + 0.5 + 1) / 4, (0.25 + 0.25 + 0.25 + 0) / 4, (0.25 + 0 + 0.25 + 0) / 4],
         [0, (0 + 1 + 1 + 0) / 4, (1 + 0 + 0 + 1) / 4],
@@ -25,24 +25,24 @@ def test_the_mean_over_clips_and_mirrors_is_that_worked_by_hand():
 
 
 def test_without_pairs_a_mirrored_class_is_itself():
-    assert views.mirrored_classes(Views(flip=True), CLASSES).tolist() == [0, 1, 2]
+    assert clips_per_video.mirrored_classes(Views(flip=True), CLASSES).tolist() == [0, 1, 2]
 
 
 def test_one_view_is_passed_on_to_the_bit():
     clips = np.random.default_rng(0).dirichlet(np.ones(5), 100).astype(np.float32)
-    same = views.average({False: clips}, 1, np.arange(5))
+    same = clips_per_video.average({False: clips}, 1, np.arange(5))
     assert same.dtype == np.float32 and same.tobytes() == clips.tobytes()
 
 
 def test_pairs_are_read_as_they_are_written():
-    pairs = views.parse_mirror_pairs(["left:right", "open l:open r"])
+    pairs = clips_per_video.parse_mirror_pairs(["left:right", "open l:open r"])
     assert pairs == (("left", "right"), ("open l", "open r"))
 
 
 @pytest.mark.parametrize("name", ["left", "left:", ":right", "a:b:c", "left:left"])
 def test_what_is_no_pair_is_refused(name):
     with pytest.raises(UserError, match="two different classes are needed, such as left:right"):
-        views.parse_mirror_pairs([name])
+        clips_per_video.parse_mirror_pairs([name])
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_is_no_pair_is_refused(name):
 )
 def test_pairs_that_do_not_fit_the_classes_are_refused(pairs, message):
     with pytest.raises(UserError, match=message):
-        views.mirrored_classes(Views(1, True, pairs), CLASSES)
+        clips_per_video.mirrored_classes(Views(1, True, pairs), CLASSES)
 
 
 @pytest.mark.parametrize(

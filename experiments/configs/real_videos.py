@@ -43,6 +43,7 @@ def _imagenet():
             conv_pool=True,
             linear_parts=4,
             linear_root=True,
+            linear_quarters=True,
             fc6_units=128,
             lstm_units=64,
             normalize="all",

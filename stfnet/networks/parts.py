@@ -159,6 +159,18 @@ def means_of_parts(x: KerasTensor, count: int) -> KerasTensor:
     return ops.concatenate([ops.mean(part, axis=1) for part in split], axis=-1)
 
 
+def means_of_quarters(x: KerasTensor) -> KerasTensor:
+    """Means of maps over their quarters, row by row: (B, T, h, w, C) to (B, T, 4 C).
+
+    The middle of an odd number of rows or columns belongs to both halves.
+    """
+    rows, columns = (
+        (slice(0, side - side // 2), slice(side // 2, side)) for side in (x.shape[2], x.shape[3])
+    )
+    quarters = [x[:, :, r, c] for r in rows for c in columns]
+    return ops.concatenate([ops.mean(quarter, axis=(2, 3)) for quarter in quarters], axis=-1)
+
+
 def fc(config: FC6Config, x: KerasTensor, name: str, dtype: keras.DTypePolicy) -> KerasTensor:
     """A fully connected layer of VGG-16 with ReLU and dropout: (..., F) to (..., fc6_units)."""
     x = keras.layers.Dense(config.fc6_units, activation="relu", dtype=dtype, name=name)(x)

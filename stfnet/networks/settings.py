@@ -25,6 +25,7 @@ EFFECTIVE_WITH: Mapping[str, tuple[str, Sequence[str | int]]] = {
     "conv_pool": ("branches", ("both", "conv")),
     "lstm_statistics": ("normalize", ("gates", "all")),
     "linear_root": ("linear_parts", range(1, 1001)),
+    "linear_quarters": ("linear_root", (True,)),
 }
 
 
@@ -39,7 +40,7 @@ class NetworkConfig:
     streams = "rgb"
     flow_input = "centered"
     map_levels = tuple(range(5, 6))  # of any length, where it is a setting
-    map_norm = linear_root = False
+    map_norm = linear_root = linear_quarters = False
     map_dropout = stream_dropout = 0.0
     fc6_units = linear_parts = 0
     lstm_statistics = "layer"

@@ -40,6 +40,10 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
     maps for the linear path: a channel that answers strongly in few videos counts for less
     (Perronnin et al. 2010).
     """
+    linear_quarters: bool = False
+    """The linear path reads the roots of the maps' means over each quarter of a frame too, and so
+    where something is.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,8 +92,11 @@ class SmallDataConfig(ModelConfig, TwoStreamMapsConfig):
         self, parts: ModuleType, maps: "Mapping[str, KerasTensor]", dtype: str
     ) -> "KerasTensor":
         """Logits (B, classes), linear in the means of the streams' maps over parts of the clip."""
-        means = [parts.ops.mean(parts.ops.cast(x, dtype), axis=(2, 3)) for x in maps.values()]
+        cells = [parts.ops.cast(x, dtype) for x in maps.values()]
+        means = [parts.ops.mean(x, axis=(2, 3)) for x in cells]
         if self.linear_root:
+            if self.linear_quarters:
+                means += [parts.means_of_quarters(x) for x in cells]
             means = [root_of_means(parts.ops, mean) for mean in means]
         norm = parts.keras.layers.BatchNormalization(
             momentum=0.9, scale=False, center=False, dtype=dtype, name=parts.LINEAR_NORM

@@ -63,12 +63,15 @@ class Moments(NamedTuple):
     Attributes:
         means: float64 (V, T, C), of the streams' maps over their cells, the streams' channels one
             after the other.
+        quarters: float32 (V, T, 4 C), over the quarters of the maps, those of a stream together;
+            (V, T, 0) where the path reads none.
         squares: float64 (C,), mean square of the maps over clips, frames and cells.
         labels: int64 (V,).
         videos: int64 (V,), positions in the record set.
     """
 
     means: np.ndarray
+    quarters: np.ndarray
     squares: np.ndarray
     labels: np.ndarray
     videos: np.ndarray
@@ -90,16 +93,21 @@ def moments(model: STFNet, block: int, batches: Iterable) -> Moments:
         maps = streams({name: inputs[name] for name in streams.input}, training=False)
         maps = [tf.cast(x, tf.float32) for x in tf.nest.flatten(maps)]
         means = [tf.reduce_mean(x, (2, 3)) for x in maps]
+        quarters = [parts.means_of_quarters(x) for x in maps]
+        if not model.config.linear_quarters:
+            quarters = [x[..., :0] for x in quarters]
         squares = [tf.reduce_mean(x * x, (1, 2, 3)) for x in maps]
-        return tf.concat(means, -1), tf.concat(squares, -1)
+        return tf.concat(means, -1), tf.concat(quarters, -1), tf.concat(squares, -1)
 
     rows = []
     for batch in batches:
         kept = batch["weight"].numpy() > 0
         values = (*compute(batch), batch["label"], batch["video"])
         rows.append([np.asarray(value)[kept] for value in values])
-    means, squares, labels, videos = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return Moments(means.astype(np.float64), squares.mean(0, dtype=np.float64), labels, videos)
+    columns = (np.concatenate(column) for column in zip(*rows, strict=True))
+    means, quarters, squares, labels, videos = columns
+    squares = squares.mean(0, dtype=np.float64)
+    return Moments(means.astype(np.float64), quarters, squares, labels, videos)
 
 
 def until(must_stop: Callable[[], bool], items: Iterable) -> Iterator:
@@ -120,9 +128,9 @@ def fit(
     """Gives the linear path a logistic regression, and the normalisations their statistics.
 
     How much of the clip the regression looks at is chosen too (`logistic.plainest`): the last block
-    alone or with earlier ones of `model.map_levels`, the whole clip or its `model.linear_parts`.
-    What it does not look at has the weight zero, and parts that it does not tell apart have equal
-    ones.
+    alone or with earlier ones of `model.map_levels`; the whole clip, its `model.linear_parts`, or
+    the whole clip with the quarters of its frames. What it does not look at has the weight zero,
+    and parts that it does not tell apart have equal ones.
 
     Args:
         model: the network, with a linear path.
@@ -138,7 +146,7 @@ def fit(
         return None
     means = _normalize_maps(model, of)
     if model.config.linear_root:
-        means = root_of_means(np, of.means)
+        means = root_of_means(np, np.concatenate([of.means, of.quarters], -1))
     norm = model.get_layer(parts.LINEAR_NORM)
     mean, variance = means.mean((0, 1)), means.var((0, 1))
     norm.moving_mean.assign(mean)
@@ -176,15 +184,18 @@ def _regression_inputs(model):
     config = model.config
     widths = [BLOCK_CHANNELS[level - 1] // config.width_divisor for level in config.map_levels]
     level_of = np.tile(np.repeat(config.map_levels, widths), len(model.input))
+    looks = {
+        f"{count} part{'s' * (count > 1)}": (level_of, count)
+        for count in dict.fromkeys([1, config.linear_parts])
+    }
+    if config.linear_quarters:
+        looks["quarters"] = np.tile(level_of, 5), 1  # the whole frame's and each quarter's
     inputs = {}
-    for count in dict.fromkeys([1, config.linear_parts]):
+    for look, (levels, count) in looks.items():
         for k, first in reversed(list(enumerate(config.map_levels))):
             blocks = ", ".join(map(str, config.map_levels[k:]))
             name = f"{'block' if first == config.map_levels[-1] else 'blocks'} {blocks}"
-            inputs[f"{name}, {count} part{'s' * (count > 1)}"] = (
-                np.flatnonzero(level_of >= first),
-                count,
-            )
+            inputs[f"{name}, {look}"] = np.flatnonzero(levels >= first), count
     return inputs
 
 

@@ -85,7 +85,8 @@ def test_what_does_not_fit_is_refused(base, tiny_records, settings, message):
 
 def test_the_configurations_of_the_documents_fit(tiny_records):
     real = real_videos.get_config()
-    real.model.update(streams="both", linear_parts=0, linear_root=False)
+    real.model.update(streams="both", linear_parts=0)
+    real.model.update(linear_root=False, linear_quarters=False)
     changes = {"linear_start": False, "train_on_validation": False, "keep": "best"}
     real.training.update(optimizer="adam", weights="", temporal_conv1="random", **changes)
     for config, cache in ((synthetic.get_config(), "none"), (real, "features")):

@@ -36,6 +36,7 @@ def test_the_papers_network_has_its_switches_alone():
         "conv_pool",
         "linear_parts",
         "linear_root",
+        "linear_quarters",
     }
 
 

@@ -59,6 +59,16 @@ def test_the_walk_from_a_block_ends_in_the_networks_own_logits(tiny, network, bl
     np.testing.assert_allclose(again, got, rtol=1e-4, atol=1e-5)
 
 
+def test_means_of_quarters_share_the_middle_of_an_odd_side():
+    x = np.arange(1 * 2 * 3 * 4 * 2, dtype="float32").reshape(1, 2, 3, 4, 2)
+    top, bottom = x[:, :, :2], x[:, :, 1:]
+    quarters = [
+        half[:, :, :, columns] for half in (top, bottom) for columns in (slice(2), slice(2, 4))
+    ]
+    want = np.concatenate([quarter.mean((2, 3)) for quarter in quarters], -1)
+    np.testing.assert_allclose(parts.means_of_quarters(x), want, rtol=1e-6)
+
+
 def test_means_of_parts_are_of_frames_one_after_the_other():
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     want = np.concatenate([x[:, :2].mean(1), x[:, 2:].mean(1)], -1)  # 5 / 2 is rounded to 2

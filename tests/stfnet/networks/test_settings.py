@@ -59,6 +59,10 @@ def test_a_wrong_value_is_named(make, message):
             "lstm_statistics=batch has no effect with model.normalize=none: leave it at layer, or "
             "set normalize=gates",
         ),
+        (
+            {"linear_parts": 1, "linear_quarters": True},
+            "linear_quarters=True has no effect with model.linear_root=False",
+        ),
     ],
 )
 def test_a_setting_without_effect_is_refused_where_it_is_asked_for(settings, message):

@@ -46,14 +46,15 @@ def test_a_dropped_map_channel_is_missing_from_all_of_a_clip():
     assert (y[0] != y[1]).any()
 
 
-@pytest.mark.parametrize("root", [False, True])
+@pytest.mark.parametrize(("root", "quarters"), [(False, False), (True, False), (True, True)])
 def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(
-    randomize, from_streams, root
+    randomize, from_streams, root, quarters
 ):
     # Three frames: of two and of one, by round(1.5). Roots are of the maps before map_norm.
-    model = build_stfnet(
-        small_network("small_data", linear_parts=2, linear_root=root, map_norm=root)
+    config = small_network(
+        "small_data", linear_parts=2, linear_root=root, linear_quarters=quarters, map_norm=root
     )
+    model = build_stfnet(config)
     a, b = np.random.default_rng(2).exponential(size=(2, 2, 3, 2, 2, 16)).astype("float32")
     names = "lstm_logits", "logits"
     before = from_streams(model, *names)([a, b])
@@ -62,7 +63,10 @@ def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(
     norm = model.get_layer("linear_norm")
     mean, variance = (np.asarray(v) + 0.5 for v in norm.weights)
     norm.set_weights([mean, variance])
-    means = np.concatenate([a.mean((2, 3)), b.mean((2, 3))], axis=-1)  # b t c
+    means = [a.mean((2, 3)), b.mean((2, 3))]  # b t c
+    if quarters:  # maps have two rows and two columns
+        means += [x.reshape(2, 3, 4 * 16) for x in (a, b)]
+    means = np.concatenate(means, axis=-1)
     if root:
         means = np.sqrt(means + 1e-3)
     means = (means - mean) / np.sqrt(variance + norm.epsilon)
@@ -75,7 +79,12 @@ def test_the_linear_path_adds_the_means_of_the_maps_over_parts_of_the_clip(
 def test_a_linear_path_survives_saving(clips, tmp_path, randomize):
     model = build_stfnet(
         small_network(
-            "small_data", linear_parts=3, linear_root=True, map_levels=(4, 5), map_norm=True
+            "small_data",
+            linear_parts=3,
+            linear_root=True,
+            linear_quarters=True,
+            map_levels=(4, 5),
+            map_norm=True,
         )
     )
     randomize(model)

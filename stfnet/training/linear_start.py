@@ -144,22 +144,27 @@ def fit(
     """
     if len(np.unique(of.labels)) == 1:
         return None
-    means = _normalize_maps(model, of)
+    read = _normalize_maps(model, of)
     if model.config.linear_root:
-        means = root_of_means(np, np.concatenate([of.means, of.quarters], -1))
+        read = root_of_means(np, np.concatenate([of.means, of.quarters], -1, dtype=np.float32))
     norm = model.get_layer(parts.LINEAR_NORM)
-    mean, variance = means.mean((0, 1)), means.var((0, 1))
+    mean = read.mean((0, 1), dtype=np.float64)
+    # Clip by clip, since a second array of all frames is large.
+    variance = sum(((clip - mean) ** 2).mean(0) for clip in read) / len(read)
     norm.moving_mean.assign(mean)
     norm.moving_variance.assign(variance)
-    normalized = (means - mean) / np.sqrt(variance + norm.epsilon)
+
+    def features(channels, count):
+        # Averaged first, which the normalisation does not mind, since frames take the most memory.
+        means = keras.ops.convert_to_numpy(parts.means_of_parts(read, count))
+        means = means.reshape(len(means), count, -1)[..., channels]
+        normalized = (means - mean[channels]) / np.sqrt(variance[channels] + norm.epsilon)
+        return normalized.reshape(len(means), -1)
+
     inputs = _regression_inputs(model)
     fits = {
-        name: logistic.fit(
-            keras.ops.convert_to_numpy(parts.means_of_parts(normalized[..., channels], count)),
-            of.labels,
-            groups,
-        )
-        for name, (channels, count) in until(must_stop, inputs.items())
+        name: logistic.fit(features(*what), of.labels, groups)
+        for name, what in until(must_stop, inputs.items())
     }
     name = logistic.plainest(fits, groups)
     fitted = fits[name]

@@ -58,7 +58,12 @@ def test_who_changes_one_setting_inherits_none_that_is_refused(file):
     config = real_videos.get_config(file) if isinstance(file, str) else file.get_config()
     defaults_of_network = networks.NETWORKS[config.model.network](3)
     # Those that small_data alone has are refused: the network for little data sets all of them.
-    for name in EFFECTIVE_WITH.keys() - {"fusion_filters", "conv_pool", "linear_root"}:
+    for name in EFFECTIVE_WITH.keys() - {
+        "fusion_filters",
+        "conv_pool",
+        "linear_root",
+        "linear_quarters",
+    }:
         assert config.model[name] == getattr(defaults_of_network, name)
 
 

@@ -60,6 +60,7 @@ setup(
         "h5py>=3.11",
         "jinja2>=3.1",
         "keras>=3.15,<4",
+        "llvmlite>=0.44",
         "matplotlib>=3.8.4",
         "ml_collections>=1.0",
         "numba>=0.61",

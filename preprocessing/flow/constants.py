@@ -15,6 +15,9 @@ WARPS = 5
 OUTER_ITERATIONS = 10
 INNER_ITERATIONS = 30
 MEDIAN_SIZE = 5  # pixels
+CUBIC_A = -0.75  # OpenCV's cubic kernel; Keys' own choice is -0.5
+# Zeros around a plane, so that every tap of a position falls inside: one from -2 to the size + 1.
+CUBIC_BORDER = 4
 # Squared gradient below which OpenCV takes the image as flat.
 LEAST_GRADIENT = float(np.finfo(np.float32).eps)
 

@@ -3,7 +3,8 @@
 The algorithm is that of Zach, Pock & Bischof, "A duality based approach for realtime TV-L1 optical
 flow", 2007, with the steps, the numbers and the stopping rule of OpenCV's DualTVL1OpticalFlow at
 its defaults. OpenCV makes seven passes over memory in each iteration, two of them with a double
-precision `hypot`; here Numba compiles one pass in single precision. Results differ by rounding.
+precision `hypot`; here Numba compiles one pass in single precision. A warp reads the image and its
+gradient in one pass too, a pixel's values as one vector. Results differ by rounding.
 """
 
 import logging
@@ -12,8 +13,12 @@ import multiprocessing
 import cv2
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
 
 from preprocessing.flow.constants import (
+    CUBIC_A,
+    CUBIC_BORDER,
     EPSILON,
     INNER_ITERATIONS,
     LAMBDA,
@@ -63,23 +68,21 @@ def calc(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
 def _solve_scale(previous, following, u1, u2):
     """Refines the flow at one scale; all are float32 (H, W)."""
     height, width = previous.shape
-    planes = np.dstack([following, *_central_gradient(following)])
-    columns = np.arange(width, dtype=np.float32)
-    rows = np.arange(height, dtype=np.float32)[:, None]
+    around = slice(CUBIC_BORDER, -CUBIC_BORDER)
+    pixels = np.zeros((height + 2 * CUBIC_BORDER, width + 2 * CUBIC_BORDER, _LANES), np.float32)
+    pixels[around, around, :3] = np.dstack([following, *_central_gradient(following)])
     dual = np.zeros((4, height, width), np.float32)
+    linear = np.empty((3, height, width), np.float32)  # x and y gradient, constant
     numbers = _numbers()
     for _ in range(WARPS):
-        where = columns + u1, rows + u2
-        # Together, since a position's weights cost more than a plane's values.
-        warped, gx, gy = cv2.split(cv2.remap(planes, *where, cv2.INTER_CUBIC))
-        constant = warped - gx * u1 - gy * u2 - previous
+        _warp(pixels, u1, u2, previous, *linear, CUBIC_BORDER, np.float32(CUBIC_A))
         moving = True
         for _ in range(OUTER_ITERATIONS):
             if not moving:
                 break
             u1 = cv2.medianBlur(u1, MEDIAN_SIZE)
             u2 = cv2.medianBlur(u2, MEDIAN_SIZE)
-            moving = _iterate(u1, u2, dual, gx, gy, constant, *numbers)
+            moving = _iterate(u1, u2, dual, *linear, *numbers)
     return u1, u2
 
 
@@ -117,6 +120,97 @@ def _has_cache_folder() -> bool:
 
 
 _CACHE = _has_cache_folder()
+_LANES = 4  # floats of a pixel: grey value, its x and y gradient, 0
+
+
+@intrinsic
+def _cubic_sum(typing, pixels, row, column, across, down):
+    """Weighted sum of the 4 x 4 pixels from (row, column), a pixel's four floats at once.
+
+    Args:
+        pixels: float32 (H, W, 4), contiguous.
+        row, column: int64.
+        across, down: tuples of four float32, the weights of the columns and of the rows.
+
+    Returns:
+        Three float32, the sums of a pixel's first three.
+    """
+
+    def generate(context, builder, signature, arguments):
+        image = context.make_array(pixels)(context, builder, arguments[0])
+        one, vector = ir.IntType(64), ir.VectorType(ir.FloatType(), _LANES)
+        stride = builder.extract_value(image.shape, 1)
+
+        def add(terms):
+            first, *others = terms
+            for other in others:
+                first = builder.fadd(first, other, flags=["fast"])
+            return first
+
+        def weighted(values, weights):
+            nothing = ir.Constant(vector, ir.Undefined)
+            for k, value in enumerate(values):
+                alone = builder.insert_element(nothing, builder.extract_value(weights, k), one(0))
+                everywhere = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+                weight = builder.shuffle_vector(alone, nothing, everywhere)
+                yield builder.fmul(value, weight, flags=["fast"])
+
+        def pixels_of(line):
+            start = builder.mul(builder.add(arguments[1], one(line)), stride)
+            for k in range(4):
+                pixel = builder.add(start, builder.add(arguments[2], one(k)))
+                place = builder.gep(image.data, [builder.mul(pixel, one(_LANES))])
+                yield builder.load(builder.bitcast(place, vector.as_pointer()), align=4)
+
+        lines = [add(weighted(pixels_of(line), arguments[3])) for line in range(4)]
+        total = add(weighted(lines, arguments[4]))
+        sums = [builder.extract_element(total, one(k)) for k in range(3)]
+        return context.make_tuple(builder, signature.return_type, sums)
+
+    result = numba.types.UniTuple(numba.types.float32, 3)
+    return result(pixels, numba.int64, numba.int64, across, down), generate
+
+
+@numba.njit(cache=_CACHE, fastmath=True, inline="always")
+def _cubic_weights(t, a):
+    """Weights of the four taps at -1, 0, 1, 2 for a position t in [0, 1) past tap 0."""
+    one, two = np.float32(1), np.float32(2)
+    rest = one - t
+    left, right = a * t * rest * rest, a * rest * t * t
+    centre = ((a + two) * t - (a + two + one)) * t * t + one
+    return left, centre, one - left - centre - right, right
+
+
+@numba.njit(cache=_CACHE, fastmath=True, nogil=True, error_model="numpy")
+def _warp(pixels, u1, u2, previous, gx, gy, constant, border, cubic_a):
+    """Writes the warped gradient, and the residual's part that does not change in the iterations.
+
+    Row by row in three loops, of which the compiler makes vectors of pixels, but of the second.
+    """
+    height, width = u1.shape
+    weights = np.empty((8, width), np.float32)
+    corner = np.empty((2, width), np.int32)
+    least, one = np.float32(-2), np.float32(1)
+    for y in range(height):
+        for x in range(width):
+            # At the clamps and past them all taps with a weight are zero.
+            column = min(max(np.float32(x) + u1[y, x], least), np.float32(width) + one)
+            row = min(max(np.float32(y) + u2[y, x], least), np.float32(height) + one)
+            left, top = np.floor(column), np.floor(row)
+            corner[0, x] = np.int32(top) + border - 1
+            corner[1, x] = np.int32(left) + border - 1
+            w = _cubic_weights(column - left, cubic_a)
+            weights[0, x], weights[1, x], weights[2, x], weights[3, x] = w
+            w = _cubic_weights(row - top, cubic_a)
+            weights[4, x], weights[5, x], weights[6, x], weights[7, x] = w
+        for x in range(width):
+            across = weights[0, x], weights[1, x], weights[2, x], weights[3, x]
+            down = weights[4, x], weights[5, x], weights[6, x], weights[7, x]
+            place = np.int64(corner[0, x]), np.int64(corner[1, x])
+            sums = _cubic_sum(pixels, place[0], place[1], across, down)
+            constant[y, x], gx[y, x], gy[y, x] = sums
+        for x in range(width):
+            constant[y, x] -= gx[y, x] * u1[y, x] + gy[y, x] * u2[y, x] + previous[y, x]
 
 
 @numba.njit(cache=_CACHE, fastmath=True, nogil=True, error_model="numpy")

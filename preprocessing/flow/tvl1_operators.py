@@ -6,10 +6,7 @@ All take and return float32 planes, b h w, whose height and width are static.
 import numpy as np
 from keras import ops
 
-from preprocessing.flow.constants import MEDIAN_SIZE
-
-CUBIC_A = -0.75  # OpenCV's cubic kernel; Keys' own choice is -0.5
-_BORDER = 4  # zeros around a plane, so that every tap of a clamped position falls inside
+from preprocessing.flow.constants import CUBIC_A, CUBIC_BORDER, MEDIAN_SIZE
 
 
 def extend(plane, n):
@@ -92,16 +89,16 @@ def sample_cubic(planes, x, y):
         List of P tensors (B, H, W).
     """
     height, width = planes[0].shape[1:]
-    border = ((0, 0), (_BORDER, _BORDER), (_BORDER, _BORDER))
+    border = ((0, 0), (CUBIC_BORDER, CUBIC_BORDER), (CUBIC_BORDER, CUBIC_BORDER))
     flat = [ops.reshape(ops.pad(p, border), (-1,)) for p in planes]
     # At the clamps and past them all taps with a weight are zero. A huge value has no int32.
     x, y = ops.clip(x, -2.0, width + 1.0), ops.clip(y, -2.0, height + 1.0)
     left, top = ops.floor(x), ops.floor(y)
     weights_x, weights_y = _cubic_weights(x - left), _cubic_weights(y - top)
-    stride = width + 2 * _BORDER
-    image = ops.arange(ops.shape(x)[0], dtype="int32") * (stride * (height + 2 * _BORDER))
-    column = ops.cast(left, "int32") + (_BORDER - 1)
-    row = ops.cast(top, "int32") + (_BORDER - 1)
+    stride = width + 2 * CUBIC_BORDER
+    image = ops.arange(ops.shape(x)[0], dtype="int32") * (stride * (height + 2 * CUBIC_BORDER))
+    column = ops.cast(left, "int32") + (CUBIC_BORDER - 1)
+    row = ops.cast(top, "int32") + (CUBIC_BORDER - 1)
     corner = image[:, None, None] + row * stride + column
     sums = [0.0] * len(planes)
     for i in range(4):

@@ -1,9 +1,11 @@
-"""Fast flow on a machine where Numba finds no folder for what it compiled."""
+"""Fast flow's warp, and a machine where Numba finds no folder for what it compiled."""
 
 import os
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import preprocessing
@@ -43,7 +45,36 @@ def test_preparing_without_a_cache_folder_warns_once_for_all_workers(
     assert done.stderr.count("\n") == 1, done.stderr
 
 
-@pytest.mark.parametrize("name", ["_iterate", "_flow_row", "_dual_row"])
+def test_the_warp_is_opencvs_inside_at_the_border_and_outside():
+    rng = np.random.default_rng(0)
+    size = height, width = 21, 33
+    planes = rng.uniform(0, 255, (*size, 3)).astype("float32")
+    previous = rng.uniform(0, 255, size).astype("float32")
+    u1, u2 = rng.uniform(-9, 9, (2, *size)).astype("float32")
+    u1[0, :5] = [-2, -1, 1e9, -1e9, 30]
+    u2[1, :3] = [1e9, -1e9, height - 1]
+    border = constants.CUBIC_BORDER
+    pixels = np.pad(planes, ((border, border), (border, border), (0, 1)))
+    pixels[border:-border, border:-border, 3] = 7  # what no sum may hold
+    gx, gy, constant = np.empty((3, *size), np.float32)
+    tvl1_numba._warp(
+        pixels, u1, u2, previous, gx, gy, constant, border, np.float32(constants.CUBIC_A)
+    )
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    where = (columns + u1).astype("float32"), (rows + u2).astype("float32")
+    warped, along_x, along_y = np.moveaxis(cv2.remap(planes, *where, cv2.INTER_CUBIC), -1, 0)
+    # OpenCV before 5 rounds positions to 1/32 pixel.
+    tolerance = 1e-3 if int(cv2.__version__.split(".")[0]) >= 5 else 12
+    np.testing.assert_allclose(gx, along_x, atol=tolerance)
+    np.testing.assert_allclose(gy, along_y, atol=tolerance)
+    np.testing.assert_allclose(
+        constant + gx * u1 + gy * u2 + previous, warped, atol=tolerance, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["_iterate", "_flow_row", "_dual_row", "_warp", "_cubic_weights"])
 def test_no_constant_is_in_the_code_that_numba_keeps(name):
     names = set(getattr(tvl1_numba, name).py_func.__code__.co_names)
-    assert "range" in names and not names & {one for one in vars(constants) if one.isupper()}
+    assert names & {"range", "float32"} and not names & {
+        one for one in vars(constants) if one.isupper()
+    }

@@ -4,8 +4,8 @@
 
 training    from the start of `train` to its first step, with and without JIT: Python and
             TensorFlow, the network, the graph, the step. Reading records is not in it.
-prediction  from the start of `predict` to the label of a video of 5 seconds, 320 x 240, and to its
-            annotated video. The flow is read with a decoding of its own.
+prediction  from the start of `predict --flow_quality=fast` to the label of a video of 5 seconds,
+            320 x 240, and to its annotated video. The flow is read with a decoding of its own.
 live        `predict --live` at 96 and at 224 pixels, from the first full window on, not drawn:
             frames a second beside the source's, seconds from a window's newest frame to its label.
 
@@ -74,7 +74,7 @@ def _prediction(film):
     in_new_process(write_run, run, FLAGS.width_divisor, FLAGS.image_size)
     parts = in_new_process(prediction, time.time(), run, film, drawn)
     after = ["decode", "flow", "network", "drawing"]
-    sums = {"start-up": (after, 6), "to the label": (["decode", "drawing"], None)}
+    sums = {"start-up": (after, 6), "to the label": (["decode", "drawing"], 8)}
     yield from _rows("predict", parts, sums)
 
 
@@ -158,7 +158,7 @@ def prediction(begun: float, folder: Path, video: Path, drawn: Path) -> dict[str
     parts.end("loading")
     clip.read_clip(video, config.model.clip, "rgb")
     parts.end("decode")
-    inputs = clip.read_clip(video, config.model.clip)
+    inputs = clip.read_clip(video, config.model.clip, quality="fast")
     parts.end("flow")
     probabilities = prediction.predict_clip(model, inputs)
     parts.end("network")

@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from preprocessing.video.film import FilterError, Filters, rgb_converter
 
@@ -68,7 +69,8 @@ class Pictures:
 
     def rgb(self, frame: Any) -> np.ndarray:
         """uint8 (H, W, 3), RGB, as a player shows it."""
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        # `frame.side_data` would refer to the frame and the frame to it: hundreds stayed in memory.
+        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
         if frame.color_trc in _HIGH_RANGES:
             frame = self._tone_mapped(frame)
         image = self._to_rgb(frame)

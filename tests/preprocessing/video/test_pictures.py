@@ -1,3 +1,4 @@
+import gc
 import struct
 from fractions import Fraction
 
@@ -117,6 +118,30 @@ def test_a_video_is_turned_and_mirrored_as_players_show_it(tmp_path, encode, nam
     matrix, expected = ORIENTATIONS[name]
     turned = next(video.read_frames(_with_matrix(path, *matrix)))
     np.testing.assert_array_equal(turned, expected(next(video.read_frames(path))))
+
+
+@pytest.mark.parametrize("name", ["plain", "turned", "interlaced"])
+def test_a_frame_is_freed_when_the_next_ones_come(tmp_path, encode, name):
+    if name == "interlaced":
+        options = {"flags": "+ildct+ilme"}
+        path = encode(tmp_path / "a.mpg", "mpeg2video", num_frames=30, options=options)
+    else:
+        path = encode(tmp_path / "plain.mp4", num_frames=30)
+    if name == "turned":
+        path = _with_matrix(path, 0, 1, -1, 0)
+
+    def alive():
+        return sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()  # which frees what refers to itself, after hundreds of frames of a video
+    try:
+        before = alive()
+        held = [alive() - before for _ in video.read_frames(path)]
+    finally:
+        gc.enable()
+    assert len(held) == 30
+    assert max(held) <= 8
 
 
 def _aspect(width, height):

@@ -136,7 +136,7 @@ def main(_):
     started = time.monotonic()
     output = program.output_folder("output")
     records, videos, run = output / "records", output / "videos", output / "run"
-    print("3.5 to 8 minutes on two cores:")
+    print("2 to 8 minutes on two cores:")
     print(*(f"{share:4.0%}  {text}" for text, share in PLAN), sep="\n", flush=True)
     step(
         "prepare",

@@ -5,10 +5,9 @@ r"""The rendered actions of `make demo`: a narrow network from scratch.
     python -m experiments.train --config=experiments/configs/synthetic.py --records=RECORDS \
         --workdir=RUN
 
-Time: minutes on 2 shared x86-64 cores without GPU (all of `make demo`, which trains three networks,
-took 8:25 there). Expected on 84 clips of unseen groups (chance 8.3 %), over the seeds and machines
-tried: both streams 94.0 to 100 %, `--config.model.streams=rgb` 69.0 to 75.0 %, `flow` 76.2 to
-81.0 %.
+Time: a minute on 2 x86-64 cores without GPU (all of `make demo`, which trains three networks, takes
+2 to 8). Expected on 84 clips of unseen groups (chance 8.3 %), over the seeds and machines tried:
+both streams 94.0 to 100 %, `--config.model.streams=rgb` 69.0 to 75.0 %, `flow` 76.2 to 81.0 %.
 """
 
 from experiments.configs import defaults

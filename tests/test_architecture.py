@@ -98,13 +98,15 @@ def _calls(name, function):
 
 def test_one_module_opens_video_files():
     # A camera by its number is OpenCV's.
-    reader, writer = "preprocessing.video.film", "preprocessing.video.writing"
+    reader, frames, writer = (f"preprocessing.video.{n}" for n in ("film", "frames", "writing"))
     assert [n for n in MODULES if "av" in {i.split(".")[0] for i in _imports(n)}] == [
         reader,
+        frames,
         writer,
     ]
     assert {ast.unparse(opened.args[1]) for opened in _calls(writer, "av.open")} == {"'w'"}
-    assert not _calls(writer, "av.CodecContext.create")
+    assert not _calls(frames, "av.open")
+    assert not [one for one in (frames, writer) if _calls(one, "av.CodecContext.create")]
     opening = [n for n, path in MODULES.items() if "VideoCapture(" in path.read_text()]
     assert opening == ["stfnet.inference.capture"]
     (camera,) = (call for call in _calls(opening[0], "cv2.VideoCapture") if call.args)

@@ -6,17 +6,13 @@ PyAV (FFmpeg) opens every file and address that is read, here and nowhere else.
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
-import av.filter
 import av.logging
-import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from preprocessing.video.damage import Damage, unreadable
 from preprocessing.video.paths import Claim, VideoError
@@ -39,7 +35,7 @@ _REORDERING = 1.0  # seconds by which packets may come before the time that they
 _WITH_TIMES = ("mov", "matroska", "avi", "flv", "asf")  # containers whose index tells times
 # A segment may end this much later than the picture does: sound is often a little longer.
 _END_TOLERANCE = 0.1  # seconds
-_FAILURES = (av.error.FFmpegError, OSError, ValueError)
+FAILURES = (av.error.FFmpegError, OSError, ValueError)
 
 
 def usual_fps(claimed: float) -> float:
@@ -140,7 +136,7 @@ class Film:
     def _seek(self, time: float) -> bool:
         try:
             self._container.seek(round(time / self._stream.time_base), stream=self._stream)
-        except _FAILURES:
+        except FAILURES:
             return False
         self._begin()
         return True
@@ -222,7 +218,7 @@ class Film:
         while True:
             try:
                 packet = next(packets, None)
-            except _FAILURES as error:
+            except FAILURES as error:
                 if self._is_address:
                     raise VideoError("unreadable", f"{self._name} is gone: {error}") from error
                 self._damage.add_end()
@@ -260,7 +256,7 @@ def _open(path: Path) -> Any:
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
         return av.open(str(path.absolute()), metadata_errors="replace", container_options=options)
-    except _FAILURES as error:
+    except FAILURES as error:
         raise unreadable(path) from error
 
 
@@ -272,7 +268,7 @@ def _connect(address: str, silence: float) -> Any:
             metadata_errors="replace",
             options={"rtsp_flags": "prefer_tcp"},
         )
-    except _FAILURES as error:
+    except FAILURES as error:
         raise VideoError("unreadable", f"{address} does not open: {error}") from error
 
 
@@ -311,79 +307,6 @@ def _time(one: Any) -> float | None:
     """Seconds by the container's clock at which a packet or frame is shown; None where unknown."""
     stamp = one.pts if one.pts is not None else one.dts
     return None if stamp is None or one.time_base is None else float(stamp * one.time_base)
-
-
-class FilterError(Exception):
-    """FFmpeg has no such filter, or it refuses a frame."""
-
-
-class Filters:
-    """A chain of FFmpeg's filters for frames of one size and format.
-
-    Args:
-        frame: one of them.
-        names: of the filters, with their options behind `=`.
-
-    Raises:
-        FilterError: the chain cannot be made.
-    """
-
-    def __init__(self, frame: Any, *names: str):
-        self._kind, self._count = _kind(frame), 0
-        self._graph = av.filter.Graph()
-        self._graph.threads = 1
-        size = {"width": frame.width, "height": frame.height}
-        try:
-            nodes = [self._graph.add_buffer(**size, format=frame.format, time_base=Fraction(1))]
-            nodes += [self._graph.add(*name.split("=", 1)) for name in (*names, "buffersink")]
-            self._graph.link_nodes(*nodes).configure()
-        except _FAILURES as error:
-            raise FilterError(str(error)) from error
-
-    def takes(self, frame: Any) -> bool:
-        """Whether a frame has the size and format of the others."""
-        return _kind(frame) == self._kind
-
-    def add(self, frame: Any) -> list[Any]:
-        """Takes the next frame, or None at the end, and gives those that are ready.
-
-        Raises:
-            FilterError: the filters refuse it.
-        """
-        if frame is not None:
-            frame.pts, frame.time_base = self._count, Fraction(1)
-            self._count += 1
-        ready = []
-        try:
-            self._graph.vpush(frame)
-            while True:
-                ready.append(self._graph.vpull())
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return ready
-        except _FAILURES as error:
-            raise FilterError(str(error)) from error
-
-
-def _kind(frame: Any) -> tuple[int, int, str]:
-    return frame.width, frame.height, frame.format.name
-
-
-def rgb_converter() -> Callable[[Any], np.ndarray]:
-    """A function of PyAV's frames: uint8 (H, W, 3), RGB, by the color matrix that a frame names.
-
-    All are brought to the size of the first, where it changes within a video.
-    """
-    reformatter = VideoReformatter()
-    width = height = 0
-
-    def rgb(frame: Any) -> np.ndarray:
-        nonlocal width, height
-        width, height = width or frame.width, height or frame.height
-        return reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=Interpolation.BICUBIC, threads=1
-        ).to_ndarray()
-
-    return rgb
 
 
 def check_jpeg(data: bytes):

@@ -7,9 +7,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer
 
-from preprocessing.video.film import FilterError, Filters, rgb_converter
+from preprocessing.video.frames import FilterError, Filters, display_matrix, rgb_converter
 
 # OpenCV and the FFmpeg in it write their complaints about missing cameras and encoders and about
 # damaged images to the terminal; here they become errors. This holds for the whole process.
@@ -69,8 +68,7 @@ class Pictures:
 
     def rgb(self, frame: Any) -> np.ndarray:
         """uint8 (H, W, 3), RGB, as a player shows it."""
-        # `frame.side_data` would refer to the frame and the frame to it: hundreds stayed in memory.
-        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
+        matrix = display_matrix(frame)
         if frame.color_trc in _HIGH_RANGES:
             frame = self._tone_mapped(frame)
         image = self._to_rgb(frame)
@@ -79,7 +77,7 @@ class Pictures:
             image = cv2.resize(image, (round(width * self._aspect), height))
         elif self._aspect < 1:
             image = cv2.resize(image, (width, round(height / self._aspect)))
-        return image if matrix is None else _turned(image, bytes(matrix))
+        return image if matrix is None else _turned(image, matrix)
 
     def _tone_mapped(self, frame: Any) -> Any:
         try:

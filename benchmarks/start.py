@@ -160,6 +160,7 @@ def prediction(begun: float, folder: Path, video: Path, drawn: Path) -> dict[str
     parts.end("decode")
     inputs = clip.read_clip(video, config.model.clip, quality="fast")
     parts.end("flow")
+    prediction.for_one_clip(model)
     probabilities = prediction.predict_clip(model, inputs)
     parts.end("network")
     ranking = prediction.rank(probabilities, config.classes, 5)

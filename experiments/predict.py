@@ -22,7 +22,6 @@ Ctrl-C; with --output it also writes the annotated video, up to the stop.
 """
 
 import functools
-import os
 import signal
 import sys
 
@@ -137,10 +136,7 @@ def predict(model, config, path):
     from stfnet.drawing import annotation
     from stfnet.inference import prediction
 
-    # TensorFlow takes longer to make a graph of the network than to compute one clip without. In
-    # bfloat16 the two differ by some thousandths, and evaluation takes the graph; so do exports.
-    if os.environ["KERAS_BACKEND"] == "tensorflow":
-        model.run_eagerly = getattr(model, "compute_dtype", None) == "float32"
+    prediction.for_one_clip(model)
     probabilities, clip = prediction.predict_video(model, config, path, FLAGS.flow_quality)
     for note in clip["notes"]:
         show(f"note: {note}")

@@ -168,6 +168,24 @@ def load_model(folder: Path | str) -> tuple[Any, RunConfig]:
     return load_export(folder)
 
 
+def for_one_clip(model: Any) -> None:
+    """Has a network compute without a graph, which takes TensorFlow longer than one clip does.
+
+    In bfloat16 it keeps the graph: the two differ by some thousandths, and evaluation has one.
+
+    Example:
+        >>> model, config = load_model("run")
+        >>> for_one_clip(model)
+        >>> model.run_eagerly
+        True
+
+    Args:
+        model: as of `predict_clip`; an export and other backends stay as they are.
+    """
+    if keras.backend.backend() == "tensorflow":
+        model.run_eagerly = getattr(model, "compute_dtype", None) == "float32"
+
+
 def predict_clip(model: Any, clip_inputs: Mapping[str, Any]) -> np.ndarray:
     """Class probabilities of one clip.
 

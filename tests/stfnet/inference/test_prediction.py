@@ -9,7 +9,7 @@ from preprocessing.datasets import class_folders
 from preprocessing.errors import UserError
 from preprocessing.preparation import conversion, prepare
 from preprocessing.preparation.local import local_runner
-from stfnet import run
+from stfnet import build_stfnet, run
 from stfnet.config import ClipConfig
 from stfnet.evaluation import evaluate, result_files
 from stfnet.inference import prediction
@@ -104,3 +104,21 @@ def test_folders_that_are_no_run_are_refused(tmp_path, tiny_run):
     (folder / "best.keras").unlink()
     with pytest.raises(UserError, match=r"best\.keras is missing"):
         prediction.load_run(folder)
+
+
+@pytest.mark.parametrize(("policy", "eagerly"), [("float32", True), ("mixed_bfloat16", False)])
+def test_one_clip_is_computed_without_a_graph_where_both_agree(tiny_run, policy, eagerly):
+    _, config = prediction.load_run(tiny_run)
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = build_stfnet(config.model)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    rng, size = np.random.default_rng(0), (3, 32, 32)
+    clip = {"rgb": (*size, 3), "flow": (*size, 8)}
+    clip = {name: rng.integers(0, 256, shape, np.uint8) for name, shape in clip.items()}
+    prediction.for_one_clip(model)
+    assert model.run_eagerly == eagerly
+    expected = np.asarray(model({name: array[None] for name, array in clip.items()}))[0]
+    tolerance = 1e-5 if eagerly else 2e-2
+    np.testing.assert_allclose(prediction.predict_clip(model, clip), expected, atol=tolerance)

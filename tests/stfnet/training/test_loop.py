@@ -163,15 +163,16 @@ def test_the_modern_recipe_trains(make_config, tiny_records, tmp_path):
     values = modern.get_config()
     values.model.update(clip=dataclasses.asdict(LEARNED["clip"]))
     values.model.update(width_divisor=32, fc6_units=8, lstm_units=8)
-    values.model.update(rgb_input="unit", flow_input="pixels")
+    # Without dropout: 15 videos in a network of 8 units fall in loss on any seed and machine.
+    values.model.update(rgb_input="unit", flow_input="pixels", fc6_dropout=0.0, lstm_dropout=0.0)
     values.training.update(weights="", temporal_conv1="random", tau_range=(1, 3))
     values.training.update(batch_size=4, accumulation_steps=1)
-    values.training.update(learning_rates=(1e-2, 3e-3), max_epochs=(3, 1), warmup_epochs=0.5)
+    values.training.update(learning_rates=(3e-3, 1e-3), max_epochs=(9, 1), warmup_epochs=0.5)
     values.training.update(frozen_blocks=(0, 2), ema=0.5)
     config = make_run_config(values, tiny_records)
     progress = loop.train(config, tiny_records, tmp_path)
     losses = [row["loss"] for row in progress.history]
-    assert progress.finished and len(losses) == 4
+    assert progress.finished and len(losses) == 10
     assert min(losses[1:]) < losses[0]
 
 
